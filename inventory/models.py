@@ -1,0 +1,283 @@
+"""What an inventory file may hold: frozen pydantic models, one for each table.
+
+Units: memory MiB, disk GiB, times seconds, addresses IPv4. Rules between entries (duplicates, capacity, cycles…)
+are in ``checks.py``; this module knows one entry at a time.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from inventory.types import (
+    AgeRecipient,
+    Cidr,
+    Fqdn,
+    Gibibytes,
+    HostName,
+    ImageDigest,
+    Ipv4,
+    MacAddress,
+    Mebibytes,
+    Phase,
+    Port,
+    SshPublicKey,
+    UnitName,
+    UsbId,
+    VmId,
+)
+
+
+class Facts(BaseModel):
+    """Base of every inventory model: immutable, and a field that is not declared is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Site(Facts):
+    """What holds for the whole inventory file."""
+
+    name: HostName = Field(description="Short name of the site; prefixes resource names in the cloud.")
+    domain: Fqdn = Field(description="Internal domain; a host is NAME.DOMAIN, a web service SUBDOMAIN.DOMAIN.")
+    public_domain: Fqdn = Field(description="Domain that the world sees.")
+    timezone: str = Field(description="IANA time zone of every host, like Europe/Berlin.")
+    user: HostName = Field(description="Login name of the person who owns the machines.")
+    authorized_keys: tuple[SshPublicKey, ...] = Field(min_length=1, description="SSH keys that may log in.")
+    age_recipients: tuple[AgeRecipient, ...] = Field(
+        min_length=1, description="age recipients of the owners; every file in secrets/ is encrypted to them too."
+    )
+
+
+class Network(Facts):
+    cidr: Cidr = Field(description="The network's addresses.")
+    gateway: Ipv4 = Field(description="Default route.")
+    nameservers: tuple[Ipv4, ...] = Field(default=(), description="Resolvers that guests are given.")
+    bridge: str = Field(default="vmbr0", description="Proxmox bridge that guests attach to.")
+    vlan: int = Field(default=0, ge=0, le=4094, description="VLAN tag; 0 is untagged.")
+
+
+class UsbDevice(Facts):
+    name: HostName = Field(description="What the device is, like zigbee.")
+    id: UsbId = Field(description="vendor:product.")
+
+
+class Node(Facts):
+    """A Proxmox host. It stays Debian; Ansible runs ``playbook`` on it."""
+
+    address: Ipv4
+    cpu: int = Field(ge=1, description="Threads.")
+    memory: Mebibytes
+    reserve: Mebibytes = Field(default=4096, description="Memory that guests may not take (host, ZFS cache).")
+    disk_datastore: str = Field(default="local-zfs", description="Datastore of guest disks.")
+    image_datastore: str = Field(default="local", description="Datastore of images, templates and snippets.")
+    host_key: SshPublicKey
+    playbook: str = Field(default="proxmox.yml", description="Playbook under ansible/.")
+    usb: tuple[UsbDevice, ...] = Field(default=(), description="USB devices that are plugged into it.")
+    ssh_user: str = "root"
+
+
+class UnitCheck(Facts):
+    """The systemd unit is active."""
+
+    unit: UnitName
+    timeout: int = Field(default=60, ge=1, description="Seconds until it must hold.")
+
+
+class TcpCheck(Facts):
+    """The port accepts connections on the host's own address."""
+
+    tcp: Port
+    timeout: int = Field(default=60, ge=1)
+
+
+class HttpCheck(Facts):
+    """The URL answers with the status; ``{address}`` in it stands for the host's own address."""
+
+    http: str = Field(pattern=r"^https?://")
+    status: int = Field(default=200, ge=100, le=599)
+    timeout: int = Field(default=60, ge=1)
+
+
+class CommandCheck(Facts):
+    """The command, run as root by ``sh -c``, exits 0."""
+
+    command: str = Field(min_length=1)
+    timeout: int = Field(default=60, ge=1)
+
+
+HealthCheck = UnitCheck | TcpCheck | HttpCheck | CommandCheck
+
+
+class Disk(Facts):
+    size: Gibibytes
+    datastore: str | None = Field(default=None, description="Default: the node's disk_datastore.")
+    mount: str | None = Field(default=None, description="Where the host mounts it; the first disk is the system's.")
+
+
+class Home(Facts):
+    """The user environment that HomeBootstrap sets up on a host."""
+
+    configuration: str = Field(description="Home Manager flake attribute, like mitso@workstation.")
+    flatpaks: tuple[str, ...] = Field(default=(), description="Flathub application ids.")
+    containers: tuple[str, ...] = Field(default=(), description="toolbox/distrobox containers from the own image.")
+    syncthing_id: str | None = Field(default=None, description="Syncthing device id; set: SharedHome is synced here.")
+    stow: tuple[str, ...] = Field(default=("Documents", "Pictures", "Workspace"), description="Stow packages.")
+
+
+class HostFacts(Facts):
+    """What all hosts share."""
+
+    address: Ipv4
+    network: str = Field(default="servers", description="Name of a [networks.…] table.")
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    phase: Phase = Field(default=6, description="Migration phase; `aether:phase` deploys this one and those before.")
+    depends_on: tuple[str, ...] = Field(default=(), description="Hosts that must be healthy first.")
+    health: tuple[HealthCheck, ...] = ()
+    ssh_user: str = "root"
+    ssh_port: Port = 22
+    home: Home | None = None
+
+
+class ManagedHost(HostFacts):
+    """A host that Aether logs in to: its SSH key is known before the first connection."""
+
+    host_key: SshPublicKey
+    age_recipient: AgeRecipient | None = Field(default=None, description="Derived from host_key by ssh-to-age.")
+    secrets: tuple[str, ...] = Field(default=(), description="sops files, relative to secrets/, that it may read.")
+
+
+class NixosHost(ManagedHost):
+    """A host whose whole system is a flake output."""
+
+    flake: str | None = Field(default=None, description="Attribute of nixosConfigurations; default: the host's name.")
+    security: Literal["hardened", "relaxed"] = "hardened"
+    build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
+    reboot: Literal["never", "ask", "auto"] = Field(
+        default="ask", description="When kernel, initrd or kernel parameters change."
+    )
+    confirm_timeout: int = Field(default=60, ge=5, description="Seconds until an unconfirmed activation reverts.")
+
+
+class Guest(NixosHost):
+    """A NixOS system on a Proxmox node."""
+
+    node: str
+    vmid: VmId
+    cpu: int = Field(ge=1)
+    memory: Mebibytes
+    disks: tuple[Disk, ...] = Field(min_length=1)
+    mac: MacAddress | None = Field(default=None, description="Default: Proxmox picks one.")
+    protect: bool = Field(default=False, description="Holds data: never destroyed while `aether:protect` is on.")
+    start_order: int | None = Field(default=None, ge=1, description="Boot order on the node; default: none.")
+
+
+class NixosVm(Guest):
+    kind: Literal["nixos-vm"]
+    usb: tuple[str, ...] = Field(default=(), description="Names of the node's USB devices that it takes.")
+
+
+class NixosLxc(Guest):
+    kind: Literal["nixos-lxc"]
+    unprivileged: bool = True
+    nesting: bool = Field(default=True, description="systemd in the container needs it.")
+    keyctl: bool = False
+    fuse: bool = False
+    devices: tuple[str, ...] = Field(default=(), description="Device nodes passed through, like /dev/net/tun.")
+
+
+class NixosMetal(NixosHost):
+    """A physical NixOS machine (or one that somebody else provisions)."""
+
+    kind: Literal["nixos-metal"]
+
+
+class AtomicHost(ManagedHost):
+    """A Fedora Atomic host that is rebased to an image digest."""
+
+    kind: Literal["atomic"]
+    image: str = Field(description="Registry, owner and name without tag, like ghcr.io/OWNER/IMAGE.")
+    digest: ImageDigest | None = Field(default=None, description="Default: what the image repository published last.")
+    signed: bool = Field(default=True, description="End on ostree-image-signed:.")
+    reboot: Literal["now", "window", "never"] = Field(default="now", description="When the staged deployment is booted.")
+    window: str | None = Field(default=None, description="Maintenance window as systemd calendar, with reboot = window.")
+
+    @model_validator(mode="after")
+    def _window_goes_with_reboot(self) -> "AtomicHost":
+        if (self.reboot == "window") != (self.window is not None):
+            raise ValueError("window and reboot = \"window\" go together; write window = \"Sun 03:00\" or leave both out")
+        return self
+
+
+class AnsibleHost(ManagedHost):
+    """A host that stays on Ansible."""
+
+    kind: Literal["ansible"]
+    os: Literal["debian", "alpine", "fedora", "vyos", "amazon-linux", "wsl"]
+    playbook: str = Field(description="Playbook under ansible/.")
+    node: str | None = Field(default=None, description="Proxmox node it lives on, for the record; it is not provisioned.")
+
+
+class CloudVm(ManagedHost):
+    """A virtual machine in a public cloud."""
+
+    kind: Literal["cloud-vm"]
+    os: Literal["amazon-linux", "nixos"]
+    region: str = Field(description="AWS region, like eu-central-1.")
+    instance_type: str
+    disk: Gibibytes = 20
+    playbook: str | None = Field(default=None, description="Playbook under ansible/, for amazon-linux.")
+    flake: str | None = Field(default=None, description="nixosConfigurations attribute, for nixos.")
+    security: Literal["hardened", "relaxed"] = "hardened"
+
+    @model_validator(mode="after")
+    def _configured_one_way(self) -> "CloudVm":
+        if self.os == "amazon-linux" and self.playbook is None:
+            raise ValueError("an amazon-linux host needs a playbook; write playbook = \"public-gateway.yml\"")
+        if self.os == "nixos" and self.playbook is not None:
+            raise ValueError("a nixos host has no playbook; remove the line")
+        return self
+
+
+class External(HostFacts):
+    """Modelled (address, DNS, monitoring, topology) and never touched."""
+
+    kind: Literal["external"]
+    os: str = ""
+
+
+Host = Annotated[
+    NixosVm | NixosLxc | NixosMetal | AtomicHost | AnsibleHost | CloudVm | External, Field(discriminator="kind")
+]
+
+
+class Service(Facts):
+    """A web service: gets a name, a certificate and a place in the gateway's reverse proxy."""
+
+    host: str
+    port: Port
+    subdomain: HostName | None = Field(default=None, description="Default: the service's name.")
+    scheme: Literal["http", "https"] = "http"
+    login: Literal["oidc", "proxy", "own", "none"] = Field(
+        default="proxy", description="oidc: the service itself is a Keycloak client; proxy: the gateway asks first; own; none."
+    )
+    public: bool = Field(default=False, description="Reachable through the public gateway.")
+    description: str = ""
+
+
+class Rollout(Facts):
+    """In which order changed NixOS hosts of one deployment are activated."""
+
+    strategy: Literal["all", "canary", "batches"] = "all"
+    canary: str | None = Field(default=None, description="Host that goes first, with strategy = canary.")
+    batch: int = Field(default=1, ge=1, description="Hosts at a time, with strategy = batches.")
+
+
+class InventoryFile(Facts):
+    """One file, as written. Keys of the tables are the names."""
+
+    site: Site
+    networks: dict[HostName, Network]
+    nodes: dict[HostName, Node] = {}
+    hosts: dict[HostName, Host]
+    services: dict[HostName, Service] = {}
+    rollout: Rollout = Rollout()

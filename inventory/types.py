@@ -1,0 +1,99 @@
+"""Domain types of the inventory, defined once and reused everywhere."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+
+def _matches(pattern: str, say: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(say)
+        return value
+
+    return check
+
+
+def _ipv4(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise ValueError("is not an IPv4 address; write four numbers from 0 to 255, like 192.168.10.10") from None
+
+
+def _cidr(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(value))
+    except ValueError:
+        raise ValueError("is not an IPv4 network; write its first address and prefix, like 192.168.10.0/24") from None
+
+
+HostName = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?",
+            "is not a host name; use lower-case letters, digits and hyphens, starting with a letter (RFC 1123)",
+        )
+    ),
+]
+Fqdn = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}",
+            "is not a domain name; write it in lower case without a trailing dot, like home.example.org",
+        )
+    ),
+]
+Ipv4 = Annotated[str, AfterValidator(_ipv4)]
+Cidr = Annotated[str, AfterValidator(_cidr)]
+VmId = Annotated[int, Field(ge=100, le=999_999_999, description="Proxmox guest id, unique in the cluster.")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Mebibytes = Annotated[int, Field(ge=16, description="Memory in MiB.")]
+Gibibytes = Annotated[int, Field(ge=1, description="Disk size in GiB.")]
+Phase = Annotated[int, Field(ge=1, le=9)]
+SshPublicKey = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/]+=*( .*)?",
+            "is not an SSH public key; paste the whole line of the .pub file, like 'ssh-ed25519 AAAA… comment'",
+        )
+    ),
+]
+AgeRecipient = Annotated[
+    str,
+    AfterValidator(
+        _matches(r"age1[02-9ac-hj-np-z]{58}", "is not an age recipient; it starts with age1 and has 62 characters")
+    ),
+]
+ImageDigest = Annotated[
+    str,
+    AfterValidator(
+        _matches(r"sha256:[0-9a-f]{64}", "is not an image digest; write sha256: and 64 hexadecimal digits, never a tag")
+    ),
+]
+UsbId = Annotated[
+    str, AfterValidator(_matches(r"[0-9a-f]{4}:[0-9a-f]{4}", "is not a USB id; write vendor:product as lsusb does, like 10c4:ea60"))
+]
+UnitName = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            r"[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|mount|target|path)",
+            "is not a systemd unit name; write it with its suffix, like caddy.service",
+        )
+    ),
+]
+MacAddress = Annotated[
+    str,
+    AfterValidator(
+        _matches(r"([0-9A-F]{2}:){5}[0-9A-F]{2}", "is not a MAC address; write six pairs in upper case, like BC:24:11:00:01:0A")
+    ),
+]
