@@ -1,0 +1,4 @@
+# Ingress for everything.
+{
+  imports = [ ../../profiles/server.nix ];
+}

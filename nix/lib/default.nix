@@ -1,0 +1,19 @@
+# Everything here evaluates without nixpkgs, so that it can be unit-tested by a bare Nix (tests/nix).
+# `root` is the repository: a flake's `self`, a path, or a fixture.
+{ root }:
+let
+  files = import ./files.nix;
+  net = import ./net.nix;
+  inventory = import ./inventory.nix { inherit root; };
+  hosts = import ./hosts.nix { inherit root inventory; };
+in
+{
+  inherit
+    root
+    files
+    net
+    inventory
+    hosts
+    ;
+  secrets = import ./secrets.nix { inherit root; };
+}

@@ -1,0 +1,25 @@
+# Directory listings as import lists.
+rec {
+  hasSuffix =
+    suffix: string:
+    let
+      n = builtins.stringLength suffix;
+      m = builtins.stringLength string;
+    in
+    m >= n && builtins.substring (m - n) n string == suffix;
+
+  # All modules of a directory: every `*.nix` but default.nix, and every folder that holds a default.nix.
+  # Adding an ability is adding a file.
+  modulesIn =
+    dir:
+    let
+      entries = builtins.readDir dir;
+      isModule =
+        name:
+        if entries.${name} == "directory" then
+          builtins.pathExists (dir + "/${name}/default.nix")
+        else
+          hasSuffix ".nix" name && name != "default.nix";
+    in
+    map (name: dir + "/${name}") (builtins.filter isModule (builtins.attrNames entries));
+}

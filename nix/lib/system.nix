@@ -1,0 +1,51 @@
+# A NixOS system from a host of the inventory (or a name of its own, for images).
+{ inputs, aetherLib }:
+let
+  inherit (inputs.nixpkgs) lib;
+  inherit (aetherLib) inventory hosts;
+in
+rec {
+  # `host` is what the inventory says of it; every module gets it, with the rest of the facts, as argument `aether`.
+  mkSystem =
+    {
+      name,
+      host,
+      modules,
+    }:
+    lib.nixosSystem {
+      specialArgs.aether = {
+        inherit
+          name
+          host
+          inputs
+          inventory
+          ;
+        inherit (aetherLib) root;
+        inherit (inventory)
+          hosts
+          networks
+          nodes
+          services
+          ;
+        site = inventory.siteOf name;
+        lib = aetherLib;
+      };
+      modules = [
+        ../modules
+        inputs.sops-nix.nixosModules.sops
+        inputs.disko.nixosModules.disko
+        inputs.quadlet-nix.nixosModules.quadlet
+        inputs.impermanence.nixosModules.impermanence
+        inputs.home-manager.nixosModules.home-manager
+      ]
+      ++ modules;
+    };
+
+  mkHost =
+    name:
+    mkSystem {
+      inherit name;
+      host = hosts.nixos.${name};
+      modules = [ (hosts.file name) ];
+    };
+}

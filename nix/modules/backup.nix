@@ -1,0 +1,69 @@
+# Backups of what matters, by restic: each ability names its own paths, one job a host carries them off.
+{
+  config,
+  lib,
+  aether,
+  ...
+}:
+let
+  inherit (lib) types mkOption mkDefault;
+  cfg = config.aether.backup;
+in
+{
+  options.aether.backup = {
+    paths = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "/var/lib/hass" ];
+      description = "Directories that hold what cannot be made again.";
+    };
+    exclude = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      description = "Patterns to leave out.";
+    };
+    prepare = mkOption {
+      type = types.lines;
+      default = "";
+      description = "Commands before the backup: dumps of databases into a directory of `paths`.";
+    };
+    repository = mkOption {
+      type = types.str;
+      default = "sftp:restic@${aether.inventory.address "smith-storage"}:/srv/backup/${aether.name}";
+      description = "restic repository; host smith-storage keeps one a host.";
+    };
+    calendar = mkOption {
+      type = types.str;
+      default = "03:00";
+      description = "When (systemd calendar).";
+    };
+  };
+
+  config = lib.mkIf (cfg.paths != [ ]) {
+    aether.secrets = {
+      restic-password = { };
+      restic-ssh-key = { };
+    };
+    services.restic.backups.aether = {
+      inherit (cfg) paths exclude repository;
+      passwordFile = config.sops.secrets.restic-password.path;
+      initialize = true;
+      backupPrepareCommand = lib.mkIf (cfg.prepare != "") cfg.prepare;
+      extraOptions = [
+        "sftp.args='-i ${config.sops.secrets.restic-ssh-key.path} -o StrictHostKeyChecking=yes'"
+      ];
+      timerConfig = {
+        OnCalendar = cfg.calendar;
+        Persistent = true;
+        # Fifteen hosts do not knock in the same second.
+        RandomizedDelaySec = "1h";
+      };
+      pruneOpts = [
+        "--keep-daily 7"
+        "--keep-weekly 5"
+        "--keep-monthly 12"
+      ];
+      checkOpts = mkDefault [ "--with-cache" ];
+    };
+  };
+}

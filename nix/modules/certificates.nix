@@ -1,0 +1,107 @@
+# Trust in the homelab's own CA, and certificates from it by ACME (host step-ca).
+{
+  config,
+  lib,
+  aether,
+  ...
+}:
+let
+  inherit (lib) types mkOption;
+  cfg = config.aether.certificates;
+in
+{
+  options.aether.certificates = {
+    rootFile = mkOption {
+      type = types.path;
+      default = ../pki/root_ca.crt;
+      description = "Certificate of the offline root; public, therefore tracked.";
+    };
+    directory = mkOption {
+      type = types.str;
+      default = "https://${aether.inventory.fqdn "step-ca"}:8443/acme/acme/directory";
+      description = "ACME directory of the internal CA.";
+    };
+    hosts = mkOption {
+      default = { };
+      description = "Certificates for this host, by name. Files: `config.aether.certificates.hosts.NAME.{cert,key}`.";
+      type = types.attrsOf (
+        types.submodule (
+          { name, ... }:
+          {
+            options = {
+              domain = mkOption {
+                type = types.str;
+                default = aether.inventory.fqdn aether.name;
+                defaultText = lib.literalMD "`<host>.<domain>`";
+                description = "Name in the certificate.";
+              };
+              extraDomains = mkOption {
+                type = types.listOf types.str;
+                default = [ ];
+                description = "Further names.";
+              };
+              group = mkOption {
+                type = types.str;
+                default = "acme";
+                description = "Group that may read the key.";
+              };
+              units = mkOption {
+                type = types.listOf types.str;
+                default = [ ];
+                description = "Services to restart when the certificate is renewed, and that wait for the first one.";
+              };
+              cert = mkOption {
+                type = types.str;
+                readOnly = true;
+                default = "/var/lib/acme/${name}/fullchain.pem";
+                description = "The certificate with its chain.";
+              };
+              key = mkOption {
+                type = types.str;
+                readOnly = true;
+                default = "/var/lib/acme/${name}/key.pem";
+                description = "The private key.";
+              };
+            };
+          }
+        )
+      );
+    };
+  };
+
+  config = lib.mkMerge [
+    { security.pki.certificateFiles = [ cfg.rootFile ]; }
+    (lib.mkIf (cfg.hosts != { }) {
+      security.acme = {
+        acceptTerms = true;
+        defaults = {
+          email = "hostmaster@${aether.site.public_domain}";
+          server = cfg.directory;
+          # step-ca's certificates live for a day or two: look often.
+          renewInterval = "*-*-* 00/6:00:00";
+          validMinDays = 1;
+        };
+        certs = lib.mapAttrs (_: cert: {
+          inherit (cert) domain group;
+          extraDomainNames = cert.extraDomains;
+          reloadServices = cert.units;
+          # A host has no web server of its own; the client answers the challenge itself.
+          listenHTTP = lib.mkDefault ":80";
+        }) cfg.hosts;
+      };
+      aether.firewall.allow.acme-challenge = {
+        tcp = [ 80 ];
+        from = [ "step-ca" ];
+      };
+      systemd.services = lib.mkMerge (
+        lib.mapAttrsToList (
+          name: cert:
+          lib.genAttrs (map (lib.removeSuffix ".service") cert.units) (_: {
+            wants = [ "acme-${name}.service" ];
+            after = [ "acme-${name}.service" ];
+          })
+        ) cfg.hosts
+      );
+    })
+  ];
+}

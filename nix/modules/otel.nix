@@ -1,0 +1,131 @@
+# Observability of every host: the journal and traces are sent to host monitoring by an OpenTelemetry collector;
+# metrics are offered by the node exporter, for monitoring alone to read.
+{
+  config,
+  lib,
+  pkgs,
+  aether,
+  ...
+}:
+let
+  inherit (lib) types mkOption mkDefault;
+  cfg = config.aether.otel;
+in
+{
+  options.aether.otel = {
+    enable = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Ship logs, metrics and traces to host monitoring.";
+    };
+    server = mkOption {
+      type = types.str;
+      default = "monitoring";
+      description = "Host of the inventory that collects.";
+    };
+    endpoint = mkOption {
+      type = types.str;
+      default = "https://${aether.inventory.fqdn cfg.server}:4317";
+      description = "Where OTLP (gRPC, TLS by the internal CA) is received.";
+    };
+    exporters = mkOption {
+      type = types.attrsOf types.port;
+      default = { };
+      example = {
+        caddy = 2019;
+      };
+      description = "Further Prometheus exporters on this host, name and port: opened to monitoring, and scraped (host monitoring reads this option of every host).";
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    aether.otel.exporters.node = config.services.prometheus.exporters.node.port;
+
+    services.prometheus.exporters.node = {
+      enable = true;
+      port = mkDefault 9100;
+      enabledCollectors = [
+        "systemd"
+        "processes"
+      ];
+    };
+
+    aether.firewall.allow.metrics = {
+      tcp = lib.attrValues cfg.exporters;
+      from = [ cfg.server ];
+    };
+
+    services.opentelemetry-collector = {
+      enable = true;
+      package = pkgs.opentelemetry-collector-contrib;
+      settings = {
+        extensions.file_storage = {
+          directory = "/var/lib/opentelemetry-collector/queue";
+          create_directory = true;
+        };
+        receivers = {
+          journald.priority = mkDefault "info";
+          # Programs on this host send their traces here.
+          otlp.protocols.grpc.endpoint = mkDefault "127.0.0.1:4317";
+          otlp.protocols.http.endpoint = mkDefault "127.0.0.1:4318";
+        };
+        processors = {
+          resource.attributes = [
+            {
+              key = "host.name";
+              value = aether.name;
+              action = "upsert";
+            }
+            {
+              key = "service.namespace";
+              value = aether.site.name;
+              action = "upsert";
+            }
+          ];
+          batch.timeout = "5s";
+        };
+        exporters."otlp/monitoring" = {
+          inherit (cfg) endpoint;
+          tls.ca_file = "${config.aether.certificates.rootFile}";
+          # What is collected while monitoring is away is kept on disk.
+          sending_queue.storage = "file_storage";
+          retry_on_failure.max_elapsed_time = "1h";
+        };
+        service = {
+          extensions = [ "file_storage" ];
+          pipelines = {
+            logs = {
+              receivers = [
+                "journald"
+                "otlp"
+              ];
+              processors = [
+                "resource"
+                "batch"
+              ];
+              exporters = [ "otlp/monitoring" ];
+            };
+            traces = {
+              receivers = [ "otlp" ];
+              processors = [
+                "resource"
+                "batch"
+              ];
+              exporters = [ "otlp/monitoring" ];
+            };
+            metrics = {
+              receivers = [ "otlp" ];
+              processors = [
+                "resource"
+                "batch"
+              ];
+              exporters = [ "otlp/monitoring" ];
+            };
+          };
+        };
+      };
+    };
+    # journald's receiver calls journalctl.
+    systemd.services.opentelemetry-collector.path = [ config.systemd.package ];
+  };
+}

@@ -1,0 +1,125 @@
+# Security posture. Exactly one of two modes: hardened for what others reach, relaxed for a machine that only
+# its developer reaches. They contradict each other, so both at once is an error, and so is neither.
+{
+  config,
+  options,
+  lib,
+  aether,
+  ...
+}:
+let
+  cfg = config.aether.security;
+  opt = options.aether.security;
+  mode = aether.host.security or "hardened";
+  inherit (lib) mkDefault mkEnableOption mkIf mkMerge;
+
+  short = file: lib.last (lib.splitString "-source/" (toString file));
+  whereSet = option: lib.concatMapStringsSep " and " short option.files;
+in
+{
+  imports = [
+    {
+      _file = "the inventory, security = \"${mode}\" of [hosts.${aether.name}]";
+      aether.security.${mode}.enable = true;
+    }
+  ];
+
+  options.aether.security = {
+    hardened.enable = mkEnableOption "the hardened posture: keys only, immutable users, limits, audit, watchdog";
+    relaxed.enable = mkEnableOption "the relaxed posture: passwords and mutable users, for development only";
+  };
+
+  config = mkMerge [
+    {
+      assertions = [
+        {
+          assertion = !(cfg.hardened.enable && cfg.relaxed.enable);
+          message = ''
+            aether.security.hardened.enable (set in ${whereSet opt.hardened.enable}) and aether.security.relaxed.enable (set in ${whereSet opt.relaxed.enable}) exclude each other.
+            Remove one of the two lines: keep hardened where others can reach the machine.'';
+        }
+        {
+          assertion = cfg.hardened.enable || cfg.relaxed.enable;
+          message = ''
+            ${config.networking.hostName} has no security posture.
+            Write `security = "hardened"` in the inventory, or `aether.security.hardened.enable = true;` (or relaxed, for a development machine).'';
+        }
+      ];
+    }
+
+    (mkIf cfg.hardened.enable {
+      users.mutableUsers = false;
+      services.openssh.settings = {
+        PasswordAuthentication = false;
+        KbdInteractiveAuthentication = false;
+        # Deploys log in as root, by key.
+        PermitRootLogin = "prohibit-password";
+        AllowAgentForwarding = false;
+        AllowTcpForwarding = mkDefault "no";
+        X11Forwarding = false;
+        MaxAuthTries = 3;
+        LoginGraceTime = 20;
+        AuthenticationMethods = "publickey";
+      };
+      security.sudo = {
+        execWheelOnly = true;
+        wheelNeedsPassword = true;
+        extraConfig = ''
+          Defaults timestamp_timeout=5
+        '';
+      };
+      # No shell for whoever makes a boot fail.
+      boot.initrd.systemd.emergencyAccess = false;
+      systemd.enableEmergencyMode = false;
+
+      services.fail2ban = {
+        enable = mkDefault true;
+        maxretry = mkDefault 4;
+        bantime = mkDefault "1h";
+        bantime-increment.enable = mkDefault true;
+      };
+
+      boot.kernel.sysctl = mkIf (!config.boot.isContainer) {
+        "kernel.dmesg_restrict" = 1;
+        "kernel.kptr_restrict" = 2;
+        "kernel.unprivileged_bpf_disabled" = 1;
+        "kernel.yama.ptrace_scope" = mkDefault 1;
+        "net.core.bpf_jit_harden" = 2;
+        "net.ipv4.conf.all.accept_redirects" = false;
+        "net.ipv4.conf.all.send_redirects" = false;
+        "net.ipv4.conf.default.accept_redirects" = false;
+        "net.ipv6.conf.all.accept_redirects" = false;
+        "net.ipv4.tcp_syncookies" = true;
+      };
+
+      # The kernel's audit stream belongs to the node, not to a container on it.
+      security.audit.enable = mkDefault (!config.boot.isContainer);
+      security.auditd.enable = mkDefault (!config.boot.isContainer);
+      security.audit.rules = [
+        "-w /etc/shadow -p wa -k identity"
+        "-w /etc/sudoers -p wa -k privilege"
+        "-a always,exit -F arch=b64 -S init_module,finit_module,delete_module -k modules"
+        "-a always,exit -F arch=b64 -S mount,umount2 -F auid>=1000 -F auid!=unset -k mounts"
+      ];
+
+      # A hung kernel reboots, and boot counting then decides which generation starts.
+      systemd.settings.Manager = mkIf (!config.boot.isContainer) {
+        RuntimeWatchdogSec = mkDefault "30s";
+        RebootWatchdogSec = mkDefault "5min";
+      };
+      boot.kernelParams = mkIf (!config.boot.isContainer) [
+        "panic=10"
+        "oops=panic"
+      ];
+    })
+
+    (mkIf cfg.relaxed.enable {
+      users.mutableUsers = mkDefault true;
+      services.openssh.settings = {
+        PasswordAuthentication = mkDefault true;
+        PermitRootLogin = mkDefault "prohibit-password";
+      };
+      security.sudo.wheelNeedsPassword = mkDefault true;
+    })
+  ];
+}
