@@ -1,4 +1,0 @@
-# Ingress for everything.
-{
-  imports = [ ../../profiles/server.nix ];
-}

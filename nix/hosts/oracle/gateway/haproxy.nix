@@ -1,0 +1,82 @@
+# HAProxy: TCP and SNI. Web names end at Caddy, the cluster's names and its API at the Talos nodes, untouched.
+{
+  config,
+  lib,
+  aether,
+  ...
+}:
+let
+  inherit (config.aether.gateway) httpsPort;
+  metricsPort = 8404;
+  cluster = aether.inventory.tagged "kubernetes";
+  servers =
+    port: options:
+    lib.concatStringsSep "\n" (
+      lib.mapAttrsToList (
+        name: host: "  server ${name} ${host.address}:${toString port} ${options}"
+      ) cluster
+    );
+in
+{
+  services.haproxy = {
+    enable = true;
+    config = ''
+      global
+        log stdout format raw local0 notice
+        maxconn 4096
+
+      defaults
+        log global
+        mode tcp
+        option tcplog
+        option dontlognull
+        timeout connect 5s
+        timeout client 1h
+        timeout server 1h
+        # Long-lived connections (kubectl exec, websockets) end when both sides say so.
+        timeout tunnel 12h
+
+      frontend https
+        bind :443
+        tcp-request inspect-delay 5s
+        tcp-request content accept if { req.ssl_hello_type 1 }
+        use_backend kubernetes-ingress if { req.ssl_sni -m end .k8s.${aether.site.domain} }
+        default_backend caddy
+
+      backend caddy
+        server caddy 127.0.0.1:${toString httpsPort} send-proxy-v2 check
+
+      backend kubernetes-ingress
+        balance roundrobin
+      ${servers 443 "check"}
+
+      frontend kubernetes-api
+        bind :6443
+        default_backend kubernetes-api
+
+      backend kubernetes-api
+        balance leastconn
+        option httpchk
+        http-check send meth GET uri /readyz hdr Host kubernetes
+        http-check expect rstatus ^(200|401)$
+      ${servers 6443 "check check-ssl verify none inter 5s fall 3"}
+
+      frontend metrics
+        bind :${toString metricsPort}
+        mode http
+        timeout client 10s
+        http-request use-service prometheus-exporter if { path /metrics }
+        http-request return status 404
+    '';
+  };
+
+  aether.otel.exporters.haproxy = metricsPort;
+  aether.firewall.allow.kubernetes-api = {
+    tcp = [ 6443 ];
+    from = [
+      "servers"
+      "clients"
+      "kubernetes"
+    ];
+  };
+}

@@ -1,0 +1,114 @@
+# WireProxy: the link to the public gateway, WireGuard in user space. The public gateway reaches two ports of this
+# host through it and nothing else of the homelab: there is no interface to route over.
+{
+  config,
+  lib,
+  pkgs,
+  aether,
+  ...
+}:
+let
+  cfg = config.aether.wireproxy;
+in
+{
+  options.aether.wireproxy = {
+    address = lib.mkOption {
+      type = lib.types.str;
+      default = "10.99.0.2/32";
+      description = "Address of this end of the tunnel; ansible/ gives the public gateway the other end.";
+    };
+    peer = {
+      endpoint = lib.mkOption {
+        type = lib.types.str;
+        default = "public-gateway.${aether.site.public_domain}:51820";
+        description = "Where the public gateway listens.";
+      };
+      publicKey = lib.mkOption {
+        type = lib.types.str;
+        default = lib.fileContents ../../../pki/public-gateway-wireguard.pub;
+        description = "WireGuard public key of the public gateway.";
+      };
+      address = lib.mkOption {
+        type = lib.types.str;
+        default = "10.99.0.1/32";
+        description = "The public gateway's address in the tunnel.";
+      };
+    };
+    socksPort = lib.mkOption {
+      type = lib.types.port;
+      default = 1080;
+      description = "SOCKS5 port for those who want to go out by the public gateway's address.";
+    };
+  };
+
+  config = {
+    aether.secrets.wireguard-private-key = { };
+    sops.templates."wireproxy.conf" = {
+      restartUnits = [ "wireproxy.service" ];
+      content = ''
+        [Interface]
+        PrivateKey = ${config.sops.placeholder.wireguard-private-key}
+        Address = ${cfg.address}
+        DNS = 9.9.9.9
+
+        [Peer]
+        PublicKey = ${cfg.peer.publicKey}
+        Endpoint = ${cfg.peer.endpoint}
+        AllowedIPs = 0.0.0.0/0
+        PersistentKeepalive = 25
+
+        [TCPServerTunnel]
+        ListenPort = 443
+        Target = 127.0.0.1:443
+
+        [TCPServerTunnel]
+        ListenPort = 80
+        Target = 127.0.0.1:80
+
+        [Socks5]
+        BindAddress = ${aether.host.address}:${toString cfg.socksPort}
+      '';
+    };
+
+    systemd.services.wireproxy = {
+      description = "WireGuard in user space: link to the public gateway";
+      wantedBy = [ "multi-user.target" ];
+      wants = [ "network-online.target" ];
+      after = [ "network-online.target" ];
+      startLimitIntervalSec = 0;
+      serviceConfig = {
+        ExecStart = "${lib.getExe pkgs.wireproxy} --silent --config %d/wireproxy.conf";
+        LoadCredential = "wireproxy.conf:${config.sops.templates."wireproxy.conf".path}";
+        DynamicUser = true;
+        Restart = "always";
+        RestartSec = "5s";
+        # It opens sockets and nothing else.
+        CapabilityBoundingSet = "";
+        LockPersonality = true;
+        MemoryDenyWriteExecute = true;
+        NoNewPrivileges = true;
+        PrivateDevices = true;
+        ProtectClock = true;
+        ProtectControlGroups = true;
+        ProtectHome = true;
+        ProtectKernelLogs = true;
+        ProtectKernelModules = true;
+        ProtectKernelTunables = true;
+        ProtectSystem = "strict";
+        RestrictAddressFamilies = [
+          "AF_INET"
+          "AF_INET6"
+        ];
+        RestrictNamespaces = true;
+        RestrictRealtime = true;
+        SystemCallArchitectures = "native";
+        SystemCallFilter = [ "@system-service" ];
+      };
+    };
+
+    aether.firewall.allow.socks = {
+      tcp = [ cfg.socksPort ];
+      from = [ "servers" ];
+    };
+  };
+}
