@@ -1,13 +1,11 @@
 """Read an inventory file, report every error at once."""
 
-import json
-import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
+from inventory.checks import check
 from inventory.models import (
     Guest,
     Host,
@@ -19,31 +17,12 @@ from inventory.models import (
     Service,
     Site,
 )
+from inventory.parse import Draft, parse
+from inventory.problems import InventoryError, Problem
+
+__all__ = ["Inventory", "InventoryError", "Problem", "load", "load_all"]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: where it stands and the line to write."""
-
-    file: str
-    where: str
-    field: str
-    message: str
-    fix: str
-
-    def __str__(self) -> str:
-        place = f"{self.where}.{self.field}" if self.field else self.where
-        return f"{self.file}: {place}: {self.message}. Fix: {self.fix}"
-
-
-class InventoryError(Exception):
-    """The inventory cannot be used; ``problems`` holds every reason."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(str(problem) for problem in problems))
 
 
 @dataclass(frozen=True)
@@ -86,12 +65,13 @@ class Inventory:
         return {
             name: host
             for name in self.order()
-            if isinstance(host := self.hosts[name], kind) and (phase is None or self.hosts[name].phase <= phase)
+            if isinstance(host := self.hosts[name], kind)
+            and (phase is None or self.hosts[name].phase <= phase)
         }
 
     def guests(self, phase: int | None = None) -> dict[str, Guest]:
         """NixOS guests of the Proxmox nodes, in dependency order."""
-        return self.of(Guest, phase)  # type: ignore[type-abstract]
+        return self.of(Guest, phase)
 
     def managed(self, phase: int | None = None) -> dict[str, ManagedHost]:
         """Hosts that Aether logs in to, in dependency order."""
@@ -113,35 +93,40 @@ class Inventory:
         return list(done)
 
 
-def load(path: Path | str) -> Inventory:
+def load(path: Path | str, secrets: Path | str | None = None) -> Inventory:
     """Read and check an inventory file.
+
+    Args:
+        path: the TOML file.
+        secrets: directory of the sops files; ``secrets/`` of the repository that holds PATH when left out.
 
     Raises:
         InventoryError: with every problem found, each naming file, host, field and the line to write.
     """
-    from inventory.checks import check
-
-    path = Path(path)
-    try:
-        raw = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise InventoryError(
-            [Problem(str(path), "file", "", "does not exist", "name an inventory file, like inventory/homelab.toml")]
-        ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InventoryError([Problem(str(path), "file", "", f"is not TOML: {error}", "correct that line")]) from None
-    try:
-        # Through JSON: strict models take TOML's arrays as tuples that way.
-        content = InventoryFile.model_validate_json(json.dumps(raw, default=str))
-    except ValidationError as error:
-        raise InventoryError([_problem(path, detail) for detail in error.errors()]) from None
-    inventory = Inventory(path, content)
-    if problems := check(inventory):
-        raise InventoryError(problems)
-    return inventory
+    return load_all([path], secrets)[0]
 
 
-def _problem(path: Path, detail: object) -> Problem:
-    error = dict(detail)  # type: ignore[call-overload]
-    where = [str(part) for part in error["loc"]]
-    return Problem(str(path), ".".join(where[:2]), ".".join(where[2:]), str(error["msg"]), "see inventory/models.py")
+def load_all(paths: Sequence[Path | str], secrets: Path | str | None = None) -> list[Inventory]:
+    """Read and check inventory files, also against each other (names, addresses, networks, keys).
+
+    Raises:
+        InventoryError: with every problem of all files.
+    """
+    drafts = [parse(Path(path)) for path in paths]
+    check(drafts, Path(secrets) if secrets is not None else None)
+    problems = [problem for draft in drafts for problem in draft.problems]
+    if problems:
+        raise InventoryError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
+    return [Inventory(Path(path), _content(draft)) for path, draft in zip(paths, drafts, strict=True)]
+
+
+def _content(draft: Draft) -> InventoryFile:
+    assert draft.site is not None, "a file without [site] has a problem"
+    return InventoryFile(
+        site=draft.site,
+        networks=draft.networks,
+        nodes=draft.nodes,
+        hosts=draft.hosts,
+        services=draft.services,
+        rollout=draft.rollout,
+    )

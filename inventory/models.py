@@ -1,26 +1,30 @@
 """What an inventory file may hold: frozen pydantic models, one for each table.
 
-Units: memory MiB, disk GiB, times seconds, addresses IPv4. Rules between entries (duplicates, capacity, cycles…)
-are in ``checks.py``; this module knows one entry at a time.
+Units: memory MiB, disk GiB, times seconds, addresses IPv4. Rules between entries (duplicates, capacity…)
+are in ``rules/``; this module knows one entry at a time.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from inventory.types import (
     AgeRecipient,
     Cidr,
+    DeviceNode,
     Fqdn,
     Gibibytes,
+    HomeAttribute,
     HostName,
     ImageDigest,
+    ImageName,
     Ipv4,
     MacAddress,
     Mebibytes,
     Phase,
     Port,
     SshPublicKey,
+    Timezone,
     UnitName,
     UsbId,
     VmId,
@@ -37,13 +41,13 @@ class Site(Facts):
     """What holds for the whole inventory file."""
 
     name: HostName = Field(description="Short name of the site; prefixes resource names in the cloud.")
-    domain: Fqdn = Field(description="Internal domain; a host is NAME.DOMAIN, a web service SUBDOMAIN.DOMAIN.")
+    domain: Fqdn = Field(description="Internal domain: NAME.DOMAIN is a host, SUBDOMAIN.DOMAIN a service.")
     public_domain: Fqdn = Field(description="Domain that the world sees.")
-    timezone: str = Field(description="IANA time zone of every host, like Europe/Berlin.")
+    timezone: Timezone = Field(description="IANA time zone of every host, like Europe/Berlin.")
     user: HostName = Field(description="Login name of the person who owns the machines.")
     authorized_keys: tuple[SshPublicKey, ...] = Field(min_length=1, description="SSH keys that may log in.")
     age_recipients: tuple[AgeRecipient, ...] = Field(
-        min_length=1, description="age recipients of the owners; every file in secrets/ is encrypted to them too."
+        min_length=1, description="age recipients of the owners: they can read every file in secrets/."
     )
 
 
@@ -104,23 +108,48 @@ class CommandCheck(Facts):
     timeout: int = Field(default=60, ge=1)
 
 
-HealthCheck = UnitCheck | TcpCheck | HttpCheck | CommandCheck
+CHECKS: dict[str, type[Facts]] = {
+    "unit": UnitCheck,
+    "tcp": TcpCheck,
+    "http": HttpCheck,
+    "command": CommandCheck,
+}
+"""Models of health checks by the field that tells them apart."""
+
+
+def _which_check(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next((name for name in CHECKS if name in value), None)
+    return next((name for name, model in CHECKS.items() if isinstance(value, model)), None)
+
+
+HealthCheck = Annotated[
+    Annotated[UnitCheck, Tag("unit")]
+    | Annotated[TcpCheck, Tag("tcp")]
+    | Annotated[HttpCheck, Tag("http")]
+    | Annotated[CommandCheck, Tag("command")],
+    Discriminator(_which_check),
+]
 
 
 class Disk(Facts):
     size: Gibibytes
     datastore: str | None = Field(default=None, description="Default: the node's disk_datastore.")
-    mount: str | None = Field(default=None, description="Where the host mounts it; the first disk is the system's.")
+    mount: str | None = Field(
+        default=None, description="Where the host mounts it; not for the first, the system's."
+    )
 
 
 class Home(Facts):
     """The user environment that HomeBootstrap sets up on a host."""
 
-    configuration: str = Field(description="Home Manager flake attribute, like mitso@workstation.")
+    configuration: HomeAttribute = Field(description="Home Manager flake attribute, like mitso@workstation.")
     flatpaks: tuple[str, ...] = Field(default=(), description="Flathub application ids.")
-    containers: tuple[str, ...] = Field(default=(), description="toolbox/distrobox containers from the own image.")
-    syncthing_id: str | None = Field(default=None, description="Syncthing device id; set: SharedHome is synced here.")
-    stow: tuple[str, ...] = Field(default=("Documents", "Pictures", "Workspace"), description="Stow packages.")
+    containers: tuple[str, ...] = Field(default=(), description="toolbox/distrobox containers, own image.")
+    syncthing_id: str | None = Field(
+        default=None, description="Syncthing device id; SharedHome is synced when set."
+    )
+    stow: tuple[str, ...] = Field(default=("Documents", "Pictures", "Workspace"), description="Stow packages")
 
 
 class HostFacts(Facts):
@@ -130,7 +159,7 @@ class HostFacts(Facts):
     network: str = Field(default="servers", description="Name of a [networks.…] table.")
     description: str = ""
     tags: tuple[str, ...] = ()
-    phase: Phase = Field(default=6, description="Migration phase; `aether:phase` deploys this one and those before.")
+    phase: Phase = Field(default=6, description="Migration phase; `aether:phase` deploys up to it.")
     depends_on: tuple[str, ...] = Field(default=(), description="Hosts that must be healthy first.")
     health: tuple[HealthCheck, ...] = ()
     ssh_user: str = "root"
@@ -142,20 +171,26 @@ class ManagedHost(HostFacts):
     """A host that Aether logs in to: its SSH key is known before the first connection."""
 
     host_key: SshPublicKey
-    age_recipient: AgeRecipient | None = Field(default=None, description="Derived from host_key by ssh-to-age.")
-    secrets: tuple[str, ...] = Field(default=(), description="sops files, relative to secrets/, that it may read.")
+    age_recipient: AgeRecipient | None = Field(
+        default=None, description="host_key as ssh-to-age converts it."
+    )
+    secrets: tuple[str, ...] = Field(
+        default=(), description="sops files that it may read, relative to secrets/."
+    )
 
 
 class NixosHost(ManagedHost):
     """A host whose whole system is a flake output."""
 
-    flake: str | None = Field(default=None, description="Attribute of nixosConfigurations; default: the host's name.")
+    flake: str | None = Field(default=None, description="nixosConfigurations attribute; default: its name.")
     security: Literal["hardened", "relaxed"] = "hardened"
     build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
     reboot: Literal["never", "ask", "auto"] = Field(
         default="ask", description="When kernel, initrd or kernel parameters change."
     )
-    confirm_timeout: int = Field(default=60, ge=5, description="Seconds until an unconfirmed activation reverts.")
+    confirm_timeout: int = Field(
+        default=60, ge=5, description="Seconds until unconfirmed activation reverts."
+    )
 
 
 class Guest(NixosHost):
@@ -167,8 +202,8 @@ class Guest(NixosHost):
     memory: Mebibytes
     disks: tuple[Disk, ...] = Field(min_length=1)
     mac: MacAddress | None = Field(default=None, description="Default: Proxmox picks one.")
-    protect: bool = Field(default=False, description="Holds data: never destroyed while `aether:protect` is on.")
-    start_order: int | None = Field(default=None, ge=1, description="Boot order on the node; default: none.")
+    protect: bool = Field(default=False, description="Holds data: not destroyed under `aether:protect`.")
+    start_order: int | None = Field(default=None, ge=1, description="Boot order on the node.")
 
 
 class NixosVm(Guest):
@@ -182,7 +217,9 @@ class NixosLxc(Guest):
     nesting: bool = Field(default=True, description="systemd in the container needs it.")
     keyctl: bool = False
     fuse: bool = False
-    devices: tuple[str, ...] = Field(default=(), description="Device nodes passed through, like /dev/net/tun.")
+    devices: tuple[DeviceNode, ...] = Field(
+        default=(), description="Device nodes it gets, like /dev/net/tun."
+    )
 
 
 class NixosMetal(NixosHost):
@@ -195,16 +232,18 @@ class AtomicHost(ManagedHost):
     """A Fedora Atomic host that is rebased to an image digest."""
 
     kind: Literal["atomic"]
-    image: str = Field(description="Registry, owner and name without tag, like ghcr.io/OWNER/IMAGE.")
-    digest: ImageDigest | None = Field(default=None, description="Default: what the image repository published last.")
+    image: ImageName = Field(description="Image without tag, like ghcr.io/OWNER/IMAGE.")
+    digest: ImageDigest | None = Field(default=None, description="Default: what was published last.")
     signed: bool = Field(default=True, description="End on ostree-image-signed:.")
-    reboot: Literal["now", "window", "never"] = Field(default="now", description="When the staged deployment is booted.")
-    window: str | None = Field(default=None, description="Maintenance window as systemd calendar, with reboot = window.")
+    reboot: Literal["now", "window", "never"] = Field(default="now", description="When the staged one boots.")
+    window: str | None = Field(default=None, description="systemd calendar, with reboot = window.")
 
     @model_validator(mode="after")
     def _window_goes_with_reboot(self) -> "AtomicHost":
         if (self.reboot == "window") != (self.window is not None):
-            raise ValueError("window and reboot = \"window\" go together; write window = \"Sun 03:00\" or leave both out")
+            raise ValueError(
+                'window goes with reboot = "window"; write both, window = "Sun 03:00", or neither'
+            )
         return self
 
 
@@ -214,7 +253,7 @@ class AnsibleHost(ManagedHost):
     kind: Literal["ansible"]
     os: Literal["debian", "alpine", "fedora", "vyos", "amazon-linux", "wsl"]
     playbook: str = Field(description="Playbook under ansible/.")
-    node: str | None = Field(default=None, description="Proxmox node it lives on, for the record; it is not provisioned.")
+    node: str | None = Field(default=None, description="Proxmox node it lives on, for the record.")
 
 
 class CloudVm(ManagedHost):
@@ -232,9 +271,9 @@ class CloudVm(ManagedHost):
     @model_validator(mode="after")
     def _configured_one_way(self) -> "CloudVm":
         if self.os == "amazon-linux" and self.playbook is None:
-            raise ValueError("an amazon-linux host needs a playbook; write playbook = \"public-gateway.yml\"")
+            raise ValueError('playbook is missing for amazon-linux; write playbook = "public-gateway.yml"')
         if self.os == "nixos" and self.playbook is not None:
-            raise ValueError("a nixos host has no playbook; remove the line")
+            raise ValueError("playbook is not for a nixos host; remove the line")
         return self
 
 
@@ -246,7 +285,8 @@ class External(HostFacts):
 
 
 Host = Annotated[
-    NixosVm | NixosLxc | NixosMetal | AtomicHost | AnsibleHost | CloudVm | External, Field(discriminator="kind")
+    NixosVm | NixosLxc | NixosMetal | AtomicHost | AnsibleHost | CloudVm | External,
+    Field(discriminator="kind"),
 ]
 
 
@@ -258,7 +298,8 @@ class Service(Facts):
     subdomain: HostName | None = Field(default=None, description="Default: the service's name.")
     scheme: Literal["http", "https"] = "http"
     login: Literal["oidc", "proxy", "own", "none"] = Field(
-        default="proxy", description="oidc: the service itself is a Keycloak client; proxy: the gateway asks first; own; none."
+        default="proxy",
+        description="oidc: the service is a Keycloak client; proxy: the gateway asks first; own; none.",
     )
     public: bool = Field(default=False, description="Reachable through the public gateway.")
     description: str = ""

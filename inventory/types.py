@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from inventory.agekey import check_public_key, check_recipient
+
 
 def _matches(pattern: str, say: str) -> Callable[[str], str]:
     compiled = re.compile(pattern)
@@ -23,14 +25,38 @@ def _ipv4(value: str) -> str:
     try:
         return str(ipaddress.IPv4Address(value))
     except ValueError:
-        raise ValueError("is not an IPv4 address; write four numbers from 0 to 255, like 192.168.10.10") from None
+        raise ValueError(
+            "is not an IPv4 address; write four numbers from 0 to 255, like 192.168.10.10"
+        ) from None
 
 
 def _cidr(value: str) -> str:
     try:
         return str(ipaddress.IPv4Network(value))
     except ValueError:
-        raise ValueError("is not an IPv4 network; write its first address and prefix, like 192.168.10.0/24") from None
+        raise ValueError(
+            "is not an IPv4 network; write its first address and prefix, like 192.168.10.0/24"
+        ) from None
+
+
+def _recipient_holds(value: str) -> str:
+    if problem := check_recipient(value):
+        raise ValueError(
+            f"{problem}; copy it again from `age-keygen -y` or `python -m inventory secrets list`"
+        )
+    return value
+
+
+def _key_holds(value: str) -> str:
+    if problem := check_public_key(value):
+        raise ValueError(f"{problem}; paste the whole line of the .pub file again")
+    return value
+
+
+def _unicast(value: str) -> str:
+    if int(value[:2], 16) & 1:
+        raise ValueError("is a multicast address; write an even first pair, like BC:24:11:00:01:0A")
+    return value
 
 
 HostName = Annotated[
@@ -38,7 +64,7 @@ HostName = Annotated[
     AfterValidator(
         _matches(
             r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?",
-            "is not a host name; use lower-case letters, digits and hyphens, starting with a letter (RFC 1123)",
+            "is not a host name; write lower-case letters, digits and hyphens, a letter first (RFC 1123)",
         )
     ),
 ]
@@ -63,24 +89,34 @@ SshPublicKey = Annotated[
     AfterValidator(
         _matches(
             r"(ssh-ed25519|ecdsa-sha2-nistp256|ssh-rsa|sk-ssh-ed25519@openssh\.com) [A-Za-z0-9+/]+=*( .*)?",
-            "is not an SSH public key; paste the whole line of the .pub file, like 'ssh-ed25519 AAAA… comment'",
+            "is not an SSH public key; paste the whole line of the .pub file, like ssh-ed25519 AAAA… comment",
         )
     ),
+    AfterValidator(_key_holds),
 ]
 AgeRecipient = Annotated[
     str,
     AfterValidator(
-        _matches(r"age1[02-9ac-hj-np-z]{58}", "is not an age recipient; it starts with age1 and has 62 characters")
+        _matches(r"age1[02-9ac-hj-np-z]{58}", "is not an age recipient; write age1 and 58 more characters")
     ),
+    AfterValidator(_recipient_holds),
 ]
 ImageDigest = Annotated[
     str,
     AfterValidator(
-        _matches(r"sha256:[0-9a-f]{64}", "is not an image digest; write sha256: and 64 hexadecimal digits, never a tag")
+        _matches(
+            r"sha256:[0-9a-f]{64}",
+            "is not an image digest; write sha256: and 64 hexadecimal digits, never a tag",
+        )
     ),
 ]
 UsbId = Annotated[
-    str, AfterValidator(_matches(r"[0-9a-f]{4}:[0-9a-f]{4}", "is not a USB id; write vendor:product as lsusb does, like 10c4:ea60"))
+    str,
+    AfterValidator(
+        _matches(
+            r"[0-9a-f]{4}:[0-9a-f]{4}", "is not a USB id; write vendor:product as lsusb does, like 10c4:ea60"
+        )
+    ),
 ]
 UnitName = Annotated[
     str,
@@ -94,6 +130,44 @@ UnitName = Annotated[
 MacAddress = Annotated[
     str,
     AfterValidator(
-        _matches(r"([0-9A-F]{2}:){5}[0-9A-F]{2}", "is not a MAC address; write six pairs in upper case, like BC:24:11:00:01:0A")
+        _matches(
+            r"([0-9A-F]{2}:){5}[0-9A-F]{2}",
+            "is not a MAC address; write six pairs in upper case, like BC:24:11:00:01:0A",
+        )
+    ),
+    AfterValidator(_unicast),
+]
+Timezone = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            r"UTC|[A-Z][A-Za-z_]+(/[A-Z][A-Za-z_+-]+){1,2}",
+            "is not an IANA time zone; write it like Europe/Berlin or UTC",
+        )
+    ),
+]
+ImageName = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            r"[a-z0-9.-]+\.[a-z]+(:[0-9]+)?(/[a-z0-9._-]+)+",
+            "is not an image name; write registry/owner/name without tag (the digest has its own field), "
+            "like ghcr.io/example/aether-kinoite",
+        )
+    ),
+]
+HomeAttribute = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            r"[a-z_][a-z0-9_-]*@[a-z0-9-]+",
+            "is not a Home Manager attribute; write user@host, like mitso@desktop",
+        )
+    ),
+]
+DeviceNode = Annotated[
+    str,
+    AfterValidator(
+        _matches(r"/dev/[A-Za-z0-9/_.-]+", "is not a device node; write its path, like /dev/net/tun")
     ),
 ]

@@ -1,0 +1,1 @@
+"""The rules between entries, a file a subject. Each reports into its draft and raises nothing."""

@@ -1,0 +1,120 @@
+"""Names that refer to other entries: dependencies (without a circle), builders, the canary."""
+
+from inventory.models import CloudVm, CommandCheck, External, Host, NixosHost, UnitCheck
+from inventory.parse import Draft
+from inventory.problems import did_you_mean, one_of
+
+
+def check(draft: Draft) -> None:
+    """Dependencies, build_on, rollout, home, and checks that need a login."""
+    known = draft.names("hosts")
+    for name, host in draft.hosts.items():
+        where = f"hosts.{name}"
+        for dependency in host.depends_on:
+            if dependency == name:
+                fix = f"remove '{name}' from depends_on"
+                draft.report("depends-on-itself", where, "depends_on", "names the host itself", fix)
+            elif dependency in draft.names("nodes"):
+                message = f"'{dependency}' is a node, not a host; a guest waits for its node anyway"
+                draft.report("unknown-dependency", where, "depends_on", message, f"remove '{dependency}'")
+            elif dependency not in known:
+                message = f"host '{dependency}' is not declared{did_you_mean(dependency, known)}"
+                fix = f"write one of the hosts of this file, or add [hosts.{dependency}]"
+                draft.report("unknown-dependency", where, "depends_on", message, fix)
+        _builder(draft, name, host)
+        _external(draft, name, host)
+        _home(draft, name, host)
+    for cycle in cycles({name: host.depends_on for name, host in draft.hosts.items()}):
+        message = f"goes round in a circle: {' -> '.join([*cycle, cycle[0]])}"
+        fix = f"remove '{cycle[0]}' from depends_on of [hosts.{cycle[-1]}], or break the circle elsewhere"
+        draft.report("dependency-cycle", f"hosts.{cycle[0]}", "depends_on", message, fix)
+    _rollout(draft)
+
+
+def cycles(depends_on: dict[str, tuple[str, ...]]) -> list[list[str]]:
+    """Circles of more than one host, each once, from the host that is written first."""
+    found: list[list[str]] = []
+    state: dict[str, int] = {}
+
+    def visit(name: str, path: list[str]) -> None:
+        state[name] = 1
+        for dependency in depends_on.get(name, ()):
+            if dependency == name or dependency not in depends_on:
+                continue
+            if state.get(dependency) == 1:
+                found.append([*path, name][[*path, name].index(dependency) :])
+            elif dependency not in state:
+                visit(dependency, [*path, name])
+        state[name] = 2
+
+    for name in depends_on:
+        if name not in state:
+            visit(name, [])
+    return found
+
+
+def _builder(draft: Draft, name: str, host: Host) -> None:
+    if not isinstance(host, NixosHost) or host.build_on in ("operator", "target"):
+        return
+    where, builder = f"hosts.{name}", host.build_on
+    choices = {
+        "operator",
+        "target",
+        *(other for other, facts in draft.hosts.items() if isinstance(facts, NixosHost)),
+    }
+    if builder not in draft.names("hosts"):
+        message = f"'{builder}' is neither operator, target nor a host{did_you_mean(builder, choices)}"
+        draft.report(
+            "unknown-builder", where, "build_on", message, 'write build_on = "operator" or a NixOS host'
+        )
+    elif builder in draft.hosts and builder not in choices:
+        message = f"host '{builder}' is not a NixOS host, so it cannot build"
+        draft.report("unknown-builder", where, "build_on", message, f"write build_on = {one_of(choices)}")
+
+
+def _external(draft: Draft, name: str, host: Host) -> None:
+    if not isinstance(host, External):
+        return
+    for i, check in enumerate(host.health):
+        if isinstance(check, UnitCheck | CommandCheck):
+            message = "needs a login, and an external host is never logged in to"
+            draft.report(
+                "check-needs-login", f"hosts.{name}", f"health[{i}]", message, "write a tcp or http check"
+            )
+
+
+def _home(draft: Draft, name: str, host: Host) -> None:
+    if host.home is None:
+        return
+    user, _, machine = host.home.configuration.partition("@")
+    wanted = f'write configuration = "{draft.site.user if draft.site else user}@{name}"'
+    if draft.site and user != draft.site.user:
+        message = f"user '{user}' is not the site's ({draft.site.user})"
+        draft.report("home-user", f"hosts.{name}", "home.configuration", message, wanted)
+    if machine not in draft.names("hosts"):
+        message = f"host '{machine}' is not declared{did_you_mean(machine, draft.names('hosts'))}"
+        draft.report("home-host", f"hosts.{name}", "home.configuration", message, wanted)
+
+
+def _rollout(draft: Draft) -> None:
+    rollout, canary = draft.rollout, draft.rollout.canary
+    nixos = {name for name, host in draft.hosts.items() if _is_nixos(host)}
+    if rollout.strategy == "canary" and canary is None:
+        message = 'is missing with strategy = "canary"'
+        draft.report(
+            "canary-missing", "rollout", "canary", message, 'write canary = "cockpit" or another NixOS host'
+        )
+    elif canary is not None and rollout.strategy != "canary":
+        message = f"has no effect with strategy = '{rollout.strategy}'"
+        draft.report("canary-unused", "rollout", "canary", message, 'remove it, or write strategy = "canary"')
+    if (
+        canary is not None
+        and canary not in nixos
+        and (canary in draft.hosts or canary not in draft.names("hosts"))
+    ):
+        message = f"'{canary}' is not a NixOS host of this file{did_you_mean(canary, nixos)}"
+        draft.report("unknown-canary", "rollout", "canary", message, f"write canary = {one_of(nixos)}")
+
+
+def _is_nixos(host: Host) -> bool:
+    return isinstance(host, NixosHost) or (isinstance(host, CloudVm) and host.os == "nixos")

@@ -1,0 +1,192 @@
+"""What may exist only once, in a file and over all files that are checked together."""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from inventory.models import Guest, Host, ManagedHost, Network
+from inventory.parse import Draft
+
+# Names that mean something else to Ansible, to a resolver or in `build_on`.
+RESERVED = {"localhost", "all", "ungrouped", "operator", "target"}
+
+_Use = tuple[Draft, str, str]  # file, table, field
+_Values = Callable[[Draft], Iterator[tuple[object, str, str]]]
+
+
+def check(drafts: Sequence[Draft]) -> None:
+    """Names, addresses, VMIDs, MACs, SSH keys, networks and VLANs of all DRAFTS."""
+    _once(
+        drafts,
+        _named,
+        "duplicate-name",
+        "name '{}' is taken by {}",
+        "rename one of them: a name is a host name and a DNS name",
+    )
+    _once(drafts, _addresses, "duplicate-address", "{} is the address of {} too", "write a free address")
+    _once(
+        drafts,
+        _vmids,
+        "duplicate-vmid",
+        "VMID {} is {}'s too",
+        "write a VMID that no guest of the cluster has",
+    )
+    _once(
+        drafts,
+        _macs,
+        "duplicate-mac",
+        "{} is the MAC of {} too",
+        "leave mac out (Proxmox picks one), or change it",
+    )
+    _once(
+        drafts,
+        _host_keys,
+        "duplicate-host-key",
+        "this key is {1}'s too, so one host could pass for the other",
+        "run `python -m inventory secrets rotate {name}`",
+    )
+    _once(
+        drafts,
+        _networks,
+        "duplicate-network",
+        "network '{}' is declared as {} too",
+        "give it another name: Nix and Ansible read all files as one",
+    )
+    _once(drafts, _services, "duplicate-service", "service '{}' is declared as {} too", "rename one of them")
+    _once(
+        drafts,
+        _sites,
+        "duplicate-site",
+        "site '{}' is another file's name too",
+        "give this site a name of its own",
+    )
+    for draft in drafts:
+        _reserved(draft)
+        _vlans(draft)
+        _repeated(draft)
+    _overlaps([(draft, name, network) for draft in drafts for name, network in draft.networks.items()])
+
+
+def _once(drafts: Sequence[Draft], values: _Values, code: str, message: str, fix: str) -> None:
+    first: dict[object, _Use] = {}
+    for draft in drafts:
+        for value, where, field in values(draft):
+            if value not in first:
+                first[value] = (draft, where, field)
+                continue
+            other, at, _ = first[value]
+            holder = at if other is draft else f"{at} in {other.file}"
+            name = where.partition(".")[2]
+            draft.report(code, where, field, message.format(value, holder), fix.format(name=name))
+
+
+def _named(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    for table in ("nodes", "hosts"):
+        raw = draft.raw.get(table)
+        for name in raw if isinstance(raw, dict) else ():
+            yield name, f"{table}.{name}", ""
+
+
+def _addresses(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    for name, node in draft.nodes.items():
+        yield node.address, f"nodes.{name}", "address"
+    for name, host in draft.hosts.items():
+        yield host.address, f"hosts.{name}", "address"
+
+
+def _vmids(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    for name, guest in guests(draft):
+        yield guest.vmid, f"hosts.{name}", "vmid"
+
+
+def _macs(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    for name, guest in guests(draft):
+        if guest.mac:
+            yield guest.mac, f"hosts.{name}", "mac"
+
+
+def _host_keys(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    for name, node in draft.nodes.items():
+        yield _bare(node.host_key), f"nodes.{name}", "host_key"
+    for name, host in draft.hosts.items():
+        if isinstance(host, ManagedHost):
+            yield _bare(host.host_key), f"hosts.{name}", "host_key"
+
+
+def _networks(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    return ((name, f"networks.{name}", "") for name in draft.names("networks"))
+
+
+def _services(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    return ((name, f"services.{name}", "") for name in draft.names("services"))
+
+
+def _sites(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    if draft.site:
+        yield draft.site.name, "site", "name"
+
+
+def _bare(key: str) -> str:
+    """The key without its comment."""
+    return " ".join(key.split(" ")[:2])
+
+
+def guests(draft: Draft) -> Iterator[tuple[str, Guest]]:
+    """Name and model of the guests of Proxmox nodes."""
+    return ((name, host) for name, host in draft.hosts.items() if isinstance(host, Guest))
+
+
+def _reserved(draft: Draft) -> None:
+    for table in ("nodes", "hosts"):
+        for name in sorted(draft.names(table) & RESERVED):
+            draft.report(
+                "reserved-name",
+                f"{table}.{name}",
+                "",
+                f"'{name}' has another meaning",
+                "give it another name",
+            )
+
+
+def _vlans(draft: Draft) -> None:
+    seen: dict[tuple[str, int], str] = {}
+    for name, network in draft.networks.items():
+        key = (network.bridge, network.vlan)
+        if key in seen:
+            message = f"VLAN {network.vlan} of bridge {network.bridge} is network '{seen[key]}' too"
+            draft.report("duplicate-vlan", f"networks.{name}", "vlan", message, "write a free VLAN tag")
+        seen.setdefault(key, name)
+
+
+def _repeated(draft: Draft) -> None:
+    for name, host in draft.hosts.items():
+        for field, values in _lists(host):
+            twice = sorted(value for value, count in Counter(values).items() if count > 1)
+            for value in twice:
+                message = f"lists '{value}' more than once"
+                draft.report("listed-twice", f"hosts.{name}", field, message, f"remove one '{value}'")
+    for name, node in draft.nodes.items():
+        for field in ("name", "id"):
+            of_all = [str(getattr(device, field)) for device in node.usb]
+            for value in sorted({value for value in of_all if of_all.count(value) > 1}):
+                message = f"two devices have the {field} '{value}'"
+                fix = "remove one of the two" if field == "id" else "give each device a name of its own"
+                draft.report("duplicate-usb", f"nodes.{name}", "usb", message, fix)
+
+
+def _lists(host: Host) -> Iterable[tuple[str, tuple[str, ...]]]:
+    for field in ("tags", "depends_on", "secrets", "usb", "devices"):
+        yield field, tuple(getattr(host, field, ()))
+    yield "health", tuple(str(check.model_dump(exclude={"timeout"})) for check in host.health)
+
+
+def _overlaps(networks: list[tuple[Draft, str, Network]]) -> None:
+    for i, (draft, name, network) in enumerate(networks):
+        mine = ipaddress.IPv4Network(network.cidr)
+        for other_draft, other, earlier in networks[:i]:
+            if mine.overlaps(ipaddress.IPv4Network(earlier.cidr)):
+                place = f"networks.{other}" + ("" if other_draft is draft else f" in {other_draft.file}")
+                message = f"{network.cidr} overlaps {earlier.cidr} of {place}"
+                draft.report(
+                    "overlapping-networks", f"networks.{name}", "cidr", message, "write a free range"
+                )

@@ -1,0 +1,233 @@
+"""pydantic's errors in the words of somebody who edits an inventory: what is wrong, and the line to write."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from inventory.models import (
+    CHECKS,
+    Disk,
+    Home,
+    Host,
+    Network,
+    Node,
+    Rollout,
+    Service,
+    Site,
+    UsbDevice,
+)
+from inventory.plaintext import why_secret
+from inventory.problems import did_you_mean, nearest, one_of
+
+KINDS: dict[str, type[BaseModel]] = {
+    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(Host)[0])
+}
+"""Host models by kind."""
+
+_MODELS: dict[str, type[BaseModel]] = {
+    "site": Site,
+    "networks": Network,
+    "nodes": Node,
+    "services": Service,
+    "rollout": Rollout,
+}
+_INNER: dict[str, type[BaseModel]] = {"disks": Disk, "home": Home}
+_EXAMPLES = {
+    "address": '"192.168.10.40"',
+    "cidr": '"192.168.10.0/24"',
+    "gateway": '"192.168.10.1"',
+    "cpu": "2",
+    "memory": "2048",
+    "size": "32",
+    "disk": "20",
+    "disks": "[{ size = 32 }]",
+    "vmid": "140",
+    "node": '"oracle"',
+    "host": '"gateway"',
+    "port": "8080",
+    "playbook": '"bootstrap.yml"',
+    "os": '"debian"',
+    "image": '"ghcr.io/example/aether-kinoite"',
+    "region": '"eu-central-1"',
+    "instance_type": '"t4g.small"',
+    "configuration": '"mitso@desktop"',
+    "id": '"10c4:ea60"',
+    "name": '"zigbee"',
+    "domain": '"home.example.org"',
+    "public_domain": '"example.org"',
+    "timezone": '"Europe/Berlin"',
+    "user": '"mitso"',
+    "authorized_keys": '["ssh-ed25519 AAAA… you"]',
+    "age_recipients": '["age1…"]',
+    "depends_on": '["step-ca"]',
+    "tags": '["personal"]',
+    "health": '[{ unit = "sshd.service" }]',
+    "usb": '["zwave"]',
+    "secrets": '["hosts/gateway.yaml"]',
+    "protect": "true",
+    "host_key": '"ssh-ed25519 AAAA…" (`python -m inventory secrets init` makes one)',
+}
+_TYPES = {
+    "string_type": "text in quotes",
+    "int_type": "a whole number without quotes",
+    "int_from_float": "a whole number",
+    "bool_type": "true or false without quotes",
+    "tuple_type": "a list in [ ]",
+    "list_type": "a list in [ ]",
+    "dict_type": "a table",
+    "model_type": "a table in { }",
+    "model_attributes_type": "a table in { }",
+}
+_LIMITS = {
+    "greater_than_equal": ("ge", "at least"),
+    "less_than_equal": ("le", "at most"),
+    "greater_than": ("gt", "more than"),
+    "less_than": ("lt", "less than"),
+}
+
+
+def explain(  # noqa: PLR0911 (one return a case)
+    detail: Mapping[str, Any], table: str, raw: Mapping[str, Any]
+) -> tuple[str, str, str, str]:
+    """(code, field, message, fix) of one pydantic error of an entry RAW of TABLE."""
+    loc = [part for part in detail["loc"] if not (part in KINDS or _is_tag(detail["loc"], part))]
+    at = _dotted(loc)
+    last = str(loc[-1]) if loc else ""
+    kind, context, value = str(detail["type"]), detail.get("ctx", {}), detail["input"]
+    if kind == "missing":
+        return "missing-field", at, "is missing", f"write {last} = {_example(last)}"
+    if kind == "extra_forbidden":
+        return _unknown_field(at, loc, table, raw, value)
+    if kind == "union_tag_invalid" and not loc:
+        written = str(context["tag"])
+        near = nearest(written, KINDS)
+        fix = f'write kind = "{near}"' if near else f"write kind = {one_of(KINDS)}"
+        return (
+            "unsupported-kind",
+            "kind",
+            f"'{written}' is not a kind of host{did_you_mean(written, KINDS)}",
+            fix,
+        )
+    if kind == "union_tag_not_found" and not loc:
+        return "missing-field", "kind", "is missing", f"write kind = {one_of(KINDS)}"
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        fix = 'write { unit = "x.service" }, { tcp = 443 }, { http = "https://…" } or { command = "…" }'
+        return "bad-check", at, "is not a health check", fix
+    if kind in _TYPES:
+        return "wrong-type", at, f"must be {_TYPES[kind]}, not {_shown(value)}", _retyped(last, kind, value)
+    if kind in _LIMITS:
+        key, words = _LIMITS[kind]
+        limit = context[key]
+        return (
+            "out-of-range",
+            at,
+            f"is {value}, must be {words} {limit}",
+            f"write {last} = {limit} or a value beyond it",
+        )
+    if kind == "literal_error":
+        expected = str(context["expected"]).replace(" or ", ", ").replace("'", "")
+        choices = expected.split(", ")
+        near = nearest(str(value), choices)
+        message = f"'{value}' is not one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
+        return "unsupported-value", at, message, f'write {last} = "{near or choices[0]}"'
+    if kind in ("too_short", "string_too_short"):
+        return "empty", at, "is empty", f"write {_field_of(loc)} = {_example(_field_of(loc))}"
+    if kind == "string_pattern_mismatch":
+        return (
+            "bad-format",
+            at,
+            f"'{value}' has not the form {context['pattern']}",
+            f"write {last} = {_example(last)}",
+        )
+    message, _, fix = str(detail["msg"]).removeprefix("Value error, ").partition("; ")
+    if not loc:
+        # A rule between fields starts with the name of the one to change.
+        at, _, message = message.partition(" ")
+        return "contradiction", at, message, fix
+    plain = isinstance(value, str) and len(value) < 60 and not why_secret(last, value)
+    return "bad-format", at, f"'{value}' {message}" if plain else message, fix
+
+
+def _unknown_field(
+    at: str, loc: list[Any], table: str, raw: Mapping[str, Any], value: Any
+) -> tuple[str, str, str, str]:
+    model = _model_at(loc, table, raw)
+    known = set(model.model_fields) if model else set()
+    near = nearest(str(loc[-1]), known - set(raw)) or nearest(str(loc[-1]), known)
+    what = f"of a {raw['kind']}" if table == "hosts" and len(loc) == 1 else "here"
+    message = f"is not a field {what}" + (f", did you mean '{near}'?" if near else "")
+    fix = f"write {near} = {_toml(value)}" if near else f"remove it, or write {one_of(known)}"
+    return "unknown-field", at, message, fix
+
+
+def _model_at(loc: list[Any], table: str, raw: Mapping[str, Any]) -> type[BaseModel] | None:
+    if len(loc) == 1:
+        return KINDS.get(str(raw.get("kind"))) if table == "hosts" else _MODELS.get(table)
+    if loc[0] == "health":
+        entry = raw["health"][loc[1]]
+        return next((CHECKS[name] for name in CHECKS if name in entry), None)
+    return UsbDevice if loc[0] == "usb" else _INNER.get(str(loc[0]))
+
+
+def _is_tag(loc: tuple[Any, ...], part: Any) -> bool:
+    """The discriminator's tag that pydantic puts after the index of a health check."""
+    return part in CHECKS and len(loc) >= 3 and "health" in loc and loc.index(part) == loc.index("health") + 2
+
+
+def _dotted(loc: list[Any]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _field_of(loc: list[Any]) -> str:
+    return next((str(part) for part in reversed(loc) if isinstance(part, str)), "")
+
+
+def _example(name: str) -> str:
+    return _EXAMPLES.get(name, "…")
+
+
+def _retyped(name: str, kind: str, value: Any) -> str:
+    """The line with the value as it was probably meant."""
+    if kind == "int_type" and isinstance(value, str) and value.strip().isdigit():
+        return f"write {name} = {int(value)}"
+    if kind == "bool_type" and str(value).lower() in ("true", "yes", "on", "1"):
+        return f"write {name} = true"
+    if kind == "bool_type":
+        return f"write {name} = false"
+    if kind == "string_type" and isinstance(value, int | float | bool):
+        return f'write {name} = "{_toml(value)}"'
+    if kind in ("tuple_type", "list_type") and isinstance(value, str | int):
+        return f"write {name} = [{_toml(value)}]"
+    return f"write {name} = {_example(name)}"
+
+
+def _shown(value: Any) -> str:
+    words = {
+        str: "text",
+        bool: "true or false",
+        int: "a number",
+        float: "a fraction",
+        list: "a list",
+        dict: "a table",
+    }
+    return (
+        f"{words.get(type(value), 'that')} ({_toml(value)})"
+        if not isinstance(value, list | dict)
+        else words[type(value)]
+    )
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + " }"
+    return str(value)
