@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2154,SC2034 # run, state, profile, failed and the like are host.sh's
+# Runs on the host, behind host.sh: activates a closure for a trial, armed to revert, and proves its health.
+# Arguments: expected host name, closure, seconds until an unconfirmed activation reverts, deployment id, own address.
+# Standard input: health checks, one a line.  Standard output: "unchanged" or "pending".
+: "${run:?host.sh comes first}"
+expected=$1 target=$2 window=$3 id=$4
+address=$5
+activation_limit=600
+
+cat >"$run/checks.$id"
+trap 'rm -f "$run/checks.$id"' EXIT
+expect_host "$expected"
+lock "$id"
+[[ -x $target/bin/switch-to-configuration ]] || fail 11 "$target is not a NixOS system on this machine; the copy was not complete"
+
+if [[ -e $run/pending ]] && systemctl is-active --quiet aether-revert.timer; then
+  fail 20 "deployment $(head -n 1 "$run/pending") waits for its confirmation. Try again when it is done"
+fi
+
+previous=$(current)
+if [[ $previous == "$target" && $(readlink -f "$profile") == "$target" ]]; then
+  check_all "$run/checks.$id" || {
+    evidence
+    fail 31 "runs the wanted system already, but is not healthy: $failed"
+  }
+  say "runs it already, healthy"
+  printf 'unchanged\n'
+  exit 0
+fi
+
+cat >"$run/revert" <<EOF
+#!$(command -v bash)
+# Written by deployment $id: back to the system before it.
+PATH=$previous/sw/bin:\$PATH
+if [ "\$(readlink -f $profile)" = "$target" ]; then
+  nix-env -p $profile --set $previous
+  $previous/bin/switch-to-configuration boot
+fi
+$previous/bin/switch-to-configuration test >>$log 2>&1
+printf '%s reverted to %s\n' "$id" "$previous" >>$state/reverted
+rm -f $run/pending
+EOF
+printf '%s\n%s\n%s\n' "$id" "$target" "$previous" >"$run/pending"
+
+revert_now() {
+  disarm
+  bash "$run/revert" 9>&- || say "the revert itself reported an error, see $log"
+}
+
+arm "$activation_limit"
+say "activates $target for a trial"
+status=0
+timeout "$((activation_limit - 30))" "$target/bin/switch-to-configuration" test >"$log" 2>&1 9>&- || status=$?
+if ((status != 0)); then
+  failed_unit=''
+  evidence
+  revert_now
+  fail 30 "activation failed (switch-to-configuration said $status); back on generation $(generation) ($previous)"
+fi
+if ! check_all "$run/checks.$id"; then
+  evidence
+  revert_now
+  fail 31 "not healthy after activation: $failed; back on generation $(generation) ($previous)"
+fi
+arm "$window"
+say "healthy; waits $window s for the confirmation"
+printf 'pending\n'

@@ -1,0 +1,103 @@
+# shellcheck shell=bash disable=SC2154,SC2034 # shared with the scripts that follow it
+# What the host-side scripts share. Runs on a NixOS host as root, in front of activate.sh, confirm.sh, status.sh or rollback.sh.
+# State: /run/aether (lock, pending deployment, revert script; gone after a boot, as it should) and /var/lib/aether/deployed.
+
+set -euo pipefail
+PATH=/run/current-system/sw/bin:$PATH
+# The operator may be gone: what was begun is finished, or reverted, all the same.
+trap '' HUP PIPE
+
+run=/run/aether
+state=/var/lib/aether
+profile=/nix/var/nix/profiles/system
+log=$run/activation.log
+umask 022
+mkdir -p "$run" "$state"
+
+say() { printf '%s: %s\n' "$(hostname)" "$*" >&2 2>/dev/null || true; }
+
+fail() {
+  local code=$1
+  shift
+  say "FAILED: $*"
+  exit "$code"
+}
+
+current() { readlink -f /run/current-system; }
+booted() { readlink -f /run/booted-system 2>/dev/null || true; }
+generation() { basename "$(readlink "$profile")" | sed -E 's/^system-([0-9]+)-link$/\1/'; }
+
+# Kernel, initrd or kernel parameters of the booted system differ from CLOSURE's. A container has none of them.
+needs_reboot() {
+  local part
+  [[ -e /run/booted-system/kernel && -e $1/kernel ]] || return 1
+  for part in kernel initrd kernel-params kernel-modules; do
+    [[ -e $1/$part ]] || continue
+    if [[ $(readlink -f "/run/booted-system/$part") != "$(readlink -f "$1/$part")" ]]; then
+      # The same content in two closures needs no boot.
+      cmp -s "/run/booted-system/$part" "$1/$part" || return 0
+    fi
+  done
+  return 1
+}
+
+# The lock is the kernel's: that of a process that died is free. Who holds it stands in the file, for the message.
+lock() {
+  exec 9>>"$run/lock"
+  if ! flock -n 9; then
+    fail 20 "another deployment is at work here: $(cat "$run/holder" 2>/dev/null || echo unknown). Try again when it is done"
+  fi
+  printf '%s (pid %s) since %s\n' "$1" "$$" "$(date -Is)" >"$run/holder"
+}
+
+expect_host() {
+  [[ $(hostname) == "$1" ]] || fail 21 "this machine calls itself $(hostname), not $1; nothing was changed"
+}
+
+# arm SECONDS: reverts after that time, whatever happens to this script or to the connection.
+arm() {
+  systemctl stop aether-revert.timer >/dev/null 2>&1 || true
+  systemctl reset-failed aether-revert.service >/dev/null 2>&1 || true
+  systemd-run --quiet --on-active="$1" --unit=aether-revert --timer-property=AccuracySec=1s \
+    "$(command -v bash)" "$run/revert" 9>&-
+}
+
+disarm() { systemctl stop aether-revert.timer >/dev/null 2>&1 || true; }
+
+# check_once KIND VALUE STATUS: one health check, once.
+check_once() {
+  case $1 in
+    unit) systemctl is-active --quiet "$2" ;;
+    tcp) timeout 3 bash -c "</dev/tcp/$address/$2" 2>/dev/null ;;
+    http) [[ $(curl -ksS -o /dev/null -m 5 -w '%{http_code}' "${2//\{address\}/$address}" 2>/dev/null) == "$3" ]] ;;
+    command) timeout 30 sh -c "$2" >/dev/null 2>&1 ;;
+    *) fail 2 "unknown health check $1" ;;
+  esac
+}
+
+# check_all FILE: every check (KIND, VALUE, STATUS, SECONDS; tab-separated) within its own time; the first that fails is in $failed.
+check_all() {
+  local kind value status seconds deadline
+  while IFS=$'\t' read -r kind value status seconds; do
+    [[ -n $kind ]] || continue
+    deadline=$((SECONDS + seconds))
+    until check_once "$kind" "$value" "$status"; do
+      # A unit that has failed for good does not recover by waiting.
+      if ((SECONDS >= deadline)) || { [[ $kind == unit ]] && systemctl is-failed --quiet "$value"; }; then
+        failed="$kind $value"
+        failed_unit=$([[ $kind == unit ]] && echo "$value" || echo '')
+        return 1
+      fi
+      sleep 0.2
+    done
+  done <"$1"
+}
+
+# The last journal lines that say why a check failed.
+evidence() {
+  if [[ -n ${failed_unit:-} ]]; then
+    journalctl --no-pager -u "$failed_unit" -n 5 2>/dev/null || true
+  else
+    tail -n 5 "$log" 2>/dev/null || true
+  fi | sed 's/^/    /' >&2
+}

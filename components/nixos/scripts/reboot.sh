@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Reboots a host and proves that it came back on the given closure, healthy. Argument: closure. Standard input: deploy.sh's result.
+# Where it comes back on another system (boot counting fell back), the profile is set to what it runs, so that the boot loader's
+# choice and the profile agree again. Environment as deploy.sh; AETHER_BOOT_TIMEOUT seconds (default 300).
+# shellcheck source=components/scripts/operator.sh
+source components/scripts/operator.sh
+scripts=components/nixos/scripts
+closure=$1
+result=$(cat)
+limit=${AETHER_BOOT_TIMEOUT:-300}
+
+boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
+
+before=$(boot_id)
+say "reboots"
+remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true
+deadline=$((SECONDS + limit))
+while :; do
+  after=$(boot_id)
+  [[ -n $after && $after != "$before" ]] && break
+  ((SECONDS < deadline)) || fail 34 "did not come back within $limit s after the reboot; look at its console"
+  sleep 0.5
+done
+
+address=$(own_address "$AETHER_HOST")
+status=0
+printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$scripts/host.sh $scripts/after-boot.sh" \
+  "$AETHER_HOSTNAME" "$closure" "$address" || status=$?
+((status == 0)) || exit "$status"
+say "came back on it, healthy"
+printf '%s\n' "${result/\"reboot\": true/\"reboot\": false}"

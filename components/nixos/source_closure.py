@@ -1,0 +1,155 @@
+"""The source closure of a NixOS host: every file that its configuration can read, and a hash of them.
+
+Evaluating a host costs seconds; hashing its sources costs milliseconds. Two equal hashes mean the same system, so the hash is
+the key of the evaluation cache, and the desired closure itself where there is no Nix. Reachability is by the path literals
+of Nix files. It errs on the side of too much: a file too many costs an evaluation, a file too few would miss a change.
+"""
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+# What every host is made of, whatever its own files say.
+COMMON = ("flake.nix", "flake.lock", "nix/default.nix")
+# Folders that list themselves (nix/lib finds hosts by name): following them would make every host part of every other.
+NOT_FOLLOWED = ("nix/hosts", "inventory", "secrets", "nix/home", "nix/images", "nix/shells", "nix/checks", "nix/tools")
+# Facts that only provisioning and ordering use: on another host they say nothing about this one's system.
+PROVISIONING_FACTS = frozenset(
+    (
+        "cpu",
+        "memory",
+        "disks",
+        "vmid",
+        "mac",
+        "protect",
+        "start_order",
+        "phase",
+        "build_on",
+        "reboot",
+        "confirm_timeout",
+    )
+)
+
+_COMMENT = re.compile(r"(?m)(?:^|\s)#.*$|/\*.*?\*/", re.DOTALL)
+_LITERAL = re.compile(r"(?<![\w/.\"$}])(\.\.?(?:/[A-Za-z0-9_.+-]+)+/?)")
+
+
+def entry_file(repository: Path, host: str, node: str | None = None) -> Path | None:
+    """The file a host is written in, relative to the repository: nix/hosts/NODE/HOST.nix, or a folder with default.nix.
+
+    None where there is none (nix/lib says so with a fix when Nix evaluates).
+    """
+    bases = [f"nix/hosts/{node}/{host}"] if node else []
+    for base in (*bases, f"nix/hosts/{host}"):
+        for candidate in (f"{base}.nix", f"{base}/default.nix"):
+            if (repository / candidate).is_file():
+                return Path(candidate)
+    return None
+
+
+def reachable(repository: Path, entries: Iterable[Path]) -> list[Path]:
+    """Files that ENTRIES read, directly or through others, relative to REPOSITORY, sorted."""
+    seen: set[Path] = set()
+    todo = list(entries)
+    while todo:
+        file = todo.pop()
+        if file in seen or not (repository / file).is_file():
+            continue
+        seen.add(file)
+        if file.suffix == ".nix":
+            todo.extend(_read_by(repository, file))
+    return sorted(seen)
+
+
+def source_hash(repository: Path, inventory_files: Iterable[Path], host: str) -> str:
+    """SHA-256 (hexadecimal) over the sources of HOST: reachable files, its secrets' files and the inventory as it sees it."""
+    tables = [tomllib.loads((repository / file).read_text()) for file in inventory_files]
+    own: dict[str, str] = next((table["hosts"][host] for table in tables if host in table.get("hosts", {})), {})
+    entry = entry_file(repository, host, own.get("node"))
+    entries = [Path(common) for common in COMMON] + ([entry] if entry else [])
+    if entry and entry.name == "default.nix":
+        entries.extend(_tree(repository, entry.parent))
+    digest = hashlib.sha256()
+    for file in reachable(repository, entries):
+        digest.update(f"{file}\0{_content_hash(repository / file)}\0".encode())
+    for secret in own.get("secrets", ()):
+        # Only that it exists: what a file holds is read by the host at activation, by name.
+        digest.update(f"{secret}\0{(repository / 'secrets' / secret).exists()}\0".encode())
+    digest.update(json.dumps([_as_seen_by(host, table) for table in tables], sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def image_hash(repository: Path) -> str:
+    """SHA-256 (hexadecimal) of what guests are born from: nix/images and the pins.
+
+    Not the modules that images import: a guest is given its own system right after its birth, and a new image for each change of
+    a module would upload hundreds of megabytes to every node for nothing.
+    """
+    digest = hashlib.sha256()
+    for file in [
+        Path("flake.lock"),
+        *(path for path in _tree(repository, Path("nix/images")) if path.suffix == ".nix"),
+    ]:
+        digest.update(f"{file}\0{_content_hash(repository / file)}\0".encode())
+    return digest.hexdigest()
+
+
+def _as_seen_by(host: str, table: dict[str, object]) -> dict[str, object]:
+    """The inventory without what cannot matter to HOST."""
+    hosts = table.get("hosts")
+    seen = {key: value for key, value in table.items() if key not in ("hosts", "rollout")}
+    if isinstance(hosts, dict):
+        seen["hosts"] = {
+            name: facts
+            if name == host
+            else {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS}
+            for name, facts in hosts.items()
+        }
+    return seen
+
+
+def _read_by(repository: Path, file: Path) -> list[Path]:
+    return [found for literal in _literals(repository / file) for found in _followed(repository, file.parent, literal)]
+
+
+def _literals(path: Path) -> tuple[str, ...]:
+    return _literals_at(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _literals_at(path: Path, _mtime: int) -> tuple[str, ...]:
+    return tuple(_LITERAL.findall(_COMMENT.sub(" ", path.read_text(errors="replace"))))
+
+
+def _content_hash(path: Path) -> str:
+    return _content_hash_at(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _content_hash_at(path: Path, _mtime: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _followed(repository: Path, folder: Path, literal: str) -> list[Path]:
+    target = (repository / folder / literal).resolve()
+    if not target.is_relative_to(repository.resolve()):
+        return []
+    relative = target.relative_to(repository.resolve())
+    if str(relative) in (*NOT_FOLLOWED, ".", "nix"):
+        return []
+    if target.is_file():
+        return [relative]
+    # A folder may be imported as its default.nix, or read file by file (modules that list themselves, dashboards).
+    return _tree(repository, relative) if target.is_dir() else []
+
+
+def _tree(repository: Path, folder: Path) -> list[Path]:
+    return [
+        path.relative_to(repository.resolve())
+        for path in sorted((repository.resolve() / folder).rglob("*"))
+        if path.is_file()
+    ]

@@ -1,0 +1,102 @@
+"""The system of a NixOS host: built, copied, activated for a trial, proved healthy, confirmed."""
+
+import json
+from typing import Any, Literal
+
+import pulumi
+import pulumi_command as command
+from pydantic import Field
+
+from components.base import Args, Component, Operator, script
+from inventory.models import CommandCheck, HealthCheck, HttpCheck, TcpCheck, UnitCheck
+
+
+class NixosSystemArgs(Args):
+    hostname: str = Field(description="What the machine calls itself; a machine of another name is refused.")
+    flake: str = Field(description="Attribute of nixosConfigurations.")
+    desired: str = Field(
+        description="Desired closure: drvPath, or source:HASH where there is no Nix. A new one deploys."
+    )
+    health: tuple[HealthCheck, ...] = Field(
+        default=(), description="What must hold before the activation is confirmed."
+    )
+    confirm_timeout: int = Field(default=60, ge=5, description="Seconds until an unconfirmed activation reverts.")
+    reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When the kernel changes.")
+    build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
+    instance: pulumi.Input[str] = Field(
+        default="", description="Of the guest; a guest that was made anew is deployed anew."
+    )
+    ready: pulumi.Input[str] = Field(default="", description="Known once the host answers with its own key.")
+    drift: str | None = Field(
+        default=None, description="What the host was found to run instead; None: not found, or not asked."
+    )
+    operator: Operator
+
+
+class NixosSystem(Component):
+    """What a host runs, deployed so that a bad system reverts by itself.
+
+    Creates:
+        - ``command:local:Command``: build, copy, activate, health checks, confirmation, as ``scripts/deploy.sh`` says. It is one
+          resource because a half of it that succeeded would be a state that no host is in.
+
+    Outputs:
+        closure: store path.  generation: number of the system profile.  reboot: the new kernel waits for a boot.
+    """
+
+    deployment: command.local.Command
+
+    def __init__(self, name: str, args: NixosSystemArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("aether:nixos:NixosSystem", name, opts)
+        environment = args.operator.environment(
+            name,
+            AETHER_HOSTNAME=args.hostname,
+            AETHER_FLAKE=args.flake,
+            AETHER_DESIRED=args.desired,
+            AETHER_CHECKS=check_lines(args.health),
+            AETHER_CONFIRM_TIMEOUT=str(args.confirm_timeout),
+            AETHER_REBOOT=args.reboot,
+            AETHER_BUILD_ON=args.build_on,
+            AETHER_DRIFT=args.drift or "",
+        )
+        environment["AETHER_INSTANCE"] = args.instance
+        self.deployment = command.local.Command(
+            name,
+            command.local.CommandArgs(
+                create=script("nixos", "scripts", "deploy.sh"),
+                environment=environment,
+                logging=command.local.Logging.STDERR,
+            ),
+            opts=self.child(
+                # A value that reports a drift must not be a change of its own when the drift is gone.
+                ignore_changes=None if args.drift else ["environment.AETHER_DRIFT"],
+            ),
+        )
+        result = self.deployment.stdout.apply(_result)
+        self.closure = result.apply(lambda value: str(value.get("closure", "")))
+        self.generation = result.apply(lambda value: int(value.get("generation", 0)))
+        self.reboot = result.apply(lambda value: bool(value.get("reboot", False)))
+        self.done({"closure": self.closure, "generation": self.generation, "reboot": self.reboot})
+
+
+def check_lines(checks: tuple[HealthCheck, ...]) -> str:
+    """Health checks as the host's script reads them: KIND, VALUE, STATUS, SECONDS, tab-separated, one a line."""
+    return "".join("\t".join(_check_fields(check)) + "\n" for check in checks)
+
+
+def _check_fields(check: HealthCheck) -> tuple[str, str, str, str]:
+    match check:
+        case UnitCheck():
+            fields = ("unit", check.unit, "-")
+        case TcpCheck():
+            fields = ("tcp", str(check.tcp), "-")
+        case HttpCheck():
+            fields = ("http", check.http, str(check.status))
+        case CommandCheck():
+            fields = ("command", check.command, "-")
+    return (*fields, str(check.timeout))
+
+
+def _result(stdout: str | None) -> dict[str, Any]:
+    lines = (stdout or "").strip().splitlines()
+    return dict(json.loads(lines[-1])) if lines else {}

@@ -1,0 +1,60 @@
+"""What virtual machines and containers on Proxmox have in common."""
+
+import pulumi
+import pulumi_command as command
+from pydantic import Field
+
+from components.base import Args, Component, Operator, script
+from inventory.models import Network, Node
+
+
+class GuestArgs(Args):
+    """Facts that both kinds of guest need; the guest's own are in the subclass."""
+
+    node_name: str
+    node: Node
+    network: Network
+    domain: str = Field(description="Search domain of the guest.")
+    authorized_keys: tuple[str, ...] = Field(
+        description="Owner's SSH keys, for the image's root until its system is deployed."
+    )
+    image: pulumi.Input[str] = Field(description="Volume id of the disk image or template on the node.")
+    protect: bool = Field(description="Refuse to destroy it.")
+    operator: Operator
+    provider: pulumi.ProviderResource = Field(description="The proxmoxve provider.")
+
+    def cidr_address(self, address: str) -> str:
+        """ADDRESS with its network's prefix length, like 192.168.10.10/24."""
+        return f"{address}/{self.network.cidr.split('/')[1]}"
+
+
+class FirstContactArgs(Args):
+    host: str
+    node: str
+    vmid: pulumi.Input[int]
+    kind: str = Field(pattern="^(vm|lxc)$")
+    host_key: str = Field(description="Public half of the guest's SSH host key.")
+    instance: pulumi.Input[str] = Field(description="Differs for each guest that is created, even with the same VMID.")
+    operator: Operator
+
+
+def first_contact(parent: Component, name: str, args: FirstContactArgs) -> command.local.Command:
+    """The command that gives a guest its own SSH host key before anything connects to it.
+
+    The private half goes from sops through the (pinned) node into the guest by ``qm guest exec`` or ``pct push``, never over the
+    network to an unknown key and never into Pulumi's state. Runs again when the guest is a new one, or its key changed.
+    """
+    environment = args.operator.environment(
+        args.host, AETHER_NODE=args.node, AETHER_GUEST=args.kind, AETHER_HOST_KEY=" ".join(args.host_key.split()[:2])
+    )
+    environment["AETHER_VMID"] = pulumi.Output.from_input(args.vmid).apply(str)
+    environment["AETHER_INSTANCE"] = args.instance
+    return command.local.Command(
+        name,
+        command.local.CommandArgs(
+            create=script("proxmox", "scripts", "first-contact.sh"),
+            environment=environment,
+            logging=command.local.Logging.STDERR,
+        ),
+        opts=parent.child(),
+    )

@@ -1,0 +1,113 @@
+"""A NixOS container (LXC) on Proxmox."""
+
+import pulumi
+import pulumi_command as command
+import pulumi_proxmoxve as proxmox
+from pydantic import Field
+
+from components.base import Component
+from components.proxmox.guest import FirstContactArgs, GuestArgs, first_contact
+from inventory.models import NixosLxc as NixosLxcFacts
+
+
+class NixosLxcArgs(GuestArgs):
+    facts: NixosLxcFacts = Field(description="The host's entry in the inventory.")
+
+
+class NixosLxc(Component):
+    """A container, born from a NixOS template, answering on SSH with its own host key.
+
+    Creates:
+        - ``proxmoxve:ContainerLegacy``: unprivileged with nesting unless the inventory says otherwise, devices passed through.
+        - ``command:local:Command``: first contact (its SSH host key).
+
+    Outputs:
+        vm_id: Proxmox id.  instance: MAC address, new for each creation.  ready: text, known once the host answers.
+    """
+
+    guest: proxmox.ContainerLegacy
+    contact: command.local.Command
+
+    def __init__(self, name: str, args: NixosLxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("aether:proxmox:NixosLxc", name, opts)
+        facts = args.facts
+        first, *more = facts.disks
+        self.guest = proxmox.ContainerLegacy(
+            name,
+            node_name=args.node_name,
+            vm_id=facts.vmid,
+            # Proxmox keeps descriptions with a newline at the end.
+            description=f"{facts.description}\n" if facts.description else None,
+            tags=sorted({"aether", *facts.tags}),
+            unprivileged=facts.unprivileged,
+            features=proxmox.ContainerLegacyFeaturesArgs(nesting=facts.nesting, keyctl=facts.keyctl, fuse=facts.fuse),
+            cpu=proxmox.ContainerLegacyCpuArgs(cores=facts.cpu),
+            memory=proxmox.ContainerLegacyMemoryArgs(dedicated=facts.memory, swap=0),
+            disk=proxmox.ContainerLegacyDiskArgs(
+                datastore_id=first.datastore or args.node.disk_datastore, size=first.size
+            ),
+            mount_points=[
+                proxmox.ContainerLegacyMountPointArgs(
+                    path=disk.mount or "", volume=disk.datastore or args.node.disk_datastore, size=f"{disk.size}G"
+                )
+                for disk in more
+            ],
+            network_interfaces=[
+                proxmox.ContainerLegacyNetworkInterfaceArgs(
+                    name="eth0", bridge=args.network.bridge, vlan_id=args.network.vlan or None
+                )
+            ],
+            initialization=proxmox.ContainerLegacyInitializationArgs(
+                hostname=name,
+                dns=proxmox.ContainerLegacyInitializationDnsArgs(
+                    domain=args.domain, servers=list(args.network.nameservers)
+                ),
+                ip_configs=[
+                    proxmox.ContainerLegacyInitializationIpConfigArgs(
+                        ipv4=proxmox.ContainerLegacyInitializationIpConfigIpv4Args(
+                            address=args.cidr_address(facts.address), gateway=args.network.gateway
+                        )
+                    )
+                ],
+                user_account=proxmox.ContainerLegacyInitializationUserAccountArgs(keys=list(args.authorized_keys)),
+            ),
+            operating_system=proxmox.ContainerLegacyOperatingSystemArgs(template_file_id=args.image, type="nixos"),
+            console=proxmox.ContainerLegacyConsoleArgs(enabled=True, tty_count=2, type="console"),
+            device_passthroughs=[
+                proxmox.ContainerLegacyDevicePassthroughArgs(path=device, mode="0666") for device in facts.devices
+            ],
+            startup=proxmox.ContainerLegacyStartupArgs(order=facts.start_order, up_delay=-1, down_delay=-1)
+            if facts.start_order
+            else None,
+            start_on_boot=True,
+            started=True,
+            opts=self.child(
+                provider=args.provider,
+                protect=args.protect,
+                ignore_changes=[
+                    # The template is what a container is born from; what it runs later comes from NixosSystem.
+                    "operatingSystem.templateFileId",
+                    # Read at creation only: the deployed system owns root's keys.
+                    "initialization.userAccount",
+                ],
+            ),
+        )
+        self.instance = self.guest.network_interfaces.apply(
+            lambda interfaces: (interfaces[0].mac_address or "") if interfaces else ""
+        )
+        self.contact = first_contact(
+            self,
+            name,
+            FirstContactArgs(
+                host=name,
+                node=args.node_name,
+                vmid=self.guest.vm_id,
+                kind="lxc",
+                host_key=facts.host_key,
+                instance=self.instance,
+                operator=args.operator,
+            ),
+        )
+        self.vm_id = self.guest.vm_id
+        self.ready = self.contact.stdout
+        self.done({"vm_id": self.vm_id, "instance": self.instance, "ready": self.ready})

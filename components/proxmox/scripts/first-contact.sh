@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Gives a new guest its own SSH host key, through the node that it runs on, and waits until it answers with it.
+# The private key goes from sops by standard input over the pinned connection to the node; it is never an argument or a file here.
+# Environment: AETHER_HOST, AETHER_NODE, AETHER_VMID, AETHER_GUEST (vm or lxc), AETHER_SECRETS, AETHER_SSH_CONFIG.
+# shellcheck source=components/scripts/operator.sh
+source components/scripts/operator.sh
+
+key_file=$AETHER_SECRETS/hosts/$AETHER_HOST.yaml
+[[ -r $key_file ]] || fail 40 "$key_file does not exist. Fix: python -m inventory secrets init"
+
+if wait_for "$AETHER_HOST" 0; then
+  say "answers with its own key already"
+  printf 'ready\n'
+  exit 0
+fi
+status=0
+reachable "$AETHER_NODE" || status=$?
+((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_NODE")"
+
+private=$(sops decrypt --extract '["ssh_host_ed25519_key"]' "$key_file") ||
+  fail 41 "sops cannot decrypt $key_file. Fix: set SOPS_AGE_KEY_FILE to a key that the file is encrypted to"
+
+say "gives it its SSH host key through $AETHER_NODE"
+run_on "$AETHER_NODE" components/proxmox/scripts/install-host-key.sh "$AETHER_GUEST" "$AETHER_VMID" <<<"$private" ||
+  fail 42 "$AETHER_NODE could not put the SSH host key into guest $AETHER_VMID"
+unset private
+
+status=0
+wait_for "$AETHER_HOST" 120 || status=$?
+((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
+say "answers with its own key"
+printf 'ready\n'

@@ -1,0 +1,134 @@
+"""A NixOS virtual machine on Proxmox."""
+
+import pulumi
+import pulumi_command as command
+import pulumi_proxmoxve as proxmox
+from pydantic import Field
+
+from components.base import Component
+from components.proxmox.guest import FirstContactArgs, GuestArgs, first_contact
+from inventory.models import NixosVm as NixosVmFacts
+
+
+class NixosVmArgs(GuestArgs):
+    facts: NixosVmFacts = Field(description="The host's entry in the inventory.")
+
+
+class NixosVm(Component):
+    """A virtual machine, born from a NixOS image, answering on SSH with its own host key.
+
+    Creates:
+        - ``proxmoxve:VmLegacy``: OVMF, virtio disks and network, guest agent, USB pass-through.
+        - ``command:local:Command``: first contact (its SSH host key).
+
+    Outputs:
+        vm_id: Proxmox id.  instance: MAC address, new for each creation.  ready: text, known once the host answers.
+    """
+
+    guest: proxmox.VmLegacy
+    contact: command.local.Command
+
+    def __init__(self, name: str, args: NixosVmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("aether:proxmox:NixosVm", name, opts)
+        facts = args.facts
+        self.guest = proxmox.VmLegacy(
+            name,
+            node_name=args.node_name,
+            vm_id=facts.vmid,
+            name=name,
+            description=facts.description,
+            tags=sorted({"aether", *facts.tags}),
+            bios="ovmf",
+            machine="q35",
+            scsi_hardware="virtio-scsi-single",
+            operating_system=proxmox.VmLegacyOperatingSystemArgs(type="l26"),
+            agent=proxmox.VmLegacyAgentArgs(enabled=True, timeout="5m"),
+            cpu=proxmox.VmLegacyCpuArgs(cores=facts.cpu, type="host"),
+            memory=proxmox.VmLegacyMemoryArgs(dedicated=facts.memory),
+            efi_disk=proxmox.VmLegacyEfiDiskArgs(
+                datastore_id=args.node.disk_datastore, file_format="raw", type="4m", pre_enrolled_keys=False
+            ),
+            disks=_disks(args),
+            network_devices=[_network_device(args)],
+            initialization=_initialization(args),
+            serial_devices=[proxmox.VmLegacySerialDeviceArgs(device="socket")],
+            usbs=[proxmox.VmLegacyUsbArgs(host=_usb_id(args, device), usb3=False) for device in facts.usb],
+            startup=proxmox.VmLegacyStartupArgs(order=facts.start_order, up_delay=-1, down_delay=-1)
+            if facts.start_order
+            else None,
+            on_boot=True,
+            started=True,
+            timeout_create=600,
+            timeout_shutdown_vm=180,
+            opts=self.child(provider=args.provider, protect=args.protect, ignore_changes=_ignored(len(facts.disks))),
+        )
+        self.instance = self.guest.mac_addresses.apply(lambda addresses: addresses[0] if addresses else "")
+        self.contact = first_contact(
+            self,
+            name,
+            FirstContactArgs(
+                host=name,
+                node=args.node_name,
+                vmid=self.guest.vm_id,
+                kind="vm",
+                host_key=facts.host_key,
+                instance=self.instance,
+                operator=args.operator,
+            ),
+        )
+        self.vm_id = self.guest.vm_id
+        self.ready = self.contact.stdout
+        self.done({"vm_id": self.vm_id, "instance": self.instance, "ready": self.ready})
+
+
+def _ignored(disks: int) -> list[str]:
+    """Properties whose change means nothing, each for its reason."""
+    return [
+        # The image is what a guest is born from; what it runs later comes from NixosSystem, so a new image replaces nobody.
+        "disks[0].importFrom",
+        # The provider declares eight zeros where no limit is set and reads back none: with zeros or without, a false update.
+        *(f"disks[{index}].speed" for index in range(disks)),
+    ]
+
+
+def _disks(args: NixosVmArgs) -> list[proxmox.VmLegacyDiskArgs]:
+    return [
+        proxmox.VmLegacyDiskArgs(
+            interface=f"scsi{index}",
+            datastore_id=disk.datastore or args.node.disk_datastore,
+            size=disk.size,
+            file_format="raw",
+            import_from=args.image if index == 0 else None,
+            iothread=True,
+            discard="on",
+            ssd=True,
+        )
+        for index, disk in enumerate(args.facts.disks)
+    ]
+
+
+def _network_device(args: NixosVmArgs) -> proxmox.VmLegacyNetworkDeviceArgs:
+    return proxmox.VmLegacyNetworkDeviceArgs(
+        bridge=args.network.bridge,
+        model="virtio",
+        vlan_id=args.network.vlan or None,
+    )
+
+
+def _initialization(args: NixosVmArgs) -> proxmox.VmLegacyInitializationArgs:
+    return proxmox.VmLegacyInitializationArgs(
+        datastore_id=args.node.disk_datastore,
+        dns=proxmox.VmLegacyInitializationDnsArgs(domain=args.domain, servers=list(args.network.nameservers)),
+        ip_configs=[
+            proxmox.VmLegacyInitializationIpConfigArgs(
+                ipv4=proxmox.VmLegacyInitializationIpConfigIpv4Args(
+                    address=args.cidr_address(args.facts.address), gateway=args.network.gateway
+                )
+            )
+        ],
+        user_account=proxmox.VmLegacyInitializationUserAccountArgs(username="root", keys=list(args.authorized_keys)),
+    )
+
+
+def _usb_id(args: NixosVmArgs, device: str) -> str:
+    return next(usb.id for usb in args.node.usb if usb.name == device)

@@ -1,0 +1,66 @@
+# shellcheck shell=bash
+# What the operator-side scripts share: messages, SSH over pinned keys, running a script on a host.
+# Sourced. Wants AETHER_HOST and AETHER_SSH_CONFIG.
+
+set -euo pipefail
+
+say() { printf '%s: %s\n' "$AETHER_HOST" "$*" >&2; }
+
+# fail CODE MESSAGE…: says why and ends the script. Exit codes are listed in docs/runbook.md.
+fail() {
+  local code=$1
+  shift
+  say "FAILED: $*"
+  exit "$code"
+}
+
+# remote HOST COMMAND…: a new connection each time; the key must be the inventory's.
+remote() {
+  local host=$1
+  shift
+  ssh -F "$AETHER_SSH_CONFIG" -o ControlPath=none -o ControlMaster=no "$host" "$@"
+}
+
+# run_on HOST "FILE…" ARG…: runs the concatenated script files on HOST by bash with the arguments; standard input is passed on.
+run_on() {
+  local host=$1 files=$2 text='' file quoted=()
+  shift 2
+  for file in $files; do text+=$(<"$file")$'\n'; done
+  local argument
+  for argument in "$@"; do quoted+=("$(printf '%q' "$argument")"); done
+  remote "$host" "bash -c $(printf '%q' "$text") aether ${quoted[*]}"
+}
+
+# own_address HOST: the address that HOST is reached at.
+own_address() { ssh -F "$AETHER_SSH_CONFIG" -G "$1" | awk '$1 == "hostname" { print $2; exit }'; }
+
+# reachable HOST: 0, or 12 (does not answer) or 22 (another key), with the reason in $ssh_error.
+reachable() {
+  local status=0
+  ssh_error=$(remote "$1" true 2>&1 >/dev/null </dev/null) || status=$?
+  ((status == 0)) && return 0
+  case $ssh_error in
+    *'HOST IDENTIFICATION HAS CHANGED'* | *'Host key verification failed'*) return 22 ;;
+  esac
+  return 12
+}
+
+# wait_for HOST SECONDS: until HOST answers with its own key; the result is the last one of reachable.
+wait_for() {
+  local deadline=$((SECONDS + $2)) status
+  while :; do
+    status=0
+    reachable "$1" || status=$?
+    ((status == 0)) && return 0
+    ((SECONDS >= deadline)) && return "$status"
+    sleep 0.3
+  done
+}
+
+# explain STATUS HOST: the sentence for a result of reachable.
+explain() {
+  case $1 in
+    22) printf '%s answers with another SSH host key than the inventory has; nothing was sent to it. Is the right machine at %s? If its key was replaced on purpose, update host_key in the inventory' "$2" "$(own_address "$2")" ;;
+    *) printf '%s does not answer on SSH at %s (%s)' "$2" "$(own_address "$2")" "$(tail -n 1 <<<"${ssh_error:-no answer}")" ;;
+  esac
+}

@@ -1,0 +1,24 @@
+"""Compositions of components, picked by the stack's configuration."""
+
+import importlib
+import sys
+
+import pulumi
+
+from inventory.load import InventoryError, load
+from stacks.settings import Settings, SettingsError
+
+
+def run() -> None:
+    """Run the composition of the current stack.
+
+    A wrong setting or inventory ends the program before any resource is registered, with every reason on one line each.
+    """
+    try:
+        settings = Settings.read(pulumi.Config("aether"))
+        inventory = load(settings.inventory)
+        importlib.import_module(f"stacks.{settings.composition}").compose(settings, inventory)
+    except (SettingsError, InventoryError) as error:
+        for line in str(error).splitlines():
+            pulumi.log.error(line)
+        sys.exit(1)

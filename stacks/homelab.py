@@ -1,0 +1,115 @@
+"""The homelab: NixOS guests on Proxmox, provisioned and configured in one graph."""
+
+import pulumi
+import pulumi_proxmoxve as proxmox
+
+from components.base import REPOSITORY, Operator
+from components.nixos.desired import EvaluationError, desired_closures
+from components.nixos.source_closure import image_hash
+from components.nixos.system import NixosSystem, NixosSystemArgs
+from components.proxmox.guest import GuestArgs
+from components.proxmox.image import NixosImage, NixosImageArgs
+from components.proxmox.lxc import NixosLxc, NixosLxcArgs
+from components.proxmox.vm import NixosVm, NixosVmArgs
+from inventory.load import Inventory
+from inventory.models import Guest
+from inventory.models import NixosLxc as NixosLxcFacts
+from inventory.models import NixosVm as NixosVmFacts
+from stacks.proxmox import proxmox_provider
+from stacks.rollout import waits_for
+from stacks.settings import Settings, SettingsError
+from stacks.ssh import write_client_config
+
+
+def compose(settings: Settings, inventory: Inventory) -> None:
+    """Register every resource of the homelab up to the stack's phase."""
+    operator = Operator(
+        ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix
+    )
+    provider = proxmox_provider(settings)
+    hosts = inventory.guests(settings.phase)
+    try:
+        desired = desired_closures(
+            REPOSITORY,
+            [settings.inventory],
+            {name: host.flake or name for name, host in hosts.items()},
+            evaluator=settings.evaluator,
+            nix=settings.nix,
+        )
+    except EvaluationError as error:
+        raise SettingsError(str(error)) from None
+    images = _images(inventory, hosts, operator, provider)
+    systems: dict[str, NixosSystem] = {}
+    for name, facts in hosts.items():
+        guest = _guest(name, facts, settings, inventory, operator, provider, images)
+        systems[name] = NixosSystem(
+            name,
+            NixosSystemArgs(
+                hostname=name,
+                flake=facts.flake or name,
+                desired=desired[name],
+                health=facts.health,
+                confirm_timeout=facts.confirm_timeout,
+                reboot=facts.reboot,
+                build_on=facts.build_on,
+                instance=guest.instance,
+                ready=guest.ready,
+                operator=operator,
+            ),
+            opts=pulumi.ResourceOptions(
+                depends_on=[
+                    guest,
+                    *(systems[other] for other in waits_for(name, inventory, list(hosts)) if other in systems),
+                ]
+            ),
+        )
+    pulumi.export("generations", {name: system.generation for name, system in systems.items()})
+    pulumi.export("closures", {name: system.closure for name, system in systems.items()})
+
+
+def _images(
+    inventory: Inventory, hosts: dict[str, Guest], operator: Operator, provider: proxmox.Provider
+) -> dict[str, NixosImage]:
+    """The images that the hosts are born from, on the nodes that need them."""
+    images = {}
+    for kind, facts in (("vm", NixosVmFacts), ("lxc", NixosLxcFacts)):
+        nodes = sorted({host.node for host in hosts.values() if isinstance(host, facts)})
+        if nodes:
+            images[kind] = NixosImage(
+                f"nixos-{kind}",
+                NixosImageArgs(
+                    guest="vm" if kind == "vm" else "lxc",
+                    version=image_hash(REPOSITORY),
+                    datastores={node: inventory.nodes[node].image_datastore for node in nodes},
+                    operator=operator,
+                    provider=provider,
+                ),
+            )
+    return images
+
+
+def _guest(
+    name: str,
+    facts: Guest,
+    settings: Settings,
+    inventory: Inventory,
+    operator: Operator,
+    provider: proxmox.Provider,
+    images: dict[str, NixosImage],
+) -> NixosVm | NixosLxc:
+    common = GuestArgs(
+        node_name=facts.node,
+        node=inventory.nodes[facts.node],
+        network=inventory.networks[facts.network],
+        domain=inventory.site.domain,
+        authorized_keys=inventory.site.authorized_keys,
+        image=images["vm" if isinstance(facts, NixosVmFacts) else "lxc"].files[facts.node],
+        protect=settings.protect and facts.protect,
+        operator=operator,
+        provider=provider,
+    )
+    shared = {field: getattr(common, field) for field in GuestArgs.model_fields}
+    if isinstance(facts, NixosVmFacts):
+        return NixosVm(name, NixosVmArgs(facts=facts, **shared))
+    assert isinstance(facts, NixosLxcFacts)
+    return NixosLxc(name, NixosLxcArgs(facts=facts, **shared))

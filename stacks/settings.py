@@ -1,0 +1,72 @@
+"""The stack's configuration as one frozen model; keys and their meaning are declared in Pulumi.yaml."""
+
+from pathlib import Path
+from typing import Literal
+
+import pulumi
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class SettingsError(Exception):
+    """The stack's configuration cannot be used; one line a reason."""
+
+
+class Settings(BaseModel):
+    """What a stack may set. Field names are the keys of Pulumi.yaml in snake case."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    stack: str
+    composition: Literal["homelab", "cloud"]
+    inventory: Path
+    secrets: Path = Path("secrets")
+    phase: int = Field(default=9, ge=1, le=9)
+    protect: bool = True
+    detect_drift: bool = False
+    ansible_check: bool = False
+    evaluator: Literal["auto", "nix", "source"] = "auto"
+    nix: str = "nix"
+    operator_key_file: str = ""
+    reach_file: str = ""
+    proxmox_endpoint: str = ""
+    proxmox_insecure: bool = False
+    proxmox_username: str = ""
+    proxmox_password: pulumi.Output[str] | None = None
+    proxmox_api_token: pulumi.Output[str] | None = None
+
+    @classmethod
+    def read(cls, config: pulumi.Config) -> "Settings":
+        """The settings of the current stack.
+
+        Raises:
+            SettingsError: naming each key and the command that sets it.
+        """
+        values: dict[str, object] = {"stack": pulumi.get_stack()}
+        for field, info in cls.model_fields.items():
+            key = _key(field)
+            if field == "stack":
+                continue
+            value: object
+            if info.annotation == pulumi.Output[str] | None:
+                value = config.get_secret(key)
+            else:
+                value = config.get(key)
+            if value is not None:
+                values[field] = value
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = [_line(pulumi.get_stack(), dict(detail)) for detail in error.errors()]
+            raise SettingsError("\n".join(lines)) from None
+
+
+def _key(field: str) -> str:
+    first, *rest = field.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _line(stack: str, detail: dict[str, object]) -> str:
+    location = detail["loc"]
+    key = _key(str(location[0])) if isinstance(location, tuple) and location else "?"
+    message = str(detail["msg"])
+    return f"Pulumi.{stack}.yaml: aether:{key}: {message}. Fix: pulumi -s {stack} config set aether:{key} VALUE"

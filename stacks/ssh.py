@@ -1,0 +1,94 @@
+"""The OpenSSH client configuration of a stack: every host's address, user and pinned key, in files under .aether/ssh/."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.base import REPOSITORY
+from inventory.load import Inventory
+from inventory.models import ManagedHost
+from stacks.settings import Settings, SettingsError
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a host answers on SSH, and the key it must show."""
+
+    address: str
+    port: int
+    user: str
+    host_key: str
+
+
+def accesses(inventory: Inventory, reach_file: str) -> dict[str, Access]:
+    """Access of every node and managed host; REACH_FILE (JSON, may be empty) overrides address, port and hostKey."""
+    reach = _reach(reach_file)
+    known = {name: Access(node.address, 22, node.ssh_user, node.host_key) for name, node in inventory.nodes.items()}
+    for name, host in inventory.hosts.items():
+        if isinstance(host, ManagedHost):
+            known[name] = Access(host.address, host.ssh_port, host.ssh_user, host.host_key)
+    return {
+        name: Access(
+            address=str(reach.get(name, {}).get("address", access.address)),
+            port=int(reach.get(name, {}).get("port", access.port)),
+            user=access.user,
+            host_key=str(reach.get(name, {}).get("hostKey", access.host_key)),
+        )
+        for name, access in known.items()
+    }
+
+
+def write_client_config(settings: Settings, inventory: Inventory) -> str:
+    """Write ``config`` and ``known_hosts`` of the stack; returns the former's path relative to the repository."""
+    folder = Path(".aether/ssh") / settings.stack
+    known_hosts = folder / "known_hosts"
+    hosts = accesses(inventory, settings.reach_file)
+    _write(REPOSITORY / known_hosts, "".join(f"{name} {_bare(access.host_key)}\n" for name, access in hosts.items()))
+    blocks = [
+        f"Host {name}\n  HostName {access.address}\n  Port {access.port}\n  User {access.user}\n  HostKeyAlias {name}\n"
+        for name, access in hosts.items()
+    ]
+    common = [
+        "Host *",
+        f"  UserKnownHostsFile {REPOSITORY / known_hosts}",
+        "  GlobalKnownHostsFile /dev/null",
+        "  StrictHostKeyChecking yes",
+        "  UpdateHostKeys no",
+        "  CheckHostIP no",
+        "  BatchMode yes",
+        "  ConnectTimeout 10",
+        "  ServerAliveInterval 5",
+        "  ServerAliveCountMax 3",
+    ]
+    if settings.operator_key_file:
+        common += [f"  IdentityFile {REPOSITORY / settings.operator_key_file}", "  IdentitiesOnly yes"]
+    _write(REPOSITORY / folder / "config", "".join(blocks) + "\n".join(common) + "\n")
+    return str(folder / "config")
+
+
+def _reach(reach_file: str) -> dict[str, dict[str, str | int]]:
+    if not reach_file:
+        return {}
+    path = REPOSITORY / reach_file
+    try:
+        reach: dict[str, dict[str, str | int]] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise SettingsError(
+            f"aether:reachFile: {reach_file} does not exist. Fix: start the simulator (make up), or remove the setting"
+        ) from None
+    return reach
+
+
+def _bare(key: str) -> str:
+    return " ".join(key.split()[:2])
+
+
+def _write(path: Path, content: str) -> None:
+    """Write CONTENT unless it is there already: runs side by side must not see a half-written file."""
+    if path.exists() and path.read_text() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_text(content)
+    draft.chmod(0o600)
+    draft.replace(path)
