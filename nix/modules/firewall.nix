@@ -63,8 +63,12 @@ in
       type = types.attrsOf (types.listOf types.port);
       description = "All ports that answer somebody, `tcp` and `udp`: for tests and docs/hosts.md.";
       default = {
-        tcp = lib.sort lib.lessThan (lib.unique (portsOf "tcp" cfg.allow ++ config.networking.firewall.allowedTCPPorts));
-        udp = lib.sort lib.lessThan (lib.unique (portsOf "udp" cfg.allow ++ config.networking.firewall.allowedUDPPorts));
+        tcp = lib.sort lib.lessThan (
+          lib.unique (portsOf "tcp" cfg.allow ++ config.networking.firewall.allowedTCPPorts)
+        );
+        udp = lib.sort lib.lessThan (
+          lib.unique (portsOf "udp" cfg.allow ++ config.networking.firewall.allowedUDPPorts)
+        );
       };
       defaultText = lib.literalMD "computed";
     };

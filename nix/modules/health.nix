@@ -44,7 +44,9 @@ in
       }
       {
         assertion = !config.aether.firewall.enable || closedPorts == [ ];
-        message = "Health checks of ${where} name TCP ports that ${aether.name} does not open: ${lib.concatMapStringsSep ", " toString closedPorts}. Correct the check, or add the port to aether.firewall.allow.";
+        message = "Health checks of ${where} name TCP ports that ${aether.name} does not open: ${
+          lib.concatMapStringsSep ", " toString closedPorts
+        }. Correct the check, or add the port to aether.firewall.allow.";
       }
     ];
 

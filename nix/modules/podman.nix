@@ -12,12 +12,8 @@ let
 
   isPinned = image: image != null && (lib.hasInfix "@sha256:" image || lib.hasSuffix ".image" image);
   imageOf = container: container.containerConfig.image;
-  unpinned = lib.filterAttrs (
-    _: container: !isPinned (imageOf container)
-  ) containers;
-  unchecked = lib.filterAttrs (
-    _: container: container.containerConfig.healthCmd == null
-  ) containers;
+  unpinned = lib.filterAttrs (_: container: !isPinned (imageOf container)) containers;
+  unchecked = lib.filterAttrs (_: container: container.containerConfig.healthCmd == null) containers;
   list = set: lib.concatStringsSep ", " (lib.attrNames set);
 in
 {

@@ -11,7 +11,12 @@ let
   cfg = config.aether.security;
   opt = options.aether.security;
   mode = aether.host.security or "hardened";
-  inherit (lib) mkDefault mkEnableOption mkIf mkMerge;
+  inherit (lib)
+    mkDefault
+    mkEnableOption
+    mkIf
+    mkMerge
+    ;
 
   short = file: lib.last (lib.splitString "-source/" (toString file));
   whereSet = option: lib.concatMapStringsSep " and " short option.files;

@@ -46,7 +46,9 @@ in
           "systemd-journal"
         ];
         openssh.authorizedKeys.keys = cfg.keys;
-        hashedPasswordFile = lib.mkIf (cfg.passwordSecret != null) config.sops.secrets.${cfg.passwordSecret}.path;
+        hashedPasswordFile = lib.mkIf (
+          cfg.passwordSecret != null
+        ) config.sops.secrets.${cfg.passwordSecret}.path;
       };
     }
     (lib.mkIf (cfg.passwordSecret != null) {
