@@ -1,0 +1,50 @@
+"""Services beside Proxmox and the hosts (AWS, GitHub): modules of their own that the supervisor starts and stops.
+
+A module named here that exists offers `create(supervisor) -> Extension`. Faults are switched by name, settings go into the
+stack file that the simulator writes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from sim.supervisor import Supervisor
+
+MODULES = ("sim.aws.service", "sim.github.service", "sim.registry.service")
+
+
+class Extension(Protocol):
+    """A simulated service."""
+
+    name: str
+    # Fault name -> what it does.
+    faults: Mapping[str, str]
+
+    async def start(self) -> None:
+        """Listen (loopback only)."""
+
+    async def stop(self) -> None:
+        """Leave no process, mount or port behind."""
+
+    def stack_settings(self) -> dict[str, Any]:
+        """Keys for the stack file, with their namespace."""
+
+    def listing(self) -> dict[str, dict[str, str]]:
+        """Faults that are on: target -> name -> value."""
+
+    async def switch(self, target: str, name: str, on: bool, value: str = "") -> None:
+        """Turn a fault on or off."""
+
+
+def load(supervisor: Supervisor) -> list[Extension]:
+    """The extensions that exist."""
+    found: list[Extension] = []
+    for module in MODULES:
+        package = module.rpartition(".")[0]
+        if importlib.util.find_spec(package) is not None and importlib.util.find_spec(module) is not None:
+            found.append(importlib.import_module(module).create(supervisor))
+    return found

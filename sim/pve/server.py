@@ -1,0 +1,321 @@
+"""fakepve with the gaps filled that the real provider falls into (each with its reason beside it)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import urllib.parse
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+from fakepve import FakePve, PveError, TaskError
+from fakepve.lxc import SIZE_UNITS, format_size
+from fakepve.qemu import DRIVE_KEY, join_drive, split_drive
+from fakepve.routing import die, param_error
+from fakepve.storage import split_list
+
+from sim.pve.storage import NodeStores, current_node
+
+_GUEST_PATH = re.compile(r"/nodes/([^/]+)/(?:qemu|lxc)(?:/(\d+))?(?:/|$)")
+_NODE_PATH = re.compile(r"/nodes/([^/]+)(?:/|$)")
+MAX_BODY = 4 * 1024**3
+
+Values = dict[str, Any]
+
+
+class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
+    """The API of the simulated cluster. `touched(vmid)` is called after each change of a guest."""
+
+    def __init__(self, *, user: str, password: str, host: str, port: int, stores: NodeStores) -> None:
+        self._stores = stores
+        super().__init__(user=user, password=password, host=host, port=port)
+        self.nodes = {name: {"online": True} for name in stores.nodes}
+        self.cluster_name = "aether"
+        self.client_max_size = MAX_BODY
+        self.body_timeout = 600.0
+        self.max_requests = 500
+        self.hosts_of_nodes: dict[str, str] = {}
+        self.touched: Callable[[int], None] = lambda vmid: None
+        # Before a guest starts; raises TaskError to refuse.
+        self.before_start: Callable[[Any], None] = lambda guest: None
+        self.store_upload: Callable[[str, str, str, bytes], None] = lambda node, content, name, data: None
+        self.list_files: Callable[[str], dict[str, int]] = lambda node: {}
+        self.remove_file: Callable[[str, str], None] = lambda node, volume: None
+        self.ssh_keys: dict[int, str] = {}
+        self.templates: dict[int, str] = {}
+        self.api_faults: dict[str, str] = {}
+
+    @property
+    def storages(self) -> NodeStores:
+        """Storages of the node that the current request names."""
+        return self._stores
+
+    @storages.setter
+    def storages(self, value: object) -> None:
+        """fakepve's constructor makes its own; the nodes' tables stand."""
+
+    # Requests
+
+    def _build_app(self) -> web.Application:
+        app: web.Application = super()._build_app()
+        resolve = app.router.resolve
+
+        async def without_slash(request: web.Request) -> Any:
+            # The provider sends `DELETE …/qemu/ID/?purge=1`, which would miss the route and be answered by the generic
+            # handler: the guest stays and the provider polls until it gives up.
+            if request.path != "/" and request.path.endswith("/"):
+                request = request.clone(rel_url=request.rel_url.with_path(request.path.rstrip("/")))
+            return await resolve(request)
+
+        app.router.resolve = without_slash  # type: ignore[method-assign]
+        app.middlewares.insert(0, self._around)
+        return app
+
+    @web.middleware
+    async def _around(self, request: web.Request, handler: Callable[[web.Request], Awaitable[Any]]) -> Any:
+        """Every request: faults of the API, the node it means, and what it changed."""
+        found = _NODE_PATH.search(request.path)
+        node = found[1] if found else None
+        token = current_node.set(node)
+        try:
+            if node is not None or "/cluster" in request.path:
+                if self._fault_hits("api-timeout", node):
+                    await asyncio.sleep(3600)
+                if self._fault_hits("api-500", node):
+                    return web.json_response({"data": None, "message": "injected fault: api-500\n"}, status=500)
+            if node in self.nodes:
+                self._sync_files(node)
+            answer = await handler(request)
+            guest = _GUEST_PATH.search(request.path)
+            if request.method != "GET" and guest and guest[2]:
+                self.touched(int(guest[2]))
+            return answer
+        finally:
+            current_node.reset(token)
+
+    def _fault_hits(self, name: str, node: str | None) -> bool:
+        """Whether a fault holds for this request; a number as value is how many requests it takes."""
+        for target in (node or "", "proxmox"):
+            key = f"{target}/{name}"
+            if key in self.api_faults:
+                left = self.api_faults[key]
+                if left.isdigit():
+                    if int(left) <= 1:
+                        del self.api_faults[key]
+                    else:
+                        self.api_faults[key] = str(int(left) - 1)
+                return True
+        return False
+
+    def resolve(self, request: web.Request, prefix: str) -> Any:
+        """The schema match; see `without_slash`."""
+        if request.path.endswith("/"):
+            request = request.clone(rel_url=request.rel_url.with_path(request.path.rstrip("/")))
+        return super().resolve(request, prefix)
+
+    def _sync_files(self, node: str | None) -> None:
+        """Files that came to the node by SSH are volumes of its directory storage, as on a real node."""
+        if node is None:
+            return
+        for store in self._stores.of(node).values():
+            if store.get("type") != "dir":
+                continue
+            present = self.list_files(node)
+            for volume in [name for name in store["volumes"] if name.split("/")[0] in ("iso", "vztmpl", "snippets", "import")]:
+                if volume not in present:
+                    del store["volumes"][volume]
+            for volume, size in present.items():
+                content = volume.split("/")[0]
+                kind = "iso" if content == "iso" else volume.rsplit(".", 1)[-1]
+                known = store["volumes"].get(volume)
+                if known is None or known["size"] != size:
+                    store["volumes"][volume] = {
+                        "content": content,
+                        "size": size,
+                        "ctime": int(time.time()),
+                        "format": {"vztmpl": "tgz", "snippets": "snippet"}.get(content, kind),
+                    }
+            break
+
+    # Tasks
+
+    async def task(self, node: str, ttype: str, tid: Any, user: str, body: Any, **kwargs: Any) -> str:
+        """Run a task; its guest is saved and its power followed before the task counts as done."""
+        guest = kwargs.get("vm") or self.guest(int(tid) if str(tid).isdigit() else -1)
+
+        async def watched() -> Any:
+            try:
+                return await body()
+            finally:
+                if guest is not None:
+                    self.touched(guest.vmid)
+
+        upid: str = await super().task(node, ttype, tid, user, watched, **kwargs)
+        if guest is not None:
+            self.touched(guest.vmid)
+        return upid
+
+    # Virtual machines
+
+    def _routes_sim(self) -> list[tuple[str, str, Any]]:
+        vm = "/nodes/{node}/qemu/{vmid}"
+        return [
+            ("PUT", f"{vm}/resize", self._qm_resize),
+            ("PUT", f"{vm}/cloudinit", self._qm_cloudinit),
+            ("GET", f"{vm}/cloudinit", self._qm_cloudinit_pending),
+        ]
+
+    async def _do_start(self, vm: Any, user: str, p: Values) -> Any:
+        try:
+            self.before_start(vm)
+            vm.start_error = None
+        except TaskError as error:
+            vm.start_error = str(error)
+        return await super()._do_start(vm, user, p)
+
+    async def _lxc_create(self, user: str, v: Values) -> Any:
+        # fakepve drops these; the guest's first boot needs them.
+        if v.get("ssh-public-keys"):
+            self.ssh_keys[int(v["vmid"])] = urllib.parse.unquote(str(v["ssh-public-keys"]))
+        self.templates[int(v["vmid"])] = str(v.get("ostemplate", ""))
+        return await super()._lxc_create(user, v)
+
+    def _qm_check_drive(self, user: str, vmid: int, pool: Any, key: str, value: str, default: Any) -> None:
+        volume, props = split_drive(value)
+        source = props.get("import-from")
+        if source:
+            # import-from is new in PVE 8: any volume of content type import, images or iso, or an absolute path.
+            if not source.startswith("/"):
+                sid, _, name = source.partition(":")
+                store = self._store(sid)
+                if name not in self._volumes(sid):
+                    raise param_error(**{key: f"volume '{source}' does not exist"})
+                if not {"import", "images", "iso"} & set(split_list(store.get("content"))):
+                    raise param_error(**{key: f"'{source}' - content type not supported for import"})
+            value = join_drive(volume, {k: x for k, x in props.items() if k != "import-from"})
+        super()._qm_check_drive(user, vmid, pool, key, value, default)
+
+    def _qm_new_drive(self, vmid: int, key: str, value: str, default: Any) -> Any:
+        volume, props = split_drive(value)
+        source = props.pop("import-from", None)
+        if source:
+            self.templates[vmid] = source
+            sid = volume.partition(":")[0]
+            size = self._import_size(source)
+            volid, _ = self._qm_alloc(sid, vmid, props.pop("format", None), size)
+            props["size"] = format_size(size)
+            return join_drive(volid, props), [volid]
+        return super()._qm_new_drive(vmid, key, value, default)
+
+    def _import_size(self, source: str) -> int:
+        """Images of the simulator are small files that stand for disks of 4 GiB."""
+        return int(4 * SIZE_UNITS["G"])
+
+    async def _apply_config(self, vm: Any, user: str, p: Values) -> None:
+        """A changed configuration; fakepve stores new disks as written, PVE allocates and resizes them."""
+        values = dict(p)
+        made: list[str] = []
+        for key in [k for k in values if DRIVE_KEY.match(k)]:
+            volume, props = split_drive(str(values[key]))
+            fresh = "import-from" in props or re.fullmatch(r"[^/:\s]+:\d+(\.\d+)?", volume) or volume.endswith(":cloudinit")
+            if fresh and not (volume.endswith(":cloudinit") and "cloudinit" in str(vm.config.get(key, ""))):
+                self._qm_check_drive(user, vm.vmid, None, key, str(values[key]), None)
+                values[key], volumes = self._qm_new_drive(vm.vmid, key, str(values[key]), None)
+                made += volumes
+            elif volume and "size" not in props and key in vm.config:
+                old_volume, old = split_drive(str(vm.config[key]))
+                if old_volume == volume and "size" in old:
+                    values[key] = join_drive(volume, dict(props, size=old["size"]))
+        try:
+            await super()._apply_config(vm, user, values)
+        except PveError:
+            for volid in made:
+                self._qm_free(volid)
+            raise
+        for key in split_list(values.get("delete")):
+            if DRIVE_KEY.match(key) and key in p.get("force", ""):
+                self._qm_free(key)
+
+    async def _qm_resize(self, v: Values, user: str) -> Any:
+        """PUT …/resize: grow a disk in place (fakepve answers it without keeping anything)."""
+        vm = self.find(v["node"], v["vmid"])
+        disk, text = v["disk"], str(v["size"])
+        if disk not in vm.config:
+            raise param_error(disk=f"disk '{disk}' does not exist")
+        self._check_lock(vm)
+        self.need_quorum()
+        found = re.fullmatch(r"(\+?)(\d+(?:\.\d+)?)([KMGT]?)", text)
+        if not found:
+            raise param_error(size=f"invalid size '{text}'")
+        volume, props = split_drive(str(vm.config[disk]))
+        old = _size_bytes(props.get("size", "0"))
+        asked = int(float(found[2]) * SIZE_UNITS.get(found[3], 1))
+        size = old + asked if found[1] else asked
+        if size < old:
+            raise die("shrinking disks is not supported")
+
+        async def body() -> None:
+            sid, _, name = volume.partition(":")
+            store = self.storages.get(sid)
+            if store is not None:
+                if size - old > store.get("avail", size):
+                    raise TaskError(f"unable to write to storage '{sid}': No space left on device")
+                store["avail"] = store.get("avail", size) - (size - old)
+                if name in store.get("volumes", {}):
+                    store["volumes"][name]["size"] = size
+            vm.config[disk] = join_drive(volume, dict(props, size=format_size(size)))
+
+        return await self.task(vm.node, "resize", vm.vmid, user, body, vm=vm)
+
+    async def _qm_cloudinit(self, v: Values, user: str) -> None:
+        """PUT …/cloudinit: regenerate the drive; the next boot reads it anyway."""
+        self.find(v["node"], v["vmid"])
+
+    async def _qm_cloudinit_pending(self, v: Values, user: str) -> list[Any]:
+        self.find(v["node"], v["vmid"])
+        return []
+
+    # Files
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        """POST …/upload: the file goes to the node's own root; content type import too, which fakepve refuses."""
+        node = request.match_info["node"]
+        name, store = self._file_storage(request, "upload")
+        reader = await request.multipart()
+        fields: dict[str, str] = {}
+        data = b""
+        async for part in reader:
+            if getattr(part, "filename", None):
+                fields["filename"] = str(part.filename)
+                data = bytes(await part.read())
+            else:
+                fields[str(part.name)] = (await part.read()).decode()
+        content, filename = fields.get("content", ""), fields.get("filename", "")
+        if content not in ("iso", "vztmpl", "import"):
+            raise PveError(400, "Parameter verification failed.", {"content": "value not allowed"})
+        if content not in split_list(store.get("content")):
+            raise die(f"storage '{name}' does not support '{content}' content")
+        if not re.fullmatch(r"[^/\s]+", filename):
+            raise PveError(400, "Parameter verification failed.", {"filename": "wrong file extension"})
+        if len(data) > store.get("avail", len(data)):
+            raise die(f"unable to write to storage '{name}': No space left on device")
+
+        async def body() -> None:
+            self.store_upload(node, content, filename, data)
+
+        upid = await self.task(node, "imgcopy", "", request["user"] if "user" in request else self.user, body)
+        self._sync_files(node)
+        return web.json_response({"data": upid})
+
+    async def _content_delete(self, v: Values, user: str) -> Any:
+        sid, volname, _volid, store, _type, _owner, _format = self._volume_target(v)
+        if store.get("type") == "dir":
+            self.remove_file(v["node"], volname)
+        return await super()._content_delete(v, user)
+
+
+def _size_bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)", text)
+    return int(float(found[1]) * SIZE_UNITS.get(found[2], 1)) if found else 0

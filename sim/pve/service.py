@@ -1,0 +1,351 @@
+"""The Proxmox cluster as a service of the supervisor: API, state on disk, and guests whose power follows it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fakepve import FakeVm, TaskError
+from fakepve import schema as pve_schema
+from fakepve.certs import make_cert
+
+from sim.hosts.host import Host
+from sim.paths import write_atomic
+from sim.pve import guests
+from sim.pve.server import SimPve
+from sim.pve.storage import CONTENT_DIRECTORIES, NodeStores, new_stores
+from sim.world import DISK_DATASTORE, IMAGE_DATASTORE, HostFacts, World
+
+FAULTS = {
+    "node-offline": "a node and its guests lose power",
+    "quorum-lost": "the cluster has no quorum: reads work, changes do not",
+    "api-500": "requests for the node (or all of `proxmox`) end with HTTP 500; VALUE: how many",
+    "api-timeout": "requests for the node (or all of `proxmox`) are never answered; VALUE: how many",
+    "storage-full": "no byte is left on the node's storages",
+    "bad-password": "the API refuses the password and tokens",
+}
+USER = "root@pam"
+
+
+class Proxmox:
+    """Owns the API server and the hosts that are guests."""
+
+    name = "proxmox"
+    faults = FAULTS
+
+    def __init__(
+        self, directory: Path, world: World, address: str, make_host: Callable[[HostFacts], Host], log: Callable[[str], None]
+    ) -> None:
+        self.directory, self.world, self.address, self.log = directory, world, address, log
+        self._make_host = make_host
+        nodes = world.nodes or {"pve": {}}
+        self.stores = NodeStores(
+            {
+                name: new_stores(
+                    facts.get("image_datastore", IMAGE_DATASTORE), facts.get("disk_datastore", DISK_DATASTORE)
+                )
+                for name, facts in nodes.items()
+            }
+        )
+        self.guest_hosts: dict[int, Host] = {}
+        self.node_hosts: dict[str, Host] = {}
+        self._meta: dict[int, dict[str, Any]] = {}
+        self._started: dict[int, float | None] = {}
+        self._saved: dict[int, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._on: dict[str, dict[str, str]] = {}
+        self._spare: dict[tuple[str, str], int] = {}
+        self._destroying: dict[Path, asyncio.Task[None]] = {}
+        self.settings = self._settings()
+        self.api = SimPve(
+            user=USER, password=self.settings["password"], host=address, port=self.settings["port"], stores=self.stores
+        )
+
+    # Life
+
+    def _settings(self) -> dict[str, Any]:
+        """Port, password and token: made at first start, kept afterwards."""
+        path = self.directory / "settings.json"
+        settings: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        settings.setdefault("password", secrets.token_urlsafe(18))
+        settings.setdefault("token", f"{secrets.token_hex(4)}-0000-4000-8000-{secrets.token_hex(6)}")
+        settings["port"] = _free_port(self.address, settings.get("port", 8006))
+        write_atomic(path, json.dumps(settings, indent=1).encode())
+        return settings
+
+    async def start(self) -> None:
+        """Load the state and listen. Guests that were running are booted by `resume`."""
+        pve_schema.load()
+        self._load()
+        api = self.api
+        api.apitokens = {f"{USER}!aether": self.settings["token"]}
+        api.touched = self.touched
+        api.before_start = self._before_start
+        api.store_upload = self._store_upload
+        api.list_files = self._list_files
+        api.remove_file = self._remove_file
+        certificate, key = self.directory / "api.crt", self.directory / "api.key"
+        if not (certificate.exists() and key.exists()):
+            make_cert(str(self.directory), name="api", hosts=(self.address,))
+        await api.start(str(certificate), str(key))
+
+    async def stop(self) -> None:
+        """Stop listening and power the guests off; what the API knows stays."""
+        await self.api.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*(host.power_off() for host in self.guest_hosts.values()))
+
+    def resume(self) -> None:
+        """Boot the guests that the API says are running."""
+        for guest in self._guests():
+            self._follow(guest)
+
+    async def settle(self) -> None:
+        """Wait for guests that are changing power."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _guests(self) -> list[Any]:
+        return [*self.api.vms, *self.api.cts]
+
+    def stack_settings(self) -> dict[str, Any]:
+        """What a stack needs to know about the API."""
+        return {
+            "aether:proxmoxEndpoint": f"https://{self.address}:{self.settings['port']}/",
+            "aether:proxmoxInsecure": True,
+            "aether:proxmoxUsername": USER,
+            "aether:proxmoxPassword": self.settings["password"],
+        }
+
+    # State
+
+    def _load(self) -> None:
+        for path in sorted((self.directory / "guests").glob("*.json")):
+            state = json.loads(path.read_text())
+            guest = guests.restore(state)
+            if guest is None:
+                path.unlink()
+                continue
+            (self.api.vms if isinstance(guest, FakeVm) else self.api.cts).append(guest)
+            self._meta[guest.vmid] = state.get("sim", {})
+            self.api.templates[guest.vmid] = self._meta[guest.vmid].get("template", "")
+            self.api.ssh_keys[guest.vmid] = self._meta[guest.vmid].get("ssh_keys", "")
+        path = self.directory / "storages.json"
+        if path.exists():
+            for node, stores in json.loads(path.read_text()).items():
+                for name, kept in stores.items():
+                    if node in self.stores.nodes and name in self.stores.nodes[node]:
+                        self.stores.nodes[node][name].update(kept)
+
+    def touched(self, vmid: int) -> None:
+        """A guest may have changed: save it, and let its power follow."""
+        guest = self.api.guest(vmid)
+        if guest is None:
+            self._forget(vmid)
+            return
+        self._save(guest)
+        self._follow(guest)
+
+    def _save(self, guest: Any) -> None:
+        meta = self._meta.setdefault(guest.vmid, {})
+        meta["template"] = self.api.templates.get(guest.vmid, "")
+        meta["ssh_keys"] = self.api.ssh_keys.get(guest.vmid, "")
+        text = json.dumps({**guests.dump(guest), "sim": meta}, indent=1)
+        if self._saved.get(guest.vmid) != text:
+            write_atomic(self.directory / "guests" / f"{guest.vmid}.json", text.encode())
+            self._saved[guest.vmid] = text
+            self._save_storages()
+
+    def _save_storages(self) -> None:
+        kept = {
+            node: {
+                name: {"avail": store["avail"], "volumes": store["volumes"]}
+                for name, store in stores.items()
+                if store.get("type") != "dir"
+            }
+            for node, stores in self.stores.nodes.items()
+        }
+        if self._spare:
+            return
+        write_atomic(self.directory / "storages.json", json.dumps(kept).encode())
+
+    def _forget(self, vmid: int) -> None:
+        (self.directory / "guests" / f"{vmid}.json").unlink(missing_ok=True)
+        self._save_storages()
+        for table in (self._meta, self._started, self._saved, self.api.templates, self.api.ssh_keys):
+            table.pop(vmid, None)
+        host = self.guest_hosts.pop(vmid, None)
+        if host is not None:
+            self._destroying[host.directory] = self._background(host.destroy())
+
+    # Power
+
+    def host_of(self, guest: Any) -> Host | None:
+        """The host that a guest is, made when it is first needed."""
+        host = self.guest_hosts.get(guest.vmid)
+        if host is None:
+            facts = guests.facts_of(guest, self.world, self.api.templates.get(guest.vmid, ""))
+            if facts is None:
+                return None
+            host = self.guest_hosts[guest.vmid] = self._make_host(facts)
+        return host
+
+    def _follow(self, guest: Any) -> None:
+        """Boot, reboot or cut the power of a guest's host, as the API's view of it changed."""
+        online = self.api.nodes.get(guest.node, {}).get("online", True)
+        running = guest.status == "running" and online
+        before = self._started.get(guest.vmid)
+        now = (guest.started_at or 0.0) if running else None
+        self._started[guest.vmid] = now
+        if now == before and guest.vmid in self._started:
+            return
+        host = self.host_of(guest)
+        if host is None:
+            if running:
+                self.log(f"guest {guest.vmid} has no address that the simulator could answer on")
+            return
+        self._background(self._apply_power(guest, host, now is not None, before is not None))
+
+    async def _apply_power(self, guest: Any, host: Host, on: bool, was_on: bool) -> None:
+        if not on:
+            if isinstance(guest, FakeVm):
+                guest.agent = None
+            await host.power_off()
+            return
+        if was_on:
+            await host.power_off()
+        try:
+            host.seed = guests.seed(guest, self.api.ssh_keys.get(guest.vmid, ""), lambda volume: self._snippet(guest, volume))
+        except (OSError, ValueError) as error:
+            self.log(f"guest {guest.vmid}: cloud-init: {error}")
+        # A guest of the same name that was just destroyed must be gone before this one takes its place on disk.
+        destroying = self._destroying.pop(host.directory, None)
+        if destroying is not None:
+            await asyncio.wait([destroying])
+        await host.power_on()
+        if isinstance(guest, FakeVm) and host.state == "up":
+            guest.agent = {"interfaces": guests.interfaces(guest), "get-host-name": {"host-name": host.name}}
+
+    def _background(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.log(f"guest power: {task.exception()!r}")
+
+    def guest_powered_off(self, host: Host) -> None:
+        """A guest turned itself off: the API says stopped."""
+        for guest in self._guests():
+            if self.guest_hosts.get(guest.vmid) is host:
+                guest.status = "stopped"
+                if isinstance(guest, FakeVm):
+                    guest.qmpstatus = "stopped"
+                self.touched(guest.vmid)
+
+    # Files of the nodes
+
+    def _before_start(self, guest: Any) -> None:
+        custom = guests.split_props(guest.config.get("cicustom", ""))[1]
+        for volume in custom.values():
+            try:
+                self._snippet(guest, volume)
+            except OSError as error:
+                raise TaskError(f"volume '{volume}' does not exist") from error
+
+    def _snippet(self, guest: Any, volume: str) -> str:
+        _store, _, name = volume.partition(":")
+        node = self.node_hosts[guest.node]
+        return node.root.read(f"/var/lib/vz/{name}").decode()
+
+    def _store_upload(self, node: str, content: str, name: str, data: bytes) -> None:
+        self.node_hosts[node].root.write(f"/var/lib/vz/{CONTENT_DIRECTORIES[content]}/{name}", data)
+
+    def _list_files(self, node: str) -> dict[str, int]:
+        host = self.node_hosts.get(node)
+        if host is None or host.state != "up":
+            return {}
+        found = {}
+        for content, directory in CONTENT_DIRECTORIES.items():
+            with host.root.directory(f"/var/lib/vz/{directory}") as descriptor:
+                for name in os.listdir(descriptor):
+                    if not name.startswith("."):
+                        found[f"{content}/{name}"] = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_size
+        return found
+
+    def _remove_file(self, node: str, volume: str) -> None:
+        content, _, name = volume.partition("/")
+        if content in CONTENT_DIRECTORIES:
+            self.node_hosts[node].root.unlink(f"/var/lib/vz/{CONTENT_DIRECTORIES[content]}/{name}")
+
+    # Faults
+
+    def listing(self) -> dict[str, dict[str, str]]:
+        """Faults that are on: target -> name -> value."""
+        return {target: dict(on) for target, on in self._on.items() if on}
+
+    async def switch(self, target: str, name: str, on: bool, value: str = "") -> None:
+        """Turn a fault on or off for a node, or for the cluster as `proxmox`. Raises KeyError."""
+        if name not in FAULTS or (target != "proxmox" and target not in self.stores.nodes):
+            raise KeyError(name)
+        table = self._on.setdefault(target, {})
+        if on:
+            table[name] = value
+        else:
+            table.pop(name, None)
+        nodes = [target] if target != "proxmox" else sorted(self.stores.nodes)
+        if name == "node-offline":
+            await self._node_power(nodes, not on)
+        elif name == "quorum-lost":
+            self.api.quorate = not on
+        elif name.startswith("api-"):
+            self.api.api_faults.pop(f"{target}/{name}", None)
+            if on:
+                self.api.api_faults[f"{target}/{name}"] = value
+        elif name == "storage-full":
+            self._fill(nodes, on)
+        elif name == "bad-password":
+            self.api.password = secrets.token_hex(16) if on else self.settings["password"]
+            self.api.apitokens = {} if on else {f"{USER}!aether": self.settings["token"]}
+            self.api.revoke_tickets()
+
+    async def _node_power(self, nodes: list[str], online: bool) -> None:
+        for node in nodes:
+            self.api.set_node_offline(node, not online)
+            host = self.node_hosts.get(node)
+            if host is not None:
+                await (host.power_on() if online else host.power_off())
+        for guest in self._guests():
+            if guest.node in nodes:
+                self._follow(guest)
+
+    def _fill(self, nodes: list[str], full: bool) -> None:
+        for node in nodes:
+            for name, store in self.stores.nodes[node].items():
+                if full and (node, name) not in self._spare:
+                    self._spare[node, name], store["avail"] = store["avail"], 0
+                elif not full:
+                    store["avail"] += self._spare.pop((node, name), 0)
+
+
+def _free_port(address: str, wanted: int) -> int:
+    """The wanted port of the address, or one that is free."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError(f"no free port on {address}")

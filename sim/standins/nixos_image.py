@@ -1,0 +1,52 @@
+"""The system that a NixOS image or template of the simulator holds before the first deployment."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sim.standins.store import store_name
+
+SWITCH = "/usr/lib/aether-sim/switch_to_configuration.py"
+NAME = store_name(hashlib.sha256(b"aether simulated NixOS image 25.05").digest(), "nixos-system-nixos-image-25.05")
+SYSTEM = f"/nix/store/{NAME}"
+SSHD = """[Unit]
+Description=SSH Daemon
+
+[Service]
+Type=notify
+ExecStart=/run/current-system/sw/bin/sshd -D -f /etc/ssh/sshd_config
+
+[Install]
+WantedBy=multi-user.target
+
+[X-Simulator]
+Sshd=yes
+"""
+_WANTS = "etc/systemd/system/multi-user.target.wants"
+
+
+def files() -> dict[str, str]:
+    """Files of the image: path -> content."""
+    return {
+        "/etc/NIXOS": "",
+        f"{SYSTEM}/init": "#!/bin/sh\n# stage 2 init of the image\n",
+        f"{SYSTEM}/kernel": "simulated kernel 6.12.50\n",
+        f"{SYSTEM}/initrd": "simulated initrd 6.12.50\n",
+        f"{SYSTEM}/kernel-params": "loglevel=4",
+        f"{SYSTEM}/nixos-version": "25.05.20251101.image",
+        f"{SYSTEM}/system": "x86_64-linux",
+        f"{SYSTEM}/etc/systemd/system/sshd.service": SSHD,
+    }
+
+
+def links() -> dict[str, str]:
+    """Symbolic links of the image: path -> target."""
+    return {
+        f"{SYSTEM}/{_WANTS}/sshd.service": "../sshd.service",
+        f"{SYSTEM}/bin/switch-to-configuration": SWITCH,
+        f"{SYSTEM}/sw/bin": "/usr/bin",
+        "/etc/static": f"{SYSTEM}/etc",
+        "/etc/systemd/system": "/etc/static/systemd/system",
+        "/nix/var/nix/profiles/system": "system-1-link",
+        "/nix/var/nix/profiles/system-1-link": SYSTEM,
+    }

@@ -1,0 +1,106 @@
+"""What stands in the simulated datacentre, read from the inventory files.
+
+Read with tomllib alone, not with the inventory's models: the simulator must start in seconds and also for an
+inventory that the program would refuse.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+GUEST_KINDS = ("nixos-vm", "nixos-lxc")
+# Fallbacks for inventories (benchmarks) that do not say which storages a node has.
+IMAGE_DATASTORE, DISK_DATASTORE = "local", "local-zfs"
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """One machine that may answer on SSH. `address` is the inventory's, the simulator answers on 127.N.a.b."""
+
+    name: str
+    kind: str
+    flavour: str
+    address: str
+    users: tuple[str, ...] = ("root",)
+    node: str | None = None
+    vmid: int | None = None
+    health: tuple[Mapping[str, Any], ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether Proxmox decides its power."""
+        return self.kind in GUEST_KINDS or self.kind == "guest"
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it is up from the simulator's start."""
+        return self.kind in ("node", "nixos-metal", "atomic", "ansible")
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything the inventories name; later files win."""
+
+    hosts: Mapping[str, HostFacts]
+    nodes: Mapping[str, Mapping[str, Any]]
+    domain: str = "home.example.org"
+    owner: str = ""
+
+    def guest(self, name: str) -> HostFacts | None:
+        """The facts of a guest that the API created, when the inventory knows it by name."""
+        facts = self.hosts.get(name)
+        return facts if facts is not None and facts.is_guest else None
+
+
+def flavour_of(kind: str, facts: Mapping[str, Any]) -> str:
+    """Which base root a host has: nixos, pve, atomic, debian, alpine, fedora, vyos, amazon-linux or wsl."""
+    if kind.startswith("nixos"):
+        return "nixos"
+    return {"node": "pve", "atomic": "atomic"}.get(kind) or str(facts.get("os", "debian"))
+
+
+def sim_address(address: str, block: int) -> str:
+    """Where host 192.168.a.b answers: 127.N.a.b."""
+    third, fourth = address.split(".")[2:]
+    return f"127.{block}.{third}.{fourth}"
+
+
+def load(files: Iterable[Path]) -> World:
+    """Read the inventory files. Raises OSError and tomllib.TOMLDecodeError with the file's name."""
+    hosts: dict[str, HostFacts] = {}
+    nodes: dict[str, Mapping[str, Any]] = {}
+    domain, owner = "home.example.org", ""
+    for path in files:
+        try:
+            document = tomllib.loads(path.read_text())
+        except tomllib.TOMLDecodeError as error:
+            raise tomllib.TOMLDecodeError(f"{path}: {error}") from None
+        site = document.get("site", {})
+        domain, owner = site.get("domain", domain), site.get("user", owner)
+        for name, facts in document.get("nodes", {}).items():
+            nodes[name] = facts
+            hosts[name] = _host(name, "node", facts, owner)
+        for name, facts in document.get("hosts", {}).items():
+            if facts.get("kind") != "external":
+                hosts[name] = _host(name, facts["kind"], facts, owner)
+    return World(hosts, nodes, domain, owner)
+
+
+def _host(name: str, kind: str, facts: Mapping[str, Any], owner: str) -> HostFacts:
+    users = dict.fromkeys(["root", facts.get("ssh_user", "root"), *([owner] if owner else [])])
+    return HostFacts(
+        name=name,
+        kind=kind,
+        flavour=flavour_of(kind, facts),
+        address=facts["address"],
+        users=tuple(users),
+        node=facts.get("node"),
+        vmid=facts.get("vmid"),
+        health=tuple(facts.get("health", ())),
+        extra=facts,
+    )
