@@ -1,0 +1,131 @@
+# Blackbox probes: the fleet seen from outside its own exporters. Every machine by ping, every web service through
+# the gateway as people reach it (with its certificate), the resolver by a question.
+{
+  config,
+  lib,
+  pkgs,
+  aether,
+  ...
+}:
+let
+  targets = import ./targets.nix { inherit lib aether; };
+  inherit (config.services.prometheus.exporters) blackbox;
+  resolver = aether.hosts.adguard;
+
+  # Where "/" says nothing about health.
+  paths = {
+    auth = "/realms/homelab/.well-known/openid-configuration";
+    bao = "/ui/";
+    ca = "/health";
+    coder = "/healthz";
+    grafana = "/api/health";
+    jellyfin = "/health";
+  };
+
+  # A gateway that asks for a login answers, and so does a page that redirects: what counts is that it is no error.
+  web = {
+    prober = "http";
+    timeout = "10s";
+    http = {
+      preferred_ip_protocol = "ip4";
+      follow_redirects = false;
+      fail_if_not_ssl = true;
+      valid_status_codes = [
+        200
+        301
+        302
+        303
+        307
+        308
+        401
+        403
+      ];
+    };
+  };
+
+  modules = {
+    icmp = {
+      prober = "icmp";
+      timeout = "5s";
+      icmp.preferred_ip_protocol = "ip4";
+    };
+    tcp = {
+      prober = "tcp";
+      timeout = "5s";
+      tcp.preferred_ip_protocol = "ip4";
+    };
+    # Inside, certificates are step-ca's; outside, those of a public CA.
+    web_internal = lib.recursiveUpdate web {
+      http.tls_config.ca_file = "${config.aether.certificates.rootFile}";
+    };
+    web_public = web;
+    dns = {
+      prober = "dns";
+      timeout = "5s";
+      dns = {
+        preferred_ip_protocol = "ip4";
+        query_name = aether.services.grafana.fqdn;
+        query_type = "A";
+        validate_answer_rrs.fail_if_none_matches_regexp = [
+          "${lib.escapeRegex aether.services.grafana.fqdn}\\.\t.*\tIN\tA\t${lib.escapeRegex (aether.inventory.address "gateway")}"
+        ];
+      };
+    };
+  };
+
+  probe = job: module: static_configs: {
+    job_name = job;
+    metrics_path = "/probe";
+    params.module = [ module ];
+    inherit static_configs;
+    relabel_configs = [
+      {
+        source_labels = [ "__address__" ];
+        target_label = "__param_target";
+      }
+      {
+        source_labels = [ "__param_target" ];
+        target_label = "instance";
+      }
+      {
+        target_label = "__address__";
+        replacement = "127.0.0.1:${toString blackbox.port}";
+      }
+    ];
+  };
+in
+{
+  services.prometheus.exporters.blackbox = {
+    enable = true;
+    listenAddress = "127.0.0.1";
+    configFile = (pkgs.formats.json { }).generate "blackbox.json" { inherit modules; };
+  };
+
+  services.prometheus.scrapeConfigs = [
+    (probe "probe-ping" "icmp" targets.machines)
+    (probe "probe-tcp" "tcp" targets.ports)
+    (probe "probe-web" "web_internal" (
+      targets.web {
+        fqdn = "fqdn";
+        inherit paths;
+        only = _: true;
+      }
+    ))
+    (probe "probe-public" "web_public" (
+      targets.web {
+        fqdn = "publicFqdn";
+        inherit paths;
+        only = service: service.public;
+      }
+    ))
+    (probe "probe-dns" "dns" [
+      {
+        targets = [ "${resolver.address}:53" ];
+        labels.host = "adguard";
+      }
+    ])
+  ];
+
+  # For tests: the modules as data, read as configuration by the exporter's own checker.
+  environment.etc."aether/blackbox.json".text = builtins.toJSON { inherit modules; };
+}

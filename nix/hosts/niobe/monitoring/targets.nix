@@ -1,0 +1,75 @@
+# Whom to ask, from the inventory: pure functions from facts to Prometheus' static_configs.
+{ lib, aether }:
+let
+  inherit (aether) hosts nodes inventory;
+
+  # Machines that people switch off are worth a graph, not an alarm.
+  uptime = host: if (host.network or "servers") == "clients" then "sometimes" else "always";
+
+  labelsOf =
+    name: facts:
+    {
+      host = name;
+      kind = facts.kind or "node";
+      uptime = uptime facts;
+    }
+    // lib.optionalAttrs (facts ? node) { inherit (facts) node; };
+
+  at = facts: port: "${facts.address}:${toString port}";
+
+  target = name: facts: address: {
+    targets = [ address ];
+    labels = labelsOf name facts;
+  };
+
+  # The exporters that each NixOS host says it has.
+  declared = lib.mapAttrs (
+    attribute: _:
+    aether.inputs.self.nixosConfigurations.${attribute}.config.aether.otel.exporters
+  ) aether.lib.hosts.byAttribute;
+
+  # What Ansible's role host_monitoring_agent runs on the Proxmox nodes.
+  ofNodes = {
+    node = 9100;
+    smartctl = 9633;
+  };
+
+  home = lib.filterAttrs (name: _: (inventory.siteOf name).name == aether.site.name) hosts;
+in
+{
+  inherit declared;
+
+  # Exporter name -> static_configs of everybody who has it.
+  exporters =
+    let
+      ofHost =
+        attribute: ports:
+        let
+          name = aether.lib.hosts.byAttribute.${attribute};
+        in
+        lib.mapAttrs (_: port: [ (target name hosts.${name} (at hosts.${name} port)) ]) ports;
+      ofNode = name: facts: lib.mapAttrs (_: port: [ (target name facts (at facts port)) ]) ofNodes;
+    in
+    lib.zipAttrsWith (_: lib.concatLists) (lib.mapAttrsToList ofHost declared ++ lib.mapAttrsToList ofNode nodes);
+
+  # Everything with an address at home, for ICMP.
+  machines = lib.mapAttrsToList (name: facts: target name facts facts.address) (nodes // home);
+
+  # TCP health checks of hosts that Nix does not configure: there is no exporter to ask.
+  ports = lib.concatLists (
+    lib.mapAttrsToList (
+      name: facts: map (check: target name facts (at facts check.tcp)) (lib.filter (check: check ? tcp) (facts.health or [ ]))
+    ) (lib.filterAttrs (name: _: !(aether.lib.hosts.nixos ? ${name})) home)
+  );
+
+  # Web services as people reach them: by name, through the gateway.
+  web =
+    { fqdn, paths, only }:
+    lib.mapAttrsToList (name: service: {
+      targets = [ "https://${service.${fqdn}}${paths.${name} or "/"}" ];
+      labels = {
+        service = name;
+        inherit (service) host;
+      };
+    }) (lib.filterAttrs (_: only) aether.services);
+}
