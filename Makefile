@@ -1,0 +1,70 @@
+# Every target works on one stack; the default is the simulated homelab.  make help
+STACK ?= sim
+PYTHON ?= python3
+AETHER = .venv/bin/python -m ops --stack $(STACK)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up preview refresh status down clean doctor test test-unit lint bench drift rollback reboot review fault topology image
+
+help: ## this list
+	@echo "make TARGET [STACK=sim|sim-cloud|homelab|cloud]"
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 14
+
+setup: ## the environment and the engine (up and test call it)
+	@$(PYTHON) ops/setup.py --group sim --group ansible
+
+up: setup ## provision and configure everything; run it again and nothing changes
+	@$(AETHER) up $(ARGS)
+
+preview: setup ## what `up` would change
+	@$(AETHER) preview $(ARGS)
+
+refresh: setup ## read the real state of every resource into the stack
+	@$(AETHER) refresh $(ARGS)
+
+status: setup ## host, kind, node, address, state, generation
+	@$(AETHER) status $(ARGS)
+
+down: setup ## destroy the stack (and stop the simulator)
+	@$(AETHER) down $(ARGS)
+
+drift: setup ## hosts that run something else than was deployed
+	@$(AETHER) drift $(ARGS)
+
+rollback: setup ## HOST=… back to the system before
+	@$(AETHER) rollback $(HOST)
+
+reboot: setup ## HOST=… reboot, and prove that it came back well
+	@$(AETHER) reboot $(HOST)
+
+review: setup ## the change as Markdown, for a merge request
+	@$(AETHER) review $(ARGS)
+
+topology: setup ## a page with the picture of the fleet, in dist/topology.html
+	@$(AETHER) topology
+
+fault: setup ## HOST=… FAULT=… [OFF=1]: inject a fault into the simulator (FAULT=list lists them)
+	@.venv/bin/python -m sim fault $(HOST) $(FAULT) $(if $(OFF),--off)
+
+doctor: ## what is there, what is missing, what to do
+	@$(PYTHON) ops/doctor.py
+
+test: ## every test
+	@$(PYTHON) ops/setup.py --group sim --group ansible --group test
+	@.venv/bin/python -m ops test $(ARGS)
+
+test-unit: ## tests/unit: mocks, packages from PyPI alone
+	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible --group test
+	@.venv/bin/python -m pytest tests/unit $(ARGS)
+
+lint: ## ruff, mypy, shellcheck
+	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible --group test
+	@.venv/bin/python -m ops lint
+
+bench: ## speed, as ratios measured in one run [JSON=FILE]
+	@$(PYTHON) ops/setup.py --group sim --group ansible --group bench
+	@$(PYTHON) -m engine ensure --only bench
+	@.venv/bin/python -m bench $(if $(JSON),--json $(JSON)) $(ARGS)
+
+clean: down ## `down`, and remove everything that was made in the checkout
+	@rm -rf .venv .aether dist

@@ -1,0 +1,49 @@
+"""The operator's commands. See `make help`; every one takes the stack from --stack."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from inventory.load import InventoryError
+from ops import commands
+from ops.stack import OpsError, Stack
+
+COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
+    "up": (commands.up, "provision and configure everything"),
+    "preview": (commands.preview, "what `up` would change"),
+    "refresh": (commands.refresh, "read the real state of every resource into the stack"),
+    "status": (commands.status, "host, kind, node, address, state, generation"),
+    "down": (commands.down, "destroy the stack, and stop the simulator"),
+    "drift": (commands.drift, "hosts that run something else than was deployed"),
+    "rollback": (commands.rollback, "HOST: back to the system before"),
+    "reboot": (commands.reboot, "HOST: reboot, and prove that it came back well"),
+    "review": (commands.review, "the change as Markdown"),
+    "topology": (commands.topology, "a page with the picture of the fleet"),
+    "test": (commands.test, "every test"),
+    "lint": (commands.lint, "ruff, mypy, shellcheck"),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m ops",
+        description=__doc__,
+        epilog="\n".join(f"  {name:9} {text}" for name, (_, text) in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--stack", default="sim", help="sim, sim-cloud, homelab, cloud or one of your own (default: sim)")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to what the command runs")
+    options = parser.parse_args()
+    try:
+        return COMMANDS[options.command][0](Stack(options.stack), options.arguments)
+    except (OpsError, InventoryError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Run the same command again; it goes on where this stopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""One function a command: what it does with the stack, and its exit code."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from inventory.load import Inventory, load
+from ops import hosts
+from ops.stack import REPOSITORY, OpsError, Stack
+
+out = Console(highlight=False)
+
+
+def up(stack: Stack, arguments: list[str]) -> int:
+    """Bring the stack to what the repository says, then show its hosts."""
+    started = time.monotonic()
+    _prepare(stack)
+    stack.run("up", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *arguments)
+    out.print(f"\nDone in {time.monotonic() - started:.0f} s.\n")
+    status(stack, [])
+    out.print(
+        f"\nNext: make preview (what a change would do), make status, make topology, make down."
+        f"\n      ssh -F .aether/ssh/{stack.name}/config gateway   docs/runbook.md   inventory/homelab.toml"
+        if stack.simulated
+        else ""
+    )
+    return 0
+
+
+def preview(stack: Stack, arguments: list[str]) -> int:
+    _prepare(stack)
+    return stack.run("preview", "--diff", *_options(stack), *arguments, check=False)
+
+
+def refresh(stack: Stack, arguments: list[str]) -> int:
+    _prepare(stack)
+    return stack.run("refresh", "--yes", "--skip-preview", *_options(stack), *arguments, check=False)
+
+
+def down(stack: Stack, arguments: list[str]) -> int:
+    """Destroy the stack; of a simulated one nothing is left, and the simulator stops with the last."""
+    if not stack.simulated:
+        return stack.run("destroy", *arguments, check=False)
+    others = [Stack(name) for name in ("sim", "sim-cloud") if name != stack.name]
+    if stack.exists() and stack.resources():
+        _prepare(stack)
+        stack.run("destroy", "--yes", "--skip-preview", *_options(stack), *arguments)
+    if any(other.exists() and other.resources() for other in others):
+        out.print("The simulator goes on: another stack is on it.")
+        return 0
+    return _sim("stop")
+
+
+def status(stack: Stack, arguments: list[str]) -> int:
+    """A table of every host; exit code 1 when one that should answer does not."""
+    inventory = inventory_of(stack)
+    if stack.simulated and not hosts.ssh_config(stack.name).exists():
+        out.print("Nothing is deployed. Fix: make up")
+        return 1
+    answers = hosts.reports(stack.name, inventory)
+    deployed = _deployed(stack)
+    table = Table(title=f"{inventory.site.name} (stack {stack.name})", title_justify="left", box=None, pad_edge=False)
+    for column in ("host", "kind", "node", "address", "state", "generation"):
+        table.add_column(column, no_wrap=True)
+    failing = 0
+    for name, node in inventory.nodes.items():
+        table.add_row(name, "proxmox-node", "-", node.address, _state(answers.get(name)), "-")
+    for name, host in inventory.hosts.items():
+        report = answers.get(name)
+        state = _state(report) if hosts.is_managed(host) else "not managed"
+        if name in deployed and report and not report.answers:
+            failing += 1
+        node = getattr(host, "node", None) or "-"
+        table.add_row(name, host.kind, node, host.address, state, hosts.generation(report))
+    out.print(table)
+    return 1 if failing else 0
+
+
+def inventory_of(stack: Stack) -> Inventory:
+    """The inventory that the stack's configuration names."""
+    path = REPOSITORY / f"Pulumi.{stack.name}.yaml"
+    if not path.exists():
+        raise OpsError(f"Pulumi.{stack.name}.yaml does not exist. Fix: pulumi stack init {stack.name}, and see docs/runbook.md")
+    for line in path.read_text().splitlines():
+        key, _, value = line.strip().partition(": ")
+        if key == "aether:inventory":
+            return load(Path(value.strip("\"'")))
+    raise OpsError(
+        f"Pulumi.{stack.name}.yaml: aether:inventory is missing. Fix: pulumi -s {stack.name} config set aether:inventory FILE"
+    )
+
+
+def test(stack: Stack, arguments: list[str]) -> int:
+    """Every test: unit first, then the others."""
+    code = lint(stack, [])
+    if code:
+        return code
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments], cwd=REPOSITORY, env=stack.environment(), check=False
+    ).returncode
+
+
+def lint(stack: Stack, arguments: list[str]) -> int:
+    scripts = [
+        str(path) for folder in ("components", "sim", "image", "nix", "home", "ops") for path in Path(folder).rglob("*.sh")
+    ]
+    for command in (
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+        ["shellcheck", "-x", *scripts],
+    ):
+        if subprocess.run([str(REPOSITORY / ".venv/bin" / command[0]), *command[1:]], cwd=REPOSITORY, check=False).returncode:
+            return 1
+    return 0
+
+
+def _prepare(stack: Stack) -> None:
+    """A simulated stack needs its simulator, its state and no lock of a killed engine."""
+    if stack.simulated:
+        if _sim("start", "--stack", stack.name):
+            raise OpsError("the simulator did not start (above)")
+        stack.ensure()
+        stack.unlock()
+
+
+def _sim(*arguments: str) -> int:
+    return subprocess.run([sys.executable, "-m", "sim", *arguments], cwd=REPOSITORY, check=False).returncode
+
+
+def _options(stack: Stack) -> list[str]:
+    # Deployments wait far more than they compute: the engine's default of four a core would make hosts queue.
+    return ["--parallel", "64"] if stack.simulated else []
+
+
+def _state(report: "hosts.Report | None") -> str:
+    if report is None:
+        return "-"
+    return "running" if report.answers else f"does not answer ({report.reason[:60]})"
+
+
+def _deployed(stack: Stack) -> set[str]:
+    return {
+        resource["urn"].rsplit("::", 1)[1]
+        for resource in stack.resources()
+        if resource["type"] in ("aether:nixos:NixosSystem", "aether:atomic:AtomicHost", "aether:ansible:Playbook")
+    }
+
+
+def drift(stack: Stack, arguments: list[str]) -> int:
+    """Hosts whose running system is not the one that was deployed."""
+    from ops.drift import found
+
+    inventory = inventory_of(stack)
+    drifted = found(stack.name, inventory)
+    for host, what in drifted.items():
+        out.print(f"{host}: {what}")
+    if not drifted:
+        out.print("No host drifted.")
+        return 0
+    out.print(f"\nRepair: make up STACK={stack.name} ARGS='--config aether:detectDrift=true'")
+    return 1
+
+
+def rollback(stack: Stack, arguments: list[str]) -> int:
+    return _on_host(stack, arguments, "rollback.sh")
+
+
+def reboot(stack: Stack, arguments: list[str]) -> int:
+    return _on_host(stack, arguments, "reboot.sh")
+
+
+def review(stack: Stack, arguments: list[str]) -> int:
+    from ops.review import write_review
+
+    return write_review(stack, arguments)
+
+
+def topology(stack: Stack, arguments: list[str]) -> int:
+    from ops.topology import write_page
+
+    out.print(f"Open {write_page(inventory_of(stack))}")
+    return 0
+
+
+def _on_host(stack: Stack, arguments: list[str], name: str) -> int:
+    raise OpsError(f"{name}: not there yet")

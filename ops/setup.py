@@ -1,0 +1,131 @@
+"""Make the environment: uv, the locked Python packages, the engine. Standard library only; run by the system's Python.
+
+    python3 ops/setup.py [--group sim …] [--only environment|engine]
+
+What is there already is left alone. Ctrl-C leaves something that the next run completes.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+AETHER = REPOSITORY / ".aether"
+LOGS = AETHER / "logs"
+UV_VERSION = "0.13.9"
+NEEDED = {
+    "git": "git (Debian: apt install git)",
+    "ssh": "the OpenSSH client (Debian: apt install openssh-client)",
+}
+
+
+class StepFailed(Exception):
+    """A step of the set-up failed; the message ends with the log's path."""
+
+
+def step(name: str, command: list[str], environment: dict[str, str] | None = None) -> None:
+    """Run COMMAND, showing how long it takes; its output goes to a log under .aether/logs.
+
+    Raises:
+        StepFailed: with the last lines of the log and its path.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{name.replace(' ', '-')}.log"
+    started = time.monotonic()
+    with log.open("wb") as output, Ticker(name, started):
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, cwd=REPOSITORY, env={**os.environ, **(environment or {})}
+        )
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if code:
+        last = "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-12:])
+        raise StepFailed(f"{name} failed:\n{last}\n  The whole log: {log.relative_to(REPOSITORY)}")
+    print(f"  {name}: done in {time.monotonic() - started:.0f} s", flush=True)
+
+
+class Ticker:
+    """Says every few seconds that a step is still at work."""
+
+    def __init__(self, name: str, started: float, every: float = 5.0) -> None:
+        self._name, self._started, self._every = name, started, every
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Ticker":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._done.wait(self._every):
+            print(f"  {self._name}: {time.monotonic() - self._started:.0f} s so far", flush=True)
+
+
+def environment(groups: list[str]) -> None:
+    """The virtual environment .venv with exactly what uv.lock says, for GROUPS."""
+    stamp = AETHER / "environment.stamp"
+    wanted = hashlib.sha256((REPOSITORY / "uv.lock").read_bytes()).hexdigest()
+    have = stamp.read_text().split() if stamp.exists() else []
+    if have[:1] == [wanted] and set(groups) <= set(have[1:]) and (REPOSITORY / ".venv/bin/python").exists():
+        return
+    groups = sorted(set(groups) | (set(have[1:]) if have[:1] == [wanted] else set()))
+    flags = [flag for group in groups for flag in ("--group", group)]
+    uv = _uv()
+    step("Python environment", [uv, "sync", "--locked", "--no-dev", *flags], {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": ""})
+    stamp.write_text(" ".join([wanted, *groups]))
+
+
+def _uv() -> str:
+    """uv: the machine's, or one of the project's own from PyPI."""
+    if found := shutil.which("uv"):
+        return found
+    own = AETHER / "uv" / "bin" / "uv"
+    if not own.exists():
+        if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:
+            raise StepFailed("pip is missing, and uv comes by it. Fix: apt install python3-pip, or install uv")
+        step("uv", [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(AETHER / "uv"), f"uv=={UV_VERSION}"])
+    return str(own)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 ops/setup.py", description=__doc__.split("\n")[0])
+    parser.add_argument("--group", action="append", default=[], help="dependency group of pyproject.toml; may be repeated")
+    parser.add_argument("--only", choices=("environment", "engine"), help="make just this")
+    options = parser.parse_args()
+    missing = [hint for tool, hint in NEEDED.items() if shutil.which(tool) is None]
+    if sys.version_info < (3, 11):  # noqa: UP036  the system Python may be older than what the project asks for
+        missing.append(f"Python 3.11 or newer (this is {sys.version.split()[0]})")
+    if missing:
+        print("Missing on this machine: " + "; ".join(missing), file=sys.stderr)
+        return 1
+    try:
+        if options.only != "engine":
+            environment(options.group)
+        if options.only != "environment":
+            engine = [sys.executable, "-m", "engine", "ensure", "--quiet-when-done"]
+            return subprocess.run(engine, cwd=REPOSITORY, check=False).returncode
+    except StepFailed as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Run the same command again; it goes on where this stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Running the Pulumi engine for a stack."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+AETHER = REPOSITORY / ".aether"
+SIMULATED = ("sim", "sim-cloud")
+
+
+class OpsError(Exception):
+    """A command of the operator's cannot go on; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack by name. Simulated ones have a backend, a passphrase and a configuration of their own under .aether/."""
+
+    name: str
+
+    @property
+    def simulated(self) -> bool:
+        return self.name in SIMULATED
+
+    @property
+    def config_file(self) -> Path:
+        """What `pulumi --config-file` is given, for a simulated stack."""
+        return AETHER / "sim" / f"Pulumi.{self.name}.yaml"
+
+    def environment(self) -> dict[str, str]:
+        """Environment of the engine: the project's tools first, and for a simulated stack its own backend and keys."""
+        path = os.pathsep.join([str(AETHER / "engine/bin"), str(REPOSITORY / ".venv/bin"), os.environ.get("PATH", "")])
+        own = {"PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+        if (AETHER / "pulumi-home").exists():
+            own["PULUMI_HOME"] = str(AETHER / "pulumi-home")
+            own["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+        if self.simulated:
+            own |= {
+                "PULUMI_BACKEND_URL": f"file://{AETHER / 'state'}",
+                "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase()),
+                "SOPS_AGE_KEY_FILE": str(AETHER / "sim/keys/age.txt"),
+            }
+        return {**os.environ, **own}
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `pulumi ARGUMENTS` for this stack."""
+        own = ["--config-file", str(self.config_file)] if self.simulated and arguments[0] in _TAKE_CONFIG_FILE else []
+        return ["pulumi", *arguments, "--stack", self.name, "--non-interactive", *own]
+
+    def run(self, *arguments: str, check: bool = True) -> int:
+        """Run `pulumi ARGUMENTS`, its output going to the terminal. Ctrl-C reaches the engine, which stops in order.
+
+        Raises:
+            OpsError: when CHECK and the engine fails.
+        """
+        process = subprocess.Popen(self.command(*arguments), env=self.environment(), cwd=REPOSITORY)
+        code = _wait(process)
+        if check and code:
+            raise OpsError(f"pulumi {arguments[0]} ended with an error (above). Nothing is lost: run it again when it is mended")
+        return code
+
+    def output(self, *arguments: str) -> str:
+        """What `pulumi ARGUMENTS` prints on standard output.
+
+        Raises:
+            OpsError: with the engine's message.
+        """
+        result = subprocess.run(
+            self.command(*arguments), env=self.environment(), cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        if result.returncode:
+            raise OpsError(result.stderr.strip() or result.stdout.strip())
+        return result.stdout
+
+    def exists(self) -> bool:
+        if self.simulated:
+            return (AETHER / f"state/.pulumi/stacks/aether/{self.name}.json").exists()
+        return True
+
+    def ensure(self) -> None:
+        """Make a simulated stack if it is not there. An owner's stacks are made by the owner (`pulumi stack init`)."""
+        if not self.simulated:
+            return
+        (AETHER / "state").mkdir(parents=True, exist_ok=True)
+        # `stack init` writes the encryption salt beside the Pulumi.yaml that it finds: not into the tracked one.
+        project = AETHER / "stack-init"
+        if not self.exists():
+            project.mkdir(parents=True, exist_ok=True)
+            (project / "Pulumi.yaml").write_text("name: aether\nruntime: python\n")
+            result = subprocess.run(
+                ["pulumi", "stack", "init", self.name, "--no-select", "--non-interactive"],
+                env=self.environment(),
+                cwd=project,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if result.returncode:
+                raise OpsError(f"stack {self.name} could not be made: {result.stderr.strip()}")
+        salt = project / f"Pulumi.{self.name}.yaml"
+        if salt.exists() and "encryptionsalt" not in self.config_file.read_text():
+            line = next(line for line in salt.read_text().splitlines() if line.startswith("encryptionsalt"))
+            with self.config_file.open("a") as handle:
+                handle.write(f"{line}\n")
+
+    def unlock(self) -> None:
+        """Remove the lock that a killed engine left on a simulated stack. No other engine of this checkout may be at work."""
+        if not self.simulated or not (AETHER / f"state/.pulumi/locks/organization/aether/{self.name}").exists():
+            return
+        locks = AETHER / f"state/.pulumi/locks/organization/aether/{self.name}"
+        for lock in locks.glob("*.json"):
+            if not _alive(json.loads(lock.read_text() or "{}")):
+                lock.unlink(missing_ok=True)
+
+    def resources(self) -> list[dict[str, Any]]:
+        """The resources in the stack's state."""
+        if not self.exists():
+            return []
+        deployment = json.loads(self.output("stack", "export"))["deployment"]
+        return list(deployment.get("resources") or [])
+
+
+_TAKE_CONFIG_FILE = ("up", "preview", "refresh", "destroy", "config")
+
+
+def _passphrase() -> Path:
+    path = AETHER / "passphrase"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(secrets.token_urlsafe(24))
+    return path
+
+
+def _alive(lock: dict[str, Any]) -> bool:
+    """Whether the process that took a lock of the file backend is still there (and a Pulumi engine)."""
+    try:
+        return b"pulumi" in Path(f"/proc/{lock['pid']}/cmdline").read_bytes()
+    except (KeyError, FileNotFoundError):
+        return False
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for the engine. The terminal's Ctrl-C goes to it too; it is given the time to write its state."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            # A second Ctrl-C reaches the engine as well and ends it at once.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
