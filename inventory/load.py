@@ -7,8 +7,10 @@ from typing import TypeVar
 
 from inventory.checks import check
 from inventory.models import (
+    Cloud,
     Guest,
     Host,
+    ImageBuild,
     InventoryFile,
     ManagedHost,
     Network,
@@ -56,6 +58,14 @@ class Inventory:
     def rollout(self) -> Rollout:
         return self.content.rollout
 
+    @property
+    def cloud(self) -> Cloud | None:
+        return self.content.cloud
+
+    @property
+    def image(self) -> ImageBuild | None:
+        return self.content.image
+
     def fqdn(self, host: str) -> str:
         """HOST.DOMAIN of the site."""
         return f"{host}.{self.site.domain}"
@@ -65,8 +75,7 @@ class Inventory:
         return {
             name: host
             for name in self.order()
-            if isinstance(host := self.hosts[name], kind)
-            and (phase is None or self.hosts[name].phase <= phase)
+            if isinstance(host := self.hosts[name], kind) and (phase is None or self.hosts[name].phase <= phase)
         }
 
     def guests(self, phase: int | None = None) -> dict[str, Guest]:
@@ -117,12 +126,13 @@ def load_all(paths: Sequence[Path | str], secrets: Path | str | None = None) -> 
     problems = [problem for draft in drafts for problem in draft.problems]
     if problems:
         raise InventoryError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
-    return [Inventory(Path(path), _content(draft)) for path, draft in zip(paths, drafts, strict=True)]
+    return [finish(draft) for draft in drafts]
 
 
-def _content(draft: Draft) -> InventoryFile:
+def finish(draft: Draft) -> Inventory:
+    """The inventory of a draft without problems."""
     assert draft.site is not None, "a file without [site] has a problem"
-    return InventoryFile(
+    content = InventoryFile(
         site=draft.site,
         networks=draft.networks,
         nodes=draft.nodes,
@@ -130,3 +140,4 @@ def _content(draft: Draft) -> InventoryFile:
         services=draft.services,
         rollout=draft.rollout,
     )
+    return Inventory(Path(draft.file), content)

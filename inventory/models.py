@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from inventory.types import (
     AgeRecipient,
+    AmiId,
     Cidr,
     DeviceNode,
     Fqdn,
@@ -135,9 +136,7 @@ HealthCheck = Annotated[
 class Disk(Facts):
     size: Gibibytes
     datastore: str | None = Field(default=None, description="Default: the node's disk_datastore.")
-    mount: str | None = Field(
-        default=None, description="Where the host mounts it; not for the first, the system's."
-    )
+    mount: str | None = Field(default=None, description="Where the host mounts it; not for the first, the system's.")
 
 
 class Home(Facts):
@@ -146,9 +145,7 @@ class Home(Facts):
     configuration: HomeAttribute = Field(description="Home Manager flake attribute, like mitso@workstation.")
     flatpaks: tuple[str, ...] = Field(default=(), description="Flathub application ids.")
     containers: tuple[str, ...] = Field(default=(), description="toolbox/distrobox containers, own image.")
-    syncthing_id: str | None = Field(
-        default=None, description="Syncthing device id; SharedHome is synced when set."
-    )
+    syncthing_id: str | None = Field(default=None, description="Syncthing device id; SharedHome is synced when set.")
     stow: tuple[str, ...] = Field(default=("Documents", "Pictures", "Workspace"), description="Stow packages")
 
 
@@ -171,12 +168,8 @@ class ManagedHost(HostFacts):
     """A host that Aether logs in to: its SSH key is known before the first connection."""
 
     host_key: SshPublicKey
-    age_recipient: AgeRecipient | None = Field(
-        default=None, description="host_key as ssh-to-age converts it."
-    )
-    secrets: tuple[str, ...] = Field(
-        default=(), description="sops files that it may read, relative to secrets/."
-    )
+    age_recipient: AgeRecipient | None = Field(default=None, description="host_key as ssh-to-age converts it.")
+    secrets: tuple[str, ...] = Field(default=(), description="sops files that it may read, relative to secrets/.")
 
 
 class NixosHost(ManagedHost):
@@ -185,12 +178,8 @@ class NixosHost(ManagedHost):
     flake: str | None = Field(default=None, description="nixosConfigurations attribute; default: its name.")
     security: Literal["hardened", "relaxed"] = "hardened"
     build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
-    reboot: Literal["never", "ask", "auto"] = Field(
-        default="ask", description="When kernel, initrd or kernel parameters change."
-    )
-    confirm_timeout: int = Field(
-        default=60, ge=5, description="Seconds until unconfirmed activation reverts."
-    )
+    reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When kernel, initrd or kernel parameters change.")
+    confirm_timeout: int = Field(default=60, ge=5, description="Seconds until unconfirmed activation reverts.")
 
 
 class Guest(NixosHost):
@@ -217,9 +206,7 @@ class NixosLxc(Guest):
     nesting: bool = Field(default=True, description="systemd in the container needs it.")
     keyctl: bool = False
     fuse: bool = False
-    devices: tuple[DeviceNode, ...] = Field(
-        default=(), description="Device nodes it gets, like /dev/net/tun."
-    )
+    devices: tuple[DeviceNode, ...] = Field(default=(), description="Device nodes it gets, like /dev/net/tun.")
 
 
 class NixosMetal(NixosHost):
@@ -241,9 +228,7 @@ class AtomicHost(ManagedHost):
     @model_validator(mode="after")
     def _window_goes_with_reboot(self) -> "AtomicHost":
         if (self.reboot == "window") != (self.window is not None):
-            raise ValueError(
-                'window goes with reboot = "window"; write both, window = "Sun 03:00", or neither'
-            )
+            raise ValueError('window goes with reboot = "window"; write both, window = "Sun 03:00", or neither')
         return self
 
 
@@ -256,6 +241,15 @@ class AnsibleHost(ManagedHost):
     node: str | None = Field(default=None, description="Proxmox node it lives on, for the record.")
 
 
+class Opening(Facts):
+    """A port that a security group lets in."""
+
+    port: Port
+    protocol: Literal["tcp", "udp"] = "tcp"
+    purpose: str = Field(min_length=1, description="Why it is open; the rule's description at AWS.")
+    cidrs: tuple[Cidr, ...] = Field(default=("0.0.0.0/0",), description="Who may connect; the default is everyone.")
+
+
 class CloudVm(ManagedHost):
     """A virtual machine in a public cloud."""
 
@@ -263,6 +257,8 @@ class CloudVm(ManagedHost):
     os: Literal["amazon-linux", "nixos"]
     region: str = Field(description="AWS region, like eu-central-1.")
     instance_type: str
+    ami: AmiId = Field(description="Pinned image; a new one replaces the machine, its public address stays.")
+    open: tuple[Opening, ...] = Field(default=(), description="What the internet may reach; SSH is in [cloud] ssh_from.")
     disk: Gibibytes = 20
     playbook: str | None = Field(default=None, description="Playbook under ansible/, for amazon-linux.")
     flake: str | None = Field(default=None, description="nixosConfigurations attribute, for nixos.")
@@ -305,6 +301,29 @@ class Service(Facts):
     description: str = ""
 
 
+class Cloud(Facts):
+    """The account's side of the cloud: network, who may log in, what it may cost."""
+
+    gateway: HostName = Field(description="The cloud-vm that is the public gateway.")
+    availability_zone: str = Field(description="Like eu-central-1a; all machines are in it.")
+    ipv6: bool = Field(default=False, description="Also give the network and the machines IPv6 addresses and AAAA records.")
+    ssh_from: dict[HostName, Cidr] = Field(default={}, description="Named networks that may reach SSH; empty: by SSM alone.")
+    ssm: bool = Field(default=True, description="Let the machines be managed by AWS Systems Manager (sessions without SSH).")
+    zone_id: str | None = Field(default=None, description="Route 53 zone of the public domain; default: made here.")
+    budget: int = Field(ge=1, description="US dollars a month; an alarm is sent at 80 % spent and 100 % forecast.")
+    budget_email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", description="Who gets the alarm.")
+
+
+class ImageBuild(Facts):
+    """The repository that builds the Fedora Atomic images."""
+
+    owner: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="GitHub account, in lower case as the registry wants it.")
+    repository: HostName = Field(description="Name of the repository.")
+    images: tuple[HostName, ...] = Field(min_length=1, description="Image names; image/recipes/NAME.yml is each one's recipe.")
+    visibility: Literal["public", "private"] = "public"
+    hosts: str = Field(description="Inventory file of the atomic hosts, beside this one, whose health checks go into the image.")
+
+
 class Rollout(Facts):
     """In which order changed NixOS hosts of one deployment are activated."""
 
@@ -322,3 +341,5 @@ class InventoryFile(Facts):
     hosts: dict[HostName, Host]
     services: dict[HostName, Service] = {}
     rollout: Rollout = Rollout()
+    cloud: Cloud | None = None
+    image: ImageBuild | None = None

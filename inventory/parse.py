@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from inventory.models import Host, Network, Node, Rollout, Service, Site
+from inventory.models import Cloud, Host, ImageBuild, Network, Node, Rollout, Service, Site
 from inventory.problems import HEADER, Lines, Problem, did_you_mean, one_of
 from inventory.types import HostName
 from inventory.wording import explain
@@ -22,7 +22,12 @@ _TABLES: dict[str, TypeAdapter[Any]] = {
     "hosts": TypeAdapter(Host),
     "services": TypeAdapter(Service),
 }
-_SINGLES: dict[str, TypeAdapter[Any]] = {"site": TypeAdapter(Site), "rollout": TypeAdapter(Rollout)}
+_SINGLES: dict[str, TypeAdapter[Any]] = {
+    "site": TypeAdapter(Site),
+    "rollout": TypeAdapter(Rollout),
+    "cloud": TypeAdapter(Cloud),
+    "image": TypeAdapter(ImageBuild),
+}
 _NAME: TypeAdapter[str] = TypeAdapter(HostName)
 # Left out, these would make other rules report what is not so.
 _RELATIONS = {"kind", "network", "node", "address"}
@@ -37,6 +42,8 @@ class Draft:
     raw: dict[str, Any]
     site: Site | None = None
     rollout: Rollout = field(default_factory=Rollout)
+    cloud: Cloud | None = None
+    image: ImageBuild | None = None
     networks: dict[str, Network] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     hosts: dict[str, Host] = field(default_factory=dict)
@@ -60,9 +67,7 @@ def parse(path: Path) -> Draft:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         draft = Draft(str(path), Lines(""), {})
-        draft.report(
-            "no-file", "file", "", "does not exist", "name an inventory file, like inventory/homelab.toml"
-        )
+        draft.report("no-file", "file", "", "does not exist", "name an inventory file, like inventory/homelab.toml")
         return draft
     except (OSError, UnicodeDecodeError) as error:
         draft = Draft(str(path), Lines(""), {})
@@ -95,16 +100,10 @@ def _block_by_block(draft: Draft, text: str) -> dict[str, Any]:
         try:
             block = tomllib.loads("\n".join(lines[start:end]))
         except tomllib.TOMLDecodeError as error:
-            number = (
-                start + int(match.group(1)) if (match := re.search(r"at line (\d+)", str(error))) else end
-            )
+            number = start + int(match.group(1)) if (match := re.search(r"at line (\d+)", str(error))) else end
             message = f"is not TOML: {re.sub(r' *[(]at .*[)]', '', str(error))}"
             written = lines[min(number, len(lines)) - 1].strip()
-            fix = (
-                f"correct this line: {written}"
-                if written
-                else "close the quote or bracket that is open above"
-            )
+            fix = f"correct this line: {written}" if written else "close the quote or bracket that is open above"
             draft.problems.append(Problem(draft.file, name, "", message, fix, "not-toml", number))
             block = _placeholder(name)
         _merge(merged, block)

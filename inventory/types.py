@@ -25,25 +25,19 @@ def _ipv4(value: str) -> str:
     try:
         return str(ipaddress.IPv4Address(value))
     except ValueError:
-        raise ValueError(
-            "is not an IPv4 address; write four numbers from 0 to 255, like 192.168.10.10"
-        ) from None
+        raise ValueError("is not an IPv4 address; write four numbers from 0 to 255, like 192.168.10.10") from None
 
 
 def _cidr(value: str) -> str:
     try:
         return str(ipaddress.IPv4Network(value))
     except ValueError:
-        raise ValueError(
-            "is not an IPv4 network; write its first address and prefix, like 192.168.10.0/24"
-        ) from None
+        raise ValueError("is not an IPv4 network; write its first address and prefix, like 192.168.10.0/24") from None
 
 
 def _recipient_holds(value: str) -> str:
     if problem := check_recipient(value):
-        raise ValueError(
-            f"{problem}; copy it again from `age-keygen -y` or `python -m inventory secrets list`"
-        )
+        raise ValueError(f"{problem}; copy it again from `age-keygen -y` or `python -m inventory secrets list`")
     return value
 
 
@@ -96,9 +90,7 @@ SshPublicKey = Annotated[
 ]
 AgeRecipient = Annotated[
     str,
-    AfterValidator(
-        _matches(r"age1[02-9ac-hj-np-z]{58}", "is not an age recipient; write age1 and 58 more characters")
-    ),
+    AfterValidator(_matches(r"age1[02-9ac-hj-np-z]{58}", "is not an age recipient; write age1 and 58 more characters")),
     AfterValidator(_recipient_holds),
 ]
 ImageDigest = Annotated[
@@ -112,11 +104,7 @@ ImageDigest = Annotated[
 ]
 UsbId = Annotated[
     str,
-    AfterValidator(
-        _matches(
-            r"[0-9a-f]{4}:[0-9a-f]{4}", "is not a USB id; write vendor:product as lsusb does, like 10c4:ea60"
-        )
-    ),
+    AfterValidator(_matches(r"[0-9a-f]{4}:[0-9a-f]{4}", "is not a USB id; write vendor:product as lsusb does, like 10c4:ea60")),
 ]
 UnitName = Annotated[
     str,
@@ -167,7 +155,14 @@ HomeAttribute = Annotated[
 ]
 DeviceNode = Annotated[
     str,
+    AfterValidator(_matches(r"/dev/[A-Za-z0-9/_.-]+", "is not a device node; write its path, like /dev/net/tun")),
+]
+AmiId = Annotated[
+    str,
     AfterValidator(
-        _matches(r"/dev/[A-Za-z0-9/_.-]+", "is not a device node; write its path, like /dev/net/tun")
+        _matches(
+            r"ami-[0-9a-f]{8,17}",
+            "is not an AMI id; write the pinned image of the region, like ami-0123456789abcdef0, never an alias or a parameter",
+        )
     ),
 ]

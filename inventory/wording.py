@@ -7,11 +7,14 @@ from pydantic import BaseModel
 
 from inventory.models import (
     CHECKS,
+    Cloud,
     Disk,
     Home,
     Host,
+    ImageBuild,
     Network,
     Node,
+    Opening,
     Rollout,
     Service,
     Site,
@@ -31,8 +34,10 @@ _MODELS: dict[str, type[BaseModel]] = {
     "nodes": Node,
     "services": Service,
     "rollout": Rollout,
+    "cloud": Cloud,
+    "image": ImageBuild,
 }
-_INNER: dict[str, type[BaseModel]] = {"disks": Disk, "home": Home}
+_INNER: dict[str, type[BaseModel]] = {"disks": Disk, "home": Home, "open": Opening}
 _EXAMPLES = {
     "address": '"192.168.10.40"',
     "cidr": '"192.168.10.0/24"',
@@ -149,9 +154,7 @@ def explain(  # noqa: PLR0911 (one return a case)
     return "bad-format", at, f"'{value}' {message}" if plain else message, fix
 
 
-def _unknown_field(
-    at: str, loc: list[Any], table: str, raw: Mapping[str, Any], value: Any
-) -> tuple[str, str, str, str]:
+def _unknown_field(at: str, loc: list[Any], table: str, raw: Mapping[str, Any], value: Any) -> tuple[str, str, str, str]:
     model = _model_at(loc, table, raw)
     known = set(model.model_fields) if model else set()
     near = nearest(str(loc[-1]), known - set(raw)) or nearest(str(loc[-1]), known)
@@ -214,11 +217,7 @@ def _shown(value: Any) -> str:
         list: "a list",
         dict: "a table",
     }
-    return (
-        f"{words.get(type(value), 'that')} ({_toml(value)})"
-        if not isinstance(value, list | dict)
-        else words[type(value)]
-    )
+    return f"{words.get(type(value), 'that')} ({_toml(value)})" if not isinstance(value, list | dict) else words[type(value)]
 
 
 def _toml(value: Any) -> str:
