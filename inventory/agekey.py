@@ -31,11 +31,22 @@ def identity(private_key: str) -> str:
     Raises:
         ValueError: the key is encrypted, of another type, or no OpenSSH private key.
     """
-    scalar = bytearray(hashlib.sha512(_seed(private_key)).digest()[:32])
+    scalar = bytearray(hashlib.sha512(_private_parts(private_key)[1]).digest()[:32])
     scalar[0] &= 248
     scalar[31] &= 127
     scalar[31] |= 64
     return bech32_encode("age-secret-key-", bytes(scalar)).upper()
+
+
+def public_key(private_key: str) -> str:
+    """``ssh-ed25519 AAAA…`` of an unencrypted OpenSSH Ed25519 private key.
+
+    Raises:
+        ValueError: as for ``identity``.
+    """
+    point, _seed = _private_parts(private_key)
+    blob = b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", point))
+    return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
 
 
 def check_recipient(value: str) -> str | None:
@@ -111,7 +122,8 @@ def _ed25519_point(public_key: str) -> bytes:
     return base64.b64decode(public_key.split(" ")[1])[-32:]
 
 
-def _seed(private_key: str) -> bytes:
+def _private_parts(private_key: str) -> tuple[bytes, bytes]:
+    """(public point, seed) of an unencrypted OpenSSH Ed25519 private key (PROTOCOL.key of OpenSSH)."""
     body = "".join(line for line in private_key.strip().splitlines() if not line.startswith("-----"))
     try:
         blob = base64.b64decode(body, validate=True)
@@ -129,5 +141,5 @@ def _seed(private_key: str) -> bytes:
     kind, rest = _read(private[8:])
     if kind != b"ssh-ed25519":
         raise ValueError("only an ssh-ed25519 key has an age identity")
-    _point, rest = _read(rest)
-    return _read(rest)[0][:32]
+    point, rest = _read(rest)
+    return point, _read(rest)[0][:32]

@@ -27,9 +27,7 @@ def check(draft: Draft) -> None:
         elif draft.networks:
             message = f"{node.address} is in none of the networks"
             ranges = ", ".join(network.cidr for network in draft.networks.values())
-            draft.report(
-                "address-outside", f"nodes.{name}", "address", message, f"write an address of {ranges}"
-            )
+            draft.report("address-outside", f"nodes.{name}", "address", message, f"write an address of {ranges}")
 
 
 def network_of(draft: Draft, address: str) -> str | None:
@@ -47,9 +45,7 @@ def _network(draft: Draft, name: str, network: Network) -> None:
     where, cidr, gateway = f"networks.{name}", IPv4Network(network.cidr), IPv4Address(network.gateway)
     if gateway not in cidr or gateway in (cidr.network_address, cidr.broadcast_address):
         message = f"{gateway} is not a host address of {cidr}"
-        draft.report(
-            "gateway-outside", where, "gateway", message, f'write gateway = "{cidr.network_address + 1}"'
-        )
+        draft.report("gateway-outside", where, "gateway", message, f'write gateway = "{cidr.network_address + 1}"')
     known = {entry.address for entry in (*draft.nodes.values(), *draft.hosts.values())}
     known |= {net.gateway for net in draft.networks.values()}
     unread = draft.names("hosts") - set(draft.hosts)
@@ -71,9 +67,7 @@ def _address(draft: Draft, where: str, address: str, name: str, network: Network
     elif ip == cidr.network_address:
         draft.report("address-is-network", where, "address", f"{ip} is the network '{name}' itself", fix)
     elif ip == cidr.broadcast_address:
-        draft.report(
-            "address-is-broadcast", where, "address", f"{ip} is the broadcast address of '{name}'", fix
-        )
+        draft.report("address-is-broadcast", where, "address", f"{ip} is the broadcast address of '{name}'", fix)
     elif address == network.gateway and not routes:
         fix += ', or tags = ["router"] if it is the router'
         draft.report("address-is-gateway", where, "address", f"{ip} is the gateway of '{name}'", fix)

@@ -64,9 +64,7 @@ def _cpu(draft: Draft, name: str, on: dict[str, Guest]) -> None:
     total = sum(guest.cpu for guest in on.values())
     if total > CPU_OVERCOMMIT * threads:
         message = f"guests have {total} CPUs, more than {CPU_OVERCOMMIT} for each of the {threads} threads"
-        draft.report(
-            "cpu-overcommitted", f"nodes.{name}", "cpu", message, "lower cpu of a guest, or move one"
-        )
+        draft.report("cpu-overcommitted", f"nodes.{name}", "cpu", message, "lower cpu of a guest, or move one")
 
 
 def _usb(draft: Draft, name: str, on: dict[str, Guest]) -> None:
@@ -93,9 +91,7 @@ def _start_order(draft: Draft, on: dict[str, Guest]) -> None:
                 continue
             # Proxmox starts guests without an order after all those with one.
             if needed.start_order is None or needed.start_order > guest.start_order:
-                theirs = (
-                    "no start_order" if needed.start_order is None else f"start_order {needed.start_order}"
-                )
+                theirs = "no start_order" if needed.start_order is None else f"start_order {needed.start_order}"
                 message = f"{guest.start_order} boots before {dependency} ({theirs}), which {host} depends on"
                 wanted = f"write start_order = {guest.start_order} or less in [hosts.{dependency}]"
                 draft.report("start-order", f"hosts.{host}", "start_order", message, wanted)

@@ -35,19 +35,13 @@ def _recipient(draft: Draft, name: str, host: ManagedHost) -> None:
         if host.secrets:
             right = agekey.recipient(host.host_key) if ed25519 else "age1…"
             message = "is missing, so the host could not read its secrets"
-            draft.report(
-                "recipient-missing", where, "age_recipient", message, f'write age_recipient = "{right}"'
-            )
+            draft.report("recipient-missing", where, "age_recipient", message, f'write age_recipient = "{right}"')
     elif not ed25519:
         fix = f"run `python -m inventory secrets rotate {name}`"
-        draft.report(
-            "recipient-mismatch", where, "host_key", "is not ssh-ed25519, so no age key follows from it", fix
-        )
+        draft.report("recipient-mismatch", where, "host_key", "is not ssh-ed25519, so no age key follows from it", fix)
     elif host.age_recipient != (right := agekey.recipient(host.host_key)):
         message = "is not the one of host_key, so the host could not read its secrets"
-        draft.report(
-            "recipient-mismatch", where, "age_recipient", message, f'write age_recipient = "{right}"'
-        )
+        draft.report("recipient-mismatch", where, "age_recipient", message, f'write age_recipient = "{right}"')
 
 
 def _posture(draft: Draft, name: str, host: Any) -> None:

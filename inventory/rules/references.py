@@ -64,9 +64,7 @@ def _builder(draft: Draft, name: str, host: Host) -> None:
     }
     if builder not in draft.names("hosts"):
         message = f"'{builder}' is neither operator, target nor a host{did_you_mean(builder, choices)}"
-        draft.report(
-            "unknown-builder", where, "build_on", message, 'write build_on = "operator" or a NixOS host'
-        )
+        draft.report("unknown-builder", where, "build_on", message, 'write build_on = "operator" or a NixOS host')
     elif builder in draft.hosts and builder not in choices:
         message = f"host '{builder}' is not a NixOS host, so it cannot build"
         draft.report("unknown-builder", where, "build_on", message, f"write build_on = {one_of(choices)}")
@@ -78,9 +76,7 @@ def _external(draft: Draft, name: str, host: Host) -> None:
     for i, check in enumerate(host.health):
         if isinstance(check, UnitCheck | CommandCheck):
             message = "needs a login, and an external host is never logged in to"
-            draft.report(
-                "check-needs-login", f"hosts.{name}", f"health[{i}]", message, "write a tcp or http check"
-            )
+            draft.report("check-needs-login", f"hosts.{name}", f"health[{i}]", message, "write a tcp or http check")
 
 
 def _home(draft: Draft, name: str, host: Host) -> None:
@@ -101,17 +97,11 @@ def _rollout(draft: Draft) -> None:
     nixos = {name for name, host in draft.hosts.items() if _is_nixos(host)}
     if rollout.strategy == "canary" and canary is None:
         message = 'is missing with strategy = "canary"'
-        draft.report(
-            "canary-missing", "rollout", "canary", message, 'write canary = "cockpit" or another NixOS host'
-        )
+        draft.report("canary-missing", "rollout", "canary", message, 'write canary = "cockpit" or another NixOS host')
     elif canary is not None and rollout.strategy != "canary":
         message = f"has no effect with strategy = '{rollout.strategy}'"
         draft.report("canary-unused", "rollout", "canary", message, 'remove it, or write strategy = "canary"')
-    if (
-        canary is not None
-        and canary not in nixos
-        and (canary in draft.hosts or canary not in draft.names("hosts"))
-    ):
+    if canary is not None and canary not in nixos and (canary in draft.hosts or canary not in draft.names("hosts")):
         message = f"'{canary}' is not a NixOS host of this file{did_you_mean(canary, nixos)}"
         draft.report("unknown-canary", "rollout", "canary", message, f"write canary = {one_of(nixos)}")
 

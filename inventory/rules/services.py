@@ -15,16 +15,12 @@ def check(draft: Draft) -> None:
     for name, service in draft.services.items():
         where = f"services.{name}"
         if service.host not in draft.names("hosts"):
-            message = (
-                f"host '{service.host}' is not declared{did_you_mean(service.host, draft.names('hosts'))}"
-            )
+            message = f"host '{service.host}' is not declared{did_you_mean(service.host, draft.names('hosts'))}"
             draft.report("unknown-service-host", where, "host", message, "write a host of this file")
         key = (service.host, service.port)
         if key in ports:
             message = f"port {service.port} of {service.host} is service '{ports[key]}' already"
-            draft.report(
-                "duplicate-port", where, "port", message, "write the port that this service listens on"
-            )
+            draft.report("duplicate-port", where, "port", message, "write the port that this service listens on")
         ports.setdefault(key, name)
         subdomain = service.subdomain or name
         if subdomain in domains:
@@ -61,13 +57,9 @@ def _http_checks(draft: Draft) -> None:
                 continue
             if unknown := re.findall(r"\{(?!address\})[^}]*\}", check.http):
                 message = f"{unknown[0]} stands for nothing"
-                draft.report(
-                    "unknown-placeholder", where, at, message, "write {address} for the host's own address"
-                )
+                draft.report("unknown-placeholder", where, at, message, "write {address} for the host's own address")
             elif url.hostname == facts.address and schemes.get((host, port), url.scheme) != url.scheme:
                 wanted = schemes[host, port]
-                message = (
-                    f"speaks {url.scheme} to port {port}, where service '{names[host, port]}' speaks {wanted}"
-                )
+                message = f"speaks {url.scheme} to port {port}, where service '{names[host, port]}' speaks {wanted}"
                 fix = f'write http = "{wanted}{check.http.removeprefix(url.scheme)}", or correct the service'
                 draft.report("check-contradicts", where, at, message, fix)

@@ -187,6 +187,4 @@ def _overlaps(networks: list[tuple[Draft, str, Network]]) -> None:
             if mine.overlaps(ipaddress.IPv4Network(earlier.cidr)):
                 place = f"networks.{other}" + ("" if other_draft is draft else f" in {other_draft.file}")
                 message = f"{network.cidr} overlaps {earlier.cidr} of {place}"
-                draft.report(
-                    "overlapping-networks", f"networks.{name}", "cidr", message, "write a free range"
-                )
+                draft.report("overlapping-networks", f"networks.{name}", "cidr", message, "write a free range")

@@ -1,0 +1,154 @@
+"""The inventory as Ansible's dynamic inventory (JSON of ``--list``), with SSH host keys pinned."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from inventory.load import Inventory
+from inventory.models import ManagedHost, Node
+from inventory.types import Port, SshPublicKey
+
+_PYTHON = "/usr/bin/python3"
+
+
+class Reach(BaseModel):
+    """Where a host is reached, where that differs from the inventory."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    address: str | None = None
+    port: Port | None = None
+    host_key: SshPublicKey | None = Field(default=None, alias="hostKey")
+
+
+def reach() -> dict[str, Reach]:
+    """Overrides from the JSON file ``{HOST: {address, port, hostKey}}`` that AETHER_REACH names.
+
+    Raises:
+        SystemExit: the file cannot be used; says which and why.
+    """
+    file = os.environ.get("AETHER_REACH")
+    if not file:
+        return {}
+    try:
+        return {name: Reach.model_validate(entry) for name, entry in json.loads(Path(file).read_text()).items()}
+    except (OSError, ValueError, ValidationError, AttributeError) as error:
+        sys.exit(f"AETHER_REACH={file}: {error}. Fix: write {{HOST: {{address, port, hostKey}}}} as JSON")
+
+
+def listing(inventories: Sequence[Inventory]) -> dict[str, Any]:
+    """Groups by kind, os, node, tag, playbook and home; facts as host variables and as variables of ``all``.
+
+    Group names have underscores for hyphens: ``kind_nixos_vm``, ``os_debian``, ``node_oracle``, ``tag_personal``,
+    ``playbook_vyos``, ``home``. External hosts are left out: they are never logged in to.
+    """
+    where = reach()
+    known = _write_known_hosts(inventories, where)
+    groups: dict[str, list[str]] = {}
+    hostvars: dict[str, dict[str, Any]] = {}
+    for inventory in inventories:
+        site = inventory.site.model_dump(mode="json")
+        for name, facts in _reachable(inventory).items():
+            hostvars[name] = {**_connection(name, facts, where.get(name, Reach()), known), "aether_site": site}
+            for group in _groups(facts):
+                groups.setdefault(group, []).append(name)
+    common = {f"aether_{table}": _merged(inventories, table) for table in ("networks", "nodes", "hosts", "services")}
+    return {
+        "_meta": {"hostvars": hostvars},
+        "all": {"children": ["ungrouped", *groups], "vars": common},
+        **{group: {"hosts": hosts} for group, hosts in groups.items()},
+    }
+
+
+def known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Reach]) -> str:
+    """known_hosts lines: the host's name (HostKeyAlias), its address and port, the key of the inventory."""
+    lines = []
+    for inventory in inventories:
+        for name, facts in _reachable(inventory).items():
+            other = where.get(name, Reach())
+            address, port = other.address or facts.address, other.port or _port(facts)
+            place = address if port == 22 else f"[{address}]:{port}"
+            key = " ".join((other.host_key or facts.host_key).split(" ")[:2])
+            lines.append(f"{name},{place} {key}\n")
+    return "".join(lines)
+
+
+def _reachable(inventory: Inventory) -> dict[str, Node | ManagedHost]:
+    hosts = {name: host for name, host in inventory.hosts.items() if isinstance(host, ManagedHost)}
+    return {**inventory.nodes, **hosts}
+
+
+def _port(facts: Node | ManagedHost) -> int:
+    return facts.ssh_port if isinstance(facts, ManagedHost) else 22
+
+
+def _write_known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Reach]) -> Path:
+    """The pinned keys in a file of their own name, so that two simulators do not share one."""
+    text = known_hosts(inventories, where)
+    path = Path(".aether", "known_hosts", sha256(text.encode()).hexdigest()[:16]).absolute()
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.write_text(text)
+        partial.replace(path)
+    return path
+
+
+def _connection(name: str, facts: Node | ManagedHost, other: Reach, known: Path) -> dict[str, Any]:
+    os_name = _os(facts)
+    pinned = f"-o UserKnownHostsFile={known} -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
+    variables: dict[str, Any] = {
+        "ansible_host": other.address or facts.address,
+        "ansible_port": other.port or _port(facts),
+        "ansible_user": facts.ssh_user,
+        "ansible_ssh_common_args": f"{pinned} -o HostKeyAlias={name}",
+        "aether_name": name,
+        "aether_kind": _kind(facts),
+        "aether_os": os_name,
+        "aether_facts": facts.model_dump(mode="json"),
+        "aether_known_hosts": str(known),
+    }
+    if os_name == "vyos":
+        variables |= {
+            "ansible_connection": "ansible.netcommon.network_cli",
+            "ansible_network_os": "vyos.vyos.vyos",
+            "ansible_host_key_checking": True,
+        }
+    else:
+        variables |= {"ansible_connection": "ssh", "ansible_python_interpreter": _PYTHON}
+        if facts.ssh_user != "root":
+            variables["ansible_become"] = True
+    return variables
+
+
+def _kind(facts: Node | ManagedHost) -> str:
+    return "node" if isinstance(facts, Node) else str(facts.model_dump(include={"kind"})["kind"])
+
+
+def _os(facts: Node | ManagedHost) -> str:
+    kind = _kind(facts)
+    if kind.startswith("nixos-"):
+        return "nixos"
+    return {"node": "debian", "atomic": "fedora-atomic"}.get(kind) or str(getattr(facts, "os", ""))
+
+
+def _groups(facts: Node | ManagedHost) -> list[str]:
+    names = [f"kind_{_kind(facts)}", f"os_{_os(facts)}"]
+    if node := getattr(facts, "node", None):
+        names.append(f"node_{node}")
+    names += [f"tag_{tag}" for tag in getattr(facts, "tags", ())]
+    if playbook := getattr(facts, "playbook", None):
+        names.append(f"playbook_{Path(playbook).stem}")
+    if getattr(facts, "home", None):
+        names.append("home")
+    return [name.replace("-", "_") for name in names]
+
+
+def _merged(inventories: Sequence[Inventory], table: str) -> dict[str, Any]:
+    return {name: facts.model_dump(mode="json") for inventory in inventories for name, facts in getattr(inventory, table).items()}

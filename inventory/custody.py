@@ -1,0 +1,249 @@
+"""Keeping the sops files and the inventory's public keys in step."""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from inventory import agekey, sops
+from inventory.checks import check as check_rules
+from inventory.generate import MAKERS, UNSET, read_names
+from inventory.keys import bare, new_ssh_key, set_fields
+from inventory.load import Inventory, InventoryError, finish
+from inventory.models import ManagedHost, Node
+from inventory.parse import parse
+from inventory.vault import Vault, VaultError, tool
+
+HOST_KEY = "ssh_host_ed25519_key"
+HOST_KEY_PUB = "ssh_host_ed25519_key_pub"
+# What these commands are there to repair must not stop them.
+_REPAIRED = {
+    "no-such-secret",
+    "secret-unreadable",
+    "recipient-mismatch",
+    "recipient-missing",
+    "duplicate-host-key",
+    "plain-text-file",
+}
+
+
+class Custody:
+    """Secrets and inventory files together.
+
+    Args:
+        files: inventory files; their ``host_key`` and ``age_recipient`` lines are edited in place.
+        vault: the sops files.
+    """
+
+    def __init__(self, files: Sequence[Path], vault: Vault) -> None:
+        self.files, self.vault = list(files), vault
+        self.inventories = self._load()
+
+    def init(self, hosts: Sequence[str], source: Path | None) -> list[str]:
+        """Give each host (all, or HOSTS) an SSH host key in secrets/, where there is none."""
+        self._known(hosts)
+        for name in hosts or self._names():
+            if HOST_KEY in self.vault.keys(_file(name)):
+                continue
+            given = source / name if source else None
+            if given and given.exists():
+                self._give(name, given.read_text())
+            else:
+                self._give(name, new_ssh_key(name)[0])
+        return self.rekey()
+
+    def rotate(self, host: str) -> list[str]:
+        """A new host key for HOST; every file that it reads is encrypted to the new recipient."""
+        self._known([host])
+        self._give(host, new_ssh_key(host)[0])
+        self.rekey()
+        print(f"{host}: new host key. The next deployment of {host} must install it: see docs/inventory.md")
+        return []
+
+    def rekey(self) -> list[str]:
+        """Encrypt each file to whom the inventory says, and write ``.sops.yaml`` beside secrets/."""
+        for file, recipients in sops.readers(self.inventories).items():
+            if (self.vault.root / file).exists() and self.vault.rekey(file, recipients):
+                print(f"{self.vault.root / file}: encrypted to {len(recipients)} readers")
+        config = self.vault.root.parent / ".sops.yaml"
+        text = sops.config(self.inventories)
+        if not config.exists() or config.read_text() != text:
+            config.write_text(text)
+            print(f"{config}: written")
+        return []
+
+    def put(self, host: str, key: str, value: str) -> list[str]:
+        """Set KEY of HOST's file."""
+        self._known([host])
+        self.vault.add(_file(host), {key: value.rstrip("\n")}, sops.readers(self.inventories)[_file(host)])
+        return []
+
+    def show(self) -> list[str]:
+        """Print files, names and readers."""
+        who = {agekey_of: name for name, agekey_of in self._recipients().items()}
+        for file in self.vault.files():
+            readers = ", ".join(who.get(key, "owner") for key in self.vault.recipients(file))
+            print(f"{self.vault.root / file} (read by {readers})")
+            for key in self.vault.keys(file):
+                print(f"  {key}")
+        return []
+
+    def check(self) -> list[str]:
+        """What does not fit: readers, names that Nix declares, unset values, host keys (with the owner's key)."""
+        problems = []
+        for file, recipients in sops.readers(self.inventories).items():
+            path = self.vault.root / file
+            name = Path(file).stem
+            if not path.exists():
+                problems.append(f"{path}: does not exist. Fix: python -m inventory secrets init {name}")
+                continue
+            if set(self.vault.recipients(file)) != set(recipients):
+                problems.append(f"{path}: has other readers. Fix: python -m inventory secrets rekey")
+            missing = declared(self.vault.root.parent, name) - set(self.vault.keys(file))
+            problems += [f"{path}: no '{key}', which nix/ declares. Fix: sops edit {path}" for key in sorted(missing)]
+            problems += self._check_values(file, name)
+        config = self.vault.root.parent / ".sops.yaml"
+        if not config.exists() or config.read_text() != sops.config(self.inventories):
+            problems.append(f"{config}: is not current. Fix: python -m inventory sops --write")
+        return problems
+
+    def new_owner(self, key_file: Path, ssh_key: Path) -> None:
+        """Make everything anew: owner, host keys, every value; no old key reads anything afterwards.
+
+        Raises:
+            VaultError: no SSH public key at SSH_KEY.
+        """
+        if not ssh_key.exists():
+            raise VaultError(f"{ssh_key}: does not exist. Fix: ssh-keygen -t ed25519, or --ssh-key FILE")
+        old = {file: self.vault.keys(file) for file in self.vault.files()}
+        site = {
+            "age_recipients": [_owner_recipient(key_file)],
+            "authorized_keys": [ssh_key.read_text().strip()],
+        }
+        for file in self.files:
+            set_fields(file, "site", site)
+        fresh: dict[str, dict[str, str]] = {}
+        for name in self._names():
+            private, public = new_ssh_key(name)
+            fresh[_file(name)] = {HOST_KEY: private, HOST_KEY_PUB: public}
+            self._publish(name, public)
+        self.inventories = self._load()
+        self._fill(old, fresh)
+        readers = sops.readers(self.inventories)
+        owners = sops.owner_recipients(self.inventories)
+        for name, values in fresh.items():
+            self.vault.create(name, values, readers.get(name, owners))
+        self.rekey()
+        unset = [f"{file}: {key}" for file, values in fresh.items() for key in values if values[key] == UNSET]
+        if unset:
+            print("Only you know these: set each with `python -m inventory secrets set HOST KEY`")
+            print("\n".join(f"  {line}" for line in unset))
+
+    def _fill(self, old: dict[str, list[str]], fresh: dict[str, dict[str, str]]) -> None:
+        """New values for every name that the old files held; twins get the same."""
+        names, made = read_names(self.vault.root), dict[str, str]()
+        for file, keys in old.items():
+            values = fresh.setdefault(file, {})
+            for key in keys:
+                if key in values:
+                    continue
+                name = f"{Path(file).stem}/{key}"
+                first = names.twins(name)[0]
+                if first not in made:
+                    made[first] = MAKERS[names.kind(first)]()
+                values[key] = made[first]
+
+    def _check_values(self, file: str, name: str) -> list[str]:
+        """What only the values tell; nothing when the owner's key is not at hand."""
+        try:
+            values = self.vault.read(file)
+        except VaultError:
+            return []
+        path, facts = self.vault.root / file, self._hosts().get(name)
+        found = [
+            f"{path}: '{key}' is unset. Fix: python -m inventory secrets set {name} {key}"
+            for key in values
+            if values[key] == UNSET
+        ]
+        if facts is not None and HOST_KEY in values:
+            public = agekey.public_key(values[HOST_KEY])
+            if public != bare(facts.host_key) or public != bare(values.get(HOST_KEY_PUB, public)):
+                found.append(f"{path}: {HOST_KEY} is not host_key of '{name}'. Fix: python -m inventory secrets rotate {name}")
+        return found
+
+    def _give(self, name: str, private: str) -> None:
+        public = agekey.public_key(private)
+        self._publish(name, public)
+        self.inventories = self._load()
+        readers = sops.readers(self.inventories)[_file(name)]
+        self.vault.add(_file(name), {HOST_KEY: private, HOST_KEY_PUB: public}, readers)
+
+    def _publish(self, name: str, public: str) -> None:
+        """Write the public half into the inventory file that holds the host, unless it is there."""
+        for file, inventory in zip(self.files, self.inventories, strict=True):
+            facts: Node | ManagedHost | None = inventory.nodes.get(name)
+            host = inventory.hosts.get(name)
+            facts = host if isinstance(host, ManagedHost) else facts
+            if facts is None:
+                continue
+            values: dict[str, str | list[str]] = {"host_key": public}
+            if isinstance(facts, ManagedHost) and (facts.age_recipient or facts.secrets):
+                values["age_recipient"] = agekey.recipient(public)
+            if any(bare(str(getattr(facts, field))) != value for field, value in values.items()):
+                set_fields(file, f"{'nodes' if isinstance(facts, Node) else 'hosts'}.{name}", values)
+
+    def _load(self) -> list[Inventory]:
+        drafts = [parse(file) for file in self.files]
+        check_rules(drafts, self.vault.root)
+        problems = [problem for draft in drafts for problem in draft.problems if problem.code not in _REPAIRED]
+        if problems:
+            raise InventoryError(problems)
+        return [finish(draft) for draft in drafts]
+
+    def _hosts(self) -> dict[str, Node | ManagedHost]:
+        found: dict[str, Node | ManagedHost] = {}
+        for inventory in self.inventories:
+            found |= inventory.nodes
+            found |= {name: host for name, host in inventory.hosts.items() if isinstance(host, ManagedHost)}
+        return found
+
+    def _names(self) -> list[str]:
+        return list(self._hosts())
+
+    def _recipients(self) -> dict[str, str]:
+        hosts = self._hosts().items()
+        return {name: facts.age_recipient for name, facts in hosts if isinstance(facts, ManagedHost) and facts.age_recipient}
+
+    def _known(self, hosts: Sequence[str]) -> None:
+        for name in hosts:
+            if name not in self._names():
+                raise ValueError(f"'{name}' is no node and no host that Aether logs in to. Fix: see `inventory show`")
+
+
+def declared(repository: Path, host: str) -> set[str]:
+    """Names that the host's Nix files declare in plain sight, as ``aether.secrets.NAME``.
+
+    Nix itself finds the rest when it evaluates (nix/modules/secrets.nix).
+    """
+    names: set[str] = set()
+    for path in (repository / "nix" / "hosts").rglob("*.nix"):
+        if host in (path.stem, path.parent.name):
+            names |= set(re.findall(r"aether\.secrets\.\"?([a-z0-9][A-Za-z0-9_-]*)", path.read_text()))
+    return names
+
+
+def _file(host: str) -> str:
+    return f"hosts/{host}.yaml"
+
+
+def _owner_recipient(key_file: Path) -> str:
+    """Recipient of the owner's key, which is made where there is none."""
+    if not key_file.exists():
+        key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        subprocess.run([tool("age-keygen"), "-o", str(key_file)], check=True, capture_output=True)
+        print(f"{key_file}: your private key. Keep a copy off this machine: without it nothing can be decrypted")
+    text = key_file.read_text()
+    if "OPENSSH PRIVATE KEY" in text:
+        return agekey.recipient(agekey.public_key(text))
+    run = subprocess.run([tool("age-keygen"), "-y"], input=text, capture_output=True, text=True, check=True)
+    return run.stdout.split()[0]

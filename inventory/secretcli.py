@@ -1,0 +1,75 @@
+"""``python -m inventory secrets``: the commands; ``custody.py`` does the work."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from inventory.custody import Custody
+from inventory.load import load_all
+from inventory.vault import DEFAULT_KEY_FILE, Vault, VaultError
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add ``secrets`` and its commands."""
+    parser = commands.add_parser("secrets", help="make, rotate, re-encrypt, list and check the sops files")
+    parser.add_argument("--secrets", default="secrets", help="directory of the sops files (default: secrets)")
+    parser.add_argument(
+        "--key-file", type=Path, help=f"the owner's private key, age or SSH (default: SOPS_AGE_KEY_FILE, {DEFAULT_KEY_FILE})"
+    )
+    parser.add_argument("--file", action="append", metavar="FILE", help="inventory files (default: both)")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    init = actions.add_parser("init", help="make the SSH host key of every host that has none in secrets/")
+    init.add_argument("hosts", nargs="*", metavar="HOST", help="only these")
+    init.add_argument("--from", dest="source", type=Path, metavar="DIR", help="take private keys DIR/HOST, where there")
+    init.add_argument(
+        "--new-owner", action="store_true", help="make every key and value anew, readable by you alone and the hosts"
+    )
+    init.add_argument("--ssh-key", type=Path, default=Path("~/.ssh/id_ed25519.pub"), help="with --new-owner: your SSH public key")
+    init.set_defaults(run=_run, act=_init)
+
+    rotate = actions.add_parser("rotate", help="a new SSH host key (and age key) for a host")
+    rotate.add_argument("host", metavar="HOST")
+    rotate.set_defaults(run=_run, act=lambda custody, options: custody.rotate(options.host))
+
+    rekey = actions.add_parser("rekey", help="encrypt every file to whom the inventory says; write .sops.yaml")
+    rekey.set_defaults(run=_run, act=lambda custody, options: custody.rekey())
+
+    put = actions.add_parser("set", help="set a value, read from standard input")
+    put.add_argument("host", metavar="HOST")
+    put.add_argument("key", metavar="KEY")
+    put.set_defaults(run=_run, act=lambda custody, options: custody.put(options.host, options.key, sys.stdin.read()))
+
+    listing = actions.add_parser("list", help="files, the names in them and who reads them; never a value")
+    listing.set_defaults(run=_run, act=lambda custody, options: custody.show())
+
+    check = actions.add_parser("check", help="names that Nix declares, readers, and host keys against the inventory")
+    check.set_defaults(run=_run, act=lambda custody, options: custody.check())
+
+
+def _run(options: argparse.Namespace) -> int:
+    from inventory.cli import FILES
+
+    files = [Path(file) for file in options.file or FILES]
+    vault = Vault(Path(options.secrets), options.key_file)
+    try:
+        custody = Custody(files, vault)
+        act: Callable[[Custody, Any], list[str]] = options.act
+        problems = act(custody, options)
+    except (VaultError, ValueError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
+def _init(custody: Custody, options: argparse.Namespace) -> list[str]:
+    if options.new_owner:
+        key_file = (options.key_file or DEFAULT_KEY_FILE).expanduser()
+        custody.new_owner(key_file, options.ssh_key.expanduser())
+        load_all(custody.files, custody.vault.root)
+        return []
+    return custody.init(options.hosts, options.source)
