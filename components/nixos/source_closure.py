@@ -104,9 +104,7 @@ def _as_seen_by(host: str, table: dict[str, object]) -> dict[str, object]:
     seen = {key: value for key, value in table.items() if key not in ("hosts", "rollout")}
     if isinstance(hosts, dict):
         seen["hosts"] = {
-            name: facts
-            if name == host
-            else {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS}
+            name: facts if name == host else {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS}
             for name, facts in hosts.items()
         }
     return seen
@@ -149,7 +147,5 @@ def _followed(repository: Path, folder: Path, literal: str) -> list[Path]:
 
 def _tree(repository: Path, folder: Path) -> list[Path]:
     return [
-        path.relative_to(repository.resolve())
-        for path in sorted((repository.resolve() / folder).rglob("*"))
-        if path.is_file()
+        path.relative_to(repository.resolve()) for path in sorted((repository.resolve() / folder).rglob("*")) if path.is_file()
     ]

@@ -14,22 +14,14 @@ from inventory.models import CommandCheck, HealthCheck, HttpCheck, TcpCheck, Uni
 class NixosSystemArgs(Args):
     hostname: str = Field(description="What the machine calls itself; a machine of another name is refused.")
     flake: str = Field(description="Attribute of nixosConfigurations.")
-    desired: str = Field(
-        description="Desired closure: drvPath, or source:HASH where there is no Nix. A new one deploys."
-    )
-    health: tuple[HealthCheck, ...] = Field(
-        default=(), description="What must hold before the activation is confirmed."
-    )
+    desired: str = Field(description="Desired closure: drvPath, or source:HASH where there is no Nix. A new one deploys.")
+    health: tuple[HealthCheck, ...] = Field(default=(), description="What must hold before the activation is confirmed.")
     confirm_timeout: int = Field(default=60, ge=5, description="Seconds until an unconfirmed activation reverts.")
     reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When the kernel changes.")
     build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
-    instance: pulumi.Input[str] = Field(
-        default="", description="Of the guest; a guest that was made anew is deployed anew."
-    )
+    instance: pulumi.Input[str] = Field(default="", description="Of the guest; a guest that was made anew is deployed anew.")
     ready: pulumi.Input[str] = Field(default="", description="Known once the host answers with its own key.")
-    drift: str | None = Field(
-        default=None, description="What the host was found to run instead; None: not found, or not asked."
-    )
+    drift: str | None = Field(default=None, description="What the host was found to run instead; None: not found, or not asked.")
     operator: Operator
 
 

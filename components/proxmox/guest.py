@@ -15,9 +15,7 @@ class GuestArgs(Args):
     node: Node
     network: Network
     domain: str = Field(description="Search domain of the guest.")
-    authorized_keys: tuple[str, ...] = Field(
-        description="Owner's SSH keys, for the image's root until its system is deployed."
-    )
+    authorized_keys: tuple[str, ...] = Field(description="Owner's SSH keys, for the image's root until its system is deployed.")
     image: pulumi.Input[str] = Field(description="Volume id of the disk image or template on the node.")
     protect: bool = Field(description="Refuse to destroy it.")
     operator: Operator

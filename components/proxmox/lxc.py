@@ -43,9 +43,7 @@ class NixosLxc(Component):
             features=proxmox.ContainerLegacyFeaturesArgs(nesting=facts.nesting, keyctl=facts.keyctl, fuse=facts.fuse),
             cpu=proxmox.ContainerLegacyCpuArgs(cores=facts.cpu),
             memory=proxmox.ContainerLegacyMemoryArgs(dedicated=facts.memory, swap=0),
-            disk=proxmox.ContainerLegacyDiskArgs(
-                datastore_id=first.datastore or args.node.disk_datastore, size=first.size
-            ),
+            disk=proxmox.ContainerLegacyDiskArgs(datastore_id=first.datastore or args.node.disk_datastore, size=first.size),
             mount_points=[
                 proxmox.ContainerLegacyMountPointArgs(
                     path=disk.mount or "", volume=disk.datastore or args.node.disk_datastore, size=f"{disk.size}G"
@@ -59,9 +57,7 @@ class NixosLxc(Component):
             ],
             initialization=proxmox.ContainerLegacyInitializationArgs(
                 hostname=name,
-                dns=proxmox.ContainerLegacyInitializationDnsArgs(
-                    domain=args.domain, servers=list(args.network.nameservers)
-                ),
+                dns=proxmox.ContainerLegacyInitializationDnsArgs(domain=args.domain, servers=list(args.network.nameservers)),
                 ip_configs=[
                     proxmox.ContainerLegacyInitializationIpConfigArgs(
                         ipv4=proxmox.ContainerLegacyInitializationIpConfigIpv4Args(

@@ -1,0 +1,61 @@
+"""One Ansible playbook on one host."""
+
+import pulumi
+import pulumi_command as command
+from pydantic import Field
+
+from components.base import Args, Component, Operator, script
+
+
+class PlaybookArgs(Args):
+    host: str = Field(description="Host (or node) of the inventory that it runs on.")
+    playbook: str = Field(description="Playbook under ansible/.")
+    version: str = Field(description="Hash of the playbook, its roles and the host's variables; a new one runs it again.")
+    inventory: str = Field(description="Inventory file, relative to the repository; ansible/inventory.py reads it.")
+    reach_file: str = Field(default="", description="As the stack's aether:reachFile.")
+    variables: dict[str, str] = Field(default={}, description="Extra variables. Nothing secret: they are shown.")
+    secret_environment: dict[str, pulumi.Input[str]] = Field(
+        default={}, description="Environment of the run that holds secrets, kept as secrets in the state."
+    )
+    instance: pulumi.Input[str] = Field(default="", description="Of the machine; one that was made anew is configured anew.")
+    check: str | None = Field(default=None, description="What --check --diff would change, found at preview; None: not asked.")
+    operator: Operator
+
+
+class Playbook(Component):
+    """A host that stays on Ansible, converged by one playbook.
+
+    Creates:
+        - ``command:local:Command``: ``ansible-playbook --limit HOST``, again when the playbook, a role or a variable changes.
+
+    Outputs:
+        recap: Ansible's recap line of the host, like ``ok=12 changed=0``.
+    """
+
+    run: command.local.Command
+
+    def __init__(self, name: str, args: PlaybookArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("aether:ansible:Playbook", name, opts)
+        environment = args.operator.environment(
+            args.host,
+            AETHER_PLAYBOOK=args.playbook,
+            AETHER_VERSION=args.version,
+            AETHER_INVENTORY=args.inventory,
+            AETHER_REACH=args.reach_file,
+            AETHER_CHECK=args.check or "",
+            **{f"AETHER_VAR_{key}": value for key, value in args.variables.items()},
+        )
+        environment["AETHER_INSTANCE"] = args.instance
+        environment |= {key: pulumi.Output.secret(value) for key, value in args.secret_environment.items()}
+        self.run = command.local.Command(
+            name,
+            command.local.CommandArgs(
+                create=script("ansible", "scripts", "playbook.sh"),
+                environment=environment,
+                logging=command.local.Logging.STDERR,
+            ),
+            # What a check found is a reason to run, its absence is none.
+            opts=self.child(ignore_changes=None if args.check else ["environment.AETHER_CHECK"]),
+        )
+        self.recap = self.run.stdout
+        self.done({"recap": self.recap})

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Runs one playbook on one host. Prints Ansible's recap of it; the whole output goes to .aether/logs/ansible-HOST.log.
+# Environment: AETHER_HOST, AETHER_PLAYBOOK, AETHER_INVENTORY, AETHER_REACH, AETHER_SSH_CONFIG, AETHER_SECRETS, AETHER_VAR_name.
+# Exit codes: 12 unreachable, 22 wrong host key, 50 the playbook failed.
+# shellcheck source=components/scripts/operator.sh
+source components/scripts/operator.sh
+
+status=0
+wait_for "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
+((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
+
+extra=()
+while IFS='=' read -r name value; do
+  extra+=(--extra-vars "$(jq -cn --arg key "${name#AETHER_VAR_}" --arg value "$value" '{($key): $value}')")
+done < <(env | grep '^AETHER_VAR_' || true)
+
+log=.aether/logs/ansible-$AETHER_HOST.log
+mkdir -p .aether/logs
+export ANSIBLE_CONFIG=ansible/ansible.cfg ANSIBLE_NOCOLOR=1 ANSIBLE_LOCALHOST_WARNING=false
+export ANSIBLE_SSH_ARGS="-F $PWD/$AETHER_SSH_CONFIG -o ControlMaster=auto -o ControlPersist=30s"
+ANSIBLE_SSH_CONTROL_PATH_DIR="${TMPDIR:-/tmp}/aether-ansible-$(id -u)"
+export ANSIBLE_SSH_CONTROL_PATH_DIR
+export ANSIBLE_PARAMIKO_PROXY_COMMAND='' ANSIBLE_LIBSSH_CONFIG_FILE="$PWD/$AETHER_SSH_CONFIG"
+say "runs ${AETHER_PLAYBOOK}"
+ansible-playbook -i ansible/inventory.py --limit "$AETHER_HOST" "${extra[@]}" "ansible/$AETHER_PLAYBOOK" >"$log" 2>&1 </dev/null || {
+  grep -E -A 12 '^(fatal|failed|ERROR|\[ERROR\])' "$log" | head -n 24 | sed 's/^/    /' >&2 || tail -n 12 "$log" >&2
+  fail 50 "${AETHER_PLAYBOOK} failed half-way; run it again when it is mended. The whole output: $log"
+}
+# "HOST : ok=12 changed=0 …" without the run's varying spaces.
+recap=$(awk -v host="$AETHER_HOST" '$1 == host && $2 == ":" { $1 = ""; $2 = ""; sub(/^ +/, ""); print }' "$log")
+say "${recap:-no task matched}"
+printf '%s\n' "$recap"

@@ -1,0 +1,71 @@
+"""What a playbook is made of: the files that it and its roles read, and a hash of them."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Read by every playbook.
+COMMON = ("ansible.cfg", "group_vars/all", "library", "filter_plugins", "lookup_plugins")
+
+
+def playbook_hash(repository: Path, playbook: str, variables: Any) -> str:
+    """SHA-256 (hexadecimal) over PLAYBOOK (under ansible/), the roles it uses, and VARIABLES (anything JSON can hold).
+
+    Raises:
+        FileNotFoundError: naming the playbook, or the role that one names.
+    """
+    root = repository / "ansible"
+    if not (root / playbook).is_file():
+        raise FileNotFoundError(f"ansible/{playbook} does not exist. Fix: write it, or correct `playbook` in the inventory")
+    digest = hashlib.sha256()
+    folders = [root / common for common in COMMON] + [root / "roles" / role for role in _roles(root, playbook)]
+    for path in (root / playbook, *folders):
+        for file in _files(path):
+            digest.update(f"{file.relative_to(root)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
+    digest.update(json.dumps(variables, sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+def _roles(root: Path, playbook: str) -> list[str]:
+    """Roles that the playbook names, and those they depend on or include."""
+    found: dict[str, None] = {}
+    todo = _named_roles(yaml.safe_load((root / playbook).read_text()))
+    while todo:
+        role = todo.pop(0)
+        if role in found:
+            continue
+        if not (root / "roles" / role).is_dir():
+            raise FileNotFoundError(f"ansible/roles/{role} does not exist, and ansible/{playbook} uses it. Fix: write the role")
+        found[role] = None
+        for file in _files(root / "roles" / role):
+            if file.suffix in (".yml", ".yaml") and file.parent.name in ("tasks", "meta", "handlers"):
+                todo.extend(_named_roles(yaml.safe_load(file.read_text())))
+    return list(found)
+
+
+def _named_roles(node: Any) -> list[str]:
+    """Role names anywhere in a playbook, a task list or a role's meta (roles, dependencies, include_role, import_role)."""
+    if isinstance(node, list):
+        return [role for item in node for role in _named_roles(item)]
+    if not isinstance(node, dict):
+        return []
+    names: list[str] = []
+    for key, value in node.items():
+        if key in ("roles", "dependencies") and isinstance(value, list):
+            names.extend(item if isinstance(item, str) else str(item.get("role") or item.get("name")) for item in value)
+        elif str(key).rsplit(".", 1)[-1] in ("include_role", "import_role") and isinstance(value, dict):
+            names.append(str(value["name"]))
+        else:
+            names.extend(_named_roles(value))
+    return [name for name in names if "{{" not in name]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        return []
+    return sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)

@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Rebases a Fedora Atomic host to an image digest, boots it, and keeps it only when greenboot says green.
+# Environment: AETHER_HOST, AETHER_HOSTNAME, AETHER_IMAGE, AETHER_DIGEST, AETHER_SIGNED (yes, no), AETHER_REBOOT (now, window, never),
+#   AETHER_WINDOW, AETHER_CHECKS, AETHER_SSH_CONFIG, AETHER_BOOT_TIMEOUT seconds (default 300).
+# Standard output: "BOOTED STAGED" digests, - where none.
+# Exit codes: 12 unreachable, 21 wrong host, 22 wrong host key, 34 did not come back, 60 rebase, 61 signature, 62 greenboot red, 63 health.
+# shellcheck source=components/scripts/operator.sh
+source components/scripts/operator.sh
+limit=${AETHER_BOOT_TIMEOUT:-300}
+host_scripts="components/nixos/scripts/host.sh components/atomic/scripts/verdict.sh"
+
+[[ $AETHER_DIGEST == sha256:* ]] || fail 60 "$AETHER_DIGEST is no digest; write sha256:… (a tag may mean another image tomorrow)"
+status=0
+wait_for "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
+((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
+name=$(remote "$AETHER_HOST" hostname </dev/null)
+[[ $name == "$AETHER_HOSTNAME" ]] || fail 21 "this machine calls itself $name, not $AETHER_HOSTNAME; nothing was changed"
+
+boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
+
+# deployment FILTER: a field of the deployments as rpm-ostree reports them.
+deployment() { remote "$AETHER_HOST" rpm-ostree status --json </dev/null | jq -r "$1"; }
+booted() { deployment '[.deployments[] | select(.booted)][0]["container-image-reference-digest"] // "-"'; }
+booted_from() { deployment '[.deployments[] | select(.booted)][0]["container-image-reference"] // "-"'; }
+staged() { deployment '[.deployments[] | select(.staged)][0]["container-image-reference-digest"] // "-"'; }
+
+reboot_and_wait() {
+  local before after deadline
+  before=$(boot_id)
+  say "reboots"
+  remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true
+  deadline=$((SECONDS + limit))
+  while :; do
+    after=$(boot_id)
+    [[ -n $after && $after != "$before" ]] && return
+    ((SECONDS < deadline)) || fail 34 "did not come back within $limit s after the reboot; look at its console"
+    sleep 0.5
+  done
+}
+
+rebase() {
+  local errors status=0
+  say "rebases to $1"
+  errors=$(remote "$AETHER_HOST" rpm-ostree rebase "$1" </dev/null 2>&1 >/dev/null) || status=$?
+  ((status == 0)) && return
+  tail -n 6 <<<"$errors" | sed 's/^/    /' >&2
+  case $errors in
+    *ignature* | *policy*) fail 61 "the image's signature was not accepted; the host stays on $(booted)" ;;
+    *) fail 60 "rpm-ostree rebase failed; the host stays on $(booted)" ;;
+  esac
+}
+
+# The boot, greenboot's verdict and the health checks; on red the host is back on what it ran before.
+prove() {
+  local expected=$1 status=0 verdict
+  verdict=$(printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$host_scripts" "$(own_address "$AETHER_HOST")") || status=$?
+  if [[ $(booted) != "$expected" ]]; then
+    fail 62 "greenboot found the new deployment red and rolled back; the host runs $(booted)${verdict:+ ($verdict)}"
+  fi
+  ((status == 0)) && return
+  say "rolls back: $verdict"
+  remote "$AETHER_HOST" rpm-ostree rollback </dev/null >/dev/null
+  reboot_and_wait
+  ((status == 62)) && fail 62 "greenboot is red on $expected; the host is back on $(booted)"
+  fail 63 "not healthy on $expected ($verdict); the host is back on $(booted)"
+}
+
+reference=docker://$AETHER_IMAGE@$AETHER_DIGEST
+wanted=ostree-unverified-registry:$AETHER_IMAGE@$AETHER_DIGEST
+[[ $AETHER_SIGNED == yes ]] && wanted=ostree-image-signed:$reference
+
+if [[ $(booted) == "$AETHER_DIGEST" && $(booted_from) == "$wanted" ]]; then
+  prove "$AETHER_DIGEST"
+  say "runs it already"
+  printf '%s -\n' "$AETHER_DIGEST"
+  exit 0
+fi
+
+# A stock system does not have the image's key and policy yet: they come with the first, unverified, boot of it. Never the end state.
+if [[ $AETHER_SIGNED == yes ]] && ! remote "$AETHER_HOST" test -e /etc/pki/containers/aether.pub </dev/null; then
+  case $AETHER_IMAGE in
+    ghcr.io/ublue-os/*) ;; # these bring their own key and policy
+    *)
+      if [[ $AETHER_REBOOT != now ]]; then
+        say "the first rebase boots twice, whatever the reboot setting says: the image brings the key that verifies it"
+      fi
+      rebase "ostree-unverified-registry:$AETHER_IMAGE@$AETHER_DIGEST"
+      reboot_and_wait
+      prove "$AETHER_DIGEST"
+      ;;
+  esac
+fi
+# What ran well until now stays in the boot menu, whatever comes.
+remote "$AETHER_HOST" ostree admin pin 0 </dev/null >/dev/null 2>&1 || true
+rebase "$wanted"
+case $AETHER_REBOOT in
+  now)
+    reboot_and_wait
+    prove "$AETHER_DIGEST"
+    say "booted $AETHER_DIGEST, green"
+    ;;
+  window)
+    remote "$AETHER_HOST" "systemctl stop aether-reboot.timer 2>/dev/null; systemd-run --quiet --unit=aether-reboot --on-calendar=$(printf '%q' "$AETHER_WINDOW") systemctl reboot" </dev/null
+    say "staged; boots it in the maintenance window ($AETHER_WINDOW)"
+    ;;
+  never) say "staged; the next boot runs it" ;;
+esac
+printf '%s %s\n' "$(booted)" "$(staged)"

@@ -1,0 +1,1 @@
+"""The public side on AWS: network, machines, the gateway."""

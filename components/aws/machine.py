@@ -1,0 +1,211 @@
+"""A machine on AWS with a public address that outlives it."""
+
+from typing import Literal
+
+import pulumi
+import pulumi_aws as aws
+from pydantic import Field
+
+from components.aws import user_data
+from components.base import Args, Component
+from inventory.models import CloudVm, Opening
+
+
+class CloudMachineArgs(Args):
+    facts: CloudVm = Field(description="The host's entry in the inventory: image, size, disk, openings.")
+    vpc_id: pulumi.Input[str]
+    subnet_id: pulumi.Input[str] = Field(description="Subnet whose packets can leave it already.")
+    authorized_keys: tuple[str, ...] = Field(min_length=1, description="The first becomes the key pair, all go in by user data.")
+    host_private_key: pulumi.Input[str] = Field(description="Private half of the SSH host key. Secret.")
+    ssh_from: dict[str, str] = Field(default={}, description="Named networks that may reach SSH; empty: nobody, use SSM.")
+    ipv6: bool = False
+    instance_profile: pulumi.Input[str] | None = Field(default=None, description="Name of the IAM instance profile.")
+    zone_id: pulumi.Input[str] = Field(description="Route 53 zone of the names.")
+    names: tuple[str, ...] = Field(min_length=1, description="Fully qualified names; the first is the machine's own.")
+    protect: bool = Field(default=False, description="Refuse to destroy the Elastic IP, which cannot be had back.")
+    provider: pulumi.ProviderResource
+
+
+class CloudMachine(Component):
+    """An instance with its own SSH host key, a security group, an Elastic IP and its names.
+
+    Creates:
+        - ``aws:ec2:SecurityGroup`` and a rule resource for each opening, network and address family, so that one rule
+          changes in place without touching the others; ``aws:ec2:KeyPair``.
+        - ``aws:ec2:Instance``: pinned image, IMDSv2 only (one hop), encrypted gp3 root disk.
+        - ``aws:ec2:Eip`` and ``EipAssociation``; ``aws:route53:Record`` A (and AAAA) for each name.
+
+    Outputs:
+        instance_id: new for each machine.  address: public IPv4.  ipv6_address: or empty.  name: its own name.
+        ready: the address, known once name and address lead to the machine.
+    """
+
+    group: aws.ec2.SecurityGroup
+    instance: aws.ec2.Instance
+    elastic_ip: aws.ec2.Eip
+    association: aws.ec2.EipAssociation
+    records: list[aws.route53.Record]
+
+    def __init__(self, name: str, args: CloudMachineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("aether:aws:CloudMachine", name, opts)
+        options = self.child(provider=args.provider)
+        self.group = self._security_group(name, args)
+        key = aws.ec2.KeyPair(name, key_name=name, public_key=args.authorized_keys[0], opts=options)
+        self.instance = self._instance(name, args, key)
+        self.elastic_ip = aws.ec2.Eip(
+            name, domain="vpc", tags={"Name": name}, opts=self.child(provider=args.provider, protect=args.protect)
+        )
+        self.association = aws.ec2.EipAssociation(
+            name,
+            allocation_id=self.elastic_ip.id,
+            instance_id=self.instance.id,
+            # A replaced machine is made before the old one goes: the address moves over.
+            allow_reassociation=True,
+            opts=options,
+        )
+        self.ipv6_address: pulumi.Output[str] = (
+            self.instance.ipv6_addresses.apply(lambda addresses: addresses[0] if addresses else "")
+            if args.ipv6
+            else pulumi.Output.from_input("")
+        )
+        self.records = [record for fqdn in args.names for record in self._records(fqdn, args)]
+        self.name = args.names[0]
+        self.instance_id = self.instance.id
+        self.address = self.elastic_ip.public_ip
+        self.ready = pulumi.Output.all(
+            self.address, self.association.id, *(record.id for record in self.records)
+        ).apply(lambda values: str(values[0]))
+        self.done(
+            {
+                "instance_id": self.instance_id,
+                "address": self.address,
+                "ipv6_address": self.ipv6_address,
+                "name": self.name,
+                "ready": self.ready,
+            }
+        )
+
+    def _security_group(self, name: str, args: CloudMachineArgs) -> aws.ec2.SecurityGroup:
+        group = aws.ec2.SecurityGroup(
+            name,
+            name=name,
+            description=f"{args.facts.description or name}: what may reach it",
+            vpc_id=args.vpc_id,
+            tags={"Name": name},
+            opts=self.child(provider=args.provider),
+        )
+        ssh = tuple(
+            Opening(port=args.facts.ssh_port, purpose=f"SSH from {network}", cidrs=(cidr,))
+            for network, cidr in sorted(args.ssh_from.items())
+        )
+        for opening in (*args.facts.open, *ssh):
+            for cidr in opening.cidrs:
+                _let_in(self, name, group, opening, cidr, args.provider)
+            if args.ipv6 and "0.0.0.0/0" in opening.cidrs:
+                _let_in(self, name, group, opening, "::/0", args.provider)
+        _let_out(self, name, group, "0.0.0.0/0", args.provider)
+        if args.ipv6:
+            _let_out(self, name, group, "::/0", args.provider)
+        return group
+
+    def _instance(self, name: str, args: CloudMachineArgs, key: aws.ec2.KeyPair) -> aws.ec2.Instance:
+        facts = args.facts
+        return aws.ec2.Instance(
+            name,
+            ami=facts.ami,
+            instance_type=facts.instance_type,
+            subnet_id=args.subnet_id,
+            private_ip=facts.address,
+            ipv6_address_count=1 if args.ipv6 else None,
+            vpc_security_group_ids=[self.group.id],
+            key_name=key.key_name,
+            iam_instance_profile=args.instance_profile,
+            user_data=_born_with(name, facts.os, args),
+            metadata_options=aws.ec2.InstanceMetadataOptionsArgs(
+                http_endpoint="enabled",
+                http_tokens="required",
+                # One hop: containers on the machine do not reach its credentials.
+                http_put_response_hop_limit=1,
+            ),
+            root_block_device=aws.ec2.InstanceRootBlockDeviceArgs(
+                volume_size=facts.disk, volume_type="gp3", encrypted=True, delete_on_termination=True
+            ),
+            credit_specification=aws.ec2.InstanceCreditSpecificationArgs(cpu_credits="standard")
+            if facts.instance_type.startswith("t")
+            else None,
+            tags={"Name": name, "aether:host": name},
+            opts=self.child(
+                provider=args.provider,
+                # Its private address is the inventory's: the old machine must have left it.
+                delete_before_replace=True,
+                additional_secret_outputs=["userData"],
+                # What a machine is born from: another text later would stop it and change nothing on its disk.
+                ignore_changes=["userData"],
+            ),
+        )
+
+    def _records(self, fqdn: str, args: CloudMachineArgs) -> list[aws.route53.Record]:
+        kinds: list[tuple[Literal["A", "AAAA"], pulumi.Output[str]]] = [("A", self.elastic_ip.public_ip)]
+        if args.ipv6:
+            kinds.append(("AAAA", self.ipv6_address))
+        return [
+            aws.route53.Record(
+                f"{fqdn}-{kind.lower()}",
+                zone_id=args.zone_id,
+                name=fqdn,
+                type=kind,
+                # Seconds. Short: an IPv6 address goes with its machine.
+                ttl=300,
+                records=[address],
+                opts=self.child(provider=args.provider),
+            )
+            for kind, address in kinds
+        ]
+
+
+def _born_with(name: str, system: str, args: CloudMachineArgs) -> pulumi.Output[str]:
+    def text(private_key: str) -> str:
+        if system == "nixos":
+            return user_data.nixos(private_key, args.facts.host_key)
+        return user_data.cloud_init(name, private_key, args.facts.host_key, args.authorized_keys)
+
+    return pulumi.Output.secret(pulumi.Output.from_input(args.host_private_key).apply(text))
+
+
+def _let_in(
+    parent: Component,
+    name: str,
+    group: aws.ec2.SecurityGroup,
+    opening: Opening,
+    cidr: str,
+    provider: pulumi.ProviderResource,
+) -> None:
+    aws.vpc.SecurityGroupIngressRule(
+        f"{name}-{opening.protocol}-{opening.port}-{_slug(cidr)}",
+        security_group_id=group.id,
+        ip_protocol=opening.protocol,
+        from_port=opening.port,
+        to_port=opening.port,
+        cidr_ipv4=None if ":" in cidr else cidr,
+        cidr_ipv6=cidr if ":" in cidr else None,
+        description=opening.purpose,
+        opts=parent.child(provider=provider),
+    )
+
+
+def _let_out(
+    parent: Component, name: str, group: aws.ec2.SecurityGroup, cidr: str, provider: pulumi.ProviderResource
+) -> None:
+    aws.vpc.SecurityGroupEgressRule(
+        f"{name}-out-{_slug(cidr)}",
+        security_group_id=group.id,
+        ip_protocol="-1",
+        cidr_ipv4=None if ":" in cidr else cidr,
+        cidr_ipv6=cidr if ":" in cidr else None,
+        description="Anything out",
+        opts=parent.child(provider=provider),
+    )
+
+
+def _slug(cidr: str) -> str:
+    return {"0.0.0.0/0": "ipv4", "::/0": "ipv6"}.get(cidr, cidr.replace("/", "-").replace(":", "-"))

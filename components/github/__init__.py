@@ -1,0 +1,1 @@
+"""GitHub: the repository that builds the Fedora Atomic images."""

@@ -1,0 +1,48 @@
+"""The user environment of a machine: Nix, Home Manager, dotfiles, Flatpaks, containers, synced home."""
+
+import pulumi
+from pydantic import Field
+
+from components.ansible.playbook import Playbook, PlaybookArgs
+from components.base import Args, Component, Operator
+from inventory.models import Home
+
+
+class HomeBootstrapArgs(Args):
+    home: Home = Field(description="The host's `home` table in the inventory.")
+    version: str = Field(description="Hash of the bootstrap playbook, its roles, home/, nix/home and the host's variables.")
+    inventory: str
+    reach_file: str = ""
+    instance: pulumi.Input[str] = ""
+    operator: Operator
+
+
+class HomeBootstrap(Component):
+    """Everything a person expects after logging in, by one idempotent playbook.
+
+    Creates:
+        - ``aether:ansible:Playbook`` with ``bootstrap.yml``: roles nix, home_manager, chezmoi, stow, flatpak, toolbox, syncthing.
+
+    Outputs:
+        configuration: Home Manager's flake attribute.  recap: Ansible's recap of the host.
+    """
+
+    playbook: Playbook
+
+    def __init__(self, name: str, args: HomeBootstrapArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("aether:home:HomeBootstrap", name, opts)
+        self.playbook = Playbook(
+            f"{name}-home",
+            PlaybookArgs(
+                host=name,
+                playbook="bootstrap.yml",
+                version=args.version,
+                inventory=args.inventory,
+                reach_file=args.reach_file,
+                instance=args.instance,
+                operator=args.operator,
+            ),
+            opts=self.child(),
+        )
+        self.recap = self.playbook.recap
+        self.done({"configuration": args.home.configuration, "recap": self.recap})
