@@ -4,7 +4,7 @@ let
   inherit (inputs.nixpkgs) lib;
   system = "x86_64-linux";
   pkgs = inputs.nixpkgs.legacyPackages.${system};
-  aetherLib = import ./lib { root = inputs.self; };
+  aetherLib = import ./lib { root = ../.; };
   systems = import ./lib/system.nix { inherit inputs aetherLib; };
 in
 {

@@ -1,5 +1,5 @@
 # Everything here evaluates without nixpkgs, so that it can be unit-tested by a bare Nix (tests/nix).
-# `root` is the repository: a flake's `self`, a path, or a fixture.
+# `root` is the repository as a path (or a fixture).
 { root }:
 let
   files = import ./files.nix;

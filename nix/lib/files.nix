@@ -8,6 +8,15 @@ rec {
     in
     m >= n && builtins.substring (m - n) n string == suffix;
 
+  # A file as a store path of its own. A path inside the flake would carry the whole repository with it, and a change
+  # anywhere would then change every host.
+  alone =
+    path:
+    builtins.path {
+      inherit path;
+      name = builtins.unsafeDiscardStringContext (baseNameOf path);
+    };
+
   # All modules of a directory: every `*.nix` but default.nix, and every folder that holds a default.nix.
   # Adding an ability is adding a file.
   modulesIn =

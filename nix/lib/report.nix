@@ -35,9 +35,9 @@ in
   unitNames = builtins.attrNames config.systemd.units;
   etc = textOf (keep isText config.environment.etc);
   nftables = builtins.concatStringsSep "\n" (
-    map (name: "table ${tables.${name}.family} ${tables.${name}.name} {\n${tables.${name}.content}\n}") (
-      builtins.attrNames tables
-    )
+    map (
+      name: "table ${tables.${name}.family} ${tables.${name}.name} {\n${tables.${name}.content}\n}"
+    ) (builtins.attrNames tables)
   );
   quadlets = builtins.filter (name: builtins.match "containers/systemd/.*" name != null) (
     builtins.attrNames config.environment.etc

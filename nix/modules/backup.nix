@@ -2,6 +2,7 @@
 {
   config,
   lib,
+  pkgs,
   aether,
   ...
 }:
@@ -65,5 +66,9 @@ in
       ];
       checkOpts = mkDefault [ "--with-cache" ];
     };
+    # Runs only when every command before it succeeded; monitoring alerts on the age of this number.
+    systemd.services.restic-backups-aether.serviceConfig.ExecStartPost = [
+      "+${pkgs.writeShellScript "aether-backup-done" (builtins.readFile ./backup-done.sh)} ${config.aether.otel.textfiles}/backup.prom"
+    ];
   };
 }

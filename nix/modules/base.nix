@@ -50,8 +50,7 @@ in
   # Time stamps of logs, certificates and one-time passwords depend on it.
   services.timesyncd.enable = mkDefault true;
 
-  # Shown by `nixos-version --json` and by the deploy as what runs.
-  system.configurationRevision = mkDefault (aether.inputs.self.rev or null);
+  # No system.configurationRevision: with it every commit would change every host.
 
   environment.systemPackages = [
     pkgs.curl

@@ -13,7 +13,8 @@ in
   options.aether.certificates = {
     rootFile = mkOption {
       type = types.path;
-      default = ../pki/root_ca.crt;
+      default = aether.lib.files.alone ../pki/root_ca.crt;
+      defaultText = lib.literalMD "`nix/pki/root_ca.crt`";
       description = "Certificate of the offline root; public, therefore tracked.";
     };
     directory = mkOption {

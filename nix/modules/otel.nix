@@ -28,6 +28,12 @@ in
       default = "https://${aether.inventory.fqdn cfg.server}:4317";
       description = "Where OTLP (gRPC, TLS by the internal CA) is received.";
     };
+    textfiles = mkOption {
+      type = types.str;
+      default = "/var/lib/node-exporter-text";
+      readOnly = true;
+      description = "Directory whose *.prom files the node exporter offers: for jobs that run and end.";
+    };
     exporters = mkOption {
       type = types.attrsOf types.port;
       default = { };
@@ -48,7 +54,9 @@ in
         "systemd"
         "processes"
       ];
+      extraFlags = [ "--collector.textfile.directory=${cfg.textfiles}" ];
     };
+    systemd.tmpfiles.rules = [ "d ${cfg.textfiles} 0755 root root -" ];
 
     aether.firewall.allow.metrics = {
       tcp = lib.attrValues cfg.exporters;

@@ -25,7 +25,11 @@ let
       problem = problemOf name secret;
     in
     {
-      sopsFile = if problem == null then aether.lib.secrets.path secret.file else throw problem;
+      sopsFile =
+        if problem == null then
+          aether.lib.files.alone (aether.lib.secrets.path secret.file)
+        else
+          throw problem;
       inherit (secret)
         key
         mode

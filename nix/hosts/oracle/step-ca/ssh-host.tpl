@@ -1,0 +1,5 @@
+{
+  "type": "host",
+  "keyId": {{ toJson .AuthorizationCrt.Subject.CommonName }},
+  "principals": {{ toJson .AuthorizationCrt.DNSNames }}
+}
