@@ -14,7 +14,7 @@ from inventory.load import Inventory
 from inventory.models import ManagedHost, Node
 from inventory.types import Port, SshPublicKey
 
-_PYTHON = "/usr/bin/python3"
+_PYTHON = {"nixos": "/run/current-system/sw/bin/python3"}
 
 
 class Reach(BaseModel):
@@ -121,7 +121,7 @@ def _connection(name: str, facts: Node | ManagedHost, other: Reach, known: Path)
             "ansible_host_key_checking": True,
         }
     else:
-        variables |= {"ansible_connection": "ssh", "ansible_python_interpreter": _PYTHON}
+        variables |= {"ansible_connection": "ssh", "ansible_python_interpreter": _PYTHON.get(os_name, "/usr/bin/python3")}
         if facts.ssh_user != "root":
             variables["ansible_become"] = True
     return variables

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 something is wrong (and said), 2 wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # Whoever reads (head, less) has seen enough; the interpreter must not write to it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except InventoryError as error:
         print(error, file=sys.stderr if options.command != "check" else sys.stdout)
         count = len(error.problems)

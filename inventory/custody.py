@@ -43,7 +43,10 @@ class Custody:
         """Give each host (all, or HOSTS) an SSH host key in secrets/, where there is none."""
         self._known(hosts)
         for name in hosts or self._names():
-            if HOST_KEY in self.vault.keys(_file(name)):
+            present = self.vault.keys(_file(name))
+            if HOST_KEY in present:
+                if HOST_KEY_PUB not in present:
+                    self._give(name, self.vault.read(_file(name))[HOST_KEY])
                 continue
             given = source / name if source else None
             if given and given.exists():
@@ -227,7 +230,7 @@ def declared(repository: Path, host: str) -> set[str]:
     """
     names: set[str] = set()
     for path in (repository / "nix" / "hosts").rglob("*.nix"):
-        if host in (path.stem, path.parent.name):
+        if path.stem == host or (path.parent.name == host and (path.parent / "default.nix").exists()):
             names |= set(re.findall(r"aether\.secrets\.\"?([a-z0-9][A-Za-z0-9_-]*)", path.read_text()))
     return names
 

@@ -104,6 +104,8 @@ def _block_by_block(draft: Draft, text: str) -> dict[str, Any]:
             message = f"is not TOML: {re.sub(r' *[(]at .*[)]', '', str(error))}"
             written = lines[min(number, len(lines)) - 1].strip()
             fix = f"correct this line: {written}" if written else "close the quote or bracket that is open above"
+            if "overwrite" in message:
+                message, fix = f"{written.partition('=')[0].strip()} is written twice", "remove one of the two lines"
             draft.problems.append(Problem(draft.file, name, "", message, fix, "not-toml", number))
             block = _placeholder(name)
         _merge(merged, block)

@@ -13,7 +13,9 @@ from inventory.models import Guest, Host, ManagedHost
 
 def show(inventories: Sequence[Inventory], name: str | None) -> bool:
     """Print all hosts, or the host, node or service NAME; False when there is no such entry."""
-    console = Console()
+    console = Console(soft_wrap=False)
+    if not console.is_terminal:
+        console = Console(width=140)
     if name is None:
         for inventory in inventories:
             console.print(_overview(inventory))
@@ -30,20 +32,21 @@ def show(inventories: Sequence[Inventory], name: str | None) -> bool:
 
 
 def _overview(inventory: Inventory) -> Table:
-    title = f"{inventory.site.name}: {inventory.site.domain} ({len(inventory.hosts)} hosts)"
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    for column in ("host", "kind", "node", "address", "cpu", "memory", "phase", "depends on", "what"):
-        table.add_column(column, justify="right" if column in ("cpu", "memory", "phase") else "left")
+    title = f"{inventory.site.name}: {inventory.site.domain}, {len(inventory.hosts)} hosts"
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in ("host", "kind", "on", "address", "cpu", "memory", "phase"):
+        table.add_column(column, justify="right" if column in ("cpu", "memory", "phase") else "left", no_wrap=True)
+    table.add_column("what", no_wrap=True, overflow="ellipsis")
     for node, facts in inventory.nodes.items():
         taken = sum(host.memory for host in inventory.hosts.values() if isinstance(host, Guest) and host.node == node)
-        what = f"Proxmox node, {_size(taken)} of {_size(facts.memory - facts.reserve)} given to guests"
-        table.add_row(node, "node", "", facts.address, str(facts.cpu), _size(facts.memory), "", "", what, style="dim")
+        what = f"Proxmox, {_size(taken)} of {_size(facts.memory - facts.reserve)} given"
+        row = (node, "node", "", facts.address, str(facts.cpu), _size(facts.memory), "", what)
+        table.add_row(*row, style="dim")
     for name in inventory.order():
         host = inventory.hosts[name]
         cpu, memory = (str(host.cpu), _size(host.memory)) if isinstance(host, Guest) else ("", "")
-        needs = ", ".join(host.depends_on)
-        node = str(getattr(host, "node", None) or "")
-        table.add_row(name, host.kind, node, host.address, cpu, memory, str(host.phase), needs, host.description)
+        on = str(getattr(host, "node", None) or host.network)
+        table.add_row(name, host.kind, on, host.address, cpu, memory, str(host.phase), host.description)
     return table
 
 
@@ -70,7 +73,7 @@ def _host(inventory: Inventory, name: str) -> Table:
         rows["secrets"] = ", ".join(host.secrets)
         rows["host key"] = host.host_key
         rows["age"] = host.age_recipient or ""
-    shown = {*HostFields, *rows}
+    shown = {*_WORDED, *rows}
     for field, value in host.model_dump(exclude_none=True).items():
         if field not in shown and value not in ("", (), None):
             rows[field] = value
@@ -80,7 +83,7 @@ def _host(inventory: Inventory, name: str) -> Table:
     return table
 
 
-HostFields = {
+_WORDED = {
     "address",
     "network",
     "description",
