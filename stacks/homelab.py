@@ -23,9 +23,7 @@ from stacks.ssh import write_client_config
 
 def compose(settings: Settings, inventory: Inventory) -> None:
     """Register every resource of the homelab up to the stack's phase."""
-    operator = Operator(
-        ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix
-    )
+    operator = Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix)
     provider = proxmox_provider(settings)
     hosts = inventory.guests(settings.phase)
     try:

@@ -4,7 +4,7 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, Operator, script
+from components.base import Args, Component, Operator, Text, script
 
 
 class PlaybookArgs(Args):
@@ -14,10 +14,10 @@ class PlaybookArgs(Args):
     inventory: str = Field(description="Inventory file, relative to the repository; ansible/inventory.py reads it.")
     reach_file: str = Field(default="", description="As the stack's aether:reachFile.")
     variables: dict[str, str] = Field(default={}, description="Extra variables. Nothing secret: they are shown.")
-    secret_environment: dict[str, pulumi.Input[str]] = Field(
+    secret_environment: dict[str, Text] = Field(
         default={}, description="Environment of the run that holds secrets, kept as secrets in the state."
     )
-    instance: pulumi.Input[str] = Field(default="", description="Of the machine; one that was made anew is configured anew.")
+    instance: Text = Field(default="", description="Of the machine; one that was made anew is configured anew.")
     check: str | None = Field(default=None, description="What --check --diff would change, found at preview; None: not asked.")
     operator: Operator
 

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, Operator, script
+from components.base import Args, Component, Operator, Text, script
 from components.nixos.system import check_lines
 from inventory.models import HealthCheck
 
@@ -14,7 +14,7 @@ from inventory.models import HealthCheck
 class AtomicHostArgs(Args):
     hostname: str = Field(description="What the machine calls itself; a machine of another name is refused.")
     image: str = Field(description="Registry, owner and name without tag, like ghcr.io/OWNER/IMAGE.")
-    digest: pulumi.Input[str] = Field(description="sha256:…; a tag is refused, it may mean another image tomorrow.")
+    digest: Text = Field(description="sha256:…; a tag is refused, it may mean another image tomorrow.")
     signed: bool = Field(default=True, description="End on ostree-image-signed:, so that every update is verified.")
     reboot: Literal["now", "window", "never"] = Field(default="now", description="When the staged deployment is booted.")
     window: str = Field(default="", description="systemd calendar of the maintenance window, with reboot = window.")

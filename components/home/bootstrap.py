@@ -4,7 +4,7 @@ import pulumi
 from pydantic import Field
 
 from components.ansible.playbook import Playbook, PlaybookArgs
-from components.base import Args, Component, Operator
+from components.base import Args, Component, Operator, Text
 from inventory.models import Home
 
 
@@ -13,7 +13,7 @@ class HomeBootstrapArgs(Args):
     version: str = Field(description="Hash of the bootstrap playbook, its roles, home/, nix/home and the host's variables.")
     inventory: str
     reach_file: str = ""
-    instance: pulumi.Input[str] = ""
+    instance: Text = ""
     operator: Operator
 
 

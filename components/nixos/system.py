@@ -7,7 +7,7 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, Operator, script
+from components.base import Args, Component, Operator, Text, script
 from inventory.models import CommandCheck, HealthCheck, HttpCheck, TcpCheck, UnitCheck
 
 
@@ -19,8 +19,8 @@ class NixosSystemArgs(Args):
     confirm_timeout: int = Field(default=60, ge=5, description="Seconds until an unconfirmed activation reverts.")
     reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When the kernel changes.")
     build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
-    instance: pulumi.Input[str] = Field(default="", description="Of the guest; a guest that was made anew is deployed anew.")
-    ready: pulumi.Input[str] = Field(default="", description="Known once the host answers with its own key.")
+    instance: Text = Field(default="", description="Of the guest; a guest that was made anew is deployed anew.")
+    ready: Text = Field(default="", description="Known once the host answers with its own key.")
     drift: str | None = Field(default=None, description="What the host was found to run instead; None: not found, or not asked.")
     operator: Operator
 

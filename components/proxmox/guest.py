@@ -4,7 +4,7 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, Operator, script
+from components.base import Args, Component, Number, Operator, Text, script
 from inventory.models import Network, Node
 
 
@@ -16,7 +16,7 @@ class GuestArgs(Args):
     network: Network
     domain: str = Field(description="Search domain of the guest.")
     authorized_keys: tuple[str, ...] = Field(description="Owner's SSH keys, for the image's root until its system is deployed.")
-    image: pulumi.Input[str] = Field(description="Volume id of the disk image or template on the node.")
+    image: Text = Field(description="Volume id of the disk image or template on the node.")
     protect: bool = Field(description="Refuse to destroy it.")
     operator: Operator
     provider: pulumi.ProviderResource = Field(description="The proxmoxve provider.")
@@ -29,10 +29,10 @@ class GuestArgs(Args):
 class FirstContactArgs(Args):
     host: str
     node: str
-    vmid: pulumi.Input[int]
+    vmid: Number
     kind: str = Field(pattern="^(vm|lxc)$")
     host_key: str = Field(description="Public half of the guest's SSH host key.")
-    instance: pulumi.Input[str] = Field(description="Differs for each guest that is created, even with the same VMID.")
+    instance: Text = Field(description="Differs for each guest that is created, even with the same VMID.")
     operator: Operator
 
 
