@@ -1,0 +1,63 @@
+"""`python3 -m engine ensure` gets what is missing; `python3 -m engine doctor` says what that is."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from engine import build, cache, checkout, releases
+from engine.doctor import examine, report
+from engine.parts import DEFAULT_GROUPS, GROUPS, Group, select
+from engine.progress import Progress, StepError
+
+INTERRUPTED = 130
+
+
+def ensure(groups: tuple[Group, ...], progress: Progress) -> None:
+    """Makes the parts of these groups, links them into `.aether/engine` and installs the plugins among them.
+
+    Raises:
+        StepError: a part can be neither downloaded nor built; what was made before stays.
+    """
+    # The plugins are installed by the engine, so it comes with them.
+    wanted = groups if "plugins" not in groups else tuple(dict.fromkeys(("core", *groups)))
+    parts = select(wanted)
+    missing = any(releases.has_release(part) and not cache.is_complete(part) for part in parts)
+    released = missing and releases.reachable()
+    for part in parts:
+        build.make(part, progress, released=released)
+        cache.link_into_fleet(part)
+    checkout.point_to_engine()
+    for part in parts:
+        if part.plugin is not None and part.group == "plugins":
+            checkout.install_plugin(part, progress)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0 all there, 1 something missing or failed, 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="python3 -m engine", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    get = actions.add_parser("ensure", help="get, build and install what is missing")
+    get.add_argument("--only", action="append", choices=GROUPS, help="these parts only; may be repeated")
+    get.add_argument("--quiet", action="store_true", help="say nothing unless something fails")
+    actions.add_parser("doctor", help="what is there, what is missing, what to do")
+    options = parser.parse_args(arguments)
+    if options.action == "doctor":
+        findings = examine()
+        print(report(findings))
+        return int(any(finding.remedy and finding.needed for finding in findings))
+    progress = Progress(quiet=options.quiet)
+    try:
+        ensure(tuple(options.only or DEFAULT_GROUPS), progress)
+    except StepError as error:
+        print(f"engine: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nengine: stopped; run it again and it goes on where it was", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The parts of the engine: what each is built from, and what it is called when released."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+ENGINE_DIR = Path(__file__).resolve().parent
+GO_DIR = ENGINE_DIR / "go"
+PULUMI_VERSION = "3.259.0"
+# The released CLI and the built one report the same version to plugins and programs.
+PULUMI_LDFLAGS = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI_VERSION}"
+
+Group = Literal["core", "plugins", "tools", "bench"]
+GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "bench")
+# What `ensure` gets when nothing is said: the benchmark's comparison is built on demand.
+DEFAULT_GROUPS: tuple[Group, ...] = ("core", "plugins", "tools")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Go module directory under `engine/go` and the programs that come out of it."""
+
+    name: str
+    group: Group
+    version: str
+    #: program -> Go package, built inside the module directory
+    programs: dict[str, str]
+    ldflags: str = ""
+    #: program -> (Go module of the build list, path of a ready file in it)
+    files: tuple[tuple[str, str, str], ...] = ()
+    #: name of the Pulumi resource plugin, if it is one
+    plugin: str | None = None
+    #: where `pulumi plugin install` finds the released plugin, if not in Pulumi's own place
+    server: str | None = None
+
+    @property
+    def source(self) -> Path:
+        """The Go module directory."""
+        return GO_DIR / self.name
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the executables in the part's `bin`."""
+        return (*self.programs, *(name for name, _, _ in self.files))
+
+    def digest(self) -> str:
+        """Identity of the build: sources, pins, flags and machine; schema generators do not count."""
+        digest = hashlib.sha256()
+        facts = (self.version, sorted(self.programs.items()), self.ldflags, self.files, platform_name())
+        digest.update(repr(facts).encode())
+        for path in sorted(self.source.rglob("*")):
+            relative = path.relative_to(self.source)
+            if path.is_file() and relative.parts[0] != "gen" and not relative.name.endswith("_test.go"):
+                digest.update(f"{relative.as_posix()}\0".encode())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()[:20]
+
+
+def platform_name() -> str:
+    """`linux-x64` and the like, as Pulumi's release archives are named."""
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower())
+    return f"{platform.system().lower()}-{machine or platform.machine().lower()}"
+
+
+def _plugin(name: str, version: str, group: Group = "plugins", server: str | None = None) -> Part:
+    return Part(name, group, version, {f"pulumi-resource-{name}": "."}, plugin=name, server=server)
+
+
+def _tool(name: str, version: str, programs: dict[str, str], group: Group = "tools", ldflags: str = "") -> Part:
+    return Part(name, group, version, programs, ldflags)
+
+
+PARTS: tuple[Part, ...] = (
+    Part(
+        "pulumi",
+        "core",
+        PULUMI_VERSION,
+        {"pulumi": "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"},
+        PULUMI_LDFLAGS,
+        files=(
+            (
+                "pulumi-language-python-exec",
+                "github.com/pulumi/pulumi/sdk/v3",
+                "python/cmd/pulumi-language-python-exec",
+            ),
+        ),
+    ),
+    Part(
+        "language-python",
+        "core",
+        PULUMI_VERSION,
+        {"pulumi-language-python": "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"},
+        PULUMI_LDFLAGS,
+    ),
+    _plugin("command", "1.2.1"),
+    _plugin("proxmoxve", "8.3.0", server="github://api.github.com/muhlba91/pulumi-proxmoxve"),
+    _plugin("github", "6.12.2"),
+)
+
+
+def select(groups: tuple[Group, ...]) -> tuple[Part, ...]:
+    """Parts of these groups, in the order in which they are needed."""
+    return tuple(part for part in PARTS if part.group in groups)
+
+
+def fleet_digest() -> str:
+    """Identity of all parts together: the name of the cache entry that `.aether/engine` points to."""
+    return hashlib.sha256("".join(part.digest() for part in PARTS).encode()).hexdigest()[:20]
