@@ -1,7 +1,8 @@
 # What is not answered. Lists by their number in AdGuard's registry, so that two of them are never the same.
 { lib, aether, ... }:
 let
-  registry = number: "https://adguardteam.github.io/HostlistsRegistry/assets/filter_${toString number}.txt";
+  registry =
+    number: "https://adguardteam.github.io/HostlistsRegistry/assets/filter_${toString number}.txt";
   lists = {
     "AdGuard DNS filter" = 1;
     "Phishing URL Blocklist" = 30;
