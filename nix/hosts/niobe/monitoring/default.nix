@@ -28,7 +28,9 @@
 
   assertions = [
     {
-      assertion = (aether.host.disks or [ ]) != [ ] && builtins.any (disk: (disk.mount or "") == "/var/lib") aether.host.disks;
+      assertion =
+        (aether.host.disks or [ ]) != [ ]
+        && builtins.any (disk: (disk.mount or "") == "/var/lib") aether.host.disks;
       message = "[hosts.${aether.name}] needs a data disk at /var/lib for metrics, logs and traces; write disks = [{ size = 32 }, { size = 200, mount = \"/var/lib\" }].";
     }
   ];

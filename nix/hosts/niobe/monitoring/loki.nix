@@ -1,6 +1,11 @@
 # Loki: the journals of all hosts, thirty days, in one process on the local disk. Its ruler watches for what only
 # a log tells, such as an activation that was taken back.
-{ config, pkgs, aether, ... }:
+{
+  config,
+  pkgs,
+  aether,
+  ...
+}:
 let
   inherit (config.services.loki) dataDir;
   alertmanager = "http://127.0.0.1:${toString config.services.prometheus.alertmanager.port}";
@@ -81,7 +86,9 @@ in
 
   # Without tenants, Loki looks for the rules of tenant "fake".
   environment.etc."loki/rules/fake/logs.yaml".source = ./rules/logs.yaml;
-  systemd.services.loki.restartTriggers = [ config.environment.etc."loki/rules/fake/logs.yaml".source ];
+  systemd.services.loki.restartTriggers = [
+    config.environment.etc."loki/rules/fake/logs.yaml".source
+  ];
   environment.systemPackages = [ pkgs.grafana-loki ];
 
   # `logcli` at an operator's desk on the management network; Grafana is for everyone else.

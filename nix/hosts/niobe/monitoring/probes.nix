@@ -125,7 +125,4 @@ in
       }
     ])
   ];
-
-  # For tests: the modules as data, read as configuration by the exporter's own checker.
-  environment.etc."aether/blackbox.json".text = builtins.toJSON { inherit modules; };
 }

@@ -12,20 +12,18 @@ let
   inherit (config.services.prometheus) alertmanager;
 
   # What runs here, asked on loopback.
-  own =
-    job: port:
-    {
-      job_name = job;
-      static_configs = [
-        {
-          targets = [ "127.0.0.1:${toString port}" ];
-          labels = {
-            host = aether.name;
-            uptime = "always";
-          };
-        }
-      ];
-    };
+  own = job: port: {
+    job_name = job;
+    static_configs = [
+      {
+        targets = [ "127.0.0.1:${toString port}" ];
+        labels = {
+          host = aether.name;
+          uptime = "always";
+        };
+      }
+    ];
+  };
 
   # `instance` names the machine; its port is the job's.
   byHost = [

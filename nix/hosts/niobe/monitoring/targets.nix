@@ -24,8 +24,7 @@ let
 
   # The exporters that each NixOS host says it has.
   declared = lib.mapAttrs (
-    attribute: _:
-    aether.inputs.self.nixosConfigurations.${attribute}.config.aether.otel.exporters
+    attribute: _: aether.inputs.self.nixosConfigurations.${attribute}.config.aether.otel.exporters
   ) aether.lib.hosts.byAttribute;
 
   # What Ansible's role host_monitoring_agent runs on the Proxmox nodes.
@@ -50,7 +49,9 @@ in
         lib.mapAttrs (_: port: [ (target name hosts.${name} (at hosts.${name} port)) ]) ports;
       ofNode = name: facts: lib.mapAttrs (_: port: [ (target name facts (at facts port)) ]) ofNodes;
     in
-    lib.zipAttrsWith (_: lib.concatLists) (lib.mapAttrsToList ofHost declared ++ lib.mapAttrsToList ofNode nodes);
+    lib.zipAttrsWith (_: lib.concatLists) (
+      lib.mapAttrsToList ofHost declared ++ lib.mapAttrsToList ofNode nodes
+    );
 
   # Everything with an address at home, for ICMP.
   machines = lib.mapAttrsToList (name: facts: target name facts facts.address) (nodes // home);
@@ -58,13 +59,20 @@ in
   # TCP health checks of hosts that Nix does not configure: there is no exporter to ask.
   ports = lib.concatLists (
     lib.mapAttrsToList (
-      name: facts: map (check: target name facts (at facts check.tcp)) (lib.filter (check: check ? tcp) (facts.health or [ ]))
+      name: facts:
+      map (check: target name facts (at facts check.tcp)) (
+        lib.filter (check: check ? tcp) (facts.health or [ ])
+      )
     ) (lib.filterAttrs (name: _: !(aether.lib.hosts.nixos ? ${name})) home)
   );
 
   # Web services as people reach them: by name, through the gateway.
   web =
-    { fqdn, paths, only }:
+    {
+      fqdn,
+      paths,
+      only,
+    }:
     lib.mapAttrsToList (name: service: {
       targets = [ "https://${service.${fqdn}}${paths.${name} or "/"}" ];
       labels = {
