@@ -52,13 +52,8 @@ def compose(settings: Settings, inventory: Inventory) -> None:
                 build_on=facts.build_on,
                 instance=guest.instance,
                 ready=guest.ready,
+                after=(guest, *(systems[other] for other in waits_for(name, inventory, list(hosts)) if other in systems)),
                 operator=operator,
-            ),
-            opts=pulumi.ResourceOptions(
-                depends_on=[
-                    guest,
-                    *(systems[other] for other in waits_for(name, inventory, list(hosts)) if other in systems),
-                ]
             ),
         )
     pulumi.export("generations", {name: system.generation for name, system in systems.items()})

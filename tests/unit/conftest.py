@@ -1,0 +1,1 @@
+"""Unit tests run without an engine, a network or the simulator."""

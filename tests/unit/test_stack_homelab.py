@@ -1,0 +1,143 @@
+"""The homelab's composition with mocks: which resources, whose children, waiting for whom."""
+
+from pathlib import Path
+
+import pulumi
+import pytest
+
+from inventory.load import load
+from inventory.models import NixosLxc, NixosVm
+from stacks import homelab
+from stacks.settings import Settings, SettingsError
+from tests.unit.recorder import Recording, record
+
+HOMELAB = Path("inventory/homelab.toml")
+
+
+def settings(**changes: object) -> Settings:
+    values: dict[str, object] = {
+        "stack": "unit",
+        "composition": "homelab",
+        "inventory": HOMELAB,
+        "evaluator": "source",
+        "proxmox_endpoint": "https://192.168.1.11:8006/",
+        "proxmox_api_token": pulumi.Output.secret("aether@pve!pulumi=0"),
+    }
+    return Settings.model_validate(values | changes)
+
+
+def compose(*, preview: bool = False, **changes: object) -> Recording:
+    return record(lambda: homelab.compose(settings(**changes), load(HOMELAB)), preview=preview)
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    return compose()
+
+
+def test_every_guest_is_made_and_configured(recording: Recording) -> None:
+    inventory = load(HOMELAB)
+    assert set(recording.of("VmLegacy")) == set(inventory.of(NixosVm))
+    assert set(recording.of("ContainerLegacy")) == set(inventory.of(NixosLxc))
+    assert set(recording.of("aether:nixos:NixosSystem")) >= set(inventory.guests())
+
+
+def test_a_vm_has_what_the_inventory_says(recording: Recording) -> None:
+    facts = load(HOMELAB).of(NixosVm)["iot"]
+    vm = recording.one("VmLegacy", "iot").inputs
+    assert vm["nodeName"] == facts.node
+    assert vm["vmId"] == facts.vmid
+    assert vm["memory"]["dedicated"] == facts.memory
+    assert [disk["size"] for disk in vm["disks"]] == [disk.size for disk in facts.disks]
+    assert vm["bios"] == "ovmf"
+    assert vm["agent"]["enabled"] is True
+    assert vm["initialization"]["ipConfigs"][0]["ipv4"] == {"address": "192.168.10.21/24", "gateway": "192.168.10.1"}
+    ids = {device.name: device.id for device in load(HOMELAB).nodes["niobe"].usb}
+    assert [usb["host"] for usb in vm["usbs"]] == [ids[name] for name in facts.usb]
+
+
+def test_a_container_is_unprivileged_with_nesting(recording: Recording) -> None:
+    container = recording.one("ContainerLegacy", "keycloak").inputs
+    assert container["unprivileged"] is True
+    assert container["features"]["nesting"] is True
+    assert container["description"].endswith("\n")
+
+
+def test_children_have_their_component_as_parent(recording: Recording) -> None:
+    assert recording.one("VmLegacy", "gateway").parent.endswith("aether:proxmox:NixosVm::gateway")
+    assert sorted(recording.children("gateway", "NixosVm")) == [
+        "command:local:Command",
+        "proxmoxve:index/vmLegacy:VmLegacy",
+    ]
+    assert recording.children("gateway", "NixosSystem") == ["command:local:Command"]
+
+
+def test_a_system_waits_for_its_guest_and_for_what_the_host_depends_on(recording: Recording) -> None:
+    gateway = next(
+        item for item in recording.resources if item.name == "gateway" and "NixosSystem" in item.parent and "Command" in item.type
+    )
+    waits = " ".join(gateway.depends_on)
+    for other in ("step-ca", "adguard", "keycloak"):
+        assert f"NixosSystem$command:local:Command::{other}" in waits
+    assert "NixosVm$proxmoxve:index/vmLegacy:VmLegacy::gateway" in waits
+    cockpit = next(item for item in recording.resources if item.name == "cockpit" and "NixosSystem" in item.parent)
+    assert "gateway" not in " ".join(cockpit.depends_on)
+
+
+def test_images_go_once_to_each_node_that_needs_them(recording: Recording) -> None:
+    assert sorted(recording.of("FileLegacy")) == ["nixos-lxc-oracle", "nixos-vm-niobe", "nixos-vm-oracle", "nixos-vm-trinity"]
+
+
+def test_no_resource_is_given_a_secret_in_its_command(recording: Recording) -> None:
+    commands = [item for item in recording.resources if item.type == "command:local:Command"]
+    assert commands
+    for item in commands:
+        assert Path(item.inputs["create"]).is_file(), "commands are files of the repository, nothing is put together"
+        assert "PRIVATE KEY" not in str(item.inputs)
+
+
+def test_the_host_key_is_pinned_before_the_first_connection(recording: Recording) -> None:
+    contact = next(item for item in recording.resources if item.name == "media" and "first-contact" in str(item.inputs))
+    assert contact.environment["AETHER_HOST_KEY"] == " ".join(load(HOMELAB).hosts["media"].host_key.split()[:2])
+    known = Path(".aether/ssh/unit/known_hosts").read_text()
+    assert f"media {contact.environment['AETHER_HOST_KEY']}\n" in known
+    assert "StrictHostKeyChecking yes" in Path(".aether/ssh/unit/config").read_text()
+
+
+def test_guests_that_hold_data_are_protected(recording: Recording) -> None:
+    protected = {item.name for item in recording.resources if item.protect}
+    inventory = load(HOMELAB)
+    assert protected == {name for name, facts in inventory.guests().items() if facts.protect}
+    assert not [item for item in compose(protect=False).resources if item.protect]
+
+
+def test_a_phase_leaves_later_hosts_alone() -> None:
+    systems = compose(phase=3).of("aether:nixos:NixosSystem")
+    assert set(systems) == {name for name, facts in load(HOMELAB).guests().items() if facts.phase <= 3}
+    assert "gateway" in systems
+    assert "keycloak" not in systems
+
+
+def test_a_preview_of_nothing_yet_knows_the_desired_closures() -> None:
+    recording = compose(preview=True)
+    system = next(item for item in recording.resources if item.name == "dev" and "NixosSystem" in item.parent)
+    assert system.environment["AETHER_DESIRED"].startswith("source:")
+
+
+def test_each_ignored_change_is_one_property(recording: Recording) -> None:
+    for item in recording.resources:
+        for path in item.ignore_changes:
+            assert path in {
+                "disks[0].importFrom",
+                "disks[0].speed",
+                "disks[1].speed",
+                "operatingSystem.templateFileId",
+                "initialization.userAccount",
+                "environment.AETHER_DRIFT",
+                "environment.AETHER_CHECK",
+            }
+
+
+def test_without_credentials_the_error_says_what_to_set() -> None:
+    with pytest.raises(SettingsError, match=r"config set --secret aether:proxmoxApiToken"):
+        compose(proxmox_api_token=None)
