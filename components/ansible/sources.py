@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,14 @@ import yaml
 COMMON = ("ansible.cfg", "group_vars/all", "library", "filter_plugins", "lookup_plugins")
 
 
-def playbook_hash(repository: Path, playbook: str, variables: Any) -> str:
-    """SHA-256 (hexadecimal) over PLAYBOOK (under ansible/), the roles it uses, and VARIABLES (anything JSON can hold).
+def playbook_hash(repository: Path, playbook: str, facts: Any, tables: Mapping[str, Any], extra: Iterable[Path] = ()) -> str:
+    """SHA-256 (hexadecimal) over PLAYBOOK (under ansible/), the roles it uses and the variables that these can see.
+
+    Args:
+        facts: the host's own entry in the inventory.
+        tables: other variables by name; one counts only when the playbook or a role mentions its name, so that a change of a
+            table runs the playbooks that read it and no other.
+        extra: more files or folders that the playbook brings to the host, relative to REPOSITORY.
 
     Raises:
         FileNotFoundError: naming the playbook, or the role that one names.
@@ -22,10 +29,14 @@ def playbook_hash(repository: Path, playbook: str, variables: Any) -> str:
         raise FileNotFoundError(f"ansible/{playbook} does not exist. Fix: write it, or correct `playbook` in the inventory")
     digest = hashlib.sha256()
     folders = [root / common for common in COMMON] + [root / "roles" / role for role in _roles(root, playbook)]
-    for path in (root / playbook, *folders):
+    mentioned: set[str] = set()
+    for path in (root / playbook, *folders, *(repository / more for more in extra)):
         for file in _files(path):
-            digest.update(f"{file.relative_to(root)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
-    digest.update(json.dumps(variables, sort_keys=True, default=str).encode())
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(repository)}\0{hashlib.sha256(content).hexdigest()}\0".encode())
+            mentioned |= {name for name in tables if name.encode() in content}
+    seen = {"facts": facts, **{name: tables[name] for name in sorted(mentioned)}}
+    digest.update(json.dumps(seen, sort_keys=True, default=str).encode())
     return digest.hexdigest()
 
 

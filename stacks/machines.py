@@ -1,0 +1,116 @@
+"""Machines that exist before any deployment: nodes, router, workstations, and everybody's home on them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from components.ansible.playbook import Playbook, PlaybookArgs
+from components.ansible.sources import playbook_hash
+from components.atomic.host import AtomicHost, AtomicHostArgs
+from components.base import REPOSITORY, Operator
+from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
+from inventory.load import Inventory
+from inventory.models import AnsibleHost, ManagedHost
+from inventory.models import AtomicHost as AtomicHostFacts
+from stacks.settings import Settings
+
+HOME_SOURCES = (Path("home"), Path("nix/home"))
+
+
+class Machines:
+    """Registers the machines of one stack; each is configured once what it depends on is."""
+
+    def __init__(self, settings: Settings, inventory: Inventory, operator: Operator) -> None:
+        self.settings = settings
+        self.inventory = inventory
+        self.operator = operator
+
+    def nodes(self) -> dict[str, Playbook]:
+        """The playbook of each Proxmox node."""
+        return {name: self._playbook(name, node.playbook, node.model_dump()) for name, node in self.inventory.nodes.items()}
+
+    def ansible(self, done: Mapping[str, pulumi.Resource]) -> dict[str, Playbook]:
+        """The playbook of each host that stays on Ansible. A host whose playbook is its home's is not configured twice."""
+        return {
+            name: self._playbook(name, host.playbook, host.model_dump(), self._after(name, done))
+            for name, host in self._hosts(AnsibleHost).items()
+            if host.playbook != "bootstrap.yml"
+        }
+
+    def atomic(
+        self, digest: Callable[[str, AtomicHostFacts], str], drifts: Mapping[str, str], done: Mapping[str, pulumi.Resource]
+    ) -> dict[str, AtomicHost]:
+        """The image of each Fedora Atomic host; DIGEST gives the one it should run."""
+        return {
+            name: AtomicHost(
+                name,
+                AtomicHostArgs(
+                    hostname=name,
+                    image=host.image,
+                    digest=digest(name, host),
+                    signed=host.signed,
+                    reboot=host.reboot,
+                    window=host.window or "",
+                    health=host.health,
+                    drift=drifts.get(name),
+                    operator=self.operator,
+                ),
+                opts=pulumi.ResourceOptions(depends_on=self._after(name, done)),
+            )
+            for name, host in self._hosts(AtomicHostFacts).items()
+        }
+
+    def homes(self, done: Mapping[str, pulumi.Resource]) -> dict[str, HomeBootstrap]:
+        """The home of each host that has one, once its system is there."""
+        return {
+            name: HomeBootstrap(
+                name,
+                HomeBootstrapArgs(
+                    home=host.home,
+                    version=self._version("bootstrap.yml", host.model_dump(), HOME_SOURCES),
+                    inventory=str(self.settings.inventory),
+                    reach_file=self.settings.reach_file,
+                    operator=self.operator,
+                ),
+                opts=pulumi.ResourceOptions(depends_on=[done[name]] if name in done else []),
+            )
+            for name, host in self._hosts(ManagedHost).items()
+            if host.home is not None
+        }
+
+    def _hosts(self, kind: type[Any]) -> dict[str, Any]:
+        return self.inventory.of(kind, self.settings.phase)
+
+    def _after(self, name: str, done: Mapping[str, pulumi.Resource]) -> list[pulumi.Resource]:
+        return [done[other] for other in self.inventory.hosts[name].depends_on if other in done]
+
+    def _playbook(self, name: str, playbook: str, facts: dict[str, Any], after: list[pulumi.Resource] | None = None) -> Playbook:
+        return Playbook(
+            name,
+            PlaybookArgs(
+                host=name,
+                playbook=playbook,
+                version=self._version(playbook, facts),
+                inventory=str(self.settings.inventory),
+                reach_file=self.settings.reach_file,
+                operator=self.operator,
+            ),
+            opts=pulumi.ResourceOptions(depends_on=after or []),
+        )
+
+    def _version(self, playbook: str, facts: dict[str, Any], extra: tuple[Path, ...] = ()) -> str:
+        content = self.inventory.content
+        tables = {
+            f"aether_{table}": content.model_dump(include={table})[table] for table in ("site", "networks", "nodes", "services")
+        }
+        tables["aether_hosts"] = {name: _seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
+        return playbook_hash(REPOSITORY, playbook, facts, tables, extra)
+
+
+def _seen(facts: dict[str, Any]) -> dict[str, Any]:
+    """Another host's facts without those that only its provisioning uses."""
+    from components.nixos.source_closure import PROVISIONING_FACTS
+
+    return {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS}
