@@ -103,7 +103,8 @@ class Keys:
     def _encrypt(
         self, sops: str, recipient: str, path: Path, stamp: Path, mark: str, values: Mapping[str, str]
     ) -> None:
-        command = [sops, "encrypt", "--age", recipient, "--input-type", "json", "--output-type", "yaml", "/dev/stdin"]
+        # The repository's own rules (.sops.yaml) are not for these files.
+        command = [sops, "--config", "/dev/null", "encrypt", "--age", recipient, "--input-type", "json", "--output-type", "yaml", "/dev/stdin"]
         text = _run(command, self.directory, json.dumps(values))
         write_atomic(path, text.encode(), 0o644)
         write_atomic(stamp, mark.encode())

@@ -162,9 +162,13 @@ class Supervisor:
     async def _start_everything(self) -> None:
         self._tell(f"keys for {len(self.world.hosts)} hosts")
         await asyncio.to_thread(self._make_keys)
+        self.site.operator_key = self.operator_public
         self.proxmox = Proxmox(
             self.paths.pve, self.world, f"127.{self.block}.0.1", self.make_host, lambda text: self.log(text)
         )
+        from sim.standins.served import proxmox as node_commands
+
+        node_commands.cluster = self.proxmox
         self.site.powered_off = self.proxmox.guest_powered_off
         standing = [facts for facts in self.world.hosts.values() if facts.stands_alone]
         for facts in standing:
@@ -200,7 +204,6 @@ class Supervisor:
             instance="installed",
             hostname=facts.name,
             host_key=self.keys.host(facts.name),
-            authorized={user: [self.operator_public] for user in facts.users},
         )
 
     async def _take_down(self) -> None:

@@ -35,6 +35,7 @@ class Call:
     argv: list[str]
     cwd: str
     uid: int
+    reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     def out(self, text: str) -> None:
@@ -44,6 +45,18 @@ class Call:
     def err(self, text: str) -> None:
         """Print a line on the command's stderr."""
         self._frame(b"e", text.encode() + b"\n")
+
+    def raw(self, data: bytes, error: bool = False) -> None:
+        """Pass bytes on as they are."""
+        self._frame(b"e" if error else b"o", data)
+
+    async def stdin(self) -> bytes:
+        """The next piece of the command's stdin; empty at its end. Only for commands that the client feeds."""
+        try:
+            size = int.from_bytes(await self.reader.readexactly(4), "big")
+            return await self.reader.readexactly(size)
+        except asyncio.IncompleteReadError:
+            return b""
 
     def _frame(self, kind: bytes, data: bytes) -> None:
         self.writer.write(kind + struct.pack(">I", len(data)) + data)
@@ -98,7 +111,7 @@ class Agent:
                 return
             cwd, *argv = (await reader.readexactly(size)).decode(errors="surrogateescape").split("\0")
             peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            call = Call(self.host, argv, cwd, struct.unpack("3i", peer)[1], writer)
+            call = Call(self.host, argv, cwd, struct.unpack("3i", peer)[1], reader, writer)
             try:
                 code = await self.handler(call)
             except Refused as refused:

@@ -16,7 +16,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sim.hosts import firstboot
+from sim.hosts import firstboot, ostree
+from sim.hosts.ostree import NoBoot
 
 if TYPE_CHECKING:
     from sim.hosts.host import Host
@@ -26,10 +27,6 @@ PROFILE = "/nix/var/nix/profiles/system"
 EFI_VARIABLES = "/boot/loader/efivars.json"
 _ENTRY = re.compile(r"^(?P<stem>.+?)(?:\+(?P<left>\d+)(?:-(?P<done>\d+))?)?\.conf$")
 _SYSTEM = re.compile(r"init=(/nix/store/[^/\s]+)/init")
-
-
-class NoBoot(Exception):
-    """The host does not come up; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +120,6 @@ async def run(host: Host) -> None:
     if host.facts.flavour == "nixos":
         await _boot_nixos(host, delay)
     elif host.facts.flavour == "atomic":
-        from sim.hosts import ostree
-
         await ostree.boot(host)
     elif host.faults.refuses_to_boot(None):
         raise NoBoot("injected fault: no-boot")
@@ -134,6 +129,8 @@ async def run(host: Host) -> None:
     if hostname != host.facts.name:
         await host.set_hostname(hostname)
     await host.services.boot()
+    if host.facts.flavour == "nixos":
+        bless(host)
     if host.facts.flavour == "alpine":
         await host.start_ssh()
     for command in commands:
@@ -145,6 +142,7 @@ async def run(host: Host) -> None:
 
 async def _boot_nixos(host: Host, delay: float) -> None:
     root = host.root
+    _install_first_entry(host)
     while True:
         entry = choose(host)
         if entry is None:
@@ -165,5 +163,35 @@ async def _boot_nixos(host: Host, delay: float) -> None:
     root.symlink(system, "/run/booted-system")
     root.symlink(system, "/run/current-system")
     root.symlink(f"{system}/etc", "/etc/static")
-    if file:
-        root.write("/run/aether-sim-booted-entry", file + "\n")
+    host.booted_entry = file
+
+
+def bless(host: Host) -> None:
+    """systemd-bless-boot.service: an entry whose services came up loses its counter (boot-complete.target)."""
+    found = _ENTRY.match(host.booted_entry or "")
+    if found is None or found["left"] is None:
+        return
+    broken = [unit.name for unit in host.services.failed()]
+    if broken:
+        host.services.log("systemd-bless-boot.service", f"not blessed, failed units: {', '.join(broken)}")
+        return
+    text = host.root.read_text(f"{ENTRIES}/{host.booted_entry}")
+    host.root.unlink(f"{ENTRIES}/{host.booted_entry}")
+    host.booted_entry = f"{found['stem']}.conf"
+    host.root.write(f"{ENTRIES}/{host.booted_entry}", text)
+    host.services.log("systemd-bless-boot.service", "Marked boot as 'good'. (Boot attempt counter reached zero.)")
+
+
+def _install_first_entry(host: Host) -> None:
+    """An image of a virtual or physical machine comes with a boot entry for its system."""
+    root = host.root
+    link = root.readlink(PROFILE)
+    system = root.readlink(f"/nix/var/nix/profiles/{link}") if link else None
+    if host.facts.kind == "nixos-lxc" or system is None or root.listdir(ENTRIES):
+        return
+    number = re.sub(r"\D", "", link or "1")
+    root.write(
+        f"{ENTRIES}/nixos-generation-{number}.conf",
+        f"title NixOS\nversion Generation {number}\nlinux {system}/kernel\noptions init={system}/init loglevel=4\n",
+    )
+    root.write("/boot/loader/loader.conf", f"timeout 3\ndefault nixos-generation-{number}.conf\n")

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import uuid
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -97,6 +98,10 @@ def enter_root(root: str) -> None:
     for path in PROTECTED:
         if os.path.exists(path):  # noqa: PTH110 - this script imports as little as it can
             bind(path, path, readonly=True)
+    # Every boot has an id of its own, which is how operators see that a reboot happened.
+    with open("/run/boot-id", "w") as handle:  # noqa: PTH123
+        handle.write(f"{uuid.uuid4()}\n")
+    bind("/run/boot-id", "/proc/sys/kernel/random/boot_id")
 
 
 def first_process(spec: dict, ready: int) -> None:  # type: ignore[type-arg]

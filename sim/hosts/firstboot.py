@@ -129,6 +129,10 @@ def apply(host: Host) -> list[list[str] | str]:
                 root.chown(file.path, account.uid, account.gid)
         root.write(_INSTANCE, seed.instance + "\n")
         commands = seed.commands
+    for user in host.facts.users:
+        # What the image or the installation brings: the operator's key, as NixOS and cloud images keep it.
+        if host.site.operator_key:
+            root.write(f"/etc/ssh/authorized_keys.d/{user}", host.site.operator_key + "\n")
     if not root.exists(HOST_KEY):
         install_host_key(root, random_host_key(), host.name)
     if not root.exists("/etc/hostname"):

@@ -40,6 +40,7 @@ class Site:
     served: Callable[[Call], Awaitable[int]]
     boot_seconds: float = 0.3
     userns: bool = False
+    operator_key: str = ""
     names: dict[str, str] = field(default_factory=dict)
     tls: Callable[[], ssl.SSLContext] | None = None
     # Called when a guest turns itself off, so that the API says so.
@@ -57,6 +58,7 @@ class Host:
         self.state = "down"
         self.reason = ""
         self.boots = 0
+        self.booted_entry = ""
         self.faults = HostFaults(self)
         self.services = ServiceManager(self)
         self.ssh = HostSsh(self, sim_address, site.ssh_port)

@@ -8,10 +8,12 @@ if TYPE_CHECKING:
     from sim.hosts.host import Host
 
 
+class NoBoot(Exception):
+    """The host does not come up; the message says why."""
+
+
 async def boot(host: Host) -> None:
     """Finalize a staged deployment and boot the first one."""
     code, output = await host.run("/usr/lib/aether-sim/ostree_boot.py")
     if code:
-        from sim.hosts.boot import NoBoot
-
         raise NoBoot(output.strip())

@@ -20,10 +20,15 @@ _SERVED: dict[str, tuple[str, ...]] = {
     "alpine": (*_POWER, "rc-service", "rc-update", "rc-status"),
 }
 _DEFAULT_SERVED = (*_SYSTEMD, *_POWER)
-_COMMON_SERVED = ("hostname", "logger")
+_COMMON_SERVED = ("logger",)
 
 # Programs that run in the host: command -> source file.
-_PROGRAMS: dict[str, dict[str, str]] = {}
+_NIX = {name: "nix_store.py" for name in ("nix-store", "nix-daemon")} | {"nix-env": "nix_env.py", "nix": "nix.py"}
+_PROGRAMS: dict[str, dict[str, str]] = {
+    "all": {"hostname": "hostname.sh"},
+    "nixos": {**_NIX, "bootctl": "bootctl.py"},
+    "atomic": {"rpm-ostree": "rpm_ostree.py", "ostree": "ostree.py", "bootc": "bootc.py", "greenboot": "greenboot.py"},
+}
 
 _NIXOS_PATH = "/run/wrappers/bin:/root/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin"
 _FHS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -112,6 +117,7 @@ class Catalogue:
         digest = hashlib.sha256()
         for source in [Path(__file__), Path(nixos_image.__file__), *self.sources()]:
             digest.update(source.name.encode() + source.read_bytes())
+        digest.update(repr(self.files()).encode())
         return digest.hexdigest()
 
     def commands(self) -> dict[str, str]:
@@ -121,6 +127,7 @@ class Catalogue:
         placed = {f"bin/{name}": source for name, source in table.items()}
         # Scripts call some of them by their place in sbin.
         placed |= {f"sbin/{name}": table[name] for name in _POWER if name in table}
+        placed["lib/aether-sim/set/hostname"] = CLIENT
         return placed
 
     def units(self) -> dict[str, str]:

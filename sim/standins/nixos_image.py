@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
+from sim.paths import REPO
 from sim.standins.store import store_name
 
 SWITCH = "/usr/lib/aether-sim/switch_to_configuration.py"
@@ -25,13 +27,20 @@ Sshd=yes
 _WANTS = "etc/systemd/system/multi-user.target.wants"
 
 
+def kernel_of(repository: Path) -> str:
+    """What stands for the kernel that the flake's pins give: it changes with flake.lock."""
+    lock = repository / "flake.lock"
+    pins = hashlib.sha256(lock.read_bytes() if lock.exists() else b"").hexdigest()
+    return f"simulated kernel of pins {pins[:12]}\n"
+
+
 def files() -> dict[str, str]:
     """Files of the image: path -> content."""
     return {
         "/etc/NIXOS": "",
         f"{SYSTEM}/init": "#!/bin/sh\n# stage 2 init of the image\n",
-        f"{SYSTEM}/kernel": "simulated kernel 6.12.50\n",
-        f"{SYSTEM}/initrd": "simulated initrd 6.12.50\n",
+        f"{SYSTEM}/kernel": kernel_of(REPO),
+        f"{SYSTEM}/initrd": "initrd of " + kernel_of(REPO),
         f"{SYSTEM}/kernel-params": "loglevel=4",
         f"{SYSTEM}/nixos-version": "25.05.20251101.image",
         f"{SYSTEM}/system": "x86_64-linux",

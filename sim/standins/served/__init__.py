@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.hosts.agent import Call, Handler, Refused
-from sim.standins.served import journalctl, machine, systemctl, systemd_run
+from sim.standins.served import journalctl, machine, proxmox, systemctl, systemd_run
 
 COMMANDS: dict[str, Handler] = {
     "systemctl": systemctl.run,
@@ -19,6 +19,11 @@ COMMANDS: dict[str, Handler] = {
     "poweroff": machine.poweroff,
     "halt": machine.poweroff,
     "shutdown": machine.shutdown,
+    "pct": proxmox.pct,
+    "qm": proxmox.qm,
+    "pvesm": proxmox.pvesm,
+    "pvesh": proxmox.pvesh,
+    "pveversion": proxmox.pveversion,
 }
 
 

@@ -128,7 +128,12 @@ async def logger(call: Call) -> int:
             words.pop(0)
         elif not word.startswith("-") or message:
             message.append(word)
-    if not message:
-        raise Refused("logger: reading standard input is not simulated")
-    call.host.services.log("", " ".join(message), tag)
+    if message:
+        call.host.services.log("", " ".join(message), tag)
+        return 0
+    data = b""
+    while piece := await call.stdin():
+        data += piece
+    for line in data.decode(errors="replace").splitlines():
+        call.host.services.log("", line, tag)
     return 0

@@ -1,0 +1,1 @@
+"""Commands of the operator's side that stand in for tools which are not there."""

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""nix of a simulated host.
+
+Imitates nix(1) of Nix 2.28 as far as hosts are asked: --version, store info|ping|gc|diff-closures, path-info, profile list.
+Evaluating and building are refused: in the simulator the operator's stand-in does both (sim/operator/nix).
+"""
+
+import os
+import subprocess
+import sys
+
+from simlib import Refused, run
+
+
+def main(argv):
+    words = [word for word in argv if not word.startswith("--")]
+    words = [word for word in words if word not in ("nix-command flakes", "nix-command", "flakes")]
+    if "--version" in argv:
+        print("nix (Nix) 2.28.5")
+        return 0
+    if words[:2] in (["store", "info"], ["store", "ping"]):
+        print("Store URL: daemon\nVersion: 2.28.5\nTrusted: 1")
+        return 0
+    if words[:2] == ["store", "gc"]:
+        return subprocess.run(["nix-store", "--gc"]).returncode
+    if words[:1] == ["path-info"]:
+        for path in words[1:]:
+            if not os.path.exists(path):
+                raise Refused(f"error: path '{path}' is not valid")
+            print(os.path.realpath(path))
+        return 0
+    if words[:2] == ["profile", "list"]:
+        return 0
+    sys.stderr.write(f"error: nix {' '.join(words[:2])}: not simulated on a host\n")
+    return 1
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""nix-store and nix-daemon of a simulated host.
+
+Imitates what the operator and the scripts use of nix-store(1) of Nix 2.28: --query --requisites|--references|--hash, --realise,
+--check-validity, --gc, --delete, --verify; and `nix-daemon --stdio`, which is what ssh-ng stores talk to. The daemon's
+protocol is the simulator's own: a JSON line (have, put, get), then a tar stream. A copy that ends early leaves no valid path.
+Refuses: paths that are not valid, deleting what a profile or the running system needs, a full disk (fault disk-full).
+"""
+
+import errno
+import json
+import os
+import shutil
+import sys
+import tarfile
+
+from simlib import Refused, faults, locked, run
+
+STORE = "/nix/store"
+
+
+def name_of(path):
+    real = os.path.realpath(path) if os.path.islink(path) else path
+    parts = real.split("/")
+    if parts[:3] != ["", "nix", "store"] or len(parts) < 4:
+        raise Refused(f"error: path '{path}' is not in the Nix store")
+    return parts[3]
+
+
+def valid(name):
+    return os.path.isdir(f"{STORE}/{name}") or os.path.isfile(f"{STORE}/{name}")
+
+
+def roots():
+    """Store paths that must stay: generations and running systems."""
+    found = set()
+    for directory in ("/nix/var/nix/profiles", "/run"):
+        for file in os.listdir(directory) if os.path.isdir(directory) else ():
+            path = f"{directory}/{file}"
+            if os.path.islink(path) and os.path.realpath(path).startswith(STORE):
+                found.add(name_of(os.path.realpath(path)))
+    return found
+
+
+class Limited:
+    """A stream that ends with ENOSPC after so many bytes."""
+
+    def __init__(self, stream, left):
+        self.stream, self.left = stream, left
+
+    def read(self, size=-1):
+        data = self.stream.read(size)
+        self.left -= len(data)
+        if self.left < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return data
+
+
+def put(names, stream):
+    """Take paths from a tar stream; each becomes valid in one step."""
+    source = Limited(stream, 512) if "disk-full" in faults() else stream
+    staging = f"{STORE}/.incoming.{os.getpid()}"
+    os.makedirs(staging, exist_ok=True)
+    try:
+        with tarfile.open(fileobj=source, mode="r|") as archive:
+            for member in archive:
+                first = member.name.split("/")[0]
+                if first not in names or ".." in member.name.split("/") or member.name.startswith("/"):
+                    raise Refused(f"error: unexpected path '{member.name}' in the stream")
+                archive.extract(member, staging, set_attrs=True)
+        with locked("/nix/var/nix/db/lock", "", wait=True):
+            for name in names:
+                if not os.path.lexists(f"{staging}/{name}"):
+                    raise Refused(f"error: path '{STORE}/{name}' is missing in the stream")
+                if not valid(name):
+                    os.rename(f"{staging}/{name}", f"{STORE}/{name}")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise Refused(f"error: writing to file: {error.strerror}") from None
+        raise Refused(f"error: unexpected end of the stream: {error}") from None
+    except tarfile.TarError as error:
+        raise Refused(f"error: unexpected end of the stream: {error}") from None
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def daemon():
+    """Serve one ssh-ng client."""
+    if os.geteuid() != 0:
+        raise Refused("error: cannot open connection to remote store: you are not a trusted user")
+    stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+    while line := stdin.readline():
+        request = json.loads(line)
+        if request["do"] == "have":
+            answer = {"valid": [name for name in request["names"] if valid(name)]}
+        elif request["do"] == "put":
+            try:
+                put(request["names"], stdin)
+                answer = {"ok": True}
+            except Refused as refused:
+                answer = {"error": str(refused)}
+        elif request["do"] == "get":
+            missing = [name for name in request["names"] if not valid(name)]
+            if missing:
+                answer = {"error": f"error: path '{STORE}/{missing[0]}' is not valid"}
+            else:
+                stdout.write(b'{"ok": true}\n')
+                with tarfile.open(fileobj=stdout, mode="w|") as archive:
+                    for name in request["names"]:
+                        archive.add(f"{STORE}/{name}", name)
+                stdout.flush()
+                return 0
+        else:
+            answer = {"error": "error: unknown operation"}
+        stdout.write(json.dumps(answer).encode() + b"\n")
+        stdout.flush()
+        if "error" in answer:
+            return 1
+    return 0
+
+
+def query(words):
+    paths = [word for word in words if not word.startswith("-")]
+    for path in paths:
+        name = name_of(path)
+        if not valid(name):
+            raise Refused(f"error: path '{path}' is not valid")
+        if "--hash" in words:
+            print(f"sha256:{name[:32]}")
+        else:
+            print(f"{STORE}/{name}")
+    return 0
+
+
+def collect(words):
+    keep = roots()
+    freed = 0
+    for name in os.listdir(STORE):
+        if name not in keep and not name.startswith("."):
+            freed += 1
+            print(f"deleting '{STORE}/{name}'")
+            shutil.rmtree(f"{STORE}/{name}", ignore_errors=True)
+    print(f"{freed} store paths deleted, 0.00 MiB freed")
+    return 0
+
+
+def main(argv):
+    if os.path.basename(sys.argv[0]) == "nix-daemon":
+        if argv != ["--stdio"]:
+            raise Refused("error: nix-daemon: only --stdio is simulated")
+        return daemon()
+    action, *words = argv or [""]
+    if action in ("-q", "--query"):
+        return query(words)
+    if action in ("-r", "--realise", "--check-validity"):
+        for path in words:
+            if not path.startswith("-") and not valid(name_of(path)):
+                raise Refused(f"error: path '{path}' is not valid")
+            if not path.startswith("-") and action != "--check-validity":
+                print(path)
+        return 0
+    if action == "--gc":
+        return collect(words)
+    if action == "--delete":
+        for path in (word for word in words if not word.startswith("-")):
+            if name_of(path) in roots():
+                raise Refused(f"error: cannot delete path '{path}' since it is still alive")
+            shutil.rmtree(f"{STORE}/{name_of(path)}", ignore_errors=True)
+        return 0
+    if action == "--verify":
+        return 0
+    if action == "--version":
+        print("nix-store (Nix) 2.28.5")
+        return 0
+    raise Refused(f"error: nix-store {action}: not simulated")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,405 @@
+"""qm, pct, pvesm, pvesh and pveversion on a simulated Proxmox node.
+
+Imitates qm(1), pct(1), pvesm(1), pvesh(1) of Proxmox VE 9 (https://pve.proxmox.com/pve-docs/): the subcommands that the
+provider, first contact and the roles use, on the same guests that the API has. Refuses what the real ones refuse: a guest of
+another node, `pct exec` and `pct push` into a stopped container, `qm guest exec` without an agent, a lock, lost quorum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+from fakepve import FakeCt, FakeVm, PveError
+
+from sim.hosts import process as proc
+from sim.hosts.agent import Call, Refused
+from sim.hosts.host import Host
+from sim.pve.service import Proxmox
+from sim.pve.storage import CONTENT_DIRECTORIES, current_node
+
+# Set by the supervisor: the cluster whose nodes the callers are.
+cluster: Proxmox | None = None
+
+
+def _cluster() -> Proxmox:
+    if cluster is None:
+        raise Refused("ipcc_send_rec[1] failed: Connection refused", 255)
+    return cluster
+
+
+def _guest(call: Call, vmid: str, kind: type) -> Any:
+    """The guest on this node. Raises Refused in PVE's words."""
+    api = _cluster().api
+    if not vmid.isdigit():
+        raise Refused(f"400 Parameter verification failed.\nvmid: type check ('integer') failed - got '{vmid}'", 255)
+    guest = api.guest(int(vmid))
+    where = "qemu-server" if kind is FakeVm else "lxc"
+    if guest is None or not isinstance(guest, kind) or guest.node != call.host.name:
+        raise Refused(f"Configuration file 'nodes/{call.host.name}/{where}/{vmid}.conf' does not exist", 2)
+    return guest
+
+
+def _host(guest: Any) -> Host | None:
+    return _cluster().guest_hosts.get(guest.vmid)
+
+
+async def _inside(call: Call, host: Host, command: list[str], stdin: bytes | None = None) -> tuple[int, bytes, bytes]:
+    """Run a command as root in a guest. `stdin` None: the caller's own, piece by piece."""
+    user = proc.find_user(host.root, "root")
+    assert user is not None
+    argv = [*proc.enter_command(host.pid, user, host.environment(user), host.userns), *command]
+    child = await proc.spawn(argv, stdin=asyncio.subprocess.PIPE)
+    assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+    if stdin is not None:
+        out, err = await child.communicate(stdin)
+        return child.returncode or 0, out, err
+
+    async def feed() -> None:
+        assert child.stdin is not None
+        try:
+            while piece := await call.stdin():
+                child.stdin.write(piece)
+                await child.stdin.drain()
+        except ConnectionError:
+            return
+        finally:
+            child.stdin.close()
+
+    async def pass_on(stream: asyncio.StreamReader, error: bool) -> None:
+        while data := await stream.read(65536):
+            call.raw(data, error)
+
+    feeding = asyncio.create_task(feed())
+    await asyncio.gather(pass_on(child.stdout, False), pass_on(child.stderr, True))
+    code = await child.wait()
+    feeding.cancel()
+    return code, b"", b""
+
+
+async def _api(call: Call, action: Any) -> str:
+    """Run an API handler for this node; the task's outcome as the command line prints it."""
+    token = current_node.set(call.host.name)
+    try:
+        upid = await action
+    except PveError as error:
+        fields = "".join(f"\n{key}: {text}" for key, text in (error.errors or {}).items())
+        raise Refused(f"{error.message}{fields}", 255) from error
+    finally:
+        current_node.reset(token)
+    record = _cluster().api.tasks.get(upid)
+    if record and record.get("exitstatus", "OK") != "OK":
+        raise Refused(str(record["exitstatus"]), 255)
+    return str(upid)
+
+
+def _config(call: Call, guest: Any) -> int:
+    for key, value in sorted(guest.config.items()):
+        call.out(f"{key}: {value}")
+    return 0
+
+
+def _options(words: list[str]) -> dict[str, str]:
+    """`--key value`, `-key value` and `--key=value`."""
+    found: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            raise Refused(f"400 too many arguments: {word}", 255)
+        key, eq, value = word.lstrip("-").partition("=")
+        found[key] = value if eq else rest.pop(0) if rest and not rest[0].startswith("--") else "1"
+    return found
+
+
+async def _power(call: Call, guest: Any, action: str) -> int:
+    api = _cluster().api
+    if isinstance(guest, FakeVm):
+        handler = getattr(api, f"_do_{action}")
+        await _api(call, handler(guest, "root@pam", {}))
+    else:
+        handler = getattr(api, f"_lxc_{action}")
+        await _api(call, handler("root@pam", {"node": call.host.name, "vmid": guest.vmid}))
+    await _cluster().settle()
+    return 0
+
+
+async def pct(call: Call) -> int:
+    """`pct status|config|list|start|stop|shutdown|reboot|exec|enter|push|pull|set`."""
+    call.need_root("please run as root.")
+    words = call.argv[1:]
+    verb = words.pop(0) if words else ""
+    if verb == "list":
+        call.out("VMID       Status     Lock         Name")
+        for ct in _cluster().api.cts:
+            if ct.node == call.host.name:
+                call.out(f"{ct.vmid:<10} {ct.status:<10} {ct.lock or '':<12} {ct.name}")
+        return 0
+    if not words:
+        raise Refused("400 not enough arguments", 255)
+    ct = _guest(call, words.pop(0), FakeCt)
+    if verb == "status":
+        call.out(f"status: {ct.status}")
+        return 0
+    if verb == "config":
+        return _config(call, ct)
+    if verb in ("start", "stop", "shutdown", "reboot"):
+        return await _power(call, ct, verb)
+    if verb == "set":
+        values = {"node": call.host.name, "vmid": ct.vmid, **_options(words)}
+        await _api(call, _cluster().api._lxc_config_put("root@pam", values))
+        _cluster().touched(ct.vmid)
+        return 0
+    host = _host(ct)
+    if verb in ("exec", "push", "pull"):
+        if ct.status != "running" or host is None or host.state == "down":
+            raise Refused(f"container '{ct.vmid}' not running!", 255)
+        while host.state == "booting":
+            await host.changed.wait()
+        return await {"exec": _pct_exec, "push": _pct_push, "pull": _pct_pull}[verb](call, host, words)
+    raise Refused(f"ERROR: unknown command 'pct {verb}'", 255)
+
+
+async def _pct_exec(call: Call, host: Host, words: list[str]) -> int:
+    if words[:1] == ["--"]:
+        words = words[1:]
+    if not words:
+        raise Refused("400 not enough arguments", 255)
+    code, _out, _err = await _inside(call, host, words)
+    return code
+
+
+def _positional(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    names = [word for word in words[:2] if not word.startswith("-")]
+    if len(names) != 2:
+        raise Refused("400 not enough arguments", 255)
+    return names, _options(words[2:])
+
+
+async def _pct_push(call: Call, host: Host, words: list[str]) -> int:
+    (source, target), options = _positional(words)
+    node_path = source if source.startswith("/") else f"{call.cwd}/{source}"
+    try:
+        data = call.host.root.read(node_path)
+    except OSError as error:
+        raise Refused(f"failed to open {source} for reading: {error.strerror}", 255) from error
+    if not target.startswith("/"):
+        raise Refused("destination must be an absolute path", 255)
+    if not host.root.is_dir(target.rpartition("/")[0] or "/"):
+        raise Refused(f"failed to create file {target}: No such file or directory", 255)
+    mode = int(options.get("perms", "0644"), 8)
+    host.root.write(target, data, mode)
+    uid, gid = options.get("user", "0"), options.get("group", "0")
+    account = None if uid.isdigit() else proc.find_user(host.root, uid)
+    if not uid.isdigit() and account is None:
+        raise Refused(f"user '{uid}' not found in container", 255)
+    host.root.chown(target, account.uid if account else int(uid), int(gid) if gid.isdigit() else account.gid if account else 0)
+    return 0
+
+
+async def _pct_pull(call: Call, host: Host, words: list[str]) -> int:
+    (source, target), options = _positional(words)
+    try:
+        data = host.root.read(source)
+    except OSError as error:
+        raise Refused(f"failed to open {source}: {error.strerror}", 255) from error
+    path = target if target.startswith("/") else f"{call.cwd}/{target}"
+    call.host.root.write(path, data, int(options.get("perms", "0644"), 8))
+    return 0
+
+
+async def qm(call: Call) -> int:
+    """`qm status|config|list|start|stop|shutdown|reboot|set|guest|agent|disk|importdisk|resize|cloudinit|unlock`."""
+    call.need_root("please run as root.")
+    words = call.argv[1:]
+    verb = words.pop(0) if words else ""
+    if verb == "list":
+        call.out("      VMID NAME                 STATUS     MEM(MB)    BOOTDISK(GB) PID")
+        for vm in _cluster().api.vms:
+            if vm.node == call.host.name:
+                call.out(f"{vm.vmid:>10} {vm.name:<20} {vm.status:<10} {vm.config.get('memory', 512)}")
+        return 0
+    if verb in ("guest", "disk"):
+        if not words:
+            raise Refused("400 not enough arguments", 255)
+        verb = f"{verb} {words.pop(0)}"
+    if not words:
+        raise Refused("400 not enough arguments", 255)
+    vm = _guest(call, words.pop(0), FakeVm)
+    if verb == "status":
+        call.out(f"status: {vm.status}")
+        return 0
+    if verb == "config":
+        return _config(call, vm)
+    if verb in ("start", "stop", "shutdown", "reboot", "reset"):
+        return await _power(call, vm, verb)
+    if verb == "unlock":
+        _cluster().api.unlock(vm.vmid)
+        return 0
+    if verb == "set":
+        return await _qm_set(call, vm, _options(words))
+    if verb in ("agent", "guest cmd"):
+        return _qm_agent(call, vm, words)
+    if verb == "guest exec":
+        return await _qm_guest_exec(call, vm, words)
+    if verb in ("importdisk", "disk import"):
+        return await _qm_import(call, vm, words)
+    if verb in ("resize", "disk resize") and len(words) >= 2:
+        values = {"node": call.host.name, "vmid": vm.vmid, "disk": words[0], "size": words[1]}
+        await _api(call, _cluster().api._qm_resize(values, "root@pam"))
+        return 0
+    if verb == "cloudinit":
+        return 0
+    raise Refused(f"ERROR: unknown command 'qm {verb}'", 255)
+
+
+async def _qm_set(call: Call, vm: Any, options: dict[str, str]) -> int:
+    async def apply() -> str:
+        await _cluster().api._apply_config(vm, "root@pam", dict(options))
+        return ""
+
+    await _api(call, apply())
+    _cluster().touched(vm.vmid)
+    for key, value in options.items():
+        call.out(f"update VM {vm.vmid}: -{key} {value}")
+    return 0
+
+
+def _agent_host(vm: Any) -> Host:
+    host = _host(vm)
+    agent = str(vm.config.get("agent", "0"))
+    if vm.status != "running":
+        raise Refused(f"VM {vm.vmid} is not running", 255)
+    if not re.match(r"1|.*enabled=1", agent):
+        raise Refused("No QEMU guest agent configured", 255)
+    if host is None or host.state != "up":
+        raise Refused("QEMU guest agent is not running", 255)
+    return host
+
+
+def _qm_agent(call: Call, vm: Any, words: list[str]) -> int:
+    _agent_host(vm)
+    if words[:1] == ["ping"]:
+        return 0
+    if words[:1] == ["network-get-interfaces"]:
+        call.out(json.dumps((vm.agent or {}).get("interfaces", []), indent=3))
+        return 0
+    raise Refused(f"400 Parameter verification failed.\ncommand: value '{' '.join(words)}' does not have a value", 255)
+
+
+async def _qm_guest_exec(call: Call, vm: Any, words: list[str]) -> int:
+    host = _agent_host(vm)
+    options: dict[str, str] = {}
+    while words and words[0].startswith("-") and words[0] != "--":
+        key, eq, value = words.pop(0).lstrip("-").partition("=")
+        options[key] = value if eq else words.pop(0) if words else "1"
+    if words[:1] == ["--"]:
+        words = words[1:]
+    if not words:
+        raise Refused("400 not enough arguments", 255)
+    data = b""
+    if options.get("pass-stdin") == "1":
+        while piece := await call.stdin():
+            data += piece
+        if len(data) > 1 << 20:
+            raise Refused("pass-stdin: input is too large (1 MiB)", 255)
+    code, out, err = await _inside(call, host, words, data)
+    answer: dict[str, Any] = {"exitcode": code, "exited": 1}
+    if out:
+        answer["out-data"] = out.decode(errors="replace")
+    if err:
+        answer["err-data"] = err.decode(errors="replace")
+    call.out(json.dumps(answer, indent=3))
+    return 0
+
+
+async def _qm_import(call: Call, vm: Any, words: list[str]) -> int:
+    if len(words) < 2:
+        raise Refused("400 not enough arguments", 255)
+    source, storage, *rest = words
+    if not call.host.root.exists(source):
+        raise Refused(f"unable to find disk image '{source}'", 255)
+    api = _cluster().api
+
+    async def allocate() -> str:
+        volume, _format = api._qm_alloc(storage, vm.vmid, None, api._import_size(source))
+        number = next(n for n in range(256) if f"unused{n}" not in vm.config)
+        vm.config[f"unused{number}"] = volume
+        api.templates[vm.vmid] = source
+        call.out(f"importing disk '{source}' to VM {vm.vmid} ...")
+        call.out(f"unused{number}: successfully imported disk '{volume}'")
+        return ""
+
+    _options(rest)
+    await _api(call, allocate())
+    _cluster().touched(vm.vmid)
+    return 0
+
+
+async def pvesm(call: Call) -> int:
+    """`pvesm status|list STORAGE|path VOLUME|apiinfo`."""
+    call.need_root("please run as root.")
+    words = call.argv[1:]
+    api = _cluster().api
+    token = current_node.set(call.host.name)
+    try:
+        if words[:1] == ["apiinfo"]:
+            call.out("APIVER 12\nAPIAGE 3")
+            return 0
+        if words[:1] == ["status"]:
+            call.out("Name             Type     Status           Total            Used       Available        %")
+            for name, store in sorted(api.storages.items()):
+                total, used, avail = api._space(store)
+                call.out(f"{name} {store['type']} active {total // 1024} {used // 1024} {avail // 1024} 0.00%")
+            return 0
+        if words[:1] == ["path"] and len(words) > 1:
+            storage, _, name = words[1].partition(":")
+            if storage not in api.storages:
+                raise Refused(f"storage '{storage}' does not exist", 255)
+            content, _, file = name.partition("/")
+            if content in CONTENT_DIRECTORIES:
+                call.out(f"/var/lib/vz/{CONTENT_DIRECTORIES[content]}/{file}")
+            else:
+                call.out(api._volume_path(storage, name, "images"))
+            return 0
+        if words[:1] == ["list"] and len(words) > 1:
+            api._sync_files(call.host.name)
+            call.out("Volid Format Type Size VMID")
+            for name, volume in sorted(api._volumes(words[1]).items()):
+                call.out(f"{words[1]}:{name} {volume.get('format')} {volume['content']} {volume['size']} {volume.get('vmid', '')}")
+            return 0
+    finally:
+        current_node.reset(token)
+    raise Refused(f"ERROR: unknown command 'pvesm {' '.join(words)}'", 255)
+
+
+async def pvesh(call: Call) -> int:
+    """`pvesh get PATH [--output-format json]` for /version, /nodes, /cluster/resources and /nodes/NODE/{qemu,lxc}."""
+    call.need_root("please run as root.")
+    words = [word for word in call.argv[1:] if not word.startswith("--") and word not in ("json", "json-pretty", "text")]
+    if words[:1] != ["get"] or len(words) < 2:
+        raise Refused("pvesh: only `get` is simulated", 255)
+    api = _cluster().api
+    path = words[1].rstrip("/")
+    found: Any
+    if path == "/version":
+        found = {"version": api.version, "release": api.release_version}
+    elif path == "/nodes":
+        found = [{"node": n, "status": "online" if s.get("online", True) else "offline"} for n, s in api.nodes.items()]
+    elif path == "/cluster/resources":
+        found = [{"vmid": g.vmid, "name": g.name, "node": g.node, "status": g.status} for g in [*api.vms, *api.cts]]
+    elif match := re.fullmatch(r"/nodes/([^/]+)/(qemu|lxc)", path):
+        guests = api.vms if match[2] == "qemu" else api.cts
+        found = [{"vmid": g.vmid, "name": g.name, "status": g.status} for g in guests if g.node == match[1]]
+    else:
+        raise Refused(f"No 'get' handler defined for '{path}'", 255)
+    call.out(json.dumps(found))
+    return 0
+
+
+async def pveversion(call: Call) -> int:
+    """The version line."""
+    call.out(f"pve-manager/{_cluster().api.version}/simulated (running kernel: 6.14.11-2-pve)")
+    return 0
