@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from inventory.models import Cloud, Host, ImageBuild, Network, Node, Rollout, Service, Site
 from inventory.problems import HEADER, Lines, Problem, did_you_mean, one_of
 from inventory.types import HostName
-from inventory.wording import explain
+from inventory.wording import explain, without_echoes
 
 _TABLES: dict[str, TypeAdapter[Any]] = {
     "networks": TypeAdapter(Network),
@@ -49,6 +49,8 @@ class Draft:
     hosts: dict[str, Host] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    damaged: dict[str, set[str]] = field(default_factory=dict)
+    """Fields that did not parse, by table: what depends on them is not judged."""
 
     def names(self, table: str) -> set[str]:
         """Every name written in TABLE, also of entries that did not parse."""
@@ -87,7 +89,7 @@ def _block_by_block(draft: Draft, text: str) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     seen: dict[str, int] = {}
     lines = text.splitlines()
-    starts = [0, *(i for i, line in enumerate(lines) if HEADER.match(line)), len(lines)]
+    starts = sorted({0, *(i for i, line in enumerate(lines) if HEADER.match(line)), len(lines)})
     for start, end in pairwise(starts):
         header = HEADER.match(lines[start]) if start < len(lines) else None
         name = header.group(1) if header else "file"
@@ -167,13 +169,14 @@ def _entry(draft: Draft, table: str, where: str, raw: Any, adapter: TypeAdapter[
         return _validate(adapter, raw)
     except ValidationError as error:
         bad: set[str] = set()
-        for detail in error.errors(include_url=False):
+        for detail in without_echoes(error.errors(include_url=False)):
             code, at, message, fix = explain(dict(detail), table, raw)
             draft.report(code, where, at, message, fix)
             if at:
                 bad.add(re.split(r"[.\[]", at)[0])
             else:
                 bad.add("kind")
+    draft.damaged[where] = bad
     if bad & _RELATIONS:
         return None
     try:

@@ -1,6 +1,6 @@
 """pydantic's errors in the words of somebody who edits an inventory: what is wrong, and the line to write."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -96,7 +96,7 @@ def explain(  # noqa: PLR0911 (one return a case)
     detail: Mapping[str, Any], table: str, raw: Mapping[str, Any]
 ) -> tuple[str, str, str, str]:
     """(code, field, message, fix) of one pydantic error of an entry RAW of TABLE."""
-    loc = [part for part in detail["loc"] if not (part in KINDS or _is_tag(detail["loc"], part))]
+    loc = _plain(detail["loc"])
     at = _dotted(loc)
     last = str(loc[-1]) if loc else ""
     kind, context, value = str(detail["type"]), detail.get("ctx", {}), detail["input"]
@@ -154,6 +154,24 @@ def explain(  # noqa: PLR0911 (one return a case)
     return "bad-format", at, f"'{value}' {message}" if plain else message, fix
 
 
+def without_echoes(details: Iterable[Any]) -> list[dict[str, Any]]:
+    """Errors that are not the echo of another: the field that a typo leaves missing, the list a bad item empties."""
+    errors = [dict(detail) for detail in details]
+    slips = [tuple(_plain(error["loc"])) for error in errors if error["type"] == "extra_forbidden"]
+    missing = {tuple(_plain(error["loc"])) for error in errors if error["type"] == "missing"}
+    echoes = set()
+    for *parent, name in slips:
+        near = nearest(str(name), [str(field) for *other, field in missing if other == parent])
+        echoes |= {(*parent, near)} if near else set()
+    deeper = {tuple(error["loc"][:-1]) for error in errors} | {tuple(error["loc"][:-2]) for error in errors}
+    return [
+        error
+        for error in errors
+        if not (error["type"] == "missing" and tuple(_plain(error["loc"])) in echoes)
+        and not (error["type"] == "too_short" and tuple(error["loc"]) in deeper)
+    ]
+
+
 def _unknown_field(at: str, loc: list[Any], table: str, raw: Mapping[str, Any], value: Any) -> tuple[str, str, str, str]:
     model = _model_at(loc, table, raw)
     known = set(model.model_fields) if model else set()
@@ -173,9 +191,12 @@ def _model_at(loc: list[Any], table: str, raw: Mapping[str, Any]) -> type[BaseMo
     return UsbDevice if loc[0] == "usb" else _INNER.get(str(loc[0]))
 
 
-def _is_tag(loc: tuple[Any, ...], part: Any) -> bool:
-    """The discriminator's tag that pydantic puts after the index of a health check."""
-    return part in CHECKS and len(loc) >= 3 and "health" in loc and loc.index(part) == loc.index("health") + 2
+def _plain(loc: tuple[Any, ...]) -> list[Any]:
+    """Without the tags that pydantic puts in: a host's kind, and which check an item of health is."""
+    parts = list(loc[1:] if loc and loc[0] in KINDS else loc)
+    if len(parts) > 2 and parts[0] == "health" and parts[2] in CHECKS:
+        del parts[2]
+    return parts
 
 
 def _dotted(loc: list[Any]) -> str:

@@ -24,7 +24,7 @@ def check(draft: Draft) -> None:
         found = network_of(draft, node.address)
         if found:
             _address(draft, f"nodes.{name}", node.address, found, draft.networks[found], routes=False)
-        elif draft.networks:
+        elif set(draft.networks) == draft.names("networks"):
             message = f"{node.address} is in none of the networks"
             ranges = ", ".join(network.cidr for network in draft.networks.values())
             draft.report("address-outside", f"nodes.{name}", "address", message, f"write an address of {ranges}")

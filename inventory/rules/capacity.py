@@ -72,6 +72,8 @@ def _usb(draft: Draft, name: str, on: dict[str, Guest]) -> None:
     holder: dict[str, str] = {}
     for host, guest in on.items():
         for device in dict.fromkeys(guest.usb) if isinstance(guest, NixosVm) else ():
+            if device not in plugged and "usb" in draft.damaged.get(f"nodes.{name}", ()):
+                continue
             if device not in plugged:
                 message = f"node '{name}' has no USB device '{device}'{did_you_mean(device, plugged)}"
                 fix = f'write {{ name = "{device}", id = "vendor:product" }} in usb of [nodes.{name}]'
