@@ -9,7 +9,7 @@
 source components/scripts/operator.sh
 scripts=components/nixos/scripts
 export NIX_SSHOPTS="-F $PWD/$AETHER_SSH_CONFIG"
-id="$(id -un)@$(uname -n)/$$"
+id="$(id -un)@$(uname -n):$$"
 
 nix() { "$AETHER_NIX" --extra-experimental-features 'nix-command flakes' "$@"; }
 
