@@ -33,6 +33,16 @@ class Settings(BaseModel):
     proxmox_username: str = ""
     proxmox_password: pulumi.Output[str] | None = None
     proxmox_api_token: pulumi.Output[str] | None = None
+    aws_endpoint: str = ""
+    aws_access_key: pulumi.Output[str] | None = None
+    aws_secret_key: pulumi.Output[str] | None = None
+    github_base_url: str = "https://api.github.com/"
+    github_token: pulumi.Output[str] | None = None
+    image_registry: str = "ghcr.io"
+    image_public_key: str = "image/cosign.pub"
+    adopt_image_repository: bool = False
+    homelab_stack: str = ""
+    cloud_stack: str = ""
 
     @classmethod
     def read(cls, config: pulumi.Config) -> "Settings":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.base import REPOSITORY
 from inventory.load import Inventory
-from inventory.models import ManagedHost
+from inventory.models import CloudVm, ManagedHost
 from stacks.settings import Settings, SettingsError
 
 
@@ -26,7 +26,9 @@ def accesses(inventory: Inventory, reach_file: str) -> dict[str, Access]:
     known = {name: Access(node.address, 22, node.ssh_user, node.host_key) for name, node in inventory.nodes.items()}
     for name, host in inventory.hosts.items():
         if isinstance(host, ManagedHost):
-            known[name] = Access(host.address, host.ssh_port, host.ssh_user, host.host_key)
+            # A cloud machine's address is of its own network; the name leads to the public one.
+            address = inventory.fqdn(name) if isinstance(host, CloudVm) else host.address
+            known[name] = Access(address, host.ssh_port, host.ssh_user, host.host_key)
     return {
         name: Access(
             address=str(reach.get(name, {}).get("address", access.address)),

@@ -1,5 +1,6 @@
 """A machine on AWS with a public address that outlives it."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import pulumi
@@ -7,20 +8,22 @@ import pulumi_aws as aws
 from pydantic import Field
 
 from components.aws import user_data
-from components.base import Args, Component
+from components.base import Args, Component, Text
 from inventory.models import CloudVm, Opening
+
+EVERYONE, EVERYONE_IPV6 = "0.0.0.0/0", "::/0"
 
 
 class CloudMachineArgs(Args):
     facts: CloudVm = Field(description="The host's entry in the inventory: image, size, disk, openings.")
-    vpc_id: pulumi.Input[str]
-    subnet_id: pulumi.Input[str] = Field(description="Subnet whose packets can leave it already.")
+    vpc_id: Text
+    subnet_id: Text = Field(description="Subnet whose packets can leave it already.")
     authorized_keys: tuple[str, ...] = Field(min_length=1, description="The first becomes the key pair, all go in by user data.")
-    host_private_key: pulumi.Input[str] = Field(description="Private half of the SSH host key. Secret.")
+    host_private_key: Text = Field(description="Private half of the SSH host key. Secret.")
     ssh_from: dict[str, str] = Field(default={}, description="Named networks that may reach SSH; empty: nobody, use SSM.")
     ipv6: bool = False
-    instance_profile: pulumi.Input[str] | None = Field(default=None, description="Name of the IAM instance profile.")
-    zone_id: pulumi.Input[str] = Field(description="Route 53 zone of the names.")
+    instance_profile: Text | None = Field(default=None, description="Name of the IAM instance profile.")
+    zone_id: Text = Field(description="Route 53 zone of the names.")
     names: tuple[str, ...] = Field(min_length=1, description="Fully qualified names; the first is the machine's own.")
     protect: bool = Field(default=False, description="Refuse to destroy the Elastic IP, which cannot be had back.")
     provider: pulumi.ProviderResource
@@ -72,9 +75,9 @@ class CloudMachine(Component):
         self.name = args.names[0]
         self.instance_id = self.instance.id
         self.address = self.elastic_ip.public_ip
-        self.ready = pulumi.Output.all(
-            self.address, self.association.id, *(record.id for record in self.records)
-        ).apply(lambda values: str(values[0]))
+        self.ready = pulumi.Output.all(self.address, self.association.id, *(record.id for record in self.records)).apply(
+            lambda values: str(values[0])
+        )
         self.done(
             {
                 "instance_id": self.instance_id,
@@ -94,18 +97,28 @@ class CloudMachine(Component):
             tags={"Name": name},
             opts=self.child(provider=args.provider),
         )
-        ssh = tuple(
-            Opening(port=args.facts.ssh_port, purpose=f"SSH from {network}", cidrs=(cidr,))
-            for network, cidr in sorted(args.ssh_from.items())
-        )
-        for opening in (*args.facts.open, *ssh):
-            for cidr in opening.cidrs:
-                _let_in(self, name, group, opening, cidr, args.provider)
-            if args.ipv6 and "0.0.0.0/0" in opening.cidrs:
-                _let_in(self, name, group, opening, "::/0", args.provider)
-        _let_out(self, name, group, "0.0.0.0/0", args.provider)
-        if args.ipv6:
-            _let_out(self, name, group, "::/0", args.provider)
+        for label, opening, cidr in _ways_in(args):
+            aws.vpc.SecurityGroupIngressRule(
+                f"{name}-{label}",
+                security_group_id=group.id,
+                ip_protocol=opening.protocol,
+                from_port=opening.port,
+                to_port=opening.port,
+                cidr_ipv4=None if ":" in cidr else cidr,
+                cidr_ipv6=cidr if ":" in cidr else None,
+                description=opening.purpose,
+                opts=self.child(provider=args.provider),
+            )
+        for label, cidr in {"out": EVERYONE, **({"out-ipv6": EVERYONE_IPV6} if args.ipv6 else {})}.items():
+            aws.vpc.SecurityGroupEgressRule(
+                f"{name}-{label}",
+                security_group_id=group.id,
+                ip_protocol="-1",
+                cidr_ipv4=None if ":" in cidr else cidr,
+                cidr_ipv6=cidr if ":" in cidr else None,
+                description="Anything out",
+                opts=self.child(provider=args.provider),
+            )
         return group
 
     def _instance(self, name: str, args: CloudMachineArgs, key: aws.ec2.KeyPair) -> aws.ec2.Instance:
@@ -172,40 +185,13 @@ def _born_with(name: str, system: str, args: CloudMachineArgs) -> pulumi.Output[
     return pulumi.Output.secret(pulumi.Output.from_input(args.host_private_key).apply(text))
 
 
-def _let_in(
-    parent: Component,
-    name: str,
-    group: aws.ec2.SecurityGroup,
-    opening: Opening,
-    cidr: str,
-    provider: pulumi.ProviderResource,
-) -> None:
-    aws.vpc.SecurityGroupIngressRule(
-        f"{name}-{opening.protocol}-{opening.port}-{_slug(cidr)}",
-        security_group_id=group.id,
-        ip_protocol=opening.protocol,
-        from_port=opening.port,
-        to_port=opening.port,
-        cidr_ipv4=None if ":" in cidr else cidr,
-        cidr_ipv6=cidr if ":" in cidr else None,
-        description=opening.purpose,
-        opts=parent.child(provider=provider),
-    )
-
-
-def _let_out(
-    parent: Component, name: str, group: aws.ec2.SecurityGroup, cidr: str, provider: pulumi.ProviderResource
-) -> None:
-    aws.vpc.SecurityGroupEgressRule(
-        f"{name}-out-{_slug(cidr)}",
-        security_group_id=group.id,
-        ip_protocol="-1",
-        cidr_ipv4=None if ":" in cidr else cidr,
-        cidr_ipv6=cidr if ":" in cidr else None,
-        description="Anything out",
-        opts=parent.child(provider=provider),
-    )
-
-
-def _slug(cidr: str) -> str:
-    return {"0.0.0.0/0": "ipv4", "::/0": "ipv6"}.get(cidr, cidr.replace("/", "-").replace(":", "-"))
+def _ways_in(args: CloudMachineArgs) -> Iterator[tuple[str, Opening, str]]:
+    """Each rule's label, opening and network. Labels say what for, not from where: another network changes a rule in place."""
+    for opening in args.facts.open:
+        label = f"{opening.protocol}-{opening.port}"
+        for index, cidr in enumerate(opening.cidrs):
+            yield (f"{label}-{index + 1}" if index else label), opening, cidr
+        if args.ipv6 and EVERYONE in opening.cidrs:
+            yield f"{label}-ipv6", opening, EVERYONE_IPV6
+    for network, cidr in sorted(args.ssh_from.items()):
+        yield f"ssh-{network}", Opening(port=args.facts.ssh_port, purpose=f"SSH from {network}", cidrs=(cidr,)), cidr

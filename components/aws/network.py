@@ -75,9 +75,7 @@ class PublicNetwork(Component):
                     opts=options,
                 )
             )
-        association = aws.ec2.RouteTableAssociation(
-            name, route_table_id=table.id, subnet_id=self.subnet.id, opts=options
-        )
+        association = aws.ec2.RouteTableAssociation(name, route_table_id=table.id, subnet_id=self.subnet.id, opts=options)
         self.vpc_id = self.vpc.id
         self.subnet_id = self.subnet.id
         self.ready = pulumi.Output.all(self.subnet.id, association.id, *(route.id for route in self.routes)).apply(

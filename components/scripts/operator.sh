@@ -32,7 +32,7 @@ run_on() {
 }
 
 # own_address HOST: the address that HOST is reached at.
-own_address() { ssh -F "$AETHER_SSH_CONFIG" -G "$1" | awk '$1 == "hostname" { print $2; exit }'; }
+own_address() { ssh -F "$AETHER_SSH_CONFIG" -T -G "$1" | awk '$1 == "hostname" { print $2; exit }'; }
 
 # reachable HOST: 0, or 12 (does not answer) or 22 (another key), with the reason in $ssh_error.
 reachable() {

@@ -9,7 +9,7 @@ tools=/run/current-system/sw/bin
 wait_until() {
   local deadline=$((SECONDS + $1)) what=$2
   shift 2
-  until "$@" >/dev/null 2>&1; do
+  until "$@" >/dev/null 2>&1 </dev/null; do
     if ((SECONDS >= deadline)); then
       printf 'guest %s: %s\n' "$vmid" "$what" >&2
       exit 1
