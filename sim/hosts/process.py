@@ -42,7 +42,7 @@ def enter_command(pid: int, user: User, environment: Mapping[str, str], userns: 
     argv = ["/usr/bin/nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--pid", "--root"]
     if userns:
         argv += ["--user", "--preserve-credentials"]
-    argv += ["--wd=/", "--", "/usr/bin/setpriv", f"--bounding-set={_BOUNDING}"]
+    argv += ["--wdns=/", "--", "/usr/bin/setpriv", f"--bounding-set={_BOUNDING}"]
     if user.uid != 0 and not userns:
         argv += [f"--reuid={user.uid}", f"--regid={user.gid}", "--init-groups"]
     argv += ["--"]

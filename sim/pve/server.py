@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import MultipartReader, StreamReader, web
 from fakepve import FakePve, PveError, TaskError
 from fakepve.lxc import SIZE_UNITS, format_size
 from fakepve.qemu import DRIVE_KEY, join_drive, split_drive
@@ -283,7 +283,11 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         """POST …/upload: the file goes to the node's own root; content type import too, which fakepve refuses."""
         node = request.match_info["node"]
         name, store = self._file_storage(request, "upload")
-        reader = await request.multipart()
+        # The middleware has read the body already: the parts come from what it kept.
+        stream = StreamReader(request.protocol, 2**16)
+        stream.feed_data(await request.read())
+        stream.feed_eof()
+        reader = MultipartReader(request.headers, stream)
         fields: dict[str, str] = {}
         data = b""
         async for part in reader:
