@@ -116,7 +116,7 @@ def main() -> int:
         if options.only != "engine":
             environment(options.group)
         if options.only != "environment":
-            engine = [sys.executable, "-m", "engine", "ensure", "--quiet-when-done"]
+            engine = [sys.executable, "-m", "engine", "ensure"]
             return subprocess.run(engine, cwd=REPOSITORY, check=False).returncode
     except StepFailed as error:
         print(error, file=sys.stderr)
