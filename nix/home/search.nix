@@ -1,0 +1,28 @@
+# Finding things: ripgrep, fd, fzf, bat.
+{
+  programs = {
+    ripgrep = {
+      enable = true;
+      arguments = [
+        "--smart-case"
+        "--hidden"
+        "--glob=!.git"
+      ];
+    };
+    fd = {
+      enable = true;
+      hidden = true;
+      ignores = [ ".git/" ];
+    };
+    fzf = {
+      enable = true;
+      defaultCommand = "fd --type file";
+      fileWidgetCommand = "fd --type file";
+      changeDirWidgetCommand = "fd --type directory";
+    };
+    bat.enable = true;
+    eza.enable = true;
+    jq.enable = true;
+    htop.enable = true;
+  };
+}
