@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import platform
@@ -107,6 +108,9 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
                     print(f"simulator is running (pid {status['pid']}, {status['block']})")
                 return 0
         _end(paths)
+    if _locked(paths):
+        # Another start (or a stop) is at work: its end is what counts.
+        return _wait_for_other(paths, arguments)
     paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     remembered.write_text(json.dumps(options))
     begun = time.monotonic()
@@ -142,6 +146,30 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
             f"SSH on port {status['ssh_port']} of {status['block']}, stack file {status['stack']}"
         )
     return 0
+
+
+def _locked(paths: SimPaths) -> bool:
+    """Whether a supervisor holds the state directory."""
+    try:
+        descriptor = os.open(paths.lock, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _wait_for_other(paths: SimPaths, arguments: argparse.Namespace) -> int:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        if not _locked(paths) or (_running(paths) is not None and _answering(paths) is not None):
+            return _start(paths, arguments)
+        time.sleep(0.1)
+    return _complain(f"another process has been starting or stopping the simulator for {START_TIMEOUT:.0f} s; see {paths.log}")
 
 
 def _answering(paths: SimPaths) -> dict[str, Any] | None:

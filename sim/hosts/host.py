@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
 import ssl
+import struct
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
@@ -25,6 +27,8 @@ from sim.hosts.ssh import HOST_KEY, HostSsh
 from sim.standins import catalogue
 from sim.world import HostFacts
 
+# <asm-generic/ioctls.h>; the termios module does not name them.
+_TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430
 ENTER = Path(__file__).with_name("enter.py")
 
 
@@ -243,13 +247,9 @@ class Host:
 
     def open_terminal(self) -> tuple[int, int, str]:
         """A new terminal of the host's devpts: descriptors of both ends, and its name in the host."""
-        import fcntl
-        import struct
-        import termios
-
         master = self.root.open("/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
-        fcntl.ioctl(master, termios.TIOCSPTLCK, struct.pack("i", 0))
-        number = struct.unpack("i", fcntl.ioctl(master, termios.TIOCGPTN, struct.pack("i", 0)))[0]
+        fcntl.ioctl(master, _TIOCSPTLCK, struct.pack("i", 0))
+        number = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))[0]
         slave = self.root.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
         return master, slave, f"/dev/pts/{number}"
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import inspect
 import os
 import signal
 import struct
 import termios
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 SFTP_SERVER = "/usr/lib/aether-sim/sftp_server.py"
 _CHUNK = 65536
+# RFC 4254, section 5.2.
+_STDERR = 1
 # sshd's defaults on Debian and NixOS, and the prefix for what the program passes on.
 _ACCEPTED = ("LANG", "LC_", "AETHER_")
 
@@ -40,6 +44,9 @@ class _Login(asyncssh.SSHServer):
         if self._connection is not None:
             self._server.connections.discard(self._connection)
 
+    def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
+        return _Session(self._server.session)
+
     def begin_auth(self, username: str) -> bool:
         return True
 
@@ -57,6 +64,26 @@ class _Login(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         return self._host.may_forward_to(dest_host, dest_port)
+
+
+class _Session(asyncssh.SSHServerProcess[bytes]):
+    """asyncssh would serve SFTP itself, outside the host; here it is a program in the host like every other."""
+
+    def __init__(self, handler: Callable[[asyncssh.SSHServerProcess[bytes]], Awaitable[None]]) -> None:
+        super().__init__(handler, None, 3, False)
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        return subsystem == "sftp"
+
+    def session_started(self) -> None:
+        streams = (
+            asyncssh.SSHReader[bytes](self, self._chan),
+            asyncssh.SSHWriter[bytes](self, self._chan),
+            asyncssh.SSHWriter[bytes](self, self._chan, _STDERR),
+        )
+        handler = self._start_process(*streams)
+        assert self._conn is not None and inspect.isawaitable(handler)
+        self._conn.create_task(handler, streams[0].logger)
 
 
 class HostSsh:
@@ -83,7 +110,6 @@ class HostSsh:
             self.port,
             server_factory=lambda: _Login(self),
             server_host_keys=[key],
-            process_factory=self._session,
             encoding=None,
             line_editor=False,
             agent_forwarding=False,
@@ -105,11 +131,13 @@ class HostSsh:
                 connection.abort()
             self.connections.clear()
 
-    async def _session(self, session: asyncssh.SSHServerProcess[bytes]) -> None:
+    async def session(self, session: asyncssh.SSHServerProcess[bytes]) -> None:
+        """One shell, command or SFTP session."""
         try:
             await self._run(session)
-        except (asyncssh.Error, ConnectionError, OSError) as error:
-            self.host.log(f"ssh session: {error}")
+        except Exception as error:
+            # Whatever it was, it ends this session and no other.
+            self.host.log(f"ssh session: {error!r}")
             with contextlib.suppress(asyncssh.Error, OSError):
                 session.exit(255)
 
