@@ -34,6 +34,10 @@ in
   units = textOf (keep (unit: unit.enable && unit.text != null) config.systemd.units);
   unitNames = builtins.attrNames config.systemd.units;
   etc = textOf (keep isText config.environment.etc);
+  # Derivations behind files of /etc that are made by a build.
+  etcDerivations = builtins.mapAttrs (
+    _: entry: builtins.attrNames (builtins.getContext (toString entry.source))
+  ) (keep (entry: entry.enable && !isText entry) config.environment.etc);
   nftables = builtins.concatStringsSep "\n" (
     map (
       name: "table ${tables.${name}.family} ${tables.${name}.name} {\n${tables.${name}.content}\n}"

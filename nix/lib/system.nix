@@ -6,39 +6,45 @@ let
 in
 rec {
   # `host` is what the inventory says of it; every module gets it, with the rest of the facts, as argument `aether`.
+  arguments = name: host: {
+    aether = {
+      inherit
+        name
+        host
+        inputs
+        inventory
+        ;
+      inherit (aetherLib) root;
+      inherit (inventory)
+        hosts
+        networks
+        nodes
+        services
+        ;
+      site = inventory.siteOf name;
+      lib = aetherLib;
+    };
+  };
+
+  # Our abilities, and those of the inputs that they are made of.
+  modules = [
+    ../modules
+    inputs.sops-nix.nixosModules.sops
+    inputs.disko.nixosModules.disko
+    inputs.quadlet-nix.nixosModules.quadlet
+    inputs.impermanence.nixosModules.impermanence
+    inputs.home-manager.nixosModules.home-manager
+  ];
+
   mkSystem =
     {
       name,
       host,
-      modules,
+      module,
     }:
     lib.nixosSystem {
-      specialArgs.aether = {
-        inherit
-          name
-          host
-          inputs
-          inventory
-          ;
-        inherit (aetherLib) root;
-        inherit (inventory)
-          hosts
-          networks
-          nodes
-          services
-          ;
-        site = inventory.siteOf name;
-        lib = aetherLib;
-      };
-      modules = [
-        ../modules
-        inputs.sops-nix.nixosModules.sops
-        inputs.disko.nixosModules.disko
-        inputs.quadlet-nix.nixosModules.quadlet
-        inputs.impermanence.nixosModules.impermanence
-        inputs.home-manager.nixosModules.home-manager
-      ]
-      ++ modules;
+      specialArgs = arguments name host;
+      modules = modules ++ [ module ];
     };
 
   mkHost =
@@ -46,6 +52,6 @@ rec {
     mkSystem {
       inherit name;
       host = hosts.nixos.${name};
-      modules = [ (hosts.file name) ];
+      module = hosts.file name;
     };
 }

@@ -3,6 +3,7 @@
 {
   config,
   lib,
+  pkgs,
   aether,
   ...
 }:
@@ -83,6 +84,12 @@ in
         }
       ) data
     );
+
+    # The image builder gives vmTools a tree of modules for a kernel; vmTools wants to be told the name of its image.
+    disko.imageBuilder.pkgs = pkgs // {
+      aggregateModules =
+        modules: pkgs.aggregateModules modules // { inherit (config.boot.kernelPackages.kernel) target; };
+    };
 
     # A disk made larger in the inventory is used after the next boot.
     boot.growPartition = lib.mkDefault true;

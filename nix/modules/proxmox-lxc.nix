@@ -17,8 +17,8 @@ in
     (lib.mkIf isLxc {
       proxmoxLXC = {
         privileged = !(aether.host.unprivileged or true);
-        manageHostName = true;
-        manageNetwork = true;
+        manageHostName = lib.mkDefault true;
+        manageNetwork = lib.mkDefault true;
       };
       networking.useHostResolvConf = false;
       # The kernel is the node's.

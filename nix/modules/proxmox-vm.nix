@@ -24,7 +24,7 @@ in
     # connection, and cloud-init's `ssh` module is how.
     services.cloud-init = {
       enable = mkDefault true;
-      network.enable = false;
+      network.enable = mkDefault false;
       settings = {
         preserve_hostname = true;
         ssh_deletekeys = false;

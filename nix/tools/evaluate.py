@@ -68,14 +68,18 @@ class Trees:
         note = self.directory / f"narhash.{Path(path).name}"
         if not note.exists():
             note.write_text(run(["hash", "path", path]).value.strip())
-        return quote(note.read_text(), safe="")
+        return note.read_text()
 
     def overrides(self) -> list[str]:
         """Options that replace every input of the flake by its tree."""
         names = json.loads((ROOT / "flake.lock").read_text())["nodes"]["root"]["inputs"]
         options = ["--no-write-lock-file", "--offline"]
         for name in sorted(names):
-            options += ["--override-input", name, f"path:{self.store_path(name)}?narHash={self.nar_hash(name)}"]
+            options += [
+                "--override-input",
+                name,
+                f"path:{self.store_path(name)}?narHash={quote(self.nar_hash(name), safe='')}",
+            ]
         return options
 
 

@@ -1,0 +1,54 @@
+# The same host as a local VM (`nix run .#HOST`), to look at: QEMU's network, a root shell on the console, and secrets
+# made up on the spot, because the real ones are encrypted to the real machine.
+{
+  config,
+  lib,
+  aether,
+  ...
+}:
+let
+  secrets = lib.attrValues config.sops.secrets;
+  # Ports below 1024 belong to root on the machine that runs the VM.
+  outside = port: if port < 1024 then port + 8000 else port;
+  # mkpasswd of "aether".
+  passwordHash = "$6$aether$zmezuiiQbvDOhZGLNaoB1ZMW4reIjcrDkgzso4JSTodRbnytdm3dsPzjk3cgY8G9rgQ10TebWB5KfmU3k24mm.";
+
+  makeUp = secret: ''
+    install -D -m ${secret.mode} /dev/stdin ${lib.escapeShellArg secret.path} <<'SECRET'
+    ${if secret.neededForUsers then passwordHash else "made-up-${secret.name}"}
+    SECRET
+    chown ${
+      if secret.owner == null then "0" else secret.owner
+    } ${lib.escapeShellArg secret.path} || true
+  '';
+in
+{
+  virtualisation.vmVariant = {
+    virtualisation = {
+      memorySize = lib.mkDefault (lib.min 4096 (aether.host.memory or 2048));
+      cores = lib.mkDefault 2;
+      diskImage = "./${aether.name}.qcow2";
+      graphics = lib.mkDefault false;
+      forwardPorts = map (port: {
+        from = "host";
+        host.port = outside port;
+        guest.port = port;
+      }) config.aether.firewall.openPorts.tcp;
+    };
+    aether.network.enable = lib.mkForce false;
+    networking.useDHCP = lib.mkForce true;
+    services.cloud-init.enable = lib.mkForce false;
+    services.getty.autologinUser = "root";
+    security.audit.enable = lib.mkForce false;
+    security.auditd.enable = lib.mkForce false;
+    system.activationScripts = {
+      setupSecretsForUsers = lib.mkForce {
+        text = lib.concatMapStrings makeUp (lib.filter (secret: secret.neededForUsers) secrets);
+      };
+      setupSecrets = lib.mkForce {
+        deps = [ "users" ];
+        text = lib.concatMapStrings makeUp (lib.filter (secret: !secret.neededForUsers) secrets);
+      };
+    };
+  };
+}

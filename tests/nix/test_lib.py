@@ -1,0 +1,56 @@
+"""nix/lib on a small fixture, by a bare Nix."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nix.tools import evaluate
+
+HERE = Path(__file__).parent
+LIB = f"import {evaluate.ROOT}/nix/lib"
+FIXTURE = HERE / "fixture"
+
+pytestmark = pytest.mark.usefixtures("nix")
+
+
+def value(expression: str) -> Any:
+    return evaluate.run(["eval", "--json", "--impure", "--expr", expression], json_output=True).value
+
+
+def lib(expression: str) -> Any:
+    return value(f"with ({LIB} {{ root = {FIXTURE}; }}); {expression}")
+
+
+def test_units() -> None:
+    results = value(f"import {HERE}/lib.nix {{ lib = {LIB}; fixture = {FIXTURE}; }}")
+    assert len(results) > 20
+    wrong = {name: result for name, result in results.items() if result["expr"] != result["expected"]}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ('inventory.address "nobody"', r"'nobody' is neither a host nor a node of the inventory"),
+        ('hosts.file "nobody"', r"'nobody' is not a NixOS host of the inventory \(those are cloudy, lonely"),
+        (
+            'hosts.file "vanished"',
+            r"(?s)'vanished' has no NixOS configuration.*Write nix/hosts/node1/vanished\.nix:",
+        ),
+        (
+            'hosts.file "twice"',
+            r"written twice: nix/hosts/node1/twice\.nix and nix/hosts/twice\.nix",
+        ),
+        ('net.octets "10.0.0"', r"'10\.0\.0' is not an IPv4 address"),
+        ('net.prefixLength "10.0.0.0"', r"'10\.0\.0\.0' is not a network; write it as"),
+    ],
+)
+def test_mistakes_say_what_to_write(expression: str, message: str) -> None:
+    with pytest.raises(evaluate.NixError, match=message):
+        lib(expression)
+
+
+def test_the_real_inventory_is_read() -> None:
+    hosts = value(f"builtins.attrNames ({LIB} {{ root = {evaluate.ROOT}; }}).hosts.nixos")
+    assert {"gateway", "cockpit", "keycloak"} <= set(hosts)
