@@ -8,7 +8,7 @@ vim.opt.undofile = true
 vim.opt.clipboard = "unnamedplus"
 vim.g.mapleader = " "
 
-for _, server in ipairs({ "nil_ls", "gopls", "basedpyright", "yamlls" }) do
+for _, server in ipairs({ "nixd", "gopls", "basedpyright", "yamlls" }) do
   vim.lsp.enable(server)
 end
 

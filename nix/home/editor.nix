@@ -6,6 +6,8 @@
     defaultEditor = true;
     viAlias = true;
     vimAlias = true;
+    withRuby = false;
+    withPython3 = false;
     plugins = with pkgs.vimPlugins; [
       nvim-lspconfig
       nvim-treesitter.withAllGrammars
@@ -14,14 +16,14 @@
       which-key-nvim
     ];
     extraPackages = with pkgs; [
-      nil
+      nixd
       gopls
       basedpyright
       ansible-lint
       terraform-ls
       yaml-language-server
     ];
-    extraLuaConfig = builtins.readFile ./editor.lua;
+    initLua = builtins.readFile ./editor.lua;
   };
   programs.helix.enable = true;
 }

@@ -17,8 +17,8 @@
     fzf = {
       enable = true;
       defaultCommand = "fd --type file";
-      fileWidgetCommand = "fd --type file";
-      changeDirWidgetCommand = "fd --type directory";
+      fileWidget.command = "fd --type file";
+      changeDirWidget.command = "fd --type directory";
     };
     bat.enable = true;
     eza.enable = true;
