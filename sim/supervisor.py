@@ -170,6 +170,7 @@ class Supervisor:
 
         node_commands.cluster = self.proxmox
         self.site.powered_off = self.proxmox.guest_powered_off
+        self.site.tls = self.proxmox.tls_context
         standing = [facts for facts in self.world.hosts.values() if facts.stands_alone]
         for facts in standing:
             host = self.make_host(facts)

@@ -32,7 +32,7 @@ class NixosImage(Component):
         - ``proxmoxve:FileLegacy`` a node: the upload, over the API.
 
     Outputs:
-        files: node name to volume id, like ``local:import/aether-vm-0123456789ab.qcow2``.
+        files: node name to volume id, like ``local:import/nixos-vm-0123456789ab.qcow2``.
     """
 
     build: command.local.Command
@@ -41,7 +41,7 @@ class NixosImage(Component):
     def __init__(self, name: str, args: NixosImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:proxmox:NixosImage", name, opts)
         attribute, extension, content_type = _FORMATS[args.guest]
-        file_name = f"aether-{args.guest}-{args.version[:12]}.{extension}"
+        file_name = f"nixos-{args.guest}-{args.version[:12]}.{extension}"
         path = f".aether/images/{file_name}"
         self.build = command.local.Command(
             name,

@@ -207,7 +207,18 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
             volid, _ = self._qm_alloc(sid, vmid, props.pop("format", None), size)
             props["size"] = format_size(size)
             return join_drive(volid, props), [volid]
-        return super()._qm_new_drive(vmid, key, value, default)
+        made: tuple[str, list[str]] = super()._qm_new_drive(vmid, key, value, default)
+        if volume.endswith(":cloudinit"):
+            return self._named_cloudinit(vmid, *made)
+        return made
+
+    def _named_cloudinit(self, vmid: int, value: str, volumes: list[str]) -> tuple[str, list[str]]:
+        """PVE calls the drive vm-VMID-cloudinit, which is how clients tell it from a disk; fakepve numbers it as one."""
+        sid, _, old = volumes[0].partition(":")
+        named = self.storages[sid]["volumes"]
+        new = re.sub(r"vm-\d+-disk-\d+", f"vm-{vmid}-cloudinit", old)
+        named[new] = named.pop(old)
+        return value.replace(old, new), [f"{sid}:{new}"]
 
     def _import_size(self, source: str) -> int:
         """Images of the simulator are small files that stand for disks of 4 GiB."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import os
 import secrets
 import socket
@@ -94,6 +95,12 @@ class Proxmox:
         if not (certificate.exists() and key.exists()):
             make_cert(str(self.directory), name="api", hosts=(self.address,))
         await api.start(str(certificate), str(key))
+
+    def tls_context(self) -> ssl.SSLContext:
+        """The API's certificate, for simulated services that speak https."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.directory / "api.crt", self.directory / "api.key")
+        return context
 
     async def stop(self) -> None:
         """Stop listening and power the guests off; what the API knows stays."""
