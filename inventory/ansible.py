@@ -38,8 +38,11 @@ def reach() -> dict[str, Reach]:
         return {}
     try:
         return {name: Reach.model_validate(entry) for name, entry in json.loads(Path(file).read_text()).items()}
-    except (OSError, ValueError, ValidationError, AttributeError) as error:
-        sys.exit(f"AETHER_REACH={file}: {error}. Fix: write {{HOST: {{address, port, hostKey}}}} as JSON")
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    except (OSError, ValueError, AttributeError) as error:
+        wrong = str(error)
+    sys.exit(f"AETHER_REACH={file}: {wrong}. Fix: write {{HOST: {{address, port, hostKey}}}} as JSON")
 
 
 def listing(inventories: Sequence[Inventory]) -> dict[str, Any]:

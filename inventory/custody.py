@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from inventory import agekey, sops
 from inventory.checks import check as check_rules
@@ -76,9 +77,16 @@ class Custody:
         return []
 
     def put(self, host: str, key: str, value: str) -> list[str]:
-        """Set KEY of HOST's file."""
+        """Set KEY of HOST's file; ``a.b`` is b inside of a."""
         self._known([host])
-        self.vault.add(_file(host), {key: value.rstrip("\n")}, sops.readers(self.inventories)[_file(host)])
+        path, value = key.split("."), value.rstrip("\n")
+        if (self.vault.root / _file(host)).exists():
+            self.vault.set(_file(host), path, value)
+        else:
+            nested: Any = value
+            for part in reversed(path):
+                nested = {part: nested}
+            self.vault.create(_file(host), nested, sops.readers(self.inventories)[_file(host)])
         return []
 
     def show(self) -> list[str]:
@@ -118,14 +126,14 @@ class Custody:
         """
         if not ssh_key.exists():
             raise VaultError(f"{ssh_key}: does not exist. Fix: ssh-keygen -t ed25519, or --ssh-key FILE")
-        old = {file: self.vault.keys(file) for file in self.vault.files()}
+        old = {file: self.vault.leaves(file) for file in self.vault.files()}
         site = {
             "age_recipients": [_owner_recipient(key_file)],
             "authorized_keys": [ssh_key.read_text().strip()],
         }
         for file in self.files:
             set_fields(file, "site", site)
-        fresh: dict[str, dict[str, str]] = {}
+        fresh: dict[str, dict[str, Any]] = {}
         for name in self._names():
             private, public = new_ssh_key(name)
             fresh[_file(name)] = {HOST_KEY: private, HOST_KEY_PUB: public}
@@ -137,24 +145,27 @@ class Custody:
         for name, values in fresh.items():
             self.vault.create(name, values, readers.get(name, owners))
         self.rekey()
-        unset = [f"{file}: {key}" for file, values in fresh.items() for key in values if values[key] == UNSET]
+        unset = [f"{file}: {key}" for file, values in fresh.items() for key in _unset(values)]
         if unset:
             print("Only you know these: set each with `python -m inventory secrets set HOST KEY`")
             print("\n".join(f"  {line}" for line in unset))
 
-    def _fill(self, old: dict[str, list[str]], fresh: dict[str, dict[str, str]]) -> None:
+    def _fill(self, old: dict[str, list[tuple[str, ...]]], fresh: dict[str, dict[str, Any]]) -> None:
         """New values for every name that the old files held; twins get the same."""
         names, made = read_names(self.vault.root), dict[str, str]()
-        for file, keys in old.items():
+        for file, paths in old.items():
             values = fresh.setdefault(file, {})
-            for key in keys:
-                if key in values:
+            for path in paths:
+                if path[0] in (HOST_KEY, HOST_KEY_PUB) and file in map(_file, self._names()):
                     continue
-                name = f"{Path(file).stem}/{key}"
-                first = names.twins(name)[0]
+                first = names.twins(f"{Path(file).stem}/{'.'.join(path)}")[0]
                 if first not in made:
                     made[first] = MAKERS[names.kind(first)]()
-                values[key] = made[first]
+                *above, key = path
+                branch = values
+                for part in above:
+                    branch = branch.setdefault(part, {})
+                branch[key] = made[first]
 
     def _check_values(self, file: str, name: str) -> list[str]:
         """What only the values tell; nothing when the owner's key is not at hand."""
@@ -163,11 +174,7 @@ class Custody:
         except VaultError:
             return []
         path, facts = self.vault.root / file, self._hosts().get(name)
-        found = [
-            f"{path}: '{key}' is unset. Fix: python -m inventory secrets set {name} {key}"
-            for key in values
-            if values[key] == UNSET
-        ]
+        found = [f"{path}: '{key}' is unset. Fix: python -m inventory secrets set {name} {key}" for key in _unset(values)]
         if facts is not None and HOST_KEY in values:
             public = agekey.public_key(values[HOST_KEY])
             if public != bare(facts.host_key) or public != bare(values.get(HOST_KEY_PUB, public)):
@@ -233,6 +240,14 @@ def declared(repository: Path, host: str) -> set[str]:
         if path.stem == host or (path.parent.name == host and (path.parent / "default.nix").exists()):
             names |= set(re.findall(r"aether\.secrets\.\"?([a-z0-9][A-Za-z0-9_-]*)", path.read_text()))
     return names
+
+
+def _unset(values: dict[str, Any], above: str = "") -> list[str]:
+    """Dotted names of the values that only the owner can know."""
+    found = []
+    for key, value in values.items():
+        found += _unset(value, f"{above}{key}.") if isinstance(value, dict) else [f"{above}{key}"] if value == UNSET else []
+    return found
 
 
 def _file(host: str) -> str:

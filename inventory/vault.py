@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from inventory import agekey
 from inventory.rules.files import sops_keys, sops_recipients
 
@@ -39,6 +41,13 @@ class Vault:
         path = self.root / file
         return sops_keys(path.read_text()) if path.exists() else []
 
+    def leaves(self, file: str) -> list[tuple[str, ...]]:
+        """Path of every value of FILE, also of nested ones."""
+        path = self.root / file
+        tree = yaml.safe_load(path.read_text()) if path.exists() else {}
+        tree.pop("sops", None)
+        return _leaves(tree)
+
     def recipients(self, file: str) -> list[str]:
         """age recipients that FILE is encrypted to."""
         path = self.root / file
@@ -61,7 +70,12 @@ class Vault:
             self.create(file, values, recipients)
             return
         for key, value in values.items():
-            self._sops(["set", "--value-stdin", str(path), f"[{json.dumps(key)}]"], json.dumps(value))
+            self.set(file, (key,), value)
+
+    def set(self, file: str, path: Sequence[str], value: Any) -> None:
+        """Set one value of FILE, which exists; PATH names it from the top."""
+        index = "".join(f"[{json.dumps(key)}]" for key in path)
+        self._sops(["set", "--value-stdin", str(self.root / file), index], json.dumps(value))
 
     def create(self, file: str, values: Mapping[str, Any], recipients: Sequence[str]) -> None:
         """Write FILE anew with VALUES alone, encrypted to RECIPIENTS."""
@@ -111,6 +125,13 @@ class Vault:
             return {"SOPS_AGE_KEY": agekey.identity(text)}
         except ValueError as error:
             raise VaultError(f"{self._key_file}: {error}") from None
+
+
+def _leaves(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for key, value in tree.items():
+        found += _leaves(value, (*above, str(key))) if isinstance(value, dict) else [(*above, str(key))]
+    return found
 
 
 def tool(name: str) -> str:

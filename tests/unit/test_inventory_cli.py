@@ -1,0 +1,162 @@
+"""What ``python -m inventory`` prints, and what Ansible is given."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inventory import ansible, graph
+from inventory.cli import main
+from inventory.load import load_all
+from inventory.models import CHECKS, InventoryFile
+from inventory.wording import KINDS
+from tests.unit.inventory_example import GOOD, KEYS
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = [ROOT / "inventory" / "homelab.toml", ROOT / "inventory" / "cloud.toml"]
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AETHER_REACH", raising=False)
+    (tmp_path / "lab.toml").write_text(GOOD)
+    return tmp_path / "lab.toml"
+
+
+def test_check_counts_what_is_right(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(lab)]) == 0
+    assert capsys.readouterr().out == f"OK: {lab}: 2 networks, 1 nodes, 4 hosts, 2 services\n"
+
+
+def test_check_prints_one_error_a_line(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lab.write_text(GOOD.replace("vmid = 111", "vmid = 110").replace("port = 8081", "port = 8080"))
+    assert main(["check", str(lab)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"{lab}:") and "hosts.dns.vmid" in lines[0] and "Fix: " in lines[0]
+
+
+def test_check_contacts_nothing(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the inventory opened a connection")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    monkeypatch.setattr("subprocess.Popen", refuse)
+    assert main(["check", str(lab)]) == 0
+
+
+def test_this_repositorys_inventory_is_right(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["check"]) == 0, capsys.readouterr().out
+
+
+def test_show_names_every_host_and_what_hangs_together(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "--file", str(lab)]) == 0
+    overview = capsys.readouterr().out
+    assert all(name in overview for name in ("metal", "web", "dns", "desk", "talos", "192.168.10.20"))
+    assert main(["show", "dns", "--file", str(lab)]) == 0
+    assert "needed by" in (detail := capsys.readouterr().out) and "web" in detail and "tcp 53" in detail
+    assert main(["show", "web", "--file", str(lab)]) == 0
+    assert "http://files.lab.example.org -> :8080" in capsys.readouterr().out
+    assert main(["show", "wep", "--file", str(lab)]) == 1
+    assert "did you mean 'web'" in capsys.readouterr().err
+
+
+def test_show_json_is_the_inventory_again(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "--json", "--file", str(lab)]) == 0
+    (one,) = load_all([lab])
+    assert InventoryFile.model_validate_json(capsys.readouterr().out) == one.content
+    assert main(["show", "dns", "--json", "--file", str(lab)]) == 0
+    assert json.loads(capsys.readouterr().out)["vmid"] == 111
+
+
+def test_the_schema_knows_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    definitions = json.loads(capsys.readouterr().out)["$defs"]
+    assert {model.__name__ for model in (*KINDS.values(), *CHECKS.values())} <= set(definitions)
+
+
+def test_the_picture_has_every_host_and_every_dependency(lab: Path) -> None:
+    picture = graph.mermaid(load_all([lab]))
+    assert "h_dns --> h_web" in picture
+    for host in ("web", "dns", "desk", "talos"):
+        assert picture.count(f'h_{host}["') == 1
+
+
+def test_the_picture_is_replaced_and_nothing_else(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = lab.with_name("page.md")
+    page.write_text(f"before\n{graph.BEGIN}\nold\n{graph.END}\nafter\n")
+    arguments = ["graph", "--file", str(lab)]
+    assert main([*arguments, "--check", str(page)]) == 1
+    assert main([*arguments, "--write", str(page)]) == 0
+    assert main([*arguments, "--check", str(page)]) == 0
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n") and "old" not in text
+    page.write_text("no block")
+    assert main([*arguments, "--write", str(page)]) == 1
+    assert "add the two lines" in capsys.readouterr().err
+
+
+def test_pictures_in_the_documentation_are_current() -> None:
+    picture = graph.mermaid(load_all(FILES))
+    pages = [page for page in (ROOT / "README.md", ROOT / "docs" / "fleet.md") if page.exists()]
+    drawn = [page for page in pages if graph.BEGIN in page.read_text()]
+    assert ROOT / "docs" / "fleet.md" in drawn
+    for page in drawn:
+        assert graph.replace_block(page.read_text(), picture) == page.read_text(), f"inventory graph --write {page}"
+
+
+def test_ansible_gets_groups_addresses_and_pinned_keys(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reach = lab.with_name("reach.json")
+    reach.write_text(json.dumps({"desk": {"address": "127.9.20.10", "port": 2222, "hostKey": KEYS[5]}}))
+    monkeypatch.setenv("AETHER_REACH", str(reach))
+    listing = ansible.listing(load_all([lab]))
+    hosts: dict[str, Any] = listing["_meta"]["hostvars"]
+    assert set(hosts) == {"metal", "web", "dns", "desk"}, "an external host is never logged in to"
+    assert listing["kind_nixos_vm"]["hosts"] == ["web"] and listing["node_metal"]["hosts"] == ["web", "dns"]
+    assert listing["playbook_proxmox"]["hosts"] == ["metal"] and listing["home"]["hosts"] == ["desk"]
+    assert listing["tag_ingress"]["hosts"] == ["web"] and listing["os_nixos"]["hosts"] == ["web", "dns"]
+    desk = hosts["desk"]
+    assert (desk["ansible_host"], desk["ansible_port"]) == ("127.9.20.10", 2222)
+    known = Path(desk["aether_known_hosts"]).read_text().splitlines()
+    assert f"desk,[127.9.20.10]:2222 {KEYS[5]}" in known
+    assert f"web,192.168.10.10 {KEYS[2]}" in known
+    assert "StrictHostKeyChecking=yes" in desk["ansible_ssh_common_args"]
+    assert listing["all"]["vars"]["aether_services"]["wiki"]["login"] == "proxy"
+
+
+def test_vyos_is_reached_as_a_network_device() -> None:
+    router = ansible.listing(load_all(FILES))["_meta"]["hostvars"]["router"]
+    assert router["ansible_network_os"] == "vyos.vyos.vyos"
+    assert router["ansible_connection"] == "ansible.netcommon.network_cli"
+    assert "ansible_python_interpreter" not in router
+
+
+def test_a_wrong_reach_file_is_named(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.with_name("reach.json").write_text('{"desk": {"port": "x"}}')
+    monkeypatch.setenv("AETHER_REACH", "reach.json")
+    with pytest.raises(SystemExit, match=r"AETHER_REACH=reach\.json: .*Fix: "):
+        ansible.listing(load_all([lab]))
+
+
+def test_ansible_itself_reads_the_script() -> None:
+    """The script runs from anywhere, and beside a package of the same name."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "ansible" / "inventory.py", "--list"],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "gateway" in json.loads(done.stdout)["_meta"]["hostvars"]
+
+
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    command = f"'{sys.executable}' -m inventory show --json | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""

@@ -1,0 +1,252 @@
+"""secrets/: with the real sops and age, on a small repository of its own; and the state of this repository's files."""
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inventory import agekey, sops
+from inventory.cli import main
+from inventory.custody import HOST_KEY, HOST_KEY_PUB, declared
+from inventory.generate import UNSET, read_names
+from inventory.keys import new_ssh_key, set_fields
+from inventory.load import InventoryError, load, load_all
+from inventory.rules.files import sops_keys, sops_recipients
+from inventory.vault import Vault, VaultError
+from tests.unit.inventory_example import GOOD
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILT = ROOT / ".aether" / "engine" / "bin"
+HAVE_SOPS = all((BUILT / name).exists() or shutil.which(name) for name in ("sops", "age-keygen"))
+needs_sops = pytest.mark.skipif(not HAVE_SOPS, reason="sops and age are not built yet: make engine")
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one inventory, an owner's key, and no secrets."""
+    (tmp_path / "Pulumi.yaml").write_text("name: lab\n")
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "secrets").mkdir()
+    private, public = new_ssh_key("owner")
+    (tmp_path / "owner").write_text(private)
+    text = re.sub(r"age_recipients = .*", f'age_recipients = ["{agekey.recipient(public)}"] # the owner', GOOD)
+    (tmp_path / "inventory" / "lab.toml").write_text(text.replace('tags = ["ingress"]', 'secrets = ["hosts/web.yaml"]'))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{BUILT}:{os.environ['PATH']}")
+    monkeypatch.delenv("SOPS_AGE_KEY_FILE", raising=False)
+    monkeypatch.delenv("SOPS_AGE_KEY", raising=False)
+    return tmp_path
+
+
+def run(*arguments: str) -> int:
+    return main(["secrets", "--file", "inventory/lab.toml", "--key-file", "owner", *arguments])
+
+
+def as_host(repository: Path, host: str, reader: str) -> bool:
+    """Whether READER's SSH host key decrypts HOST's file."""
+    owner = Vault(repository / "secrets", repository / "owner")
+    (repository / "key").write_text(owner.read(f"hosts/{reader}.yaml")[HOST_KEY])
+    try:
+        Vault(repository / "secrets", repository / "key").read(f"hosts/{host}.yaml")
+    except VaultError:
+        return False
+    return True
+
+
+@needs_sops
+def test_init_makes_what_the_inventory_asks_for(repository: Path) -> None:
+    with pytest.raises(InventoryError, match="secrets init web"):
+        load("inventory/lab.toml")
+    assert run("init") == 0
+    web = load("inventory/lab.toml").hosts["web"]
+    values = Vault(repository / "secrets", repository / "owner").read("hosts/web.yaml")
+    assert agekey.public_key(values[HOST_KEY]) == values[HOST_KEY_PUB] == web.host_key  # type: ignore[union-attr]
+    assert as_host(repository, "web", "web") and not as_host(repository, "web", "dns")
+    assert "# the owner" in (repository / "inventory" / "lab.toml").read_text()
+    assert run("check") == 0
+    before = (repository / "secrets" / "hosts" / "web.yaml").read_text()
+    assert run("init") == 0
+    assert (repository / "secrets" / "hosts" / "web.yaml").read_text() == before
+
+
+@needs_sops
+def test_init_takes_existing_keys(repository: Path) -> None:
+    private, public = new_ssh_key()
+    (repository / "keys").mkdir()
+    (repository / "keys" / "web").write_text(private)
+    assert run("init", "--from", "keys", "web") == 0
+    assert load("inventory/lab.toml").hosts["web"].host_key == public  # type: ignore[union-attr]
+
+
+@needs_sops
+def test_rotate_leaves_the_old_key_without_access(repository: Path) -> None:
+    assert run("init") == 0
+    old = Vault(repository / "secrets", repository / "owner").read("hosts/web.yaml")[HOST_KEY]
+    assert run("rotate", "web") == 0
+    assert as_host(repository, "web", "web")
+    (repository / "old").write_text(old)
+    with pytest.raises(VaultError):
+        Vault(repository / "secrets", repository / "old").read("hosts/web.yaml")
+    load("inventory/lab.toml")
+
+
+@needs_sops
+def test_rekey_follows_the_inventory(repository: Path) -> None:
+    assert run("init") == 0
+    path = repository / "inventory" / "lab.toml"
+    key = load(path).hosts["dns"].host_key  # type: ignore[union-attr]
+    path.write_text(
+        path.read_text().replace(
+            "start_order = 1", f'start_order = 1\nage_recipient = "{agekey.recipient(key)}"\nsecrets = ["hosts/web.yaml"]'
+        )
+    )
+    with pytest.raises(InventoryError, match="secrets rekey"):
+        load(path)
+    assert run("rekey") == 0
+    load(path)
+    assert as_host(repository, "web", "dns")
+    assert (repository / ".sops.yaml").read_text() == sops.config([load(path)])
+
+
+@needs_sops
+def test_sops_itself_obeys_the_derived_configuration(repository: Path) -> None:
+    assert run("init") == 0
+    (repository / "plain.yaml").write_text("a: b\n")
+    for file in ("secrets/hosts/web.yaml", "secrets/other.yaml"):
+        done = subprocess.run(
+            ["sops", "encrypt", "--filename-override", file, "plain.yaml"], capture_output=True, text=True, check=True
+        )
+        wanted = sops.readers([load("inventory/lab.toml")]).get(file.removeprefix("secrets/"))
+        owners = list(load("inventory/lab.toml").site.age_recipients)
+        assert sops_recipients(done.stdout) == (wanted or owners)
+
+
+@needs_sops
+def test_a_new_owner_shares_nothing_with_the_old_one(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("init") == 0
+    (repository / "secrets" / "names.toml").write_text(
+        '[make]\n"*/token" = "ask"\n"*/wireguard.private_key" = "wireguard"\n[same]\ngroups = [["dns/shared", "web/shared"]]\n'
+    )
+    vault = Vault(repository / "secrets", repository / "owner")
+    old = {"password": "old", "token": "old", "shared": "old", "wireguard": {"private_key": "old"}}
+    vault.add("hosts/web.yaml", old, vault.recipients("hosts/web.yaml"))
+    vault.add("hosts/dns.yaml", {"shared": "old"}, vault.recipients("hosts/dns.yaml"))
+    (repository / "new.pub").write_text(new_ssh_key()[1])
+    status = main(["secrets", "--file", "inventory/lab.toml", "--key-file", "new", "init", "--new-owner", "--ssh-key", "new.pub"])
+    assert status == 0
+    with pytest.raises(VaultError):
+        vault.read("hosts/web.yaml")
+    renewed = Vault(repository / "secrets", repository / "new")
+    web, dns = renewed.read("hosts/web.yaml"), renewed.read("hosts/dns.yaml")
+    assert len(web["password"]) == 64 and web["token"] == UNSET
+    assert web["shared"] == dns["shared"] != "old"
+    assert len(web["wireguard"]["private_key"]) == 44
+    monkeypatch.setattr(sys, "stdin", io.StringIO("mine\n"))
+    arguments = ["secrets", "--file", "inventory/lab.toml", "--key-file", "new", "set", "web", "wireguard.private_key"]
+    assert main(arguments) == 0
+    assert renewed.read("hosts/web.yaml")["wireguard"] == {"private_key": "mine"}
+    site = load("inventory/lab.toml").site
+    assert site.authorized_keys == ((repository / "new.pub").read_text(),)
+    assert (repository / "new").stat().st_mode & 0o77 == 0
+
+
+@needs_sops
+def test_values_are_in_no_argument(repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    real = shutil.which("sops")
+    wrapper = repository / "bin" / "sops"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> {repository}/argv\nexec {real} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setattr("inventory.vault.tool", lambda name: str(wrapper) if name == "sops" else name)
+    assert run("init", "web") == 0
+    monkeypatch.setattr(sys, "stdin", io.StringIO("hunter2-hunter2\n"))
+    assert run("set", "web", "password") == 0
+    assert run("list") == 0 and run("rekey") == 0
+    arguments, said = (repository / "argv").read_text(), capsys.readouterr()
+    private = Vault(repository / "secrets", repository / "owner").read("hosts/web.yaml")
+    assert private["password"] == "hunter2-hunter2"
+    for secret in ("hunter2", private[HOST_KEY].splitlines()[3]):
+        assert secret not in arguments + said.out + said.err
+
+
+def test_files_that_sops_did_not_encrypt_are_refused(repository: Path) -> None:
+    path = repository / "secrets" / "hosts" / "web.yaml"
+    path.parent.mkdir()
+    path.write_text("password: hunter2\n")
+    with pytest.raises(InventoryError) as raised:
+        load("inventory/lab.toml")
+    (problem,) = raised.value.problems
+    assert problem.code == "plain-text-file" and "sops encrypt" in problem.fix and "hunter2" not in str(problem)
+    path.write_text("password: hunter2\nother: ENC[AES256_GCM,data:x]\nsops:\n    age: []\n")
+    with pytest.raises(InventoryError) as raised:
+        load("inventory/lab.toml")
+    assert [(p.code, p.field, p.line) for p in raised.value.problems] == [("plain-text-file", "password", 1)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "fix"),
+    [
+        ('["hosts/web.yaml"]', '["hosts/wep.yaml"]', "no-such-secret", "secrets init web"),
+        ('["hosts/web.yaml"]', '["../owner"]', "secret-outside", 'write "hosts/web.yaml"'),
+        ('kind = "atomic"', 'kind = "ansible"\nos = "fedora"\nplaybook = "dekstop.yml"', "no-such-playbook", "desktop.yml"),
+        ('["hosts/web.yaml"]', '["hosts/web.yaml"]\nsecurity = "hardened"', "exclusive-security", 'security = "relaxed"'),
+    ],
+)
+def test_files_that_the_inventory_names(repository: Path, old: str, new: str, code: str, fix: str) -> None:
+    path = repository / "inventory" / "lab.toml"
+    text = path.read_text().replace(old, new)
+    if code == "no-such-playbook":
+        text = text.replace('image = "ghcr.io/example/desk"\n', "")
+    if code == "exclusive-security":
+        (repository / "nix" / "hosts" / "metal").mkdir(parents=True)
+        nix = repository / "nix" / "hosts" / "metal" / "web.nix"
+        nix.write_text("{ aether.security.relaxed.enable = true; }")
+    (repository / "ansible").mkdir()
+    for name in ("desktop.yml", "proxmox.yml"):
+        (repository / "ansible" / name).touch()
+    path.write_text(text)
+    with pytest.raises(InventoryError) as raised:
+        load(path)
+    assert any(problem.code == code and fix in problem.fix for problem in raised.value.problems), str(raised.value)
+
+
+def test_editing_keeps_comments_order_and_neighbours(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text('# top\n[a.b] # table\nkeys = [\n  "1", # one\n] # list\nx = 1\n\n# next\n[a.c]\nkeys = ["9"]\n')
+    set_fields(path, "a.b", {"keys": ["2", "3"], "new": "n"})
+    assert path.read_text() == (
+        '# top\n[a.b] # table\nkeys = ["2", "3"] # list\nx = 1\nnew = "n"\n\n# next\n[a.c]\nkeys = ["9"]\n'
+    )
+    with pytest.raises(ValueError, match=r"no table \[a\.d\]"):
+        set_fields(path, "a.d", {"x": "y"})
+
+
+def test_names_that_nix_declares(tmp_path: Path) -> None:
+    folder = tmp_path / "nix" / "hosts" / "oracle"
+    (folder / "gateway").mkdir(parents=True)
+    (folder / "gateway" / "default.nix").write_text("{ aether.secrets.one = { }; }")
+    (folder / "gateway" / "vpn.nix").write_text('aether.secrets."two".owner = "x"; aether.secrets.${name} = { };')
+    (folder / "dns.nix").write_text("aether.secrets.three = { };")
+    assert declared(tmp_path, "gateway") == {"one", "two"}
+    assert declared(tmp_path, "dns") == {"three"}
+    assert declared(tmp_path, "oracle") == set()
+
+
+def test_this_repositorys_files_are_readable_by_whom_the_inventory_says() -> None:
+    inventories = load_all([ROOT / "inventory" / "homelab.toml", ROOT / "inventory" / "cloud.toml"])
+    for file, recipients in sops.readers(inventories).items():
+        text = (ROOT / "secrets" / file).read_text()
+        assert set(sops_recipients(text)) == set(recipients), file
+        assert {HOST_KEY, HOST_KEY_PUB} <= set(sops_keys(text)), file
+        assert declared(ROOT, Path(file).stem) <= set(sops_keys(text)), file
+    assert (ROOT / ".sops.yaml").read_text() == sops.config(inventories)
+
+
+def test_this_repositorys_names_are_made_by_kinds_that_there_are() -> None:
+    assert read_names(ROOT / "secrets").kind("gateway/wireguard-private-key") == "wireguard"
+    assert read_names(ROOT / "secrets").kind("gateway/what-nobody-named") == "hex"
