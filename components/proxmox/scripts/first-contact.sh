@@ -17,6 +17,7 @@ status=0
 reachable "$AETHER_NODE" || status=$?
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_NODE")"
 
+command -v sops >/dev/null || fail 41 "sops is not installed. Fix: python3 -m engine ensure, or install it (https://getsops.io)"
 private=$(sops decrypt --extract '["ssh_host_ed25519_key"]' "$key_file") ||
   fail 41 "sops cannot decrypt $key_file. Fix: set SOPS_AGE_KEY_FILE to a key that the file is encrypted to"
 
