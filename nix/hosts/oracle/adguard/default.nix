@@ -92,7 +92,8 @@ in
         enabled = true;
         interval = "720h";
       };
-      log.file = "syslog";
+      # Empty is standard output: the journal. (AdGuard's syslog needs a socket that its sandbox does not let it open.)
+      log.file = "";
     };
   };
 

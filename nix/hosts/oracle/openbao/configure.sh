@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# configure.sh STATE: brings OpenBao to STATE (JSON, made by state.nix): mounts, logins, policies, writes, groups.
+# Safe to repeat. A mount that exists with another type stops it: nothing that holds data is ever removed.
+# Environment: BAO_ADDR; CREDENTIALS_DIRECTORY with configuration-password and what the writes name.
+set -euo pipefail
+state=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+login() {
+  local deadline=$((SECONDS + ${LOGIN_TIMEOUT:-120}))
+  until BAO_TOKEN=$(bao write -field=token auth/local/login/configuration password=- \
+    <"$CREDENTIALS_DIRECTORY/configuration-password" 2>"$work/login"); do
+    # Freshly started, it elects itself first.
+    if [ "$SECONDS" -ge "$deadline" ]; then
+      cat "$work/login" >&2
+      echo "cannot log in as 'configuration': was its password changed in secrets/ alone? (openbao/README.md)" >&2
+      return 1
+    fi
+    sleep 2
+  done
+  export BAO_TOKEN
+  trap 'bao token revoke -self >/dev/null; rm -rf "$work"' EXIT
+}
+
+# mounts KIND LIST: KIND is the key in STATE and LIST the API path: mounts and sys/mounts, auth and sys/auth.
+mounts() {
+  local kind=$1 api=$2 path wanted present
+  bao read -format=json "$api" | jq '.data' >"$work/present"
+  while IFS= read -r path; do
+    wanted=$(jq --raw-output --arg k "$kind" --arg p "$path" '.[$k][$p].type' "$state")
+    present=$(jq --raw-output --arg p "$path/" '.[$p].type // ""' "$work/present")
+    if [ -z "$present" ]; then
+      echo "$api/$path: new ($wanted)"
+      jq --arg k "$kind" --arg p "$path" '.[$k][$p]' "$state" | bao write "$api/$path" - >/dev/null
+    elif [ "$present" != "$wanted" ]; then
+      echo "$api/$path is of type $present, not $wanted: move its data, then \`bao delete $api/$path\`" >&2
+      return 1
+    else
+      jq --arg k "$kind" --arg p "$path" '.[$k][$p] | {description} + (.config // {})' "$state" |
+        bao write "$api/$path/tune" - >/dev/null
+    fi
+  done < <(jq --raw-output --arg k "$kind" '.[$k] | keys[]' "$state")
+}
+
+policies() {
+  local name
+  while IFS= read -r name; do
+    jq --arg n "$name" '{policy: .policies[$n]}' "$state" | bao write "sys/policies/acl/$name" - >/dev/null
+  done < <(jq --raw-output '.policies | keys[]' "$state")
+  # Two are OpenBao's own.
+  bao list -format=json sys/policies/acl | jq --raw-output '.[]' | grep -vxF -e default -e root >"$work/present" || true
+  while IFS= read -r name; do
+    echo "policy $name: no longer declared"
+    bao delete "sys/policies/acl/$name" >/dev/null
+  done < <(jq --raw-output '.policies | keys[]' "$state" | grep -vxFf - "$work/present")
+}
+
+# A write's data with its files put in; a name without slash is a credential.
+body() {
+  local index=$1 field file
+  jq --argjson i "$index" '.writes[$i].data' "$state" >"$work/body"
+  while IFS= read -r field; do
+    : >"$work/value"
+    while IFS= read -r file; do
+      case $file in */*) ;; *) file=$CREDENTIALS_DIRECTORY/$file ;; esac
+      cat "$file" >>"$work/value"
+    done < <(jq --raw-output --argjson i "$index" --arg f "$field" '.writes[$i].files[$f][]' "$state")
+    jq --arg f "$field" --rawfile value "$work/value" '.[$f] = $value' "$work/body" >"$work/body.new"
+    mv "$work/body.new" "$work/body"
+  done < <(jq --raw-output --argjson i "$index" '.writes[$i].files // {} | keys[]' "$state")
+  cat "$work/body"
+}
+
+writes() {
+  local index count path
+  count=$(jq '.writes | length' "$state")
+  for ((index = 0; index < count; index++)); do
+    path=$(jq --raw-output --argjson i "$index" '.writes[$i].path' "$state")
+    body "$index" | bao write "$path" - >/dev/null
+  done
+}
+
+groups() {
+  local name mount accessor id
+  mount=$(jq --raw-output '.groups.mount' "$state")
+  accessor=$(bao read -format=json sys/auth | jq --raw-output --arg m "$mount/" '.data[$m].accessor')
+  while IFS= read -r name; do
+    jq --arg n "$name" '{type: "external", policies: .groups.policies[$n]}' "$state" |
+      bao write "identity/group/name/$name" - >/dev/null
+    id=$(bao read -field=id "identity/group/name/$name")
+    bao write identity/group-alias name="$name" mount_accessor="$accessor" canonical_id="$id" >/dev/null
+  done < <(jq --raw-output '.groups.policies | keys[]' "$state")
+}
+
+login
+mounts mounts sys/mounts
+mounts auth sys/auth
+policies
+writes
+groups
+echo "as declared"

@@ -1,0 +1,4 @@
+# The unit that saves raft snapshots.
+path "sys/storage/raft/snapshot" {
+  capabilities = ["read"]
+}

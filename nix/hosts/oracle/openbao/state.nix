@@ -1,0 +1,187 @@
+# The state that configure.sh brings about. `writes` happen in order, each safe to repeat; `files` of a write are
+# fields whose value is read from credentials (by name) or store paths, concatenated.
+{
+  config,
+  lib,
+  aether,
+}:
+let
+  api = config.services.openbao.settings.api_addr;
+  public = "https://${config.aether.web.services.bao.fqdn}";
+  kubernetes = aether.networks.kubernetes.cidr;
+  inherit (aether.site) domain;
+  policy = name: builtins.readFile (./policies + "/${name}.hcl");
+in
+rec {
+  redirects = [
+    "${public}/ui/vault/auth/oidc/oidc/callback"
+    "${api}/ui/vault/auth/oidc/oidc/callback"
+    # `bao login -method=oidc` listens here.
+    "http://localhost:8250/oidc/callback"
+  ];
+
+  mounts = {
+    kv = {
+      type = "kv";
+      description = "Static secrets, versioned";
+      options.version = "2";
+    };
+    pki = {
+      type = "pki";
+      description = "Certificates for workloads; this CA is signed by the offline root";
+      config = {
+        default_lease_ttl = "72h";
+        max_lease_ttl = "87600h";
+      };
+    };
+    database = {
+      type = "database";
+      description = "Database accounts made on demand";
+      config = {
+        default_lease_ttl = "1h";
+        max_lease_ttl = "24h";
+      };
+    };
+  };
+
+  auth = {
+    local = {
+      type = "userpass";
+      description = "Accounts of this host's own units";
+    };
+    oidc = {
+      type = "oidc";
+      description = "People, by Keycloak";
+      config.listing_visibility = "unauth";
+    };
+    approle = {
+      type = "approle";
+      description = "The Kubernetes cluster";
+    };
+  };
+
+  policies = lib.genAttrs [
+    "admin"
+    "configuration"
+    "family"
+    "kubernetes"
+    "snapshot"
+  ] policy;
+
+  # Groups of Keycloak, by the login they come through, and what they may.
+  groups = {
+    mount = "oidc";
+    policies = {
+      admins = [ "admin" ];
+      family = [ "family" ];
+    };
+  };
+
+  writes = [
+    {
+      path = "auth/local/users/snapshot";
+      data = {
+        token_policies = [ "snapshot" ];
+        token_bound_cidrs = [ "127.0.0.1/32" ];
+        token_ttl = "10m";
+        token_max_ttl = "10m";
+      };
+      files.password = [ "snapshot-password" ];
+    }
+    {
+      path = "auth/oidc/config";
+      data = {
+        oidc_discovery_url = config.aether.web.issuer;
+        oidc_client_id = "openbao";
+        default_role = "people";
+        # Keycloak may come up later than this.
+        skip_jwks_validation = true;
+      };
+      files.oidc_client_secret = [ "oidc-client-secret" ];
+    }
+    {
+      path = "auth/oidc/role/people";
+      data = {
+        role_type = "oidc";
+        user_claim = "preferred_username";
+        groups_claim = "groups";
+        bound_audiences = [ "openbao" ];
+        oidc_scopes = [
+          "profile"
+          "email"
+        ];
+        allowed_redirect_uris = redirects;
+        token_ttl = "1h";
+        token_max_ttl = "8h";
+      };
+    }
+    {
+      path = "auth/approle/role/kubernetes";
+      data = {
+        token_policies = [ "kubernetes" ];
+        token_bound_cidrs = [ kubernetes ];
+        secret_id_bound_cidrs = [ kubernetes ];
+        token_ttl = "1h";
+        token_max_ttl = "4h";
+      };
+    }
+    {
+      path = "kv/config";
+      data = {
+        max_versions = 10;
+        cas_required = false;
+      };
+    }
+    {
+      # The same bundle again changes nothing.
+      path = "pki/config/ca";
+      data = { };
+      files.pem_bundle = [
+        "pki-ca-key"
+        "${../../../pki/openbao_ca.crt}"
+      ];
+    }
+    {
+      path = "pki/config/urls";
+      data = {
+        issuing_certificates = [ "${api}/v1/pki/ca" ];
+        crl_distribution_points = [ "${api}/v1/pki/crl" ];
+      };
+    }
+    {
+      path = "pki/config/crl";
+      data = {
+        expiry = "72h";
+        auto_rebuild = true;
+        auto_rebuild_grace_period = "12h";
+      };
+    }
+    {
+      path = "pki/config/auto-tidy";
+      data = {
+        enabled = true;
+        tidy_cert_store = true;
+        tidy_revoked_certs = true;
+        interval_duration = "12h";
+      };
+    }
+    {
+      path = "pki/roles/kubernetes";
+      data = {
+        allowed_domains = [
+          "cluster.local"
+          domain
+        ];
+        allow_subdomains = true;
+        allow_bare_domains = false;
+        allow_glob_domains = false;
+        allow_ip_sans = false;
+        allow_localhost = false;
+        key_type = "ec";
+        key_bits = 256;
+        max_ttl = "72h";
+        no_store = false;
+      };
+    }
+  ];
+}
