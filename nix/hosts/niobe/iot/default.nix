@@ -1,0 +1,12 @@
+# IoT: Home Assistant and the radios it speaks through, Z-Wave and Thread, on USB sticks passed to this VM.
+{ ... }:
+{
+  imports = [
+    ../../../profiles/server.nix
+    ./usb.nix
+    ./home-assistant.nix
+    ./zwave.nix
+    ./thread.nix
+    ./mqtt.nix
+  ];
+}
