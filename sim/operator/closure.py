@@ -99,9 +99,7 @@ def build(repository: Path, store: Path, host: str) -> str:
     return name
 
 
-def _write_system(
-    target: Path, repository: Path, document: Mapping[str, Any], facts: Mapping[str, Any], digest: str
-) -> None:
+def _write_system(target: Path, repository: Path, document: Mapping[str, Any], facts: Mapping[str, Any], digest: str) -> None:
     name = facts["name"]
     units = target / "etc/systemd/system"
     wants = units / "multi-user.target.wants"
@@ -163,6 +161,12 @@ def unit_files(document: Mapping[str, Any], facts: Mapping[str, Any], digest: st
             f"ExecStart=/nix/store/{name_hash(stem, digest)}-{stem}/bin/{stem}\n\n[Install]\nWantedBy=multi-user.target\n\n"
             f"[X-Simulator]\nSimulate=yes\n{ports}"
         )
+    for unit in units:
+        if unit not in texts:
+            # Sockets, timers and the like: active once started; what they would start is a service of its own here.
+            texts[unit] = (
+                f"[Unit]\nDescription={unit} of {facts['name']}\n\n[Install]\nWantedBy=multi-user.target\n\n[X-Simulator]\nSimulate=yes\n"
+            )
     return texts
 
 
