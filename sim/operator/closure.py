@@ -55,9 +55,10 @@ def source_hash_of(repository: Path, host: str) -> str:
 
     files, _document, facts = inventory_of(repository, host)
     digest = source_hash(repository, files, facts["name"])
-    failing = re.compile(r"throw\s+\"([^\"]*)\"")
+    # A file that is nothing but a throw stands for a configuration that does not evaluate.
+    failing = re.compile(r"(?:\s*#[^\n]*\n)*\s*throw\s+\"([^\"]*)\"\s*")
     for path in host_files(repository, facts):
-        found = failing.search(path.read_text(errors="replace"))
+        found = failing.fullmatch(path.read_text(errors="replace"))
         if found:
             raise BuildError(f"error: {found[1]}\n       at {path}")
     return digest
