@@ -49,6 +49,24 @@ def public_key(private_key: str) -> str:
     return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
 
 
+def x25519(private: bytes) -> bytes:
+    """Public key of 32 bytes of X25519 private key (RFC 7748, section 5, the Montgomery ladder)."""
+    scalar = int.from_bytes(private, "little") & ~7 & ((1 << 255) - 1) | 1 << 254
+    x1, x2, z2, x3, z3, swap = 9, 1, 0, 9, 1, 0
+    for position in range(254, -1, -1):
+        bit = (scalar >> position) & 1
+        if swap != bit:
+            x2, x3, z2, z3 = x3, x2, z3, z2
+        swap = bit
+        a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
+        aa, bb, da, cb = a * a, b * b, d * a, c * b
+        x3, z3 = (da + cb) ** 2 % _P, x1 * (da - cb) ** 2 % _P
+        x2, z2 = aa * bb % _P, (aa - bb) * (aa + 121665 * (aa - bb)) % _P
+    if swap:
+        x2, z2 = x3, z3
+    return (x2 * pow(z2, -1, _P) % _P).to_bytes(32, "little")
+
+
 def check_recipient(value: str) -> str | None:
     """What is wrong with an age recipient; None when its checksum holds."""
     hrp, _, data = value.rpartition("1")

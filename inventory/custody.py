@@ -3,12 +3,13 @@
 import re
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from inventory import agekey, sops
+from inventory import agekey, pki, sops
 from inventory.checks import check as check_rules
-from inventory.generate import MAKERS, UNSET, read_names
+from inventory.generate import MAKERS, UNSET, public_half, read_names
 from inventory.keys import bare, new_ssh_key, set_fields
 from inventory.load import Inventory, InventoryError, finish
 from inventory.models import ManagedHost, Node
@@ -100,8 +101,8 @@ class Custody:
         return []
 
     def check(self) -> list[str]:
-        """What does not fit: readers, names that Nix declares, unset values, host keys (with the owner's key)."""
-        problems = []
+        """What does not fit: readers, names that Nix declares; with the owner's key also what the values tell."""
+        problems, values = [], dict[str, dict[str, Any]]()
         for file, recipients in sops.readers(self.inventories).items():
             path = self.vault.root / file
             name = Path(file).stem
@@ -112,7 +113,12 @@ class Custody:
                 problems.append(f"{path}: has other readers. Fix: python -m inventory secrets rekey")
             missing = declared(self.vault.root.parent, name) - set(self.vault.keys(file))
             problems += [f"{path}: no '{key}', which nix/ declares. Fix: sops edit {path}" for key in sorted(missing)]
-            problems += self._check_values(file, name)
+            # Without the owner's key there is less to check.
+            with suppress(VaultError):
+                values[name] = self.vault.read(file)
+        for name, held in values.items():
+            problems += self._check_values(name, held)
+        problems += self._check_pairs(values)
         config = self.vault.root.parent / ".sops.yaml"
         if not config.exists() or config.read_text() != sops.config(self.inventories):
             problems.append(f"{config}: is not current. Fix: python -m inventory sops --write")
@@ -139,7 +145,7 @@ class Custody:
             fresh[_file(name)] = {HOST_KEY: private, HOST_KEY_PUB: public}
             self._publish(name, public)
         self.inventories = self._load()
-        self._fill(old, fresh)
+        self._fill(old, fresh, self._authorities(key_file))
         readers = sops.readers(self.inventories)
         owners = sops.owner_recipients(self.inventories)
         for name, values in fresh.items():
@@ -150,35 +156,63 @@ class Custody:
             print("Only you know these: set each with `python -m inventory secrets set HOST KEY`")
             print("\n".join(f"  {line}" for line in unset))
 
-    def _fill(self, old: dict[str, list[tuple[str, ...]]], fresh: dict[str, dict[str, Any]]) -> None:
-        """New values for every name that the old files held; twins get the same."""
-        names, made = read_names(self.vault.root), dict[str, str]()
+    def _fill(self, old: dict[str, list[tuple[str, ...]]], fresh: dict[str, dict[str, Any]], made: dict[str, str]) -> None:
+        """New values for every name that the old files held; twins get the same, MADE are there already."""
+        names = read_names(self.vault.root)
         for file, paths in old.items():
             values = fresh.setdefault(file, {})
             for path in paths:
                 if path[0] in (HOST_KEY, HOST_KEY_PUB) and file in map(_file, self._names()):
                     continue
-                first = names.twins(f"{Path(file).stem}/{'.'.join(path)}")[0]
+                name = f"{Path(file).stem}/{'.'.join(path)}"
+                first, kind = names.value_of(name), names.kind(name)
                 if first not in made:
-                    made[first] = MAKERS[names.kind(first)]()
+                    made[first] = made.get(name) or MAKERS[kind]()
+                if public := names.public_file(name):
+                    (self.vault.root.parent / public).write_text(public_half(kind, made[first]) + "\n")
                 *above, key = path
                 branch = values
                 for part in above:
                     branch = branch.setdefault(part, {})
                 branch[key] = made[first]
 
-    def _check_values(self, file: str, name: str) -> list[str]:
-        """What only the values tell; nothing when the owner's key is not at hand."""
-        try:
-            values = self.vault.read(file)
-        except VaultError:
-            return []
-        path, facts = self.vault.root / file, self._hosts().get(name)
+    def _authorities(self, key_file: Path) -> dict[str, str]:
+        """New certificates in nix/pki/, the root's key beside KEY_FILE; the other private keys by HOST/KEY."""
+        site = self.inventories[0].site
+        keys = dict(pki.renew(self.vault.root.parent / "nix" / "pki", site.name.capitalize(), site.domain))
+        if root := keys.pop(pki.ROOT_KEY, None):
+            path = key_file.with_name("pki-root.key")
+            path.touch(mode=0o600)
+            path.write_text(root)
+            print(f"{path}: key of your root certificate. Keep it off this machine: it signs new intermediates alone")
+        return keys
+
+    def _check_values(self, name: str, values: dict[str, Any]) -> list[str]:
+        """Unset values, and a host key that is not the inventory's."""
+        path, facts = self.vault.root / _file(name), self._hosts().get(name)
         found = [f"{path}: '{key}' is unset. Fix: python -m inventory secrets set {name} {key}" for key in _unset(values)]
         if facts is not None and HOST_KEY in values:
             public = agekey.public_key(values[HOST_KEY])
             if public != bare(facts.host_key) or public != bare(values.get(HOST_KEY_PUB, public)):
-                found.append(f"{path}: {HOST_KEY} is not host_key of '{name}'. Fix: python -m inventory secrets rotate {name}")
+                fix = f"python -m inventory secrets rotate {name}"
+                found.append(f"{path}: {HOST_KEY} is not host_key of '{name}'. Fix: {fix}")
+        return found
+
+    def _check_pairs(self, held: dict[str, dict[str, Any]]) -> list[str]:
+        """Two sides of one secret that differ, and public halves that belong to another key."""
+        names, first, found = read_names(self.vault.root), dict[str, tuple[str, str]](), []
+        for host, values in held.items():
+            for name, value in _flat(values, f"{host}/"):
+                shared, earlier = first.setdefault(names.value_of(name), (value, name))
+                if shared != value:
+                    found.append(f"{name}: is not the value of {earlier}. Fix: set one to the other's value")
+                public = names.public_file(name)
+                path = self.vault.root.parent / public if public else None
+                if path is None or value == UNSET:
+                    continue
+                half = public_half(names.kind(name), value)
+                if not path.exists() or bare(path.read_text()) != half:
+                    found.append(f"{path}: is not the public half of {name}. Fix: write {half}")
         return found
 
     def _give(self, name: str, private: str) -> None:
@@ -242,12 +276,17 @@ def declared(repository: Path, host: str) -> set[str]:
     return names
 
 
-def _unset(values: dict[str, Any], above: str = "") -> list[str]:
-    """Dotted names of the values that only the owner can know."""
-    found = []
+def _flat(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """Dotted name and text of every value."""
+    found: list[tuple[str, str]] = []
     for key, value in values.items():
-        found += _unset(value, f"{above}{key}.") if isinstance(value, dict) else [f"{above}{key}"] if value == UNSET else []
+        found += _flat(value, f"{above}{key}.") if isinstance(value, dict) else [(f"{above}{key}", str(value))]
     return found
+
+
+def _unset(values: dict[str, Any]) -> list[str]:
+    """Dotted names of the values that only the owner can know."""
+    return [name for name, value in _flat(values) if value == UNSET]
 
 
 def _file(host: str) -> str:

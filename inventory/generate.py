@@ -2,14 +2,15 @@
 
 import base64
 import secrets
-import subprocess
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from inventory import agekey
 from inventory.keys import new_ssh_key
+from inventory.pki import new_key
 
 UNSET = "REPLACE-ME"
 """Value of a secret that only the owner can know (a token of somebody else's service)."""
@@ -26,7 +27,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "base64": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
     "wireguard": _wireguard,
     "ssh-key": lambda: new_ssh_key("aether")[0],
-    "ec-key": lambda: _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout"),
+    "ec-key": new_key,
     # A hash that no password has: log in by key, until `secrets set` gives a real one.
     "no-password": lambda: "!",
     "ask": lambda: UNSET,
@@ -40,15 +41,21 @@ class Names:
     make: Mapping[str, str]
     """Pattern of ``HOST/KEY`` to a kind of MAKERS; the first that matches."""
     same: Sequence[Sequence[str]]
-    """Groups of ``HOST/KEY`` that hold the same value."""
+    """Groups of patterns of ``HOST/KEY`` that hold the same value."""
+    public: Mapping[str, str]
+    """Pattern of ``HOST/KEY`` to the file of the repository that holds its public half."""
 
     def kind(self, name: str) -> str:
         """Kind of the secret HOST/KEY; ``hex`` where nothing is said."""
         return next((kind for pattern, kind in self.make.items() if fnmatch(name, pattern)), "hex")
 
-    def twins(self, name: str) -> Sequence[str]:
-        """Every HOST/KEY that holds the same value as NAME, itself among them."""
-        return next((group for group in self.same if name in group), (name,))
+    def value_of(self, name: str) -> str:
+        """What HOST/KEY shares its value under: the first pattern of its group, else its own name."""
+        return next((group[0] for group in self.same if any(fnmatch(name, each) for each in group)), name)
+
+    def public_file(self, name: str) -> str | None:
+        """File for the public half of HOST/KEY; None when nobody reads it."""
+        return next((file for pattern, file in self.public.items() if fnmatch(name, pattern)), None)
 
 
 def read_names(secrets_dir: Path) -> Names:
@@ -62,9 +69,17 @@ def read_names(secrets_dir: Path) -> Names:
     unknown = sorted(set(raw.get("make", {}).values()) - set(MAKERS))
     if unknown:
         raise ValueError(f"{path}: no kind '{unknown[0]}'. Fix: write one of {', '.join(sorted(MAKERS))}")
-    return Names(raw.get("make", {}), raw.get("same", {}).get("groups", []))
+    return Names(raw.get("make", {}), raw.get("same", {}).get("groups", []), raw.get("public", {}))
 
 
-def _openssl(*arguments: str) -> str:
-    run = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=True)
-    return run.stdout
+def public_half(kind: str, value: str) -> str:
+    """What the other side is given of a secret of KIND: an SSH or WireGuard public key.
+
+    Raises:
+        ValueError: a kind without public half.
+    """
+    if kind == "ssh-key":
+        return agekey.public_key(value)
+    if kind == "wireguard":
+        return base64.b64encode(agekey.x25519(base64.b64decode(value))).decode()
+    raise ValueError(f"secrets/names.toml: a secret of kind '{kind}' has no public half. Fix: remove it from [public]")

@@ -139,5 +139,7 @@ def finish(draft: Draft) -> Inventory:
         hosts=draft.hosts,
         services=draft.services,
         rollout=draft.rollout,
+        cloud=draft.cloud,
+        image=draft.image,
     )
     return Inventory(Path(draft.file), content)

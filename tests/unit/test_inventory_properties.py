@@ -118,6 +118,9 @@ def test_the_age_key_is_the_ssh_key(seed: bytes) -> None:
     public = X25519PrivateKey.from_private_bytes(scalar).public_key().public_bytes_raw()
     assert agekey.recipient(line) == agekey.bech32_encode("age", public)
     assert agekey.check_recipient(agekey.recipient(line)) is None
+    assert agekey.x25519(scalar) == public
+    # RFC 7748 decodes any 32 bytes to a scalar, as WireGuard does.
+    assert agekey.x25519(seed) == X25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
 
 
 @settings(max_examples=30, deadline=None)

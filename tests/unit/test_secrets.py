@@ -156,6 +156,30 @@ def test_a_new_owner_shares_nothing_with_the_old_one(repository: Path, monkeypat
 
 
 @needs_sops
+def test_a_new_owner_gets_an_authority_of_their_own(repository: Path) -> None:
+    folder = repository / "nix" / "pki"
+    folder.mkdir(parents=True)
+    for name in ("root_ca.crt", "openbao_ca.crt", "tunnel.pub"):
+        (folder / name).write_text("old")
+    (repository / "secrets" / "names.toml").write_text(
+        '[make]\n"web/tunnel" = "wireguard"\n[public]\n"web/tunnel" = "nix/pki/tunnel.pub"\n'
+    )
+    assert run("init") == 0
+    vault = Vault(repository / "secrets", repository / "owner")
+    vault.set("hosts/web.yaml", ("tunnel",), "old")
+    (repository / "new.pub").write_text(new_ssh_key()[1])
+    arguments = ["secrets", "--file", "inventory/lab.toml", "--key-file", "new"]
+    assert main([*arguments, "init", "--new-owner", "--ssh-key", "new.pub"]) == 0
+    subprocess.run(
+        ["openssl", "verify", "-CAfile", folder / "root_ca.crt", folder / "openbao_ca.crt"], check=True, capture_output=True
+    )
+    assert (repository / "pki-root.key").stat().st_mode & 0o77 == 0
+    assert main([*arguments, "check"]) == 0
+    (folder / "tunnel.pub").write_text("other")
+    assert main([*arguments, "check"]) == 1
+
+
+@needs_sops
 def test_values_are_in_no_argument(repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     real = shutil.which("sops")
     wrapper = repository / "bin" / "sops"
