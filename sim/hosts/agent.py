@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sim.hosts.host import Host
 
 MAX_REQUEST = 1 << 20
+_VYOS_SUDO = (["shutdown"], ["poweroff"], ["hostname"])
 
 
 class Refused(Exception):
@@ -111,7 +112,11 @@ class Agent:
                 return
             cwd, *argv = (await reader.readexactly(size)).decode(errors="surrogateescape").split("\0")
             peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            call = Call(self.host, argv, cwd, struct.unpack("3i", peer)[1], reader, writer)
+            uid = struct.unpack("3i", peer)[1]
+            if self.host.facts.flavour == "vyos" and argv[:1] in _VYOS_SUDO:
+                # Operational commands of VyOS run them by sudo.
+                uid = 0
+            call = Call(self.host, argv, cwd, uid, reader, writer)
             try:
                 code = await self.handler(call)
             except Refused as refused:

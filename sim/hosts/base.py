@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import sys
 import threading
 from collections.abc import Sequence
@@ -118,6 +119,10 @@ def _make_root(root: Path, flavour: str, users: Sequence[str]) -> None:
     _write(root / "etc/fstab", "")
     _write(root / "etc/shells", "/bin/sh\n/bin/bash\n/usr/bin/bash\n")
     _write(root / "etc/profile", _profile(flavour))
+    if flavour == "vyos":
+        # Group vyattacfg of the real one: whoever may configure writes here.
+        (root / "opt/vyatta/etc/config").mkdir(parents=True)
+        (root / "opt/vyatta/etc/config").chmod(0o1777)
     (root / "etc/mtab").symlink_to("/proc/self/mounts")
 
 
@@ -137,7 +142,7 @@ def _accounts(root: Path, users: Sequence[str]) -> None:
     passwd.insert(0, "root:x:0:0:System administrator:/root:/bin/bash")
     taken = {line.split(":")[0] for line in passwd}
     for number, name in enumerate((user for user in users if user not in taken), 1000):
-        shell = "/usr/lib/aether-sim/vbash" if name == "vyos" else "/bin/bash"
+        shell = "/usr/lib/aether-sim/vbash.py" if name == "vyos" else "/bin/bash"
         passwd.append(f"{name}:x:{number}:{number}:{name}:/home/{name}:{shell}")
         group.append(f"{name}:x:{number}:")
         home = root / "home" / name
@@ -167,6 +172,12 @@ def _make_usr(usr: Path, catalog: catalogue.Catalogue, python: str, userns: bool
                 "\n" + text.partition("\n")[2]
             )
         _write(library / source.name, text, 0o755)
+    for name in catalog.hidden():
+        # A whiteout: the machine's own command of that name is not the host's.
+        place = usr / "bin" / name
+        if Path("/usr/bin", name).exists() and not place.is_symlink():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.mknod(place, stat.S_IFCHR, os.makedev(0, 0))
     sleep = Path("/usr/bin/sleep").resolve()
     for name in ("systemd", "init"):
         (library / name).symlink_to(sleep)

@@ -131,8 +131,8 @@ async def run(host: Host) -> None:
     await host.services.boot()
     if host.facts.flavour == "nixos":
         bless(host)
-    if host.facts.flavour == "alpine":
-        await host.start_ssh()
+    if host.facts.flavour == "atomic":
+        ostree.verdict(host)
     for command in commands:
         words = ["/bin/sh", "-c", command] if isinstance(command, str) else [str(word) for word in command]
         code, output = await host.run(*words)

@@ -86,6 +86,8 @@ def build_root(spec: dict) -> None:  # type: ignore[type-arg]
         os.makedirs(root + target, exist_ok=True)
         bind(source, root + target, readonly=True, recursive=True)
     bind("/sys", f"{root}/sys", readonly=True)
+    if spec["usr_readonly"]:
+        mount("", f"{root}/usr", "", MS_BIND | MS_REMOUNT | MS_RDONLY)
 
 
 def enter_root(root: str) -> None:

@@ -122,4 +122,4 @@ def running_system(host: Host) -> str | None:
     link = host.root.readlink("/run/current-system")
     if link is not None:
         return link
-    return host.root.read_text("/run/ostree-booted", "").strip() or None
+    return host.root.read_text("/run/aether-sim-deployment", "").strip() or None

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.hosts import base as bases
-from sim.hosts import boot, firstboot
+from sim.hosts import boot, firstboot, ostree
 from sim.hosts import process as proc
 from sim.hosts.agent import Agent, Call
 from sim.hosts.faults import HostFaults
@@ -63,6 +63,7 @@ class Host:
         self.reason = ""
         self.boots = 0
         self.booted_entry = ""
+        self.roll_back = False
         self.faults = HostFaults(self)
         self.services = ServiceManager(self)
         self.ssh = HostSsh(self, sim_address, site.ssh_port)
@@ -143,7 +144,7 @@ class Host:
             self._set_state("booting")
             try:
                 await self._stand()
-                await boot.run(self)
+                await self._come_up()
             except asyncio.CancelledError:
                 await self._down()
                 raise
@@ -156,6 +157,18 @@ class Host:
                 await self._down(str(error))
                 return
             self._set_state("up")
+
+    async def _come_up(self) -> None:
+        """Boot until greenboot, where there is one, lets it stand."""
+        while True:
+            try:
+                await boot.run(self)
+                return
+            except ostree.Again as red:
+                self.roll_back = red.rollback
+                await self._down("greenboot is red")
+                self._set_state("booting")
+                await self._stand()
 
     async def _stand(self) -> None:
         """Make the namespaces and the root."""
@@ -183,6 +196,7 @@ class Host:
             "binds": [list(pair) for pair in lower.binds],
             "init": lower.init,
             "userns": self.userns,
+            "usr_readonly": self.facts.flavour == "atomic",
         }
         await self._agent.start()
         holder = await proc.spawn(
@@ -285,8 +299,6 @@ class Host:
 
     def sshd_active(self) -> bool:
         """Whether the host's sshd is meant to run."""
-        if self.facts.flavour == "alpine":
-            return True
         return self.services.is_active("sshd.service") or self.services.is_active("ssh.service")
 
     def authorizes(self, user: str, key: list[str]) -> bool:

@@ -103,8 +103,15 @@ class ServiceManager:
         for target in ("basic.target", "multi-user.target", "network-online.target", "timers.target", "default.target"):
             self.unit(target).become("active", "active")
         names = [name for name in units.wanted_by(self.host.root) if not name.endswith(".target")]
-        await asyncio.gather(*(self.start(name) for name in names))
+        names += [f"{name}.service" for name in self.host.root.listdir("/etc/runlevels/default")]
+        await asyncio.gather(*(self._start_at_boot(name) for name in names))
         self.booting = False
+
+    async def _start_at_boot(self, name: str) -> None:
+        try:
+            await self.start(name)
+        except (KeyError, PermissionError):
+            self.log(name, f"{name}: enabled, but its unit file is missing or masked")
 
     def failed(self) -> list[Unit]:
         """Units in state failed."""

@@ -24,11 +24,24 @@ _COMMON_SERVED = ("logger",)
 
 # Programs that run in the host: command -> source file.
 _NIX = {name: "nix_store.py" for name in ("nix-store", "nix-daemon")} | {"nix-env": "nix_env.py", "nix": "nix.py"}
+_APT = dict.fromkeys(("apt", "apt-get", "apt-cache", "dpkg", "dpkg-query"), "apt.py")
+_DNF = dict.fromkeys(("dnf", "dnf5", "yum", "rpm"), "dnf.py")
+_PODMAN = dict.fromkeys(("podman", "toolbox", "distrobox"), "podman.py")
+_OSTREE = {"rpm-ostree": "rpm_ostree.py", "ostree": "ostree.py", "bootc": "bootc.py", "libexec/greenboot/greenboot": "greenboot.py"}
 _PROGRAMS: dict[str, dict[str, str]] = {
     "all": {"hostname": "hostname.sh"},
     "nixos": {**_NIX, "bootctl": "bootctl.py"},
-    "atomic": {"rpm-ostree": "rpm_ostree.py", "ostree": "ostree.py", "bootc": "bootc.py", "greenboot": "greenboot.py"},
+    "pve": _APT,
+    "debian": _APT,
+    "wsl": _APT,
+    "vyos": _APT,
+    "alpine": {"apk": "apk.py"},
+    "fedora": {**_DNF, **_PODMAN, "flatpak": "flatpak.py"},
+    "amazon-linux": _DNF,
+    "atomic": {**_OSTREE, **_PODMAN, "rpm": "dnf.py", "flatpak": "flatpak.py"},
 }
+# Commands of the machine that would say something else than the host's own distribution.
+_HIDDEN = ("apt", "apt-get", "apt-cache", "dpkg", "dpkg-query", "dnf", "rpm", "apk", "systemctl", "journalctl", "podman", "docker")
 
 _NIXOS_PATH = "/run/wrappers/bin:/root/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin"
 _FHS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -77,6 +90,17 @@ WantedBy=multi-user.target
 [X-Simulator]
 Simulate=yes
 """
+_GREENBOOT_UNIT = """[Unit]
+Description=greenboot Health Checks Runner
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/libexec/greenboot/greenboot health-check
+
+[Install]
+WantedBy=multi-user.target
+"""
 _BASE_UNITS = {
     "systemd-journald": "Journal Service",
     "systemd-logind": "User Login Management",
@@ -124,19 +148,29 @@ class Catalogue:
         """Path below /usr -> source file."""
         served = (*_SERVED.get(self.flavour, _DEFAULT_SERVED), *_COMMON_SERVED)
         table = {name: CLIENT for name in served} | _PROGRAMS.get("all", {}) | _PROGRAMS.get(self.flavour, {})
-        placed = {f"bin/{name}": source for name, source in table.items()}
+        placed = {name if "/" in name else f"bin/{name}": source for name, source in table.items()}
+        if self.flavour == "alpine":
+            placed |= {"sbin/openrc": CLIENT, "sbin/rc-service": CLIENT, "sbin/rc-update": CLIENT}
         # Scripts call some of them by their place in sbin.
         placed |= {f"sbin/{name}": table[name] for name in _POWER if name in table}
         placed["lib/aether-sim/set/hostname"] = CLIENT
         return placed
 
+    def hidden(self) -> list[str]:
+        """Commands of the machine that the host does not have."""
+        return [name for name in _HIDDEN if f"bin/{name}" not in self.commands()]
+
     def units(self) -> dict[str, str]:
         """Unit files of the distribution; NixOS has its own in the system closure."""
-        if self.flavour in ("nixos", "alpine"):
+        if self.flavour == "nixos":
             return {}
+        if self.flavour == "alpine":
+            return {"sshd.service": _SSHD_UNIT.format(alias="")}
         name, alias = ("ssh", "Alias=sshd.service\n") if self.flavour in ("pve", "debian", "wsl", "vyos") else ("sshd", "")
         units = {f"{name}.service": _SSHD_UNIT.format(alias=alias)}
         simulated = _BASE_UNITS | (_PVE_UNITS if self.flavour == "pve" else {})
+        if self.flavour == "atomic":
+            units["greenboot-healthcheck.service"] = _GREENBOOT_UNIT
         for unit, description in simulated.items():
             units[f"{unit}.service"] = _SIMULATED_UNIT.format(name=unit, description=description)
         return units
@@ -148,6 +182,12 @@ class Catalogue:
             files |= nixos_image.files()
         if self.flavour == "alpine":
             files["/etc/alpine-release"] = "3.21.0\n"
+            files["/etc/init.d/sshd"] = "#!/sbin/openrc-run\n"
+        if self.flavour == "atomic":
+            files["/etc/greenboot/greenboot.conf"] = "GREENBOOT_MAX_BOOT_ATTEMPTS=3\n"
+            files["/etc/containers/policy.json"] = '{"default": [{"type": "insecureAcceptAnything"}]}\n'
+        if self.flavour == "vyos":
+            files["/opt/vyatta/etc/config/.keep"] = ""
         if self.flavour in ("debian", "wsl"):
             files["/etc/debian_version"] = "12.11\n"
         if self.flavour == "pve":
@@ -167,5 +207,7 @@ class Catalogue:
         wants = "/etc/systemd/system/multi-user.target.wants"
         links = {f"{wants}/{name}": f"/usr/lib/systemd/system/{name}" for name in self.units()}
         if self.flavour == "alpine":
-            return {}
+            return {"/etc/runlevels/default/sshd": "/etc/init.d/sshd"}
+        if self.flavour == "vyos":
+            links["/config"] = "/opt/vyatta/etc/config"
         return links

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.hosts.agent import Call, Handler, Refused
-from sim.standins.served import journalctl, machine, proxmox, systemctl, systemd_run
+from sim.standins.served import journalctl, machine, openrc, proxmox, systemctl, systemd_run
 
 COMMANDS: dict[str, Handler] = {
     "systemctl": systemctl.run,
@@ -19,6 +19,9 @@ COMMANDS: dict[str, Handler] = {
     "poweroff": machine.poweroff,
     "halt": machine.poweroff,
     "shutdown": machine.shutdown,
+    "rc-service": openrc.rc_service,
+    "rc-update": openrc.rc_update,
+    "rc-status": openrc.rc_status,
     "pct": proxmox.pct,
     "qm": proxmox.qm,
     "pvesm": proxmox.pvesm,

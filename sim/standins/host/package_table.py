@@ -1,0 +1,79 @@
+"""Packages that simulated distributions have: what each brings. A name that is not here does not exist.
+
+`units`: unit -> its [X-Simulator] lines; `programs`: command -> stand-in in this directory (or "" for one that only says its
+version); `files`: path -> text. Distributions start a Debian package's units at once; the others leave that to `systemctl`.
+"""
+
+SIMULATED = "Simulate=yes\n"
+
+
+def listens(*ports):
+    """A unit that listens on TCP ports."""
+    return SIMULATED + "".join(f"Listen={port}\n" for port in ports)
+
+
+NODE_EXPORTER = {"units": {"prometheus-node-exporter.service": SIMULATED + "Listen=9100/http\n"}}
+PLAIN = {}
+
+DEBIAN = {
+    "prometheus-node-exporter": NODE_EXPORTER,
+    "prometheus-node-exporter-collectors": PLAIN,
+    "smartmontools": {"units": {"smartmontools.service": SIMULATED}},
+    "unattended-upgrades": {"units": {"unattended-upgrades.service": SIMULATED}},
+    "nfs-kernel-server": {"units": {"nfs-server.service": listens(2049)}},
+    "samba": {"units": {"smbd.service": listens(445), "nmbd.service": SIMULATED}, "programs": {"smbpasswd": "smbpasswd.py", "testparm": ""}},
+    "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": ""}},
+    "rclone": {"programs": {"rclone": ""}},
+    "nix-setup-systemd": {"units": {"nix-daemon.service": SIMULATED}},
+    "nix-bin": {"programs": {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"}},
+    "podman": {"programs": {"podman": "podman.py"}},
+    "fail2ban": {"units": {"fail2ban.service": SIMULATED}},
+    "wireguard-tools": {"units": {"wg-quick@.service": SIMULATED}, "programs": {"wg": "wg.py", "wg-quick": ""}},
+    "flatpak": {"programs": {"flatpak": "flatpak.py"}},
+    **dict.fromkeys(
+        "git stow curl jq rsync xz-utils ca-certificates gnupg python3-venv python3-pip python3 sudo age chrony "
+        "lm-sensors nvme-cli pve-manager ifupdown2 vim htop tmux acl cron logrotate openssh-server unzip zstd gpg "
+        "prometheus-pve-exporter apt-transport-https debian-archive-keyring".split(),
+        PLAIN,
+    ),
+}
+# A package of a repository that has to be configured first: package -> text that the repository's entry holds.
+DEBIAN_REPOSITORIES = {"alloy": "apt.grafana.com"}
+DEBIAN["alloy"] = {"units": {"alloy.service": SIMULATED + "Listen=12345/http\n"}}
+
+ALPINE = {
+    "nfs-utils": {"units": {"nfs.service": listens(2049), "rpcbind.service": SIMULATED}},
+    "samba": {"units": {"samba.service": listens(445)}, "programs": {"smbpasswd": "smbpasswd.py"}},
+    "samba-common-tools": {"programs": {"testparm": "", "smbpasswd": "smbpasswd.py"}},
+    "prometheus-node-exporter": {"units": {"node-exporter.service": SIMULATED + "Listen=9100/http\n"}},
+    "chrony": {"units": {"chronyd.service": SIMULATED}},
+    **dict.fromkeys("git curl python3 py3-pip sudo openssh rsync jq acl shadow tzdata ca-certificates samba-server".split(), PLAIN),
+}
+
+FEDORA = {
+    "nvidia-container-toolkit": {"programs": {"nvidia-ctk": "nvidia_ctk.py"}},
+    "podman": {"programs": {"podman": "podman.py"}},
+    "dnf-automatic": {"units": {"dnf-automatic.timer": "", "dnf-automatic.service": SIMULATED}},
+    "dnf5-plugin-automatic": {"units": {"dnf5-automatic.timer": "", "dnf5-automatic.service": SIMULATED}},
+    "caddy": {"units": {"caddy.service": SIMULATED + "Listen=80/http\nListen=443/tcp\n"}, "programs": {"caddy": ""}},
+    "wireguard-tools": {"units": {"wg-quick@.service": SIMULATED}, "programs": {"wg": "wg.py", "wg-quick": ""}},
+    "tailscale": {"units": {"tailscaled.service": SIMULATED}, "programs": {"tailscale": "tailscale.py"}},
+    "fail2ban": {"units": {"fail2ban.service": SIMULATED}, "programs": {"fail2ban-client": ""}},
+    "node-exporter": NODE_EXPORTER,
+    "golang-github-prometheus-node-exporter": NODE_EXPORTER,
+    "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": ""}},
+    "rclone": {"programs": {"rclone": ""}},
+    "nix": {"units": {"nix-daemon.service": SIMULATED}, "programs": {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"}},
+    "flatpak": {"programs": {"flatpak": "flatpak.py"}},
+    **dict.fromkeys(
+        "akmod-nvidia xorg-x11-drv-nvidia-cuda nvidia-vaapi-driver podman-compose slirp4netns git stow curl jq rsync acl "
+        "rpmfusion-free-release rpmfusion-nonfree-release kernel-devel akmods toolbox distrobox python3 python3-libdnf5 "
+        "python3-dnf cronie firewalld nftables chrony age gnupg2 tar xz fuse-overlayfs crun nix-daemon".split(),
+        PLAIN,
+    ),
+}
+INSTALLED = {
+    "debian": "python3 openssh-server ca-certificates curl cron sudo gpg".split(),
+    "alpine": "python3 openssh ca-certificates tzdata".split(),
+    "fedora": "python3 python3-libdnf5 python3-dnf curl tar xz firewalld chrony toolbox".split(),
+}
