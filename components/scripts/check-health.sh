@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Runs on a host that is not NixOS: every health check of standard input within its own time, or the first that fails and why.
+set -euo pipefail
+address=$(hostname -I | awk '{ print $1 }')
+
+holds() {
+  case $1 in
+    unit) systemctl is-active --quiet "$2" ;;
+    tcp) timeout 3 bash -c "</dev/tcp/$address/$2" 2>/dev/null ;;
+    http) [[ $(curl -ksS -o /dev/null -m 5 -w '%{http_code}' "${2//\{address\}/$address}" 2>/dev/null) == "$3" ]] ;;
+    command) timeout 30 sh -c "$2" >/dev/null 2>&1 ;;
+    *) return 2 ;;
+  esac
+}
+
+while IFS=$'\t' read -r kind value status seconds; do
+  [[ -n $kind ]] || continue
+  deadline=$((SECONDS + seconds))
+  until holds "$kind" "$value" "$status"; do
+    if ((SECONDS >= deadline)); then
+      printf '%s: not healthy: %s %s\n' "$(hostname)" "$kind" "$value" >&2
+      [[ $kind == unit ]] && journalctl --no-pager -u "$value" -n 5 >&2
+      exit 31
+    fi
+    sleep 0.2
+  done
+done

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# What a built image must hold; runs inside it. Argument: the image's name.
+set -uo pipefail
+
+image=$1
+failed=0
+
+holds() {
+  local what=$1
+  shift
+  if "$@" >/dev/null 2>&1; then
+    echo "ok: $what"
+  else
+    echo "FAILED: $what" >&2
+    failed=1
+  fi
+}
+
+for package in greenboot podman toolbox distrobox qemu-kvm libvirt-daemon-driver-qemu chezmoi stow syncthing; do
+  holds "$package is installed" rpm -q "$package"
+done
+for unit in greenboot-healthcheck.service nix.mount podman.socket sshd.service virtqemud.socket; do
+  holds "$unit is enabled" systemctl --root=/ is-enabled "$unit"
+done
+holds '/nix is there' test -d /nix
+holds 'the policy is JSON' jq -e . /etc/containers/policy.json
+holds 'the policy rejects by default' jq -e '.default == [{"type": "reject"}]' /etc/containers/policy.json
+holds 'the key of the policy is there' test -s /etc/pki/containers/aether.pub
+holds 'signatures are looked for beside the image' grep -q 'use-sigstore-attachments: true' /etc/containers/registries.d/aether.yaml
+holds "greenboot's check runs" test -x /usr/lib/greenboot/check/required.d/50-aether.sh
+holds 'the justfile is valid' just --justfile /usr/share/bluebuild/justfiles/aether.just --list
+if [[ $image == *-nvidia ]]; then
+  holds 'the NVIDIA module is for the kernel' sh -c 'ls /usr/lib/modules/*/extra/nvidia*/nvidia.ko*'
+else
+  holds 'no NVIDIA driver in the plain image' sh -c '! rpm -q kmod-nvidia'
+fi
+holds 'bootc accepts the image' bootc container lint
+exit "$failed"

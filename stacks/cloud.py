@@ -1,0 +1,205 @@
+"""The public side: the gateway on AWS, the machines beside it, and the repository that builds the Atomic image."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+import pulumi_aws as aws
+
+from components.ansible.playbook import Playbook, PlaybookArgs
+from components.ansible.sources import playbook_hash
+from components.aws.health import Healthy, HealthyArgs
+from components.aws.machine import CloudMachine, CloudMachineArgs
+from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
+from components.base import REPOSITORY, Component, Operator
+from components.github.content import ContentError, repository_files
+from components.github.image_repository import ImageRepository, ImageRepositoryArgs
+from components.github.workflow import required_checks, used_actions
+from components.nixos.desired import EvaluationError, desired_closures
+from components.nixos.system import NixosSystem, NixosSystemArgs
+from inventory.load import Inventory, load
+from inventory.models import AtomicHost, Cloud, CloudVm
+from stacks.public import aws_provider, github_provider, homelab_addresses, one_region
+from stacks.settings import Settings, SettingsError
+from stacks.sops import secret
+from stacks.ssh import write_client_config
+
+HOST_KEY = "ssh_host_ed25519_key"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the parts of this composition share."""
+
+    settings: Settings
+    inventory: Inventory
+    cloud: Cloud
+    homelab: Inventory | None
+    operator: Operator
+    provider: aws.Provider
+
+
+def compose(settings: Settings, inventory: Inventory) -> None:
+    """Register every resource of the public side up to the stack's phase."""
+    machines = inventory.of(CloudVm, settings.phase)
+    if inventory.cloud is None or inventory.cloud.gateway not in machines:
+        raise SettingsError(f'{settings.inventory}: has no gateway. Fix: write [cloud] gateway = "NAME", a cloud-vm of it')
+    context = Context(
+        settings,
+        inventory,
+        inventory.cloud,
+        _homelab(settings, inventory),
+        Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix),
+        aws_provider(settings, one_region([machine.region for machine in machines.values()]), inventory.site.name),
+    )
+    gateway = _gateway(context, inventory.cloud.gateway, machines[inventory.cloud.gateway])
+    others = _machines(context, gateway, {name: facts for name, facts in machines.items() if name != inventory.cloud.gateway})
+    pulumi.export("gateway", {"address": gateway.address, "ipv6Address": gateway.ipv6_address, "names": list(gateway.names)})
+    pulumi.export("nameServers", gateway.name_servers)
+    pulumi.export(
+        "addresses", {inventory.cloud.gateway: gateway.address, **{name: other.address for name, other in others.items()}}
+    )
+    if inventory.image:
+        repository = _image_repository(context)
+        pulumi.export("images", repository.images)
+        pulumi.export("imageRepository", repository.clone_url)
+
+
+def _homelab(settings: Settings, inventory: Inventory) -> Inventory | None:
+    """The inventory whose Atomic hosts and public services this one serves."""
+    if inventory.image is None:
+        return None
+    return load(Path(settings.inventory).parent / inventory.image.hosts)
+
+
+def _gateway(context: Context, name: str, facts: CloudVm) -> PublicGateway:
+    return PublicGateway(
+        name,
+        PublicGatewayArgs(
+            facts=facts,
+            cloud=context.cloud,
+            site=context.inventory.site,
+            cidr=context.inventory.networks[facts.network].cidr,
+            public_names=_public_names(context),
+            host_private_key=secret(context.settings, f"hosts/{name}.yaml", HOST_KEY),
+            protect=context.settings.protect,
+            configure=lambda parent, host, instance, ready: _configure(context, parent, host, facts, instance, ready),
+            provider=context.provider,
+        ),
+    )
+
+
+def _public_names(context: Context) -> tuple[str, ...]:
+    """Names of the homelab's public services."""
+    services = context.homelab.services if context.homelab else {}
+    domain = context.inventory.site.public_domain
+    return tuple(sorted(f"{service.subdomain or name}.{domain}" for name, service in services.items() if service.public))
+
+
+def _configure(
+    context: Context, parent: Component, name: str, facts: CloudVm, instance: pulumi.Output[str], ready: pulumi.Output[str]
+) -> pulumi.Output[str]:
+    """Run the machine's playbook, then its health checks; the text is known once they hold."""
+    settings, playbook = context.settings, facts.playbook
+    assert playbook is not None, "the inventory's model says so of amazon-linux"
+    homelab = homelab_addresses(settings)
+    run = Playbook(
+        name,
+        PlaybookArgs(
+            host=name,
+            playbook=playbook,
+            version=playbook_hash(REPOSITORY, playbook, facts.model_dump(), _tables(context.inventory)),
+            inventory=str(settings.inventory),
+            reach_file=settings.reach_file,
+            # Where the tunnel ends at home, once the homelab's stack says so.
+            secret_environment={"AETHER_VAR_homelab_gateway": homelab.apply(lambda known: known.get("gateway", ""))},
+            instance=pulumi.Output.all(instance, ready).apply(lambda values: str(values[0])),
+            operator=context.operator,
+        ),
+        opts=parent.child(),
+    )
+    checks = HealthyArgs(health=facts.health, after=run.recap, operator=context.operator)
+    return Healthy(name, checks, opts=parent.child()).healthy
+
+
+def _tables(inventory: Inventory) -> dict[str, object]:
+    """What a playbook may read of the inventory beside its host, by variable."""
+    content = inventory.content.model_dump()
+    return {f"aether_{table}": content[table] for table in ("site", "networks", "hosts", "services")}
+
+
+def _machines(context: Context, gateway: PublicGateway, machines: dict[str, CloudVm]) -> dict[str, CloudMachine]:
+    """The other machines of the cloud, in the gateway's network, each chained to its NixOS system."""
+    settings, site = context.settings, context.inventory.site
+    try:
+        desired = desired_closures(
+            REPOSITORY,
+            [settings.inventory],
+            {name: facts.flake or name for name, facts in machines.items()},
+            evaluator=settings.evaluator,
+            nix=settings.nix,
+        )
+    except EvaluationError as error:
+        raise SettingsError(str(error)) from None
+    made = {}
+    for name, facts in machines.items():
+        made[name] = CloudMachine(
+            name,
+            CloudMachineArgs(
+                facts=facts,
+                vpc_id=gateway.network.vpc_id,
+                subnet_id=gateway.network.ready,
+                authorized_keys=site.authorized_keys,
+                host_private_key=secret(settings, f"hosts/{name}.yaml", HOST_KEY),
+                ssh_from=context.cloud.ssh_from,
+                ipv6=context.cloud.ipv6,
+                instance_profile=gateway.profile_name,
+                zone_id=gateway.zone_id,
+                names=(f"{name}.{site.domain}",),
+                protect=settings.protect,
+                provider=context.provider,
+            ),
+        )
+        NixosSystem(
+            name,
+            NixosSystemArgs(
+                hostname=name,
+                flake=facts.flake or name,
+                desired=desired[name],
+                health=facts.health,
+                instance=made[name].instance_id,
+                ready=made[name].ready,
+                after=(made[name], *((gateway,) if context.cloud.gateway in facts.depends_on else ())),
+                operator=context.operator,
+            ),
+        )
+    return made
+
+
+def _image_repository(context: Context) -> ImageRepository:
+    settings, build = context.settings, context.inventory.image
+    assert build is not None
+    public_key = REPOSITORY / settings.image_public_key
+    if not public_key.is_file():
+        raise SettingsError(f"{settings.image_public_key} does not exist. Fix: make the signing key as docs/image.md says")
+    hosts = context.homelab.of(AtomicHost) if context.homelab else {}
+    try:
+        files = repository_files(REPOSITORY / "image", f"ghcr.io/{build.owner}", public_key.read_text(), hosts)
+    except ContentError as error:
+        raise SettingsError(str(error)) from None
+    return ImageRepository(
+        build.repository,
+        ImageRepositoryArgs(
+            build=build,
+            registry=settings.image_registry,
+            files=files,
+            actions=used_actions(files),
+            required_checks=required_checks(files),
+            signing_key=secret(settings, "image.yaml", "cosign_private_key"),
+            signing_password=secret(settings, "image.yaml", "cosign_password"),
+            public_key_file=settings.image_public_key,
+            adopt=settings.adopt_image_repository,
+            protect=settings.protect,
+            provider=github_provider(settings, build.owner),
+        ),
+    )
