@@ -25,8 +25,8 @@ in
         local.path = "${state}/blocks";
       };
       live_store = {
-        wal.filepath = "${state}/live-store";
-        shutdown_marker_dir = "${state}/live-store";
+        wal.path = "${state}/live-store/traces";
+        shutdown_marker_dir = "${state}/live-store/shutdown-marker";
       };
       backend_scheduler = {
         local_work_path = "${state}/scheduler";
