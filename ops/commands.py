@@ -12,7 +12,8 @@ from inventory.load import Inventory, load
 from ops import hosts
 from ops.stack import REPOSITORY, OpsError, Stack
 
-out = Console(highlight=False)
+# Tables are wider than the 80 columns that rich takes a pipe for.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 def up(stack: Stack, arguments: list[str]) -> int:

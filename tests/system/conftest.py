@@ -1,0 +1,34 @@
+"""The deployed lab that system tests share: made once a run, deployed by the real engine."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.lab import REPOSITORY, Lab
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A deployed homelab. A test that changes it leaves it deployed and healthy."""
+    if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
+        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
+    made = Lab.make(tmp_path_factory.mktemp("lab"))
+    try:
+        result = made.up()
+        assert result.code == 0, result.text[-6000:]
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def settled(lab: Lab) -> Iterator[Lab]:
+    """The lab, with every file and fault put back afterwards and whatever is left redeployed."""
+    kept = {path: path.read_bytes() for folder in ("inventory", "nix/hosts", "ansible") for path in (lab.path / folder).rglob("*") if path.is_file()}
+    yield lab
+    lab.sim("fault", "--clear")
+    for path, content in kept.items():
+        if not path.exists() or path.read_bytes() != content:
+            path.write_bytes(content)
+    result = lab.up()
+    assert result.code == 0, result.text[-4000:]

@@ -1,0 +1,140 @@
+"""A checkout of its own with the real engine and the simulator, for tests that change things."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass
+class Result:
+    """What a command ended with."""
+
+    code: int
+    text: str
+
+    def changes(self) -> dict[str, int]:
+        """Pulumi's closing counts, like {"unchanged": 65, "to update": 1}."""
+        counts: dict[str, int] = {}
+        lines = self.text.split("Resources:")[-1].splitlines() if "Resources:" in self.text else []
+        for line in lines:
+            words = line.strip().lstrip("+-~@").split()
+            # "+ 3 to create", "~ 1 updated", "23 changes. 32 unchanged"
+            for index, word in enumerate(words):
+                if word.isdigit() and index + 1 < len(words):
+                    name = words[index + 1] if words[index + 1] != "to" else " ".join(words[index + 1 : index + 3])
+                    counts[name.rstrip(".")] = int(word)
+        return {name: count for name, count in counts.items() if name != "changes"}
+
+
+@dataclass
+class Lab:
+    """A copy of the checkout in a folder of its own, with its own simulator, state and keys."""
+
+    path: Path
+    stack: str = "sim"
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def make(cls, path: Path) -> "Lab":
+        """Copy the tracked and new files of the checkout; the environment and the engine are shared."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, check=True
+        )
+        for name in listed.stdout.decode().split("\0"):
+            source = REPOSITORY / name
+            if name and source.is_file():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, path / name)
+        (path / ".aether").mkdir()
+        (path / ".venv").symlink_to(REPOSITORY / ".venv")
+        for shared in ("engine", "pulumi-home"):
+            (path / ".aether" / shared).symlink_to((REPOSITORY / ".aether" / shared).resolve())
+        subprocess.run(["git", "init", "-q"], cwd=path, check=True)
+        return cls(path)
+
+    @property
+    def python(self) -> str:
+        return str(self.path / ".venv/bin/python")
+
+    def env(self) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "AETHER_", "SOPS_"))}
+        return {**own, **self.environment}
+
+    def run(self, *command: str, timeout: float = 300, env: Mapping[str, str] | None = None) -> Result:
+        done = subprocess.run(
+            command, cwd=self.path, env={**self.env(), **(env or {})}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=timeout, check=False,
+        )  # fmt: skip
+        return Result(done.returncode, done.stdout)
+
+    def ops(self, *arguments: str, timeout: float = 300) -> Result:
+        return self.run(self.python, "-m", "ops", "--stack", self.stack, *arguments, timeout=timeout)
+
+    def up(self, *arguments: str, timeout: float = 300) -> Result:
+        return self.ops("up", *arguments, timeout=timeout)
+
+    def preview(self, *arguments: str) -> Result:
+        return self.ops("preview", *arguments)
+
+    def sim(self, *arguments: str) -> Result:
+        return self.run(self.python, "-m", "sim", *arguments, timeout=120)
+
+    def fault(self, host: str, name: str, *, off: bool = False) -> None:
+        result = self.sim("fault", host, name, *(["--off"] if off else []))
+        assert result.code == 0, result.text
+
+    def ssh(self, host: str, command: str, timeout: float = 60) -> Result:
+        return self.run("ssh", "-F", f".aether/ssh/{self.stack}/config", "-n", host, command, timeout=timeout)
+
+    def start(self, *command: str) -> "subprocess.Popen[str]":
+        """Start a command in a process group of its own."""
+        return subprocess.Popen(
+            command, cwd=self.path, env=self.env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+    def resources(self) -> list[dict[str, Any]]:
+        """The stack's state."""
+        code = f"import json; from ops.stack import Stack; print(json.dumps(Stack({self.stack!r}).resources()))"
+        result = subprocess.run(
+            [self.python, "-c", code], cwd=self.path, env=self.env(), capture_output=True, text=True, check=True, timeout=60
+        )
+        found: list[dict[str, Any]] = json.loads(result.stdout)
+        return found
+
+    def guests(self) -> dict[str, dict[str, Any]]:
+        """Guests that the Proxmox API knows, by name."""
+        status = json.loads(self.sim("status", "--json").text)
+        return {guest["name"]: guest for guest in status["guests"]}
+
+    def replace(self, file: str, old: str, new: str) -> None:
+        """Edit a file of the copy; the old text must be there."""
+        path = self.path / file
+        text = path.read_text()
+        assert old in text, f"{file} does not hold {old!r}"
+        path.write_text(text.replace(old, new, 1))
+
+    def close(self) -> None:
+        self.sim("stop")
+
+
+def wait_until(what: str, condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Poll CONDITION until it holds, or fail saying WHAT did not happen."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def kill_group(process: "subprocess.Popen[str]", number: int = signal.SIGKILL) -> None:
+    """End a process and all that it started."""
+    os.killpg(process.pid, number)
+    process.wait(timeout=30)
