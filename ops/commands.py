@@ -10,6 +10,7 @@ from rich.table import Table
 
 from inventory.load import Inventory, load
 from ops import hosts
+from ops.narrator import Narrator
 from ops.stack import REPOSITORY, OpsError, Stack
 
 # Tables are wider than the 80 columns that rich takes a pipe for.
@@ -20,7 +21,7 @@ def up(stack: Stack, arguments: list[str]) -> int:
     """Bring the stack to what the repository says, then show its hosts."""
     started = time.monotonic()
     _prepare(stack)
-    stack.run("up", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *arguments)
+    stack.narrate(_narrator(stack), "up", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *arguments)
     out.print(f"\nDone in {time.monotonic() - started:.0f} s.\n")
     status(stack, [])
     out.print(
@@ -39,7 +40,8 @@ def preview(stack: Stack, arguments: list[str]) -> int:
 
 def refresh(stack: Stack, arguments: list[str]) -> int:
     _prepare(stack)
-    return stack.run("refresh", "--yes", "--skip-preview", *_options(stack), *arguments, check=False)
+    stack.narrate(_narrator(stack), "refresh", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *arguments)
+    return 0
 
 
 def down(stack: Stack, arguments: list[str]) -> int:
@@ -49,7 +51,7 @@ def down(stack: Stack, arguments: list[str]) -> int:
     others = [Stack(name) for name in ("sim", "sim-cloud") if name != stack.name]
     if stack.exists() and stack.resources():
         _prepare(stack)
-        stack.run("destroy", "--yes", "--skip-preview", *_options(stack), *arguments)
+        stack.narrate(_narrator(stack), "destroy", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *arguments)
     if any(other.exists() and other.resources() for other in others):
         out.print("The simulator goes on: another stack is on it.")
         return 0
@@ -127,6 +129,10 @@ def _prepare(stack: Stack) -> None:
             raise OpsError("the simulator did not start (above)")
         stack.ensure()
         stack.unlock()
+
+
+def _narrator(stack: Stack) -> Narrator:
+    return Narrator({name: str(getattr(host, "node", None) or "") for name, host in inventory_of(stack).hosts.items()})
 
 
 def _sim(*arguments: str) -> int:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.narrator import Narrator
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
 SIMULATED = ("sim", "sim-cloud")
@@ -64,6 +66,37 @@ class Stack:
         if check and code:
             raise OpsError(f"pulumi {arguments[0]} ended with an error (above). Nothing is lost: run it again when it is mended")
         return code
+
+    def narrate(self, narrator: Narrator, *arguments: str) -> None:
+        """As `run`, the output told by NARRATOR.
+
+        Raises:
+            OpsError: naming every resource that failed, and why.
+        """
+        log = AETHER / "logs" / f"pulumi-{arguments[0]}-{self.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as kept:
+            process = subprocess.Popen(
+                self.command(*arguments), env=self.environment(), cwd=REPOSITORY, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True,
+            )  # fmt: skip
+            assert process.stdout is not None
+            while True:
+                try:
+                    for line in process.stdout:
+                        kept.write(line)
+                        narrator.feed(line)
+                    break
+                except KeyboardInterrupt:
+                    # The engine has had the same signal: it finishes what it began and writes its state.
+                    print("\nStops in order; what is at work is finished first. Ctrl-C again ends it at once.", flush=True)
+            code = process.wait()
+        if code:
+            reasons = "\n".join(f"  {reason}" for reason in narrator.failures()) or f"  exit code {code}"
+            raise OpsError(
+                f"\npulumi {arguments[0]} did not finish:\n{reasons}\n\n"
+                f"Nothing is lost: run it again when it is mended. The whole log: {log.relative_to(REPOSITORY)}"
+            )
 
     def output(self, *arguments: str) -> str:
         """What `pulumi ARGUMENTS` prints on standard output.

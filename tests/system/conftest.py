@@ -24,7 +24,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture
 def settled(lab: Lab) -> Iterator[Lab]:
     """The lab, with every file and fault put back afterwards and whatever is left redeployed."""
-    kept = {path: path.read_bytes() for folder in ("inventory", "nix/hosts", "ansible") for path in (lab.path / folder).rglob("*") if path.is_file()}
+    kept = {
+        path: path.read_bytes()
+        for folder in ("inventory", "nix/hosts", "ansible")
+        for path in (lab.path / folder).rglob("*")
+        if path.is_file()
+    }
     yield lab
     lab.sim("fault", "--clear")
     for path, content in kept.items():

@@ -47,7 +47,10 @@ class Lab:
     def make(cls, path: Path) -> "Lab":
         """Copy the tracked and new files of the checkout; the environment and the engine are shared."""
         listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, check=True
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=REPOSITORY,
+            capture_output=True,
+            check=True,
         )
         for name in listed.stdout.decode().split("\0"):
             source = REPOSITORY / name
@@ -98,7 +101,13 @@ class Lab:
     def start(self, *command: str) -> "subprocess.Popen[str]":
         """Start a command in a process group of its own."""
         return subprocess.Popen(
-            command, cwd=self.path, env=self.env(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=self.path,
+            env=self.env(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
 
     def resources(self) -> list[dict[str, Any]]:
