@@ -100,11 +100,21 @@ class Keys:
             list(pool.map(lambda item: self._encrypt(sops, recipient, *item), wanted))
         return len(wanted)
 
-    def _encrypt(
-        self, sops: str, recipient: str, path: Path, stamp: Path, mark: str, values: Mapping[str, str]
-    ) -> None:
+    def _encrypt(self, sops: str, recipient: str, path: Path, stamp: Path, mark: str, values: Mapping[str, str]) -> None:
         # The repository's own rules (.sops.yaml) are not for these files.
-        command = [sops, "--config", "/dev/null", "encrypt", "--age", recipient, "--input-type", "json", "--output-type", "yaml", "/dev/stdin"]
+        command = [
+            sops,
+            "--config",
+            "/dev/null",
+            "encrypt",
+            "--age",
+            recipient,
+            "--input-type",
+            "json",
+            "--output-type",
+            "yaml",
+            "/dev/stdin",
+        ]
         text = _run(command, self.directory, json.dumps(values))
         write_atomic(path, text.encode(), 0o644)
         write_atomic(stamp, mark.encode())
@@ -112,7 +122,7 @@ class Keys:
 
 def _run(command: list[str], directory: Path, stdin: str = "") -> str:
     environment = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(directory)}
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, cwd=directory)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, env=environment, cwd=directory)
     if done.returncode != 0:
         raise KeysError(f"{Path(command[0]).name} failed: {done.stderr.strip()}")
     return done.stdout

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,7 @@ class Supervisor:
             self._make_site()
             await self._start_everything()
             self._write_stack()
-            control = await asyncio.start_unix_server(
-                self._control, sock=bind_unix(self.paths.control), limit=1 << 20
-            )
+            control = await asyncio.start_unix_server(self._control, sock=bind_unix(self.paths.control), limit=1 << 20)
             self.paths.control.chmod(0o600)
             self._tell("ready")
             await self._stop.wait()
@@ -163,9 +161,7 @@ class Supervisor:
         self._tell(f"keys for {len(self.world.hosts)} hosts")
         await asyncio.to_thread(self._make_keys)
         self.site.operator_key = self.operator_public
-        self.proxmox = Proxmox(
-            self.paths.pve, self.world, f"127.{self.block}.0.1", self.make_host, lambda text: self.log(text)
-        )
+        self.proxmox = Proxmox(self.paths.pve, self.world, f"127.{self.block}.0.1", self.make_host, self.log)
         from sim.standins.served import proxmox as node_commands
 
         node_commands.cluster = self.proxmox
@@ -301,13 +297,14 @@ class Supervisor:
 
     def _listing(self) -> dict[str, dict[str, str]]:
         found = {name: host.faults.listing() for name, host in self.hosts.items() if host.faults.listing()}
-        for source in (self.proxmox, *self.extensions):
+        sources: list[extensions.Extension | Proxmox] = [self.proxmox, *self.extensions]
+        for source in sources:
             for target, table in source.listing().items():
                 found[target] = {**found.get(target, {}), **table}
         return found
 
     async def _ask_faults(self) -> dict[str, Any]:
-        catalogue = {"HOST": host_faults.CATALOGUE, "NODE or proxmox": self.proxmox.faults}
+        catalogue: dict[str, Mapping[str, str]] = {"HOST": host_faults.CATALOGUE, "NODE or proxmox": self.proxmox.faults}
         for extension in self.extensions:
             catalogue[extension.name] = extension.faults
         return {"on": self._listing(), "catalogue": catalogue}

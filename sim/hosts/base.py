@@ -17,17 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.standins import catalogue
+from sim.standins.catalogue import words
 
 # What programs under /usr look for in /etc, besides the account files made here.
-_ETC_COPIED = (
-    "alternatives ld.so.cache ld.so.conf ld.so.conf.d ssl ca-certificates ca-certificates.conf pki crypto-policies "
-    "services protocols login.defs terminfo python3 python3.11 perl mime.types localtime profile.d "
-    "inputrc skel host.conf gai.conf pam.d security java-17-openjdk magic magic.mime"
-).split()
-_DIRECTORIES = (
-    "boot dev etc/ssh home mnt opt proc root run srv sys tmp usr var/lib/aether-sim var/log var/tmp "
-    "var/cache var/spool var/lib/private"
-).split()
+_ETC_COPIED = words(
+    "alternatives ld.so.cache ld.so.conf ld.so.conf.d ssl ca-certificates ca-certificates.conf pki "
+    "crypto-policies services protocols login.defs terminfo python3 python3.11 perl mime.types localtime "
+    "profile.d inputrc skel host.conf gai.conf pam.d security java-17-openjdk magic magic.mime"
+)
+_DIRECTORIES = words(
+    "boot dev etc/ssh home mnt opt proc root run srv sys tmp usr var/lib/aether-sim var/log var/tmp var/cache "
+    "var/spool var/lib/private"
+)
 # Hosts boot in parallel and share layers: each is made once.
 _MAKING = threading.Lock()
 _MADE: dict[tuple[str, str, tuple[str, ...]], Base] = {}
@@ -128,10 +129,7 @@ def _make_root(root: Path, flavour: str, users: Sequence[str]) -> None:
 
 def _profile(flavour: str) -> str:
     path = catalogue.search_path(flavour)
-    return (
-        f"export PATH={path}\n"
-        "for file in /etc/profile.d/*.sh; do [ -r \"$file\" ] && . \"$file\"; done\nunset file\n"
-    )
+    return f'export PATH={path}\nfor file in /etc/profile.d/*.sh; do [ -r "$file" ] && . "$file"; done\nunset file\n'
 
 
 def _accounts(root: Path, users: Sequence[str]) -> None:
@@ -168,8 +166,10 @@ def _make_usr(usr: Path, catalog: catalogue.Catalogue, python: str, userns: bool
     for source in catalog.sources():
         text = source.read_text()
         if text.startswith("#!/usr/bin/env python3"):
-            text = f"#!{python} -ESs" + text.partition("\n")[0].removeprefix("#!/usr/bin/env python3") + (
-                "\n" + text.partition("\n")[2]
+            text = (
+                f"#!{python} -ESs"
+                + text.partition("\n")[0].removeprefix("#!/usr/bin/env python3")
+                + ("\n" + text.partition("\n")[2])
             )
         _write(library / source.name, text, 0o755)
     for name in catalog.hidden():

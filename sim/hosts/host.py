@@ -148,7 +148,7 @@ class Host:
             except asyncio.CancelledError:
                 await self._down()
                 raise
-            except boot.NoBoot as error:
+            except ostree.NoBoot as error:
                 self.log(f"does not boot: {error}")
                 await self._down(str(error))
                 return
@@ -178,9 +178,7 @@ class Host:
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         if fresh:
             (self.directory / "created").write_text(f"{time.time():.0f}\n")
-        lower = await asyncio.to_thread(
-            bases.prepare, self.site.base, self.facts.flavour, self.facts.users, self.userns
-        )
+        lower = await asyncio.to_thread(bases.prepare, self.site.base, self.facts.flavour, self.facts.users, self.userns)
         self.faults.publish()
         spec = {
             "parent": os.getpid(),

@@ -9,7 +9,7 @@ import ctypes
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _SYS_OPENAT2 = 437
 _RESOLVE_IN_ROOT = 0x10
@@ -118,9 +118,7 @@ class HostRoot:
             self.makedirs(parent)
         part = f".{name}.sim"
         with self.directory(parent or "/") as directory:
-            descriptor = os.open(
-                part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode, dir_fd=directory
-            )
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode, dir_fd=directory)
             with os.fdopen(descriptor, "wb") as handle:
                 os.fchmod(handle.fileno(), mode)
                 handle.write(data.encode() if isinstance(data, str) else data)
@@ -132,10 +130,8 @@ class HostRoot:
         self.makedirs(parent)
         with self.directory(parent) as directory:
             part = f".{name}.sim"
-            try:
+            with suppress(FileNotFoundError):
                 os.unlink(part, dir_fd=directory)
-            except FileNotFoundError:
-                pass
             os.symlink(target, part, dir_fd=directory)
             os.replace(part, name, src_dir_fd=directory, dst_dir_fd=directory)
 

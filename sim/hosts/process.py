@@ -11,9 +11,7 @@ from sim.hosts.inroot import HostRoot
 
 # What root in an unprivileged container may do, less what could reach the machine (no mounts, no devices, no network
 # settings, no modules, no clock).
-CAPABILITIES = (
-    "chown,dac_override,fowner,fsetid,kill,setgid,setuid,setpcap,net_bind_service,sys_chroot,setfcap,audit_write"
-)
+CAPABILITIES = "chown,dac_override,fowner,fsetid,kill,setgid,setuid,setpcap,net_bind_service,sys_chroot,setfcap,audit_write"
 _BOUNDING = "-all," + ",".join(f"+{name}" for name in CAPABILITIES.split(","))
 
 

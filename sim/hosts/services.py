@@ -395,6 +395,6 @@ async def _terminate(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, number)
         try:
             await asyncio.wait_for(process.wait(), patience)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             continue
         return

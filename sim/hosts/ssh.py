@@ -254,9 +254,7 @@ async def _run_on_terminal(
     os.set_blocking(master, False)
     _resize(master, session.term_size)
     try:
-        child = await proc.spawn(
-            _argv(host, user, environment, command, True), stdin=slave, stdout=slave, stderr=slave
-        )
+        child = await proc.spawn(_argv(host, user, environment, command, True), stdin=slave, stdout=slave, stderr=slave)
     except OSError:
         os.close(master)
         raise

@@ -166,7 +166,8 @@ def unit_files(document: Mapping[str, Any], facts: Mapping[str, Any], digest: st
         if unit not in texts:
             # Sockets, timers and the like: active once started; what they would start is a service of its own here.
             texts[unit] = (
-                f"[Unit]\nDescription={unit} of {facts['name']}\n\n[Install]\nWantedBy=multi-user.target\n\n[X-Simulator]\nSimulate=yes\n"
+                f"[Unit]\nDescription={unit} of {facts['name']}\n\n[Install]\nWantedBy=multi-user.target\n\n"
+                "[X-Simulator]\nSimulate=yes\n"
             )
     return texts
 

@@ -9,6 +9,7 @@ The operator's store is `.aether/sim/store`; store paths are printed as /nix/sto
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -71,7 +72,7 @@ def _parse(argv: list[str]) -> tuple[dict[str, list[str]], list[str]]:
     return options, words
 
 
-def _command(words: list[str], options: dict[str, list[str]]) -> int:
+def _command(words: list[str], options: dict[str, list[str]]) -> int:  # noqa: PLR0911 - one a command
     match words:
         case ["eval", *installables]:
             return _eval(installables, options)
@@ -114,7 +115,9 @@ def _eval(installables: list[str], options: dict[str, list[str]]) -> int:
             raise NixError("error: the function of --apply is not simulated")
         value = {name: _drv(host) for name, host in wanted}
     else:
-        found = re.fullmatch(r'nixosConfigurations\."?([\w-]+)"?\.config\.system\.build\.toplevel(\.drvPath|\.outPath)?', attribute)
+        found = re.fullmatch(
+            r'nixosConfigurations\."?([\w-]+)"?\.config\.system\.build\.toplevel(\.drvPath|\.outPath)?', attribute
+        )
         if not found:
             raise NixError(f"error: attribute '{attribute}' is not simulated")
         value = _drv(found[1]) if found[2] != ".outPath" else f"/nix/store/{closure.build(REPO, store(), found[1])}"
@@ -202,10 +205,8 @@ class _Remote:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self.stdin.close()
-        except BrokenPipeError:
-            pass
         self.process.wait()
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import MultipartReader, StreamReader, web
+from aiohttp import web
 from fakepve import FakePve, PveError, TaskError
 from fakepve.lxc import SIZE_UNITS, format_size
 from fakepve.qemu import DRIVE_KEY, join_drive, split_drive
@@ -294,19 +294,8 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         """POST …/upload: the file goes to the node's own root; content type import too, which fakepve refuses."""
         node = request.match_info["node"]
         name, store = self._file_storage(request, "upload")
-        # The middleware has read the body already: the parts come from what it kept.
-        stream = StreamReader(request.protocol, 2**16)
-        stream.feed_data(await request.read())
-        stream.feed_eof()
-        reader = MultipartReader(request.headers, stream)
-        fields: dict[str, str] = {}
-        data = b""
-        async for part in reader:
-            if getattr(part, "filename", None):
-                fields["filename"] = str(part.filename)
-                data = bytes(await part.read())
-            else:
-                fields[str(part.name)] = (await part.read()).decode()
+        # The middleware has read the body already: aiohttp's reader would find nothing.
+        fields, data = _multipart(request.headers.get("Content-Type", ""), await request.read())
         content, filename = fields.get("content", ""), fields.get("filename", "")
         if content not in ("iso", "vztmpl", "import"):
             raise PveError(400, "Parameter verification failed.", {"content": "value not allowed"})
@@ -320,15 +309,35 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         async def body() -> None:
             self.store_upload(node, content, filename, data)
 
-        upid = await self.task(node, "imgcopy", "", request["user"] if "user" in request else self.user, body)
+        upid = await self.task(node, "imgcopy", "", request.get("user", self.user), body)
         self._sync_files(node)
         return web.json_response({"data": upid})
 
     async def _content_delete(self, v: Values, user: str) -> Any:
-        sid, volname, _volid, store, _type, _owner, _format = self._volume_target(v)
+        _sid, volname, _volid, store, _type, _owner, _format = self._volume_target(v)
         if store.get("type") == "dir":
             self.remove_file(v["node"], volname)
         return await super()._content_delete(v, user)
+
+
+def _multipart(kind: str, body: bytes) -> tuple[dict[str, str], bytes]:
+    """Fields and the file of a form; its name is field `filename`. Raises PveError for what is no such form."""
+    found = re.search(r'boundary="?([^";]+)"?', kind)
+    if not kind.startswith("multipart/form-data") or found is None:
+        raise PveError(400, "bad upload request")
+    fields: dict[str, str] = {}
+    data = b""
+    for part in body.split(b"--" + found[1].encode())[1:-1]:
+        head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        content = content.removesuffix(b"\r\n")
+        text = head.decode(errors="replace")
+        name = re.search(r'[; ]name="([^"]*)"', text)
+        file = re.search(r'filename="([^"]*)"', text)
+        if file is not None:
+            fields["filename"], data = file[1], content
+        elif name is not None:
+            fields[name[1]] = content.decode(errors="replace")
+    return fields, data
 
 
 def _size_bytes(text: str) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 import os
 import secrets
 import socket
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from fakepve import FakeVm, TaskError
 from fakepve import schema as pve_schema
 from fakepve.certs import make_cert
+from fakepve.lxc import split_props
 
 from sim.hosts.host import Host
 from sim.paths import write_atomic
@@ -48,9 +49,7 @@ class Proxmox:
         nodes = world.nodes or {"pve": {}}
         self.stores = NodeStores(
             {
-                name: new_stores(
-                    facts.get("image_datastore", IMAGE_DATASTORE), facts.get("disk_datastore", DISK_DATASTORE)
-                )
+                name: new_stores(facts.get("image_datastore", IMAGE_DATASTORE), facts.get("disk_datastore", DISK_DATASTORE))
                 for name, facts in nodes.items()
             }
         )
@@ -263,7 +262,7 @@ class Proxmox:
     # Files of the nodes
 
     def _before_start(self, guest: Any) -> None:
-        custom = guests.split_props(guest.config.get("cicustom", ""))[1]
+        custom = split_props(guest.config.get("cicustom", ""))[1]
         for volume in custom.values():
             try:
                 self._snippet(guest, volume)
@@ -285,7 +284,7 @@ class Proxmox:
         found = {}
         for content, directory in CONTENT_DIRECTORIES.items():
             with host.root.directory(f"/var/lib/vz/{directory}") as descriptor:
-                for name in os.listdir(descriptor):
+                for name in os.listdir(descriptor):  # noqa: PTH208 - by descriptor: no link leads out of the host
                     if not name.startswith("."):
                         found[f"{content}/{name}"] = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_size
         return found

@@ -23,11 +23,16 @@ _DEFAULT_SERVED = (*_SYSTEMD, *_POWER)
 _COMMON_SERVED = ("logger",)
 
 # Programs that run in the host: command -> source file.
-_NIX = {name: "nix_store.py" for name in ("nix-store", "nix-daemon")} | {"nix-env": "nix_env.py", "nix": "nix.py"}
+_NIX = dict.fromkeys(("nix-store", "nix-daemon"), "nix_store.py") | {"nix-env": "nix_env.py", "nix": "nix.py"}
 _APT = dict.fromkeys(("apt", "apt-get", "apt-cache", "dpkg", "dpkg-query"), "apt.py")
 _DNF = dict.fromkeys(("dnf", "dnf5", "yum", "rpm"), "dnf.py")
 _PODMAN = dict.fromkeys(("podman", "toolbox", "distrobox"), "podman.py")
-_OSTREE = {"rpm-ostree": "rpm_ostree.py", "ostree": "ostree.py", "bootc": "bootc.py", "libexec/greenboot/greenboot": "greenboot.py"}
+_OSTREE = {
+    "rpm-ostree": "rpm_ostree.py",
+    "ostree": "ostree.py",
+    "bootc": "bootc.py",
+    "libexec/greenboot/greenboot": "greenboot.py",
+}
 _PROGRAMS: dict[str, dict[str, str]] = {
     "all": {"hostname": "hostname.sh"},
     "nixos": {**_NIX, "bootctl": "bootctl.py"},
@@ -41,7 +46,20 @@ _PROGRAMS: dict[str, dict[str, str]] = {
     "atomic": {**_OSTREE, **_PODMAN, "rpm": "dnf.py", "flatpak": "flatpak.py"},
 }
 # Commands of the machine that would say something else than the host's own distribution.
-_HIDDEN = ("apt", "apt-get", "apt-cache", "dpkg", "dpkg-query", "dnf", "rpm", "apk", "systemctl", "journalctl", "podman", "docker")
+_HIDDEN = (
+    "apt",
+    "apt-get",
+    "apt-cache",
+    "dpkg",
+    "dpkg-query",
+    "dnf",
+    "rpm",
+    "apk",
+    "systemctl",
+    "journalctl",
+    "podman",
+    "docker",
+)
 
 _NIXOS_PATH = "/run/wrappers/bin:/root/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin"
 _FHS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -116,6 +134,11 @@ _PVE_UNITS = {
 }
 
 
+def words(text: str) -> list[str]:
+    """The words of a text: a list that a person can read."""
+    return text.split()
+
+
 def search_path(flavour: str) -> str:
     """The PATH of a login."""
     return f"{_NIXOS_PATH}:/usr/bin:/bin" if flavour == "nixos" else _FHS_PATH
@@ -147,7 +170,7 @@ class Catalogue:
     def commands(self) -> dict[str, str]:
         """Path below /usr -> source file."""
         served = (*_SERVED.get(self.flavour, _DEFAULT_SERVED), *_COMMON_SERVED)
-        table = {name: CLIENT for name in served} | _PROGRAMS.get("all", {}) | _PROGRAMS.get(self.flavour, {})
+        table = dict.fromkeys(served, CLIENT) | _PROGRAMS.get("all", {}) | _PROGRAMS.get(self.flavour, {})
         placed = {name if "/" in name else f"bin/{name}": source for name, source in table.items()}
         if self.flavour == "alpine":
             placed |= {"sbin/openrc": CLIENT, "sbin/rc-service": CLIENT, "sbin/rc-update": CLIENT}

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """Hand this command to the supervisor and print what it answers (systemctl, journalctl, reboot, pct, qm …).
 
 Installed under the name of each command that the supervisor serves; see sim/standins/served.
@@ -6,10 +7,9 @@ Frames of the answer: o stdout, e stderr, x exit code; each a letter, a 32-bit l
 their standard input send it in pieces, each with a 32-bit length, an empty one at its end.
 """
 
+import _socket  # type: ignore[import-not-found]  # socket imports ten modules more, and this starts often
 import os
 import sys
-
-import _socket  # type: ignore[import-not-found]  # socket imports ten modules more, and this starts often
 
 SOCKET = "/run/aether-sim/agent.sock"
 

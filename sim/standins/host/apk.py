@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """apk of a simulated Alpine host.
 
-Imitates apk(8) 2.14: info [--installed] PACKAGE, add, del, update, upgrade, version, --print-arch. Nothing is downloaded: packages are
-those of package_table.py. Refuses unknown packages (exit 1), callers who are not root, a full disk.
+Imitates apk(8) 2.14: info [--installed] PACKAGE, add, del, update, upgrade, version, --print-arch. Nothing is downloaded:
+packages are those of package_table.py. Refuses unknown packages (exit 1), callers who are not root, a full disk.
 """
 
 from packages import Database
@@ -38,7 +39,10 @@ def main(argv):
         if verb == "add":
             missing = [name for name in names if not database.exists(name) and name not in database.installed]
             if missing:
-                raise Refused("ERROR: unable to select packages:\n" + "".join(f"  {name} (no such package):\n    required by: world[{name}]\n" for name in missing).rstrip())
+                raise Refused(
+                    "ERROR: unable to select packages:\n"
+                    + "".join(f"  {name} (no such package):\n    required by: world[{name}]\n" for name in missing).rstrip()
+                )
             fresh = [name for name in names if name not in database.installed]
             if fresh and "disk-full" in faults():
                 raise Refused("ERROR: Failed to create usr/bin: No space left on device")

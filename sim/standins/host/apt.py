@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """apt-get, apt, dpkg, dpkg-query and apt-cache of a simulated Debian host.
 
 Imitates apt-get(8) 2.6 and dpkg-query(1) 1.21: update, install, remove, purge, upgrade, autoremove, clean; --show with
@@ -40,7 +41,11 @@ def apt(argv):
     with locked(LOCK, f"E: Could not get lock {LOCK}. It is held by another process"):
         database = Database("debian")
         if verb in ("update", "clean", "autoclean", "autoremove", "upgrade", "dist-upgrade", "full-upgrade"):
-            print("Reading package lists... Done" if verb == "update" else "0 upgraded, 0 newly installed, 0 to remove and 0 not upgraded.")
+            print(
+                "Reading package lists... Done"
+                if verb == "update"
+                else "0 upgraded, 0 newly installed, 0 to remove and 0 not upgraded."
+            )
             return 0
         if verb in ("install", "reinstall"):
             names = [re.split(r"[=:]", name)[0] for name in names]
@@ -93,7 +98,9 @@ def dpkg_query(argv):
             continue
         values = {"Package": name, "binary:Package": name, "Version": version, "Architecture": "amd64",
                   "db:Status-Status": "installed", "Status": "install ok installed", "db:Status-Abbrev": "ii "}  # fmt: skip
-        text = re.sub(r"\$\{([^};]+)(?:;-?\d+)?\}", lambda found: values.get(found[1], ""), form)
+        text = "".join(
+            values.get(part, "") if index % 2 else part for index, part in enumerate(re.split(r"\$\{([^};]+)(?:;-?\d+)?\}", form))
+        )
         sys.stdout.write(text.replace("\\n", "\n").replace("\\t", "\t"))
     return code
 

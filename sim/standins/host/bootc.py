@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """bootc of a simulated Fedora Atomic host: `bootc status [--json]` alone (bootc(8) 1.8); changing verbs are refused."""
 
 import json
@@ -11,7 +12,9 @@ def entry(item):
     """A deployment as bootc shows it."""
     if item is None or not item["digest"]:
         return None
-    transport, _, image = item["origin"].rpartition("docker://") if "docker://" in item["origin"] else item["origin"].partition(":")
+    transport, _, image = (
+        item["origin"].rpartition("docker://") if "docker://" in item["origin"] else item["origin"].partition(":")
+    )
     signature = "containerPolicy" if transport.startswith("ostree-image-signed") else None
     return {"image": {"image": {"image": image, "transport": "registry", "signature": signature}, "imageDigest": item["digest"]}}
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """bootctl of a simulated host with systemd-boot.
 
 Imitates bootctl(1) of systemd 257: status, list [--json], set-default, set-oneshot, is-installed, and the counters of
@@ -65,7 +66,9 @@ def main(argv):
             print(json.dumps(found))
         else:
             for entry in found:
-                marks = "".join(f" ({mark})" for key, mark in (("isDefault", "default"), ("isSelected", "selected")) if entry[key])
+                marks = "".join(
+                    f" ({mark})" for key, mark in (("isDefault", "default"), ("isSelected", "selected")) if entry[key]
+                )
                 print(f"        title: {entry['title']}{marks}\n           id: {entry['id']}\n       source: {entry['path']}\n")
         return 0
     if verb in ("set-default", "set-oneshot"):

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """The deployments of a simulated Fedora Atomic host, shared by rpm-ostree, ostree, greenboot and the boot.
 
 A deployment: id, origin, digest, checksum, timestamp, version, staged, booted, pinned, packages. Order is boot order; the

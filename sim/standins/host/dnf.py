@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """dnf, dnf5, yum and rpm of a simulated Fedora or Amazon Linux host.
 
 Imitates dnf5(8) and rpm(8) 4.20: install, remove, upgrade, update, makecache, list, config-manager, copr, check-update; rpm -q,
@@ -33,7 +34,7 @@ def dnf(argv):
             if verb == "list":
                 print(f"{name}.x86_64  1.0-1  @System")
         return 0
-    need_root("The requested operation requires superuser privileges. Please log in as a user with elevated rights, or use the --assumeno or --downloadonly options to run the command without modifying the system state.")
+    need_root("The requested operation requires superuser privileges. Please log in as a user with elevated rights.")
     with locked("/var/lib/dnf/lock", "", wait=True):
         if verb in ("upgrade", "update", "distro-sync", "autoremove", "config-manager", "copr", "mark", "module", "swap"):
             print("Nothing to do.")
@@ -43,13 +44,15 @@ def dnf(argv):
             missing = [name for name in wanted if not database.exists(name) and name not in database.installed]
             if missing:
                 text = "".join(f"No match for argument: {name}\n" for name in missing)
-                raise Refused(f"Failed to resolve the transaction:\n{text}You can try to add to command line:\n  --skip-unavailable to skip unavailable packages")
+                raise Refused(f"Failed to resolve the transaction:\n{text}You can try to add to command line: --skip-unavailable")
             fresh = [name for name in wanted if name not in database.installed]
             if not fresh:
                 print("Nothing to do.")
                 return 0
             if "disk-full" in faults():
-                raise Refused("Transaction failed: Rpm transaction failed.\n  - installing package needs 1MB more space on the / filesystem")
+                raise Refused(
+                    "Transaction failed: Rpm transaction failed.\n  - installing package needs 1MB more space on the / filesystem"
+                )
             for name in fresh:
                 print(f"[1/1] Installing {name}-0:1.0-1.x86_64")
                 database.install(name)

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """flatpak of a simulated host.
 
-Imitates flatpak(1) 1.16: remotes, remote-add [--if-not-exists], remote-delete, list --app --columns=…, install, uninstall, update, info.
-System installation in /var/lib/aether-sim, --user in the user's home. Refuses an unknown remote, an application that is not
+Imitates flatpak(1) 1.16: remotes, remote-add [--if-not-exists], remote-delete, list --app --columns=…, install, uninstall,
+update, info. System installation in /var/lib/aether-sim, --user in the user's home. Refuses an unknown remote, an
+application that is not
 named like one, system changes by another user than root, a remote that is there already.
 """
 
@@ -37,7 +39,13 @@ def main(argv):
         return 0
     if verb == "list":
         for name, origin in sorted(state["apps"].items()):
-            values = {"application": name, "name": name.rsplit(".", 1)[-1], "origin": origin, "version": "1.0", "ref": f"{name}/x86_64/stable"}
+            values = {
+                "application": name,
+                "name": name.rsplit(".", 1)[-1],
+                "origin": origin,
+                "version": "1.0",
+                "ref": f"{name}/x86_64/stable",
+            }
             print("\t".join(values.get(column, "") for column in (columns or "name,application,version").split(",")))
         return 0
     if verb == "info":
@@ -57,7 +65,7 @@ def main(argv):
         state["remotes"][rest[0]] = rest[1]
     elif verb == "remote-delete":
         if rest[:1] and rest[0] not in state["remotes"]:
-            raise Refused(f"error: Remote \"{rest[0]}\" not found")
+            raise Refused(f'error: Remote "{rest[0]}" not found')
         state["remotes"].pop(rest[0])
     elif verb == "install":
         remote = rest.pop(0) if rest and not APPLICATION.match(rest[0]) else None

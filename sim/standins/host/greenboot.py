@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """greenboot's health check on a simulated Fedora Atomic host (greenboot-healthcheck.service runs it at each boot).
 
 Imitates /usr/libexec/greenboot/greenboot of greenboot 0.15 (https://github.com/fedora-iot/greenboot): every executable in

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """nix of a simulated host.
 
 Imitates nix(1) of Nix 2.28 as far as hosts are asked: --version, store info|ping|gc|diff-closures, path-info, profile list.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """nix-env of a simulated host, for profiles.
 
 Imitates nix-env(1) of Nix 2.28 (https://nix.dev/manual/nix/2.28/command-ref/nix-env): -p PROFILE with --set PATH, --rollback,
@@ -43,7 +44,9 @@ def store_path(path):
     real = os.path.realpath(path)
     match = re.match(r"/nix/store/[0-9a-z]{32}-[^/]+$", real)
     if not match or not os.path.exists(real):
-        raise Refused(f"error: path '{path}' is not valid" if "/nix/store" in path else f"error: '{path}' is not in the Nix store")
+        raise Refused(
+            f"error: path '{path}' is not valid" if "/nix/store" in path else f"error: '{path}' is not in the Nix store"
+        )
     return real
 
 
@@ -73,7 +76,7 @@ def rollback(profile):
     now = current(profile)
     before = [number for number in links(profile) if now is not None and number < now]
     if not before:
-        raise Refused("error: no generation older than the current ({0}) exists".format(now if now is not None else "none"))
+        raise Refused(f"error: no generation older than the current ({now}) exists")
     print(f"switching profile from version {now} to {max(before)}")
     switch(profile, max(before))
     return 0

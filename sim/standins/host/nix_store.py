@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """nix-store and nix-daemon of a simulated host.
 
 Imitates what the operator and the scripts use of nix-store(1) of Nix 2.28: --query --requisites|--references|--hash, --realise,

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""nvidia-ctk of a simulated host: `cdi generate --output=FILE`, `cdi list`, `runtime configure` (NVIDIA Container Toolkit 1.17)."""
+# mypy: ignore-errors
+"""nvidia-ctk of a simulated host: `cdi generate --output=FILE`, `cdi list`, `runtime configure` (Toolkit 1.17)."""
 
 import os
 
@@ -19,7 +20,9 @@ def main(argv):
         return 0
     if argv[:2] == ["cdi", "list"]:
         found = any(os.path.exists(f"{place}/nvidia.yaml") for place in ("/etc/cdi", "/var/run/cdi"))
-        print("INFO[0000] Found 2 CDI devices\nnvidia.com/gpu=0\nnvidia.com/gpu=all" if found else "INFO[0000] Found 0 CDI devices")
+        print(
+            "INFO[0000] Found 2 CDI devices\nnvidia.com/gpu=0\nnvidia.com/gpu=all" if found else "INFO[0000] Found 0 CDI devices"
+        )
         return 0
     if argv[:2] == ["runtime", "configure"]:
         return 0

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """ostree of a simulated Fedora Atomic host.
 
 Imitates `ostree admin status|pin|undeploy|finalize-staged` of ostree 2025.2 (ostree-admin-pin(1)): pin takes an index, or booted,
@@ -56,7 +57,7 @@ def main(argv):
     if verb == "status":
         for item in found:
             mark = "*" if item["booted"] else " "
-            print(f"{mark} default {item['checksum']}.0{' (staged)' if item['staged'] else ''}\n    origin refspec: {item['origin']}")
+            print(f"{mark} default {item['checksum']}.0{' (staged)' * item['staged']}\n    origin refspec: {item['origin']}")
             if item["pinned"]:
                 print("    Pinned: yes")
         return 0

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """The boot of a simulated Fedora Atomic host: finalize what is staged, boot the first deployment, merge its /etc.
 
 Imitates ostree-finalize-staged.service and ostree-prepare-root of ostree 2025.2, and greenboot's boot counter
@@ -12,7 +13,9 @@ import re
 import sys
 
 from deployments import BOOTED, COUNTER, booted, finalize, grub_environment, prune, read, set_grub_environment, write
-from simlib import faults, read as read_text, run, write as write_text
+from simlib import faults, run
+from simlib import read as read_text
+from simlib import write as write_text
 
 KEY = "/etc/pki/containers/aether.pub"
 POLICY = "/etc/containers/policy.json"
@@ -31,7 +34,10 @@ def merge_etc(item):
         return
     registry = "/".join(image[1].split("/")[:2])
     if not os.path.exists(KEY):
-        write_text(KEY, read_text("/usr/lib/aether-sim/image-key.pub") or "-----BEGIN PUBLIC KEY-----\nsimulated\n-----END PUBLIC KEY-----\n")
+        write_text(
+            KEY,
+            read_text("/usr/lib/aether-sim/image-key.pub") or "-----BEGIN PUBLIC KEY-----\nsimulated\n-----END PUBLIC KEY-----\n",
+        )
     try:
         policy = json.loads(read_text(POLICY, "{}"))
     except ValueError:

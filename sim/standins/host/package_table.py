@@ -1,8 +1,11 @@
+# mypy: ignore-errors
 """Packages that simulated distributions have: what each brings. A name that is not here does not exist.
 
 `units`: unit -> its [X-Simulator] lines; `programs`: command -> stand-in in this directory (or "" for one that only says its
 version); `files`: path -> text. Distributions start a Debian package's units at once; the others leave that to `systemctl`.
 """
+
+from simlib import words
 
 SIMULATED = "Simulate=yes\n"
 
@@ -21,7 +24,10 @@ DEBIAN = {
     "smartmontools": {"units": {"smartmontools.service": SIMULATED}},
     "unattended-upgrades": {"units": {"unattended-upgrades.service": SIMULATED}},
     "nfs-kernel-server": {"units": {"nfs-server.service": listens(2049)}},
-    "samba": {"units": {"smbd.service": listens(445), "nmbd.service": SIMULATED}, "programs": {"smbpasswd": "smbpasswd.py", "testparm": ""}},
+    "samba": {
+        "units": {"smbd.service": listens(445), "nmbd.service": SIMULATED},
+        "programs": {"smbpasswd": "smbpasswd.py", "testparm": ""},
+    },
     "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": ""}},
     "rclone": {"programs": {"rclone": ""}},
     "nix-setup-systemd": {"units": {"nix-daemon.service": SIMULATED}},
@@ -31,9 +37,11 @@ DEBIAN = {
     "wireguard-tools": {"units": {"wg-quick@.service": SIMULATED}, "programs": {"wg": "wg.py", "wg-quick": ""}},
     "flatpak": {"programs": {"flatpak": "flatpak.py"}},
     **dict.fromkeys(
-        "git stow curl jq rsync xz-utils ca-certificates gnupg python3-venv python3-pip python3 sudo age chrony "
-        "lm-sensors nvme-cli pve-manager ifupdown2 vim htop tmux acl cron logrotate openssh-server unzip zstd gpg "
-        "prometheus-pve-exporter apt-transport-https debian-archive-keyring".split(),
+        words(
+            "git stow curl jq rsync xz-utils ca-certificates gnupg python3-venv python3-pip python3 sudo age chrony "
+            "lm-sensors nvme-cli pve-manager ifupdown2 vim htop tmux acl cron logrotate openssh-server unzip zstd gpg "
+            "prometheus-pve-exporter apt-transport-https debian-archive-keyring"
+        ),
         PLAIN,
     ),
 }
@@ -47,7 +55,9 @@ ALPINE = {
     "samba-common-tools": {"programs": {"testparm": "", "smbpasswd": "smbpasswd.py"}},
     "prometheus-node-exporter": {"units": {"node-exporter.service": SIMULATED + "Listen=9100/http\n"}},
     "chrony": {"units": {"chronyd.service": SIMULATED}},
-    **dict.fromkeys("git curl python3 py3-pip sudo openssh rsync jq acl shadow tzdata ca-certificates samba-server".split(), PLAIN),
+    **dict.fromkeys(
+        words("git curl python3 py3-pip sudo openssh rsync jq acl shadow tzdata ca-certificates samba-server"), PLAIN
+    ),
 }
 
 FEDORA = {
@@ -63,17 +73,23 @@ FEDORA = {
     "golang-github-prometheus-node-exporter": NODE_EXPORTER,
     "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": ""}},
     "rclone": {"programs": {"rclone": ""}},
-    "nix": {"units": {"nix-daemon.service": SIMULATED}, "programs": {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"}},
+    "nix": {
+        "units": {"nix-daemon.service": SIMULATED},
+        "programs": {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"},
+    },
     "flatpak": {"programs": {"flatpak": "flatpak.py"}},
     **dict.fromkeys(
-        "akmod-nvidia xorg-x11-drv-nvidia-cuda nvidia-vaapi-driver podman-compose slirp4netns git stow curl jq rsync acl "
-        "rpmfusion-free-release rpmfusion-nonfree-release kernel-devel akmods toolbox distrobox python3 python3-libdnf5 "
-        "python3-dnf cronie firewalld nftables chrony age gnupg2 tar xz fuse-overlayfs crun nix-daemon".split(),
+        words(
+            "akmod-nvidia xorg-x11-drv-nvidia-cuda nvidia-vaapi-driver podman-compose slirp4netns git stow curl jq "
+            "rsync acl rpmfusion-free-release rpmfusion-nonfree-release kernel-devel akmods toolbox distrobox python3 "
+            "python3-libdnf5 python3-dnf cronie firewalld nftables chrony age gnupg2 tar xz fuse-overlayfs crun "
+            "nix-daemon"
+        ),
         PLAIN,
     ),
 }
 INSTALLED = {
-    "debian": "python3 openssh-server ca-certificates curl cron sudo gpg".split(),
-    "alpine": "python3 openssh ca-certificates tzdata".split(),
-    "fedora": "python3 python3-libdnf5 python3-dnf curl tar xz firewalld chrony toolbox".split(),
+    "debian": ["python3", "openssh-server", "ca-certificates", "curl", "cron", "sudo", "gpg"],
+    "alpine": ["python3", "openssh", "ca-certificates", "tzdata"],
+    "fedora": ["python3", "python3-libdnf5", "python3-dnf", "curl", "tar", "xz", "firewalld", "chrony", "toolbox"],
 }

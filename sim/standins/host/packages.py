@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """What apt, dpkg, dnf, rpm and apk stand-ins share: one small database of a host, and what installing brings."""
 
 import os
@@ -31,14 +32,16 @@ class Database:
         """Unpack a package: units, programs, files. Returns its units."""
         facts = self.known[name]
         for unit, lines in facts.get("units", {}).items():
-            section = "Timer]\nOnCalendar=daily" if unit.endswith(".timer") else f"Service]\nType=notify\nExecStart=/usr/sbin/{name}"
+            section = (
+                "Timer]\nOnCalendar=daily" if unit.endswith(".timer") else f"Service]\nType=notify\nExecStart=/usr/sbin/{name}"
+            )
             write(
                 f"{UNITS}/{unit}",
                 f"[Unit]\nDescription={name}\n\n[{section}\n\n[Install]\nWantedBy="
                 f"{'timers' if unit.endswith('.timer') else 'multi-user'}.target\n\n[X-Simulator]\n{lines}",
             )
             if self.family == "alpine":
-                write(f"/etc/init.d/{unit.removesuffix('.service')}", f"#!/sbin/openrc-run\ndescription=\"{name}\"\n", 0o755)
+                write(f"/etc/init.d/{unit.removesuffix('.service')}", f'#!/sbin/openrc-run\ndescription="{name}"\n', 0o755)
         for program, source in facts.get("programs", {}).items():
             path = f"/usr/bin/{program}"
             if not os.path.lexists(path):

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """podman, toolbox and distrobox of a simulated host: containers of a user exist, are listed, made and removed; none runs.
 
 Imitates podman(1) 5.5 (container exists|ls|rm, ps -a, images, image exists, pull), toolbox(1) 0.1 (create, list, rm) and
@@ -49,7 +50,7 @@ def create(state, name, image):
 def remove(state, names):
     for name in names:
         if name not in state["containers"]:
-            raise Refused(f"Error: no container with name or ID \"{name}\" found: no such container")
+            raise Refused(f'Error: no container with name or ID "{name}" found: no such container')
         del state["containers"][name]
     write(STATE, json.dumps(state))
 

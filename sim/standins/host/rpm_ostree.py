@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """rpm-ostree of a simulated Fedora Atomic host.
 
 Imitates rpm-ostree(1) 2025.7 (https://coreos.github.io/rpm-ostree/): status [--json], rebase, upgrade, rollback, cleanup, deploy,
@@ -15,7 +16,8 @@ import sys
 import time
 
 from deployments import booted, deployment, prune, read, write
-from simlib import Refused, faults, locked, need_root, read as read_text, run
+from simlib import Refused, faults, locked, need_root, run
+from simlib import read as read_text
 
 POLICY = "/etc/containers/policy.json"
 REFERENCE = re.compile(
@@ -67,7 +69,8 @@ def status(argv):
         print(f"{mark} {item['origin']}{staged}")
         if item["digest"]:
             print(f"                   Digest: {item['digest']}")
-        print(f"                  Version: {item['version']} ({time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(item['timestamp']))})")
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(item["timestamp"]))
+        print(f"                  Version: {item['version']} ({when})")
         if item["pinned"]:
             print("                   Pinned: yes")
         print()
@@ -84,9 +87,8 @@ def check_signature(image):
     parts = image.split("/")
     candidates = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
     rules = next((scopes[scope] for scope in candidates if scope in scopes), policy.get("default", []))
-    if not any(rule.get("type") in ("sigstoreSigned", "signedBy") for rule in rules):
-        if "/ublue-os/" not in image:
-            raise Refused("error: containers-policy.json specifies a default of `insecureAcceptAnything`; refusing usage")
+    if not any(rule.get("type") in ("sigstoreSigned", "signedBy") for rule in rules) and "/ublue-os/" not in image:
+        raise Refused("error: containers-policy.json specifies a default of `insecureAcceptAnything`; refusing usage")
     for rule in rules:
         key = rule.get("keyPath")
         if key and not read_text(key):
@@ -111,7 +113,9 @@ def resolve(reference):
     if match["kind"].startswith("ostree-image-signed"):
         check_signature(match["image"])
     if "disk-full" in faults():
-        raise Refused("error: Importing: Unencapsulating base: Layer sha256:0: Importing objects: writing object: No space left on device")
+        raise Refused(
+            "error: Importing: Unencapsulating base: Layer sha256:0: Importing objects: writing object: No space left on device"
+        )
     if digest is None:
         digest = "sha256:" + hashlib.sha256(f"{match['image']}:{match['tag'] or 'latest'}".encode()).hexdigest()
     return reference, digest
@@ -191,7 +195,7 @@ def layer(argv, remove=False):
         if "--idempotent" in argv or remove:
             print("No change.")
             return 0
-        raise Refused(f"error: \"{words[0]}\" is already requested" if words else "error: At least one PACKAGE must be specified")
+        raise Refused(f'error: "{words[0]}" is already requested' if words else "error: At least one PACKAGE must be specified")
     return stage(deployment(now["origin"], now["digest"], now["version"], wanted))
 
 

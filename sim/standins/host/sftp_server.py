@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """The SFTP server of a simulated host, started by its SSH server as sftp-server(8) is: in the host, as the user.
 
 Speaks SFTP version 3 (https://datatracker.ietf.org/doc/html/draft-ietf-secsh-filexfer-02) with OpenSSH's extensions

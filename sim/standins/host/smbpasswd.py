@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """smbpasswd of a simulated host: `-s -a USER` reads the password twice; users are kept, passwords only as a hash.
 
 Imitates smbpasswd(8) of Samba 4.20, and refuses what it refuses: an account that passwd does not have, lines that differ.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """bin/switch-to-configuration of a simulated NixOS system.
 
 Imitates switch-to-configuration-ng of nixpkgs 25.05 (pkgs/by-name/sw/switch-to-configuration-ng/src/src/main.rs): actions

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """tailscale of a simulated host: `up`, `down`, `status [--json]`, `ip`, `version`, `set` (tailscale CLI 1.84).
 
 No network is joined; state is kept. Refuses without root, without the daemon's unit active, and a key that is not one.
@@ -15,7 +16,9 @@ def main(argv):
         print("1.84.0")
         return 0
     if subprocess.run(["systemctl", "is-active", "--quiet", "tailscaled.service"]).returncode:
-        raise Refused("failed to connect to local tailscaled; it doesn't appear to be running (sudo systemctl start tailscaled ?)")
+        raise Refused(
+            "failed to connect to local tailscaled; it doesn't appear to be running (sudo systemctl start tailscaled ?)"
+        )
     state = load("tailscale", {"up": False, "options": []})
     verb = argv[0] if argv else ""
     if verb == "status":

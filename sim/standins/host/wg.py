@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# mypy: ignore-errors
 """wg of a simulated host: genkey and pubkey are real (X25519 would need a library: the public key is a hash of the private one),
 `show` lists interfaces with a configuration in /etc/wireguard. Imitates wg(8) of wireguard-tools 1.0."""
 

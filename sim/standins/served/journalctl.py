@@ -14,7 +14,7 @@ from sim.hosts import units
 from sim.hosts.agent import Call, Refused
 from sim.hosts.services import Entry
 
-_WITH_VALUE = "u n o t p S U g".split()
+_WITH_VALUE = ["u", "n", "o", "t", "p", "S", "U", "g"]
 _LONG = {"unit": "u", "lines": "n", "output": "o", "identifier": "t", "priority": "p", "since": "S", "until": "U", "grep": "g"}
 
 

@@ -65,7 +65,8 @@ async def hostnamectl(call: Call) -> int:
         call.out(static)
         return 0
     pretty = re.search(r'PRETTY_NAME="?([^"\n]+)', root.read_text("/etc/os-release", ""))
-    call.out(f" Static hostname: {static}\n       Icon name: computer-vm\n      Machine ID: {root.read_text('/etc/machine-id', '').strip()}")
+    call.out(f" Static hostname: {static}\n       Icon name: computer-vm")
+    call.out(f"      Machine ID: {root.read_text('/etc/machine-id', '').strip()}")
     call.out(f"Operating System: {pretty[1] if pretty else 'Linux'}\n    Architecture: x86-64")
     return 0
 

@@ -18,7 +18,7 @@ def _unit(call: Call, name: str) -> str:
     return f"{name}.service"
 
 
-async def rc_service(call: Call) -> int:
+async def rc_service(call: Call) -> int:  # noqa: PLR0911 - one return an action
     """Start, stop and ask for one service."""
     words = [word for word in call.argv[1:] if not word.startswith("-")]
     if "-l" in call.argv or "--list" in call.argv:

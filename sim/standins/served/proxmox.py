@@ -30,7 +30,7 @@ def _cluster() -> Proxmox:
     return cluster
 
 
-def _guest(call: Call, vmid: str, kind: type) -> Any:
+def _guest(call: Call, vmid: str, kind: Any) -> Any:
     """The guest on this node. Raises Refused in PVE's words."""
     api = _cluster().api
     if not vmid.isdigit():
@@ -210,7 +210,7 @@ async def _pct_pull(call: Call, host: Host, words: list[str]) -> int:
     return 0
 
 
-async def qm(call: Call) -> int:
+async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcommand
     """`qm status|config|list|start|stop|shutdown|reboot|set|guest|agent|disk|importdisk|resize|cloudinit|unlock`."""
     call.need_root("please run as root.")
     words = call.argv[1:]
@@ -368,7 +368,9 @@ async def pvesm(call: Call) -> int:
             api._sync_files(call.host.name)
             call.out("Volid Format Type Size VMID")
             for name, volume in sorted(api._volumes(words[1]).items()):
-                call.out(f"{words[1]}:{name} {volume.get('format')} {volume['content']} {volume['size']} {volume.get('vmid', '')}")
+                call.out(
+                    f"{words[1]}:{name} {volume.get('format')} {volume['content']} {volume['size']} {volume.get('vmid', '')}"
+                )
             return 0
     finally:
         current_node.reset(token)

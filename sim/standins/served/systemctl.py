@@ -14,13 +14,28 @@ import time
 from sim.hosts import units
 from sim.hosts.agent import Call, Refused
 from sim.hosts.services import Unit
+from sim.standins.catalogue import words as split_words
 from sim.standins.served import machine
 
-_WITH_VALUE = ("-p", "--property", "-t", "--type", "--state", "-n", "--lines", "-o", "--output", "--job-mode", "-s", "--signal", "--when")
-_CHANGING = (
-    "start stop restart try-restart reload reload-or-restart try-reload-or-restart enable disable reenable mask unmask "
-    "daemon-reload daemon-reexec reset-failed kill isolate set-default preset"
-).split()
+_WITH_VALUE = (
+    "-p",
+    "--property",
+    "-t",
+    "--type",
+    "--state",
+    "-n",
+    "--lines",
+    "-o",
+    "--output",
+    "--job-mode",
+    "-s",
+    "--signal",
+    "--when",
+)
+_CHANGING = split_words(
+    "start stop restart try-restart reload reload-or-restart try-reload-or-restart enable disable reenable "
+    "mask unmask daemon-reload daemon-reexec reset-failed kill isolate set-default preset"
+)
 
 
 class _Arguments:
@@ -68,7 +83,7 @@ async def run(call: Call) -> int:
         raise Refused(f"Unknown command verb '{verb}'.")
     if verb in _CHANGING and call.uid != 0:
         raise Refused(f"Failed to {verb} {' '.join(arguments.words) or 'units'}: Interactive authentication required.")
-    return await handler(call, arguments)
+    return int(await handler(call, arguments))
 
 
 def _names(call: Call, arguments: _Arguments) -> list[str]:
@@ -89,7 +104,7 @@ async def _start_like(call: Call, arguments: _Arguments, verb: str) -> int:
     services = call.host.services
     names = _names(call, arguments)
 
-    async def one(name: str) -> int:
+    async def one(name: str) -> int:  # noqa: PLR0911 - one return an outcome
         try:
             if verb == "stop":
                 await services.stop(name)
@@ -171,7 +186,7 @@ async def _is_failed(call: Call, arguments: _Arguments) -> int:
     return code
 
 
-def _enabled(call: Call, name: str) -> str:
+def _enabled(call: Call, name: str) -> str:  # noqa: PLR0911 - one return a state
     services = call.host.services
     unit = services.units.get(name)
     if unit is not None and unit.transient:
@@ -361,7 +376,7 @@ async def _status(call: Call, arguments: _Arguments) -> int:
             call.err(f"Unit {name} could not be found.")
             worst = 4
             continue
-        mark = {"active": "●", "failed": "×"}.get(facts["ActiveState"], "○")
+        mark = {"active": "●", "failed": "\u00d7"}.get(facts["ActiveState"], "○")
         call.out(f"{mark} {facts['Id']} - {facts['Description']}")
         call.out(f"     Loaded: {facts['LoadState']} ({facts['FragmentPath']}; {facts['UnitFileState']})")
         result = f" (Result: {facts['Result']})" if facts["ActiveState"] == "failed" else f" ({facts['SubState']})"

@@ -13,15 +13,16 @@ import shlex
 
 from sim.hosts import units
 from sim.hosts.agent import Call, Refused
+from sim.standins.catalogue import words as split_words
 
-_VALUED = (
-    "--unit -u --on-active --description --property -p --setenv -E --working-directory --uid --gid --service-type --slice "
-    "--timer-property --on-boot --on-startup --on-unit-active --nice"
-).split()
+_VALUED = split_words(
+    "--unit -u --on-active --description --property -p --setenv -E --working-directory --uid --gid "
+    "--service-type --slice --timer-property --on-boot --on-startup --on-unit-active --nice"
+)
 _REFUSED = ("--on-calendar", "--pipe", "-P", "--pty", "-t", "--scope", "--user", "--on-clock-change")
 
 
-async def run(call: Call) -> int:
+async def run(call: Call) -> int:  # noqa: PLR0912 - one branch an option
     """Start a transient unit."""
     if call.uid != 0:
         raise Refused("Failed to start transient service unit: Interactive authentication required.")
@@ -48,9 +49,9 @@ async def run(call: Call) -> int:
     description = (values.get("--description") or [" ".join(words)])[-1]
     file = _unit_file(call, name, words, values)
     services = call.host.services
-    delay_text = (values.get("--on-active") or values.get("--on-boot") or [None])[-1]
-    _refuse_taken(call, name, delay_text is not None)
-    if delay_text is not None:
+    delay_text = (values.get("--on-active") or values.get("--on-boot") or [""])[-1]
+    _refuse_taken(call, name, delay_text != "")
+    if delay_text != "":
         delay = units.seconds(delay_text)
         if delay is None:
             raise Refused(f"Failed to parse timer value: {delay_text}")
