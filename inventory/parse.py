@@ -32,6 +32,12 @@ _NAME: TypeAdapter[str] = TypeAdapter(HostName)
 # Left out, these would make other rules report what is not so.
 _RELATIONS = {"kind", "network", "node", "address"}
 
+# Stand in for required fields that did not parse: no rule objects to them.
+_NEUTRAL: dict[str, dict[str, Any]] = {
+    "hosts": {"memory": 16, "cpu": 1, "disks": [{"size": 1}]},
+    "nodes": {"memory": 1 << 30, "cpu": 1 << 16},
+}
+
 
 @dataclass
 class Draft:
@@ -181,7 +187,9 @@ def _entry(draft: Draft, table: str, where: str, raw: Any, adapter: TypeAdapter[
         return None
     try:
         # What is right of the entry still takes part in the rules between entries.
-        return _validate(adapter, {key: value for key, value in raw.items() if key not in bad})
+        sound = {key: value for key, value in raw.items() if key not in bad}
+        neutral = {key: value for key, value in _NEUTRAL.get(table, {}).items() if key in bad}
+        return _validate(adapter, sound | neutral)
     except ValidationError:
         return None
 

@@ -23,7 +23,8 @@ class Problem:
     def __str__(self) -> str:
         place = f"{self.where}.{self.field}" if self.field else self.where
         file = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{file}: {place}: {self.message}. Fix: {self.fix}"
+        end = "" if self.message.endswith("?") else "."
+        return f"{file}: {place}: {self.message}{end} Fix: {self.fix}"
 
 
 class InventoryError(Exception):

@@ -1,5 +1,6 @@
 """pydantic's errors in the words of somebody who edits an inventory: what is wrong, and the line to write."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
@@ -40,6 +41,10 @@ _MODELS: dict[str, type[BaseModel]] = {
 _INNER: dict[str, type[BaseModel]] = {"disks": Disk, "home": Home, "open": Opening}
 _EXAMPLES = {
     "address": '"192.168.10.40"',
+    "cloud.gateway": '"public-gateway"',
+    "availability_zone": '"eu-central-1a"',
+    "budget": "20",
+    "budget_email": '"you@example.org"',
     "cidr": '"192.168.10.0/24"',
     "gateway": '"192.168.10.1"',
     "cpu": "2",
@@ -84,6 +89,7 @@ _TYPES = {
     "model_type": "a table in { }",
     "model_attributes_type": "a table in { }",
 }
+_AMOUNT = re.compile(r"(\d+) *([MmGg](?:i?[Bb])?|s)?")
 _LIMITS = {
     "greater_than_equal": ("ge", "at least"),
     "less_than_equal": ("le", "at most"),
@@ -101,7 +107,7 @@ def explain(  # noqa: PLR0911 (one return a case)
     last = str(loc[-1]) if loc else ""
     kind, context, value = str(detail["type"]), detail.get("ctx", {}), detail["input"]
     if kind == "missing":
-        return "missing-field", at, "is missing", f"write {last} = {_example(last)}"
+        return "missing-field", at, "is missing", f"write {last} = {_EXAMPLES.get(f'{table}.{last}') or _example(last)}"
     if kind == "extra_forbidden":
         return _unknown_field(at, loc, table, raw, value)
     if kind == "union_tag_invalid" and not loc:
@@ -216,8 +222,10 @@ def _example(name: str) -> str:
 
 def _retyped(name: str, kind: str, value: Any) -> str:
     """The line with the value as it was probably meant."""
-    if kind == "int_type" and isinstance(value, str) and value.strip().isdigit():
-        return f"write {name} = {int(value)}"
+    if kind == "int_type" and isinstance(value, str) and (match := _AMOUNT.fullmatch(value.strip())):
+        number, unit = int(match.group(1)), (match.group(2) or "").lower()
+        # Memory is in MiB; everything else that has a unit is in that unit.
+        return f"write {name} = {number * 1024 if unit.startswith('g') and name == 'memory' else number}"
     if kind == "bool_type" and str(value).lower() in ("true", "yes", "on", "1"):
         return f"write {name} = true"
     if kind == "bool_type":

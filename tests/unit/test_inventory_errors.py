@@ -161,6 +161,60 @@ def test_all_errors_at_once(tmp_path: Path) -> None:
     assert codes >= {"not-toml", "unknown-field", "wrong-type", "address-outside", "duplicate-address", "unknown-canary"}
 
 
+def test_a_wrong_value_does_not_hide_the_rest_of_its_host(tmp_path: Path) -> None:
+    text = edited(("memory = 2048", 'memory = "2 GiB"'), ("vmid = 111", "vmid = 110"), ('["dns"]', '["dsn"]'))
+    found = {(p.code, p.where, p.fix) for p in problems_of(tmp_path, text)}
+    assert ("wrong-type", "hosts.web", "write memory = 2048") in found
+    assert {code for code, *_ in found} == {"wrong-type", "duplicate-vmid", "unknown-dependency"}
+
+
+CLOUD = f"""{SITE.replace('"lab"', '"sky"')}
+[cloud]
+gateway = "edge"
+availability_zone = "eu-central-1a"
+budget = 5
+budget_email = "ada@example.org"
+[image]
+owner = "ada"
+repository = "image"
+images = ["desk"]
+hosts = "sky.toml"
+[networks.public]
+cidr = "192.168.90.0/24"
+gateway = "192.168.90.1"
+[hosts.edge]
+kind = "cloud-vm"
+os = "nixos"
+network = "public"
+address = "192.168.90.10"
+region = "eu-central-1"
+instance_type = "t4g.micro"
+ami = "ami-0123456789abcdef0"
+host_key = "{KEYS[5]}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "place", "fix"),
+    [
+        ('gateway = "edge"', 'gateway = "egde"', "unknown-gateway", "cloud.gateway", "one of edge"),
+        ('region = "eu-central-1"', 'region = "eu-west-1"', "region-outside-zone", "hosts.edge.region", "eu-central-1"),
+        ('hosts = "sky.toml"', 'hosts = "skye.toml"', "no-such-inventory", "image.hosts", "one of sky.toml"),
+        (CLOUD[CLOUD.index("[cloud]") : CLOUD.index("[image]")], "", "cloud-missing", "cloud.", "write [cloud]"),
+        ("budget = 5\n", "", "missing-field", "cloud.budget", "write budget = 20"),
+    ],
+)
+def test_the_cloud(tmp_path: Path, old: str, new: str, code: str, place: str, fix: str) -> None:
+    path = tmp_path / "sky.toml"
+    path.write_text(CLOUD)
+    load(path)
+    path.write_text(CLOUD.replace(old, new))
+    with pytest.raises(InventoryError) as raised:
+        load(path)
+    (problem,) = raised.value.problems
+    assert (problem.code, f"{problem.where}.{problem.field}") == (code, place) and fix in problem.fix
+
+
 def test_usb_claimed_twice(tmp_path: Path) -> None:
     text = edited(('kind = "nixos-lxc"', 'kind = "nixos-vm"\nusb = ["zwave"]'))
     (problem,) = problems_of(tmp_path, text)
