@@ -32,6 +32,8 @@ in
   openPorts = config.aether.firewall.openPorts;
   # Units as systemd will read them; those without text are changed by drop-ins only.
   units = textOf (keep (unit: unit.enable && unit.text != null) config.systemd.units);
+  # Those that the inventory's health checks name.
+  checkedUnits = config.aether.health.units;
   unitNames = builtins.attrNames config.systemd.units;
   etc = textOf (keep isText config.environment.etc);
   # Derivations behind files of /etc that are made by a build.

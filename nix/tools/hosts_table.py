@@ -1,0 +1,57 @@
+"""Writes docs/hosts.md: every NixOS host, what evaluating it costs, and what it runs and opens.
+
+python -m nix.tools.hosts_table            writes the file (with NIXTREES: without a network)
+python -m nix.tools.hosts_table gateway    prints the row of one host
+"""
+
+import sys
+from nix.tools import evaluate
+
+TARGET = evaluate.ROOT / "docs" / "hosts.md"
+HEAD = """# NixOS hosts
+
+Every host of the inventory that NixOS configures, evaluated to its system with the nixpkgs that `flake.lock` pins. Written by
+`python -m nix.tools.hosts_table`; seconds and MiB are those of one evaluation on the machine that ran it.
+
+| host | platform | posture | seconds | MiB | checked units | units | TCP ports | UDP ports |
+|---|---|---|---:|---:|---|---:|---|---|
+"""
+
+
+def row(host: str) -> str:
+    """The table's line for a host."""
+    result = evaluate.report(host)
+    found = result.value
+    ports = found["openPorts"]
+    cells = [
+        host,
+        found["platform"],
+        "hardened" if found["hardened"] else "relaxed",
+        f"{result.seconds:.0f}",
+        str(result.mebibytes),
+        ", ".join(found["checkedUnits"]),
+        str(len(found["unitNames"])),
+        ", ".join(map(str, ports["tcp"])),
+        ", ".join(map(str, ports["udp"])),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> int:
+    if sys.argv[1:]:
+        print(*map(row, sys.argv[1:]), sep="\n")
+        return 0
+    rows = []
+    for host in evaluate.host_names():
+        try:
+            rows.append(row(host))
+        except evaluate.NixError as error:
+            print(f"{host}: {error}", file=sys.stderr)
+            return 1
+        print(rows[-1], flush=True)
+    TARGET.write_text(HEAD + "\n".join(rows) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Every NixOS host of the inventory, evaluated with the real nixpkgs: it is what the inventory says, without a warning."""
+
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nix.tools import evaluate
+
+from .conftest import host_report, nixos_hosts, replace
+
+HOSTS = nixos_hosts()
+Report = Callable[[str], dict[str, Any]]
+
+# Facts that no configuration may hold in the clear: what sops encrypts looks like this.
+KEY_MATERIAL = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|AGE-SECRET-KEY-1|tskey-auth-")
+
+
+@pytest.mark.parametrize("host", HOSTS)
+class TestHost:
+    def test_evaluates_to_a_system(self, host: str, report: Report) -> None:
+        assert re.search(rf"-nixos-system-{host}-.*\.drv$", report(host)["drvPath"])
+
+    def test_has_no_warning(self, host: str, report: Report) -> None:
+        assert report(host)["warnings"] == []
+        assert "evaluation warning" not in host_report(host).messages
+
+    def test_is_called_as_in_the_inventory(self, host: str, report: Report) -> None:
+        assert report(host)["hostName"] == host
+
+    def test_has_the_inventorys_posture(self, host: str, report: Report) -> None:
+        assert report(host)["hardened"] == (HOSTS[host].get("security", "hardened") == "hardened")
+
+    def test_checked_units_exist_and_start(self, host: str, report: Report) -> None:
+        found = report(host)
+        for check in HOSTS[host].get("health", []):
+            if "unit" in check:
+                assert check["unit"] in found["unitNames"]
+
+    def test_checked_ports_are_open(self, host: str, report: Report) -> None:
+        ports = {check["tcp"] for check in HOSTS[host].get("health", []) if "tcp" in check}
+        assert ports <= set(report(host)["openPorts"]["tcp"])
+
+    def test_its_web_services_are_reachable_from_the_gateway(self, host: str, report: Report) -> None:
+        assert services_on(host) <= set(report(host)["openPorts"]["tcp"])
+
+    def test_holds_no_secret_in_the_clear(self, host: str, report: Report) -> None:
+        found = report(host)
+        texts = {**found["units"], **found["etc"]}
+        assert [name for name, text in texts.items() if KEY_MATERIAL.search(text)] == []
+
+    def test_protected_data_has_a_backup(self, host: str, report: Report) -> None:
+        if HOSTS[host].get("protect"):
+            assert report(host)["backup"], f"{host} is protected in the inventory but backs nothing up"
+
+    def test_mounts_the_inventorys_disks(self, host: str, report: Report) -> None:
+        if HOSTS[host]["kind"] == "nixos-vm":
+            mounts = {disk["mount"] for disk in HOSTS[host]["disks"] if "mount" in disk}
+            assert mounts | {"/"} <= set(report(host)["fileSystems"])
+
+
+def services_on(host: str) -> set[int]:
+    inventory = tomllib.loads((evaluate.ROOT / "inventory" / "homelab.toml").read_text())
+    return {service["port"] for service in inventory["services"].values() if service["host"] == host}
+
+
+def drv_path(host: str, flake: Path) -> str:
+    return str(evaluate.evaluate(f"nixosConfigurations.{host}.config.system.build.toplevel.drvPath", flake=f"path:{flake}").value)
+
+
+@pytest.mark.usefixtures("trees")
+def test_a_change_elsewhere_changes_no_host(copy: Path) -> None:
+    """Preview shows exactly the hosts that change: documents, other hosts and their secrets are no input of a host."""
+    before = drv_path("cockpit", copy)
+    (copy / "README.md").write_text("changed")
+    gateway = copy / "nix" / "hosts" / "oracle" / "gateway" / "default.nix"
+    replace(gateway, "{", '{\n  networking.extraHosts = "127.0.0.9 changed";')
+    secrets = copy / "secrets" / "hosts" / "gateway.yaml"
+    secrets.write_text(secrets.read_text() + "\n")
+    assert drv_path("cockpit", copy) == before
+
+
+@pytest.mark.usefixtures("trees")
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        "packages.x86_64-linux.proxmox-vm",
+        "packages.x86_64-linux.proxmox-lxc",
+        "devShells.x86_64-linux.default",
+        "checks.x86_64-linux.format",
+        "checks.x86_64-linux.dead-code",
+        "checks.x86_64-linux.lib",
+        "formatter.x86_64-linux",
+    ],
+)
+def test_other_outputs_evaluate(attribute: str) -> None:
+    assert str(evaluate.evaluate(f"{attribute}.drvPath").value).endswith(".drv")
+
+
+@pytest.mark.usefixtures("trees")
+def test_a_host_boots_as_a_local_vm() -> None:
+    app = evaluate.evaluate("apps.x86_64-linux.default").value
+    assert app["type"] == "app"
+    assert app["program"].endswith("/bin/run-cockpit-vm")
