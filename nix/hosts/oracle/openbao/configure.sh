@@ -82,14 +82,19 @@ writes() {
 }
 
 groups() {
-  local name mount accessor id
+  local name mount accessor
   mount=$(jq --raw-output '.groups.mount' "$state")
   accessor=$(bao read -format=json sys/auth | jq --raw-output --arg m "$mount/" '.data[$m].accessor')
   while IFS= read -r name; do
     jq --arg n "$name" '{type: "external", policies: .groups.policies[$n]}' "$state" |
       bao write "identity/group/name/$name" - >/dev/null
-    id=$(bao read -field=id "identity/group/name/$name")
-    bao write identity/group-alias name="$name" mount_accessor="$accessor" canonical_id="$id" >/dev/null
+    bao read -format=json "identity/group/name/$name" | jq '.data' >"$work/group"
+    # An alias is made once; the same again is an error.
+    if ! jq --exit-status --arg a "$accessor" --arg n "$name" \
+      '.alias.mount_accessor == $a and .alias.name == $n' "$work/group" >/dev/null; then
+      jq --arg a "$accessor" --arg n "$name" '{name: $n, mount_accessor: $a, canonical_id: .id, id: (.alias.id // "")}' \
+        "$work/group" | bao write identity/group-alias - >/dev/null
+    fi
   done < <(jq --raw-output '.groups.policies | keys[]' "$state")
 }
 

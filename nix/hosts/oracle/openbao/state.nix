@@ -133,6 +133,13 @@ rec {
       };
     }
     {
+      path = "pki/config/urls";
+      data = {
+        issuing_certificates = [ "${api}/v1/pki/ca" ];
+        crl_distribution_points = [ "${api}/v1/pki/crl" ];
+      };
+    }
+    {
       # The same bundle again changes nothing.
       path = "pki/config/ca";
       data = { };
@@ -140,13 +147,6 @@ rec {
         "pki-ca-key"
         "${../../../pki/openbao_ca.crt}"
       ];
-    }
-    {
-      path = "pki/config/urls";
-      data = {
-        issuing_certificates = [ "${api}/v1/pki/ca" ];
-        crl_distribution_points = [ "${api}/v1/pki/crl" ];
-      };
     }
     {
       path = "pki/config/crl";
