@@ -82,6 +82,15 @@ _OS_RELEASE = {
     'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
 }
 
+# Empty folders that a distribution is installed with, and that configuration management writes into.
+_APT = ("/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/etc/apt/keyrings", "/etc/default")
+_DNF = ("/etc/yum.repos.d", "/etc/dnf/vars", "/etc/sysconfig")
+_FOLDERS = {
+    **dict.fromkeys(("pve", "debian", "wsl"), _APT),
+    **dict.fromkeys(("fedora", "atomic", "amazon-linux"), _DNF),
+    "alpine": ("/etc/periodic/daily", "/etc/conf.d"),
+}
+
 _SSHD_UNIT = """[Unit]
 Description=OpenSSH server daemon
 
@@ -201,6 +210,7 @@ class Catalogue:
     def files(self) -> dict[str, str]:
         """Files of the base root: path -> content."""
         files = {"/etc/os-release": _OS_RELEASE.get(self.flavour, _OS_RELEASE["debian"])}
+        files |= {f"{folder}/.keep": "" for folder in _FOLDERS.get(self.flavour, ())}
         if self.flavour == "nixos":
             files |= nixos_image.files()
         if self.flavour == "alpine":

@@ -21,12 +21,16 @@ PLAIN = {}
 DEBIAN = {
     "prometheus-node-exporter": NODE_EXPORTER,
     "prometheus-node-exporter-collectors": PLAIN,
-    "smartmontools": {"units": {"smartmontools.service": SIMULATED}},
+    "smartmontools": {
+        "units": {"smartmontools.service": SIMULATED},
+        "files": {"/etc/smartd.conf": "DEVICESCAN -d removable\n"},
+    },
     "unattended-upgrades": {"units": {"unattended-upgrades.service": SIMULATED}},
     "nfs-kernel-server": {"units": {"nfs-server.service": listens(2049)}},
     "samba": {
         "units": {"smbd.service": listens(445), "nmbd.service": SIMULATED},
-        "programs": {"smbpasswd": "smbpasswd.py", "testparm": ""},
+        "programs": {"smbpasswd": "smbpasswd.py"},
+        "files": {"/etc/samba/smb.conf": "[global]\n"},
     },
     "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": ""}},
     "rclone": {"programs": {"rclone": ""}},
@@ -47,12 +51,19 @@ DEBIAN = {
 }
 # A package of a repository that has to be configured first: package -> text that the repository's entry holds.
 DEBIAN_REPOSITORIES = {"alloy": "apt.grafana.com"}
-DEBIAN["alloy"] = {"units": {"alloy.service": SIMULATED + "Listen=12345/http\n"}}
+DEBIAN["alloy"] = {
+    "units": {"alloy.service": SIMULATED + "Listen=12345/http\n"},
+    "files": {"/etc/alloy/config.alloy": ""},
+}
 
 ALPINE = {
     "nfs-utils": {"units": {"nfs.service": listens(2049), "rpcbind.service": SIMULATED}},
-    "samba": {"units": {"samba.service": listens(445)}, "programs": {"smbpasswd": "smbpasswd.py"}},
-    "samba-common-tools": {"programs": {"testparm": "", "smbpasswd": "smbpasswd.py"}},
+    "samba": {
+        "units": {"samba.service": listens(445)},
+        "programs": {"smbpasswd": "smbpasswd.py"},
+        "files": {"/etc/samba/smb.conf": "[global]\n"},
+    },
+    "samba-common-tools": {"programs": {"smbpasswd": "smbpasswd.py"}},
     "prometheus-node-exporter": {"units": {"node-exporter.service": SIMULATED + "Listen=9100/http\n"}},
     "chrony": {"units": {"chronyd.service": SIMULATED}},
     **dict.fromkeys(
@@ -65,10 +76,21 @@ FEDORA = {
     "podman": {"programs": {"podman": "podman.py"}},
     "dnf-automatic": {"units": {"dnf-automatic.timer": "", "dnf-automatic.service": SIMULATED}},
     "dnf5-plugin-automatic": {"units": {"dnf5-automatic.timer": "", "dnf5-automatic.service": SIMULATED}},
-    "caddy": {"units": {"caddy.service": SIMULATED + "Listen=80/http\nListen=443/tcp\n"}, "programs": {"caddy": ""}},
-    "wireguard-tools": {"units": {"wg-quick@.service": SIMULATED}, "programs": {"wg": "wg.py", "wg-quick": ""}},
+    "caddy": {
+        "units": {"caddy.service": SIMULATED + "Listen=80/http\nListen=443/tcp\n"},
+        "files": {"/etc/caddy/Caddyfile": ":80\n"},
+    },
+    "wireguard-tools": {
+        "units": {"wg-quick@.service": SIMULATED},
+        "programs": {"wg": "wg.py", "wg-quick": ""},
+        "files": {"/etc/wireguard/.keep": ""},
+    },
     "tailscale": {"units": {"tailscaled.service": SIMULATED}, "programs": {"tailscale": "tailscale.py"}},
-    "fail2ban": {"units": {"fail2ban.service": SIMULATED}, "programs": {"fail2ban-client": ""}},
+    "fail2ban": {
+        "units": {"fail2ban.service": SIMULATED},
+        "programs": {"fail2ban-client": ""},
+        "files": {"/etc/fail2ban/fail2ban.conf": ""},
+    },
     "node-exporter": NODE_EXPORTER,
     "golang-github-prometheus-node-exporter": NODE_EXPORTER,
     "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": ""}},
