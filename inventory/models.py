@@ -20,7 +20,6 @@ from inventory.types import (
     ImageDigest,
     ImageName,
     Ipv4,
-    MacAddress,
     Mebibytes,
     Phase,
     Port,
@@ -190,7 +189,6 @@ class Guest(NixosHost):
     cpu: int = Field(ge=1)
     memory: Mebibytes
     disks: tuple[Disk, ...] = Field(min_length=1)
-    mac: MacAddress | None = Field(default=None, description="Default: Proxmox picks one.")
     protect: bool = Field(default=False, description="Holds data: not destroyed under `aether:protect`.")
     start_order: int | None = Field(default=None, ge=1, description="Boot order on the node.")
 

@@ -47,12 +47,6 @@ def _key_holds(value: str) -> str:
     return value
 
 
-def _unicast(value: str) -> str:
-    if int(value[:2], 16) & 1:
-        raise ValueError("is a multicast address; write an even first pair, like BC:24:11:00:01:0A")
-    return value
-
-
 HostName = Annotated[
     str,
     AfterValidator(
@@ -114,16 +108,6 @@ UnitName = Annotated[
             "is not a systemd unit name; write it with its suffix, like caddy.service",
         )
     ),
-]
-MacAddress = Annotated[
-    str,
-    AfterValidator(
-        _matches(
-            r"([0-9A-F]{2}:){5}[0-9A-F]{2}",
-            "is not a MAC address; write six pairs in upper case, like BC:24:11:00:01:0A",
-        )
-    ),
-    AfterValidator(_unicast),
 ]
 Timezone = Annotated[
     str,

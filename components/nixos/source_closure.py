@@ -24,7 +24,6 @@ PROVISIONING_FACTS = frozenset(
         "memory",
         "disks",
         "vmid",
-        "mac",
         "protect",
         "start_order",
         "phase",

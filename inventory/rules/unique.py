@@ -33,13 +33,6 @@ def check(drafts: Sequence[Draft]) -> None:
     )
     _once(
         drafts,
-        _macs,
-        "duplicate-mac",
-        "{} is the MAC of {} too",
-        "leave mac out (Proxmox picks one), or change it",
-    )
-    _once(
-        drafts,
         _host_keys,
         "duplicate-host-key",
         "this key is {1}'s too, so one host could pass for the other",
@@ -97,12 +90,6 @@ def _addresses(draft: Draft) -> Iterator[tuple[object, str, str]]:
 def _vmids(draft: Draft) -> Iterator[tuple[object, str, str]]:
     for name, guest in guests(draft):
         yield guest.vmid, f"hosts.{name}", "vmid"
-
-
-def _macs(draft: Draft) -> Iterator[tuple[object, str, str]]:
-    for name, guest in guests(draft):
-        if guest.mac:
-            yield guest.mac, f"hosts.{name}", "mac"
 
 
 def _host_keys(draft: Draft) -> Iterator[tuple[object, str, str]]:

@@ -31,7 +31,7 @@ def settled(lab: Lab) -> Iterator[Lab]:
         if path.is_file()
     }
     yield lab
-    lab.sim("fault", "--clear")
+    lab.clear_faults()
     for path, content in kept.items():
         if not path.exists() or path.read_bytes() != content:
             path.write_bytes(content)

@@ -74,9 +74,15 @@ class Lab:
 
     def run(self, *command: str, timeout: float = 300, env: Mapping[str, str] | None = None) -> Result:
         done = subprocess.run(
-            command, cwd=self.path, env={**self.env(), **(env or {})}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            timeout=timeout, check=False,
-        )  # fmt: skip
+            command,
+            cwd=self.path,
+            env={**self.env(), **(env or {})},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            check=False,
+        )
         return Result(done.returncode, done.stdout)
 
     def ops(self, *arguments: str, timeout: float = 300) -> Result:
@@ -94,6 +100,10 @@ class Lab:
     def fault(self, host: str, name: str, *, off: bool = False) -> None:
         result = self.sim("fault", host, name, *(["--off"] if off else []))
         assert result.code == 0, result.text
+
+    def clear_faults(self) -> None:
+        for target in json.loads(self.sim("status", "--json").text)["faults"]:
+            self.sim("fault", target, "--off")
 
     def ssh(self, host: str, command: str, timeout: float = 60) -> Result:
         return self.run("ssh", "-F", f".aether/ssh/{self.stack}/config", "-n", host, command, timeout=timeout)

@@ -53,7 +53,6 @@ depends_on = ["dns"]
 tags = ["ingress"]
 host_key = "{KEYS[2]}"
 age_recipient = "{AGES[2]}"
-mac = "BC:24:11:00:00:10"
 usb = ["zwave"]
 start_order = 2
 health = [{{ unit = "caddy.service" }}, {{ http = "http://{{address}}:8080/", status = 204 }}]
@@ -67,7 +66,6 @@ cpu = 1
 memory = 512
 disks = [{{ size = 8 }}]
 host_key = "{KEYS[3]}"
-mac = "BC:24:11:00:00:20"
 start_order = 1
 health = [{{ tcp = 53 }}]
 

@@ -64,5 +64,5 @@ if ! check_all "$run/checks.$id"; then
   fail 31 "not healthy after activation: $failed; back on generation $(generation) ($previous)"
 fi
 arm "$window"
-say "healthy; waits $window s for the confirmation"
+say "healthy; without a confirmation it reverts in $window s"
 printf 'pending\n'
