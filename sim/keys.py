@@ -100,6 +100,14 @@ class Keys:
             list(pool.map(lambda item: self._encrypt(sops, recipient, *item), wanted))
         return len(wanted)
 
+    def write_secret_file(self, file: str, values: Mapping[str, str]) -> None:
+        """Make one sops file that is no host's, if it is missing or outdated. Raises KeysError."""
+        path, stamp = self.paths.secrets / file, self.directory / "stamps" / file
+        recipient = self.age_recipient()
+        mark = hashlib.sha256(json.dumps([recipient, dict(values)]).encode()).hexdigest()
+        if not path.exists() or not stamp.exists() or stamp.read_text() != mark:
+            self._encrypt(self.tool("sops"), recipient, path, stamp, mark, values)
+
     def _encrypt(self, sops: str, recipient: str, path: Path, stamp: Path, mark: str, values: Mapping[str, str]) -> None:
         # The repository's own rules (.sops.yaml) are not for these files.
         command = [

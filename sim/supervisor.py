@@ -49,7 +49,7 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._claim: socket.socket | None = None
         self._locked: int | None = None
-        self.world: World = world.load(self._inventory_files())
+        self.world: World = world.load(self.inventory_files())
         self.extensions: list[extensions.Extension] = []
 
     def log(self, message: str) -> None:
@@ -57,18 +57,26 @@ class Supervisor:
         sys.stderr.write(f"{time.strftime('%H:%M:%S')} {message}\n")
         sys.stderr.flush()
 
-    def _inventory_files(self) -> list[Path]:
+    def inventory_files(self) -> list[Path]:
+        """The inventories that this datacentre is made from."""
         if self.options.inventories:
             return list(self.options.inventories)
-        tracked = self._tracked_stack()
-        named = "inventory/homelab.toml"
-        if tracked.exists():
-            named = (yaml.safe_load(tracked.read_text()) or {}).get("config", {}).get("aether:inventory", named)
-        path = self.paths.repo / named
-        return [path] if path.exists() else []
+        found = []
+        for stack in self._stacks():
+            tracked = self._tracked_stack(stack)
+            named = "inventory/homelab.toml"
+            if tracked.exists():
+                named = (yaml.safe_load(tracked.read_text()) or {}).get("config", {}).get("aether:inventory", named)
+            found.append(self.paths.repo / named)
+        # The homelab's comes last: where two say something of the whole site, its word counts.
+        return [path for path in dict.fromkeys(reversed(found)) if path.exists()]
 
-    def _tracked_stack(self) -> Path:
-        return self.paths.repo / f"Pulumi.{self.options.stack}.yaml"
+    def _stacks(self) -> list[str]:
+        """Both simulated stacks stand in one datacentre; a stack of a name of its own stands alone."""
+        return ["sim", "sim-cloud"] if self.options.stack in ("sim", "sim-cloud") else [self.options.stack]
+
+    def _tracked_stack(self, stack: str) -> Path:
+        return self.paths.repo / f"Pulumi.{stack}.yaml"
 
     # Life
 
@@ -234,8 +242,8 @@ class Supervisor:
         }
         for extension in self.extensions:
             dynamic |= extension.stack_settings()
-        target = self.paths.state / f"Pulumi.{self.options.stack}.yaml"
-        stackfile.write(target, self._tracked_stack(), dynamic)
+        for stack in self._stacks():
+            stackfile.write(self.paths.state / f"Pulumi.{stack}.yaml", self._tracked_stack(stack), dynamic)
 
     # Control
 

@@ -1,0 +1,87 @@
+"""The moto server as a child process, and the memory that moto itself has not: every request, played again at a start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+# Request and answer headers that belong to one connection.
+HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host", "te", "upgrade"}
+
+
+class Moto:
+    """Started by the first request. Requests go through one at a time, so that a replay meets the same random numbers."""
+
+    def __init__(self, directory: Path, address: str, log: Any) -> None:
+        self.directory, self.address, self.log = directory, address, log
+        self.journal = directory / "requests.jsonl"
+        self.port = 0
+        self._child: asyncio.subprocess.Process | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def url(self) -> str:
+        """Where moto itself listens: for the simulator, not for the program."""
+        return f"http://{self.address}:{self.port}"
+
+    @property
+    def remembers(self) -> bool:
+        """Whether there is something of a former run."""
+        return self.journal.exists()
+
+    async def send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """One request to moto, remembered."""
+        async with self._lock:
+            await self._up()
+            entry = {"method": method, "path": path, "headers": headers, "body": body.decode("latin-1")}
+            with self.journal.open("a") as journal:
+                journal.write(json.dumps(entry) + "\n")
+            return await self._pass(method, path, headers, body)
+
+    async def stop(self) -> None:
+        """End the child."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+        if self._child is not None and self._child.returncode is None:
+            self._child.terminate()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._child.wait(), 5)
+            if self._child.returncode is None:
+                self._child.kill()
+                await self._child.wait()
+        self._child = None
+
+    async def _up(self) -> None:
+        if self._child is not None and self._child.returncode is None:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.directory / "moto.log").open("ab") as log:
+            self._child = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "sim.aws.moto_server", self.address, stdout=asyncio.subprocess.PIPE, stderr=log
+            )
+        assert self._child.stdout is not None
+        line = (await asyncio.wait_for(self._child.stdout.readline(), 60)).decode().strip()
+        if not line.isdigit():
+            raise RuntimeError(f"moto did not start; see {self.directory / 'moto.log'}")
+        self.port = int(line)
+        self._session = self._session or aiohttp.ClientSession(auto_decompress=True)
+        await self._pass("POST", "/moto-api/seed?a=1", {}, b"")
+        if self.journal.exists():
+            entries = [json.loads(text) for text in self.journal.read_text().splitlines()]
+            for entry in entries:
+                await self._pass(entry["method"], entry["path"], entry["headers"], entry["body"].encode("latin-1"))
+            self.log(f"aws: {len(entries)} requests of before played again")
+
+    async def _pass(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        assert self._session is not None
+        async with self._session.request(method, self.url + path, headers=headers, data=body) as answer:
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP}
+            return answer.status, kept, await answer.read()

@@ -1,0 +1,151 @@
+"""The simulated AWS as a service of the supervisor: the door in front of moto, with its faults."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from sim import cloud_facts
+from sim.aws.errors import access_key_of, refuse, service_of
+from sim.aws.machines import Machines
+from sim.aws.moto_process import HOP, Moto
+from sim.paths import write_atomic
+
+if TYPE_CHECKING:
+    from sim.supervisor import Supervisor
+
+_POWER = {"RunInstances", "StartInstances", "StopInstances", "TerminateInstances", "RebootInstances"}
+
+
+class Aws:
+    """Answers on 127.N.0.2 for every service; target of its faults: `aws`."""
+
+    name = "aws"
+    faults: ClassVar[dict[str, str]] = {
+        "throttling": "the next VALUE requests (default 1) are refused with RequestLimitExceeded or Throttling",
+        "server-error": "the next VALUE requests (default 1) get 500 InternalError",
+        "eventual-consistency": "the next VALUE reads (default 1) of an instance or an instance profile do not find it yet",
+        "expired-token": "every request is refused with ExpiredToken",
+    }
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        facts = cloud_facts.load(supervisor.inventory_files())
+        self.address = f"127.{supervisor.block}.0.2"
+        self.directory = supervisor.paths.state / "aws"
+        self.moto = Moto(self.directory, self.address, supervisor.log)
+        self.machines = Machines(supervisor, facts.region)
+        self.on: dict[str, int] = {}
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+        self._awake: asyncio.Task[None] | None = None
+        self.access_key, self.secret_key = self._credentials()
+
+    def _credentials(self) -> tuple[str, str]:
+        file = self.supervisor.paths.keys / "aws-credentials"
+        if not file.exists():
+            write_atomic(file, f"AKIA{secrets.token_hex(8).upper()} {secrets.token_urlsafe(30)}".encode())
+        key, secret = file.read_text().split()
+        return key, secret
+
+    async def start(self) -> None:
+        """Listen, on the port of last time when it is free. moto comes with the first request, or with what it remembers."""
+        app = web.Application(client_max_size=16 << 20)
+        app.router.add_route("*", "/{path:.*}", self._door)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        kept = self.directory / "port"
+        for port in (int(kept.read_text()) if kept.exists() else 0, 0):
+            try:
+                await web.TCPSite(self._runner, self.address, port).start()
+            except OSError:
+                continue
+            break
+        self.port = self._runner.addresses[0][1]
+        write_atomic(kept, str(self.port).encode())
+        if self.moto.remembers:
+            self._awake = asyncio.create_task(self._wake())
+
+    async def _wake(self) -> None:
+        """Have the machines of before up again."""
+        await self.moto.send("GET", "/moto-api/config", {}, b"")
+        await self.machines.follow(self.moto.url)
+
+    async def stop(self) -> None:
+        """Close the port, end moto."""
+        if self._awake is not None:
+            self._awake.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self.moto.stop()
+
+    def stack_settings(self) -> dict[str, Any]:
+        """Where it answers, and the credentials that it takes."""
+        return {
+            "aether:awsEndpoint": f"http://{self.address}:{self.port}",
+            "aether:awsAccessKey": self.access_key,
+            "aether:awsSecretKey": self.secret_key,
+        }
+
+    def listing(self) -> dict[str, dict[str, str]]:
+        """Faults that are on, with how many requests are left."""
+        return {"aws": {name: str(left) for name, left in self.on.items()}} if self.on else {}
+
+    async def switch(self, target: str, name: str, on: bool, value: str = "") -> None:
+        """Turn a fault on (for VALUE requests) or off."""
+        self.on.pop(name, None)
+        if on:
+            self.on[name] = int(value or 1)
+
+    async def _door(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        authorization = request.headers.get("Authorization", "")
+        service = service_of(authorization)
+        action = parse_qs(body.decode("latin-1")).get("Action", [""])[0] if b"Action=" in body else ""
+        if (refusal := self._refusal(authorization, service, action)) is not None:
+            return refusal
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP}
+        # moto tells services by the host's name or the signature's scope.
+        status, kept, answer = await self.moto.send(request.method, request.raw_path, headers, body)
+        if service == "ec2" and action in _POWER and status < 300:
+            if action == "RebootInstances":
+                for identifier in (values[0] for key, values in parse_qs(body.decode()).items() if key.startswith("InstanceId")):
+                    await self.machines.reboot(identifier)
+            else:
+                await self.machines.follow(self.moto.url)
+        return web.Response(status=status, headers=kept, body=answer)
+
+    def _refusal(self, authorization: str, service: str, action: str) -> web.Response | None:
+        wrong = "expired" if "expired-token" in self.on else "invalid" if access_key_of(authorization) != self.access_key else ""
+        if wrong:
+            codes = {"expired": ("RequestExpired", "ExpiredToken"), "invalid": ("AuthFailure", "InvalidClientTokenId")}[wrong]
+            code = codes[0] if service == "ec2" else codes[1]
+            return refuse(service, 403, code, f"The security token included in the request is {wrong}")
+        if self._counts("throttling"):
+            code = "RequestLimitExceeded" if service == "ec2" else "Throttling"
+            return refuse(service, 503 if service == "ec2" else 400, code, "Request limit exceeded.")
+        if self._counts("server-error"):
+            return refuse(service, 500, "InternalError", "An internal error has occurred")
+        if action == "DescribeInstances" and self._counts("eventual-consistency"):
+            return refuse(service, 400, "InvalidInstanceID.NotFound", "The instance ID does not exist")
+        if action == "GetInstanceProfile" and self._counts("eventual-consistency"):
+            return refuse(service, 404, "NoSuchEntity", "Instance Profile cannot be found.")
+        return None
+
+    def _counts(self, name: str) -> bool:
+        left = self.on.get(name, 0)
+        if left <= 0:
+            return False
+        self.on[name] = left - 1
+        if left == 1:
+            del self.on[name]
+        return True
+
+
+def create(supervisor: Supervisor) -> Aws:
+    """The service of this supervisor."""
+    return Aws(supervisor)

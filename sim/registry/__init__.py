@@ -1,0 +1,1 @@
+"""The container registry: crane's, on loopback, with small real images signed by the real cosign."""

@@ -1,0 +1,147 @@
+"""The registry as a service of the supervisor, with its faults."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sim import cloud_facts
+from sim.keys import KeysError
+from sim.paths import write_atomic
+from sim.registry import images
+from sim.registry.images import ImageError, Signer
+
+if TYPE_CHECKING:
+    from sim.supervisor import Supervisor
+
+_FIRST = "the first build\n"
+
+
+class Registry:
+    """`crane registry serve` on 127.0.0.1; target of its faults: `registry`.
+
+    That address and no other of loopback: crane and cosign speak http to it without being told.
+    """
+
+    name = "registry"
+    faults: ClassVar[dict[str, str]] = {
+        "wrong-key": "`latest` of every image is one that another key signed",
+        "unsigned": "`latest` of every image is one that nobody signed",
+        "offline": "the registry does not answer",
+    }
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self.facts = cloud_facts.load(supervisor.inventory_files())
+        self.directory = supervisor.paths.state / "registry"
+        self.tools = supervisor.paths.engine_bin
+        self.signer = Signer(supervisor.paths.keys / "image", self.tools)
+        self.other = Signer(supervisor.paths.keys / "image-other", self.tools)
+        self.on: set[str] = set()
+        self.port = self._port()
+        self._child: asyncio.subprocess.Process | None = None
+
+    def _port(self) -> int:
+        """The port of last time when it is free."""
+        kept = self.directory / "port"
+        for port in (int(kept.read_text()) if kept.exists() else 0, 0):
+            with contextlib.suppress(OSError), socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
+                found = int(probe.getsockname()[1])
+                write_atomic(kept, str(found).encode())
+                return found
+        raise OSError("no free port on 127.0.0.1")
+
+    @property
+    def usable(self) -> bool:
+        """Whether the tools are built."""
+        return all((self.tools / tool).exists() for tool in ("crane", "cosign", "sops")) and bool(self.facts.images)
+
+    def reference(self, image: str) -> str:
+        """Where an image is, without tag."""
+        return f"127.0.0.1:{self.port}/{self.facts.owner}/{image}"
+
+    async def start(self) -> None:
+        """Serve, with the images signed."""
+        if not self.usable:
+            self.supervisor.warnings.append("the registry needs crane, cosign and sops. Fix: make setup, then start again")
+            return
+        await self._serve()
+        try:
+            await asyncio.to_thread(self._first_images)
+        except (ImageError, KeysError) as error:
+            self.supervisor.warnings.append(f"the registry has no images: {error}")
+
+    async def _serve(self) -> None:
+        (self.directory / "blobs").mkdir(parents=True, exist_ok=True)
+        with (self.directory / "registry.log").open("ab") as log:
+            self._child = await asyncio.create_subprocess_exec(
+                str(self.tools / "crane"),
+                "registry",
+                "serve",
+                "--address",
+                f"127.0.0.1:{self.port}",
+                "--blobs-to-disk",
+                str(self.directory / "blobs"),
+                stdout=log,
+                stderr=log,
+            )
+        for _ in range(100):
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                writer.close()
+                return
+            await asyncio.sleep(0.05)
+
+    def _first_images(self) -> None:
+        """crane keeps manifests in memory alone: the images are made anew at each start, with the same digests."""
+        self.signer.ensure()
+        self.supervisor.keys.write_secret_file(
+            "image.yaml", {"cosign_private_key": self.signer.private.read_text(), "cosign_password": self.signer.password}
+        )
+        for image in self.facts.images:
+            self.publish(image, _FIRST)
+
+    def publish(self, image: str, content: str, signer: Signer | None = None, signed: bool = True) -> str:
+        """A new `latest` of IMAGE; returns its digest. Raises ImageError."""
+        digest = images.push(self.tools, f"{self.reference(image)}:latest", f"{image}\n{content}")
+        if signed:
+            (signer or self.signer).sign(f"{self.reference(image)}@{digest}")
+        return digest
+
+    async def stop(self) -> None:
+        """End the child."""
+        if self._child is not None and self._child.returncode is None:
+            self._child.terminate()
+            await self._child.wait()
+        self._child = None
+
+    def stack_settings(self) -> dict[str, Any]:
+        """Where images are, and whose signature they have."""
+        return {"aether:imageRegistry": f"127.0.0.1:{self.port}", "aether:imagePublicKey": str(self.signer.public)}
+
+    def listing(self) -> dict[str, dict[str, str]]:
+        """Faults that are on."""
+        return {"registry": dict.fromkeys(sorted(self.on), "on")} if self.on else {}
+
+    async def switch(self, target: str, name: str, on: bool, value: str = "") -> None:
+        """Turn a fault on or off."""
+        (self.on.add if on else self.on.discard)(name)
+        if name == "offline":
+            await self.stop()
+            if not on:
+                await self.start()
+            return
+        if name == "wrong-key" and on:
+            await asyncio.to_thread(self.other.ensure)
+        for image in self.facts.images:
+            content = f"{name}\n" if on else _FIRST
+            await asyncio.to_thread(self.publish, image, content, self.other if on else None, not (on and name == "unsigned"))
+
+
+def create(supervisor: Supervisor) -> Registry:
+    """The service of this supervisor."""
+    return Registry(supervisor)
