@@ -76,7 +76,7 @@ class _Monitor(pulumi_mocks.MockMonitor):
         super().__init__(mocks)
         self.recording = recording
 
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
+    def RegisterResource(self, request: Any) -> Any:
         inputs = pulumi.runtime.rpc.deserialize_properties(request.object, keep_unknowns=True)
         self.recording.resources.append(
             Registered(

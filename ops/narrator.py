@@ -1,0 +1,109 @@
+"""Pulumi's output as a person wants to read it: one line for each thing done, and the causes of failures at the end."""
+
+import re
+import sys
+from dataclasses import dataclass, field
+from typing import TextIO
+
+# " +  command:local:Command gateway creating (0s) gateway: builds"
+_LINE = re.compile(
+    r"^ (?P<sign>[-+~= <>]{1,2}) +(?P<type>[\w:/$-]+) (?P<name>\S+) (?P<state>\*{0,2}[a-z]+(?: failed)?\*{0,2})"
+    r"(?: \((?P<time>[\d.hms]+)\))? ?(?P<rest>.*)$"
+)
+_RUNNING = ("creating", "updating", "deleting", "replacing", "refreshing", "reading", "running")
+_NOISE = ("using pulumi-resource-", "update failed", "error: 1 error occurred", 'running "components/', "exit status")
+
+# What a provider says, and what it means. {node} is the resource's node, when that is known.
+_CAUSES = (
+    (r"HTTP 595|No route to host", "its Proxmox node{node} is offline, or the API cannot reach it"),
+    (r"no quorum|cluster not ready", "the Proxmox cluster has lost its quorum; bring a majority of the nodes back"),
+    (r"No space left|out of space|not enough space", "the storage on its Proxmox node{node} is full"),
+    (
+        r"401|authentication failure|invalid credentials",
+        "Proxmox refused the user, password or token; set aether:proxmoxPassword or aether:proxmoxApiToken",
+    ),
+    (r"deadline exceeded|Client\.Timeout|timed? ?out|i/o timeout", "the Proxmox API{node} did not answer in time"),
+    (r"connection refused", "nothing answers at the address of the Proxmox API; see aether:proxmoxEndpoint"),
+    (r"HTTP 5\d\d", "the Proxmox API{node} reported an error of its own"),
+)
+
+
+@dataclass
+class Narrator:
+    """Is given the output line by line; prints as it goes."""
+
+    nodes: dict[str, str] = field(default_factory=dict)
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    _said: set[str] = field(default_factory=set)
+    _diagnostics: dict[str, list[str]] = field(default_factory=dict)
+    _section: str = ""
+    _resource: str = ""
+
+    def feed(self, line: str) -> None:
+        line = line.rstrip("\n")
+        if line in ("Diagnostics:", "Resources:", "Outputs:"):
+            self._section = line.rstrip(":")
+            if line == "Resources:":
+                self._say("")
+        if self._section == "Diagnostics":
+            self._diagnose(line)
+        elif self._section == "Resources":
+            self._say(line)
+        elif found := _LINE.match(line):
+            self._progress(**{key: value or "" for key, value in found.groupdict().items()})
+        elif line.startswith(("error:", "warning:")):
+            self._say(line)
+
+    def failures(self) -> list[str]:
+        """One sentence for each resource that failed: which, and why."""
+        return [f"{name}: {self._cause(name, lines)}" for name, lines in self._diagnostics.items() if self._failed(lines)]
+
+    def _progress(self, sign: str, type: str, name: str, state: str, time: str, rest: str) -> None:
+        kind = type.rsplit(":", 1)[-1]
+        rest = re.sub(r"^\[diff: [^\]]*\](; )?", "", rest)
+        if kind == "Stack" or type.startswith(("aether:", "pulumi:")):
+            return
+        if state in _RUNNING:
+            # What a command says while it is at work, once.
+            if rest and not rest.startswith(("error", "warning")):
+                self._once(f"    {rest}")
+            return
+        if "failed" in state:
+            self._once(f"  ! {name}: {kind} {state.strip('*')}")
+            return
+        if rest and not rest.startswith("warning"):
+            self._once(f"    {rest}")
+        self._once(f"  {sign.strip() or ' '} {kind} {name} {state} {f'({time})' if time else ''}".rstrip())
+
+    def _diagnose(self, line: str) -> None:
+        if found := re.match(r"^  ([\w:/-]+) \((.+)\):$", line):
+            self._resource = found[2] if not found[1].startswith("pulumi:pulumi:Stack") else "the program"
+            self._diagnostics.setdefault(self._resource, [])
+        elif self._resource and line.startswith("    ") and not any(noise in line for noise in _NOISE):
+            self._diagnostics[self._resource].append(line[4:])
+
+    @staticmethod
+    def _failed(lines: list[str]) -> bool:
+        return any(not line.startswith(("warning:", "info:")) and line.strip() for line in lines)
+
+    def _cause(self, name: str, lines: list[str]) -> str:
+        text = "\n".join(line for line in lines if not line.startswith("warning:"))
+        # A script of ours has said it in a sentence, with its evidence above.
+        if found := re.search(r"(?:\S+: )?FAILED: (.*)", text):
+            evidence = [line for line in text.splitlines() if line.startswith("    ")]
+            return "\n".join([found[1], *evidence])
+        # "nixos-vm-oracle" is the image for node oracle; a guest's node is the inventory's.
+        node = self.nodes.get(name) or next((node for node in set(self.nodes.values()) if name.endswith(f"-{node}")), "")
+        for pattern, meaning in _CAUSES:
+            if re.search(pattern, text, re.IGNORECASE):
+                said = next((line.strip(" *\t") for line in text.splitlines() if re.search(pattern, line, re.IGNORECASE)), "")
+                return f"{meaning.format(node=f' {node}' if node else '')} ({said})"
+        return text.strip()
+
+    def _once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        print(text, file=self.out, flush=True)

@@ -1,0 +1,106 @@
+"""The main job on the simulator: up, nothing to do, one change, a size, destroy, up again, killed and healed."""
+
+import re
+import signal
+
+import pytest
+
+from inventory.load import load
+from tests.system.lab import Lab, kill_group, wait_until
+
+GUESTS = set(load("inventory/homelab.toml").guests())
+
+
+def command_of(kind: str, name: str, lab: Lab) -> dict[str, object]:
+    """State of the command that is a child of the component NAME of KIND."""
+    return next(
+        item
+        for item in lab.resources()
+        if item["type"] == "command:local:Command" and item["urn"].endswith(f"::{name}") and kind in item["urn"]
+    )
+
+
+def test_every_guest_runs_the_system_of_its_own(lab: Lab) -> None:
+    status = lab.ops("status")
+    assert status.code == 0, status.text
+    for guest in GUESTS:
+        assert re.search(rf"^{guest} .* running +2 *$", status.text, re.MULTILINE), status.text
+        assert lab.ssh(guest, "hostname").text.strip() == guest
+        assert f"-nixos-system-{guest}-" in lab.ssh(guest, "readlink /nix/var/nix/profiles/system-2-link").text
+
+
+def test_a_second_preview_is_empty_after_up_and_after_refresh(lab: Lab) -> None:
+    assert set(lab.preview().changes()) == {"unchanged"}
+    refreshed = lab.ops("refresh")
+    assert refreshed.code == 0, refreshed.text
+    after = lab.preview()
+    assert set(after.changes()) == {"unchanged"}, after.text
+
+
+def test_touching_one_hosts_file_names_that_host_alone(settled: Lab) -> None:
+    settled.replace("nix/hosts/niobe/cockpit.nix", "{\n", '{\n  environment.variables.TOUCHED = "1";\n')
+    preview = settled.preview()
+    assert preview.changes()["to update"] == 1, preview.text
+    changed = re.findall(r"urn=urn:pulumi:\S+::(\S+)\]", preview.text)
+    assert {name for name in changed if name in GUESTS} == {"cockpit"}
+    up = settled.up()
+    assert up.code == 0, up.text
+    assert "cockpit: committed as generation 3" in up.text
+    assert up.text.count("committed as generation") == 1
+
+
+def test_a_size_changes_in_place(settled: Lab) -> None:
+    before = next(item for item in settled.resources() if item["urn"].endswith("VmLegacy::cockpit"))
+    place = 'vmid = 122\naddress = "192.168.10.22"\n'
+    smaller, larger = "cpu = 1\nmemory = 1024\ndisks = [{ size = 16 }]", "cpu = 2\nmemory = 2048\ndisks = [{ size = 20 }]"
+    settled.replace("inventory/homelab.toml", place + smaller, place + larger)
+    up = settled.up()
+    assert up.code == 0, up.text
+    after = next(item for item in settled.resources() if item["urn"].endswith("VmLegacy::cockpit"))
+    assert after["outputs"]["macAddresses"] == before["outputs"]["macAddresses"], "the guest was replaced"
+    assert (after["outputs"]["memory"]["dedicated"], after["outputs"]["cpu"]["cores"]) == (2048, 2)
+    assert after["outputs"]["disks"][0]["size"] == 20
+    assert set(settled.preview().changes()) == {"unchanged"}
+    # A disk cannot shrink: the inventory's size stays where it is now.
+    settled.ops("down")
+    assert settled.sim("reset").code == 0
+
+
+def test_no_private_key_is_in_the_state_or_the_log(lab: Lab) -> None:
+    keys = [path.read_text().splitlines()[1] for path in (lab.path / ".aether/sim/keys/hosts").iterdir() if path.suffix != ".pub"]
+    assert len(keys) >= len(GUESTS)
+    places = [path for folder in ("state", "logs") for path in (lab.path / ".aether" / folder).rglob("*") if path.is_file()]
+    assert places
+    for path in places:
+        text = path.read_text(errors="replace")
+        assert "PRIVATE KEY" not in text, path
+        assert not [key for key in keys if key in text], path
+
+
+def test_destroyed_interrupted_and_healed(lab: Lab) -> None:
+    down = lab.ops("down")
+    assert down.code == 0, down.text
+    assert lab.resources() == []
+    assert lab.sim("status").code != 0, "the simulator still runs"
+
+    process = lab.start(lab.python, "-m", "ops", "--stack", "sim", "up")
+    wait_until("some guests exist", lambda: lab.sim("status", "--json").code == 0 and len(lab.guests()) >= 3, 120)
+    kill_group(process, signal.SIGKILL)
+
+    healed = lab.up()
+    assert healed.code == 0, healed.text
+    assert set(lab.guests()) == GUESTS
+    assert set(lab.preview().changes()) == {"unchanged"}
+
+
+@pytest.mark.parametrize("host", ["gateway", "keycloak"])
+def test_a_guest_that_was_lost_is_made_and_configured_again(lab: Lab, host: str) -> None:
+    kind = "qm" if host == "gateway" else "pct"
+    vmid = lab.guests()[host]["vmid"]
+    gone = lab.ssh("oracle", f"{kind} stop {vmid} && {kind} destroy {vmid} --purge")
+    assert gone.code == 0, gone.text
+    up = lab.up("--refresh")
+    assert up.code == 0, up.text
+    assert f"{host}: committed as generation 2" in up.text
+    assert lab.ssh(host, "hostname").text.strip() == host
+    assert set(lab.preview().changes()) == {"unchanged"}

@@ -1,0 +1,61 @@
+"""Faults of the Proxmox API and at first contact: one clear message that names host and cause, nothing half-registered."""
+
+import pytest
+
+from tests.system.lab import Lab
+
+pytestmark = pytest.mark.fault
+
+
+def grow_memory(lab: Lab) -> None:
+    """A change that needs the API: keycloak's memory."""
+    place = 'vmid = 111\naddress = "192.168.10.11"\ncpu = 2\n'
+    lab.replace("inventory/homelab.toml", f"{place}memory = 2048", f"{place}memory = 2304")
+
+
+@pytest.mark.parametrize(
+    ("target", "fault", "says"),
+    [
+        ("oracle", "node-offline", "its Proxmox node oracle is offline"),
+        ("proxmox", "quorum-lost", "the Proxmox cluster has lost its quorum"),
+        ("proxmox", "bad-password", "Proxmox refused the user, password or token"),
+        ("proxmox", "api-500", "the Proxmox API oracle reported an error of its own"),
+    ],
+)
+def test_a_broken_cluster_is_named_with_the_host_it_stops(settled: Lab, target: str, fault: str, says: str) -> None:
+    before = {item["urn"] for item in settled.resources()}
+    grow_memory(settled)
+    settled.fault(target, fault)
+    up = settled.up()
+    assert up.code != 0
+    assert f"keycloak: {says}" in up.text or (f"{says}" in up.text and "keycloak" in up.text), up.text
+    settled.fault(target, fault, off=True)
+    assert {item["urn"] for item in settled.resources()} == before
+    healed = settled.up()
+    assert healed.code == 0, healed.text
+
+
+def test_a_full_storage_is_named_and_leaves_no_guest_behind(settled: Lab) -> None:
+    add = (
+        '[hosts.extra]\nkind = "nixos-lxc"\nnode = "oracle"\nvmid = 190\naddress = "192.168.10.90"\ncpu = 1\nmemory = 512\n'
+        'disks = [{ size = 8 }]\nhost_key = "KEY"\nsecrets = []\nhealth = []\n\n[services.auth]'
+    )
+    key = (settled.path / ".aether/sim/keys/hosts/desktop.pub").read_text().split()[:2]
+    settled.replace("inventory/homelab.toml", "[services.auth]", add.replace("KEY", f"{key[0]} {key[1][:-6]}AAAAAA"))
+    (settled.path / "nix/hosts/oracle/extra.nix").write_text("{ }\n")
+    settled.fault("oracle", "storage-full")
+    up = settled.up()
+    assert up.code != 0
+    assert "extra: the storage on its Proxmox node oracle is full" in up.text, up.text
+    assert "extra" not in settled.guests()
+    assert not [item for item in settled.resources() if item["urn"].endswith("ContainerLegacy::extra")]
+
+
+def test_another_host_key_is_refused_before_anything_is_sent(settled: Lab) -> None:
+    settled.replace("nix/hosts/niobe/cockpit.nix", "{\n", '{\n  environment.variables.TOUCHED = "2";\n')
+    settled.fault("cockpit", "key-mismatch")
+    up = settled.up()
+    assert up.code != 0
+    assert "cockpit: cockpit answers with another SSH host key than the inventory has; nothing was sent to it" in up.text, up.text
+    settled.fault("cockpit", "key-mismatch", off=True)
+    assert "nixos-system-cockpit" in settled.ssh("cockpit", "readlink -f /run/current-system").text
