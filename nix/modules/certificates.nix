@@ -39,7 +39,7 @@ in
               extraDomains = mkOption {
                 type = types.listOf types.str;
                 default = [ ];
-                description = "Further names.";
+                description = "Further names. They must lead to this host, not to the gateway, for the CA asks there.";
               };
               group = mkOption {
                 type = types.str;

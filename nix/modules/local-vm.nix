@@ -13,14 +13,16 @@ let
   # mkpasswd of "aether".
   passwordHash = "$6$aether$zmezuiiQbvDOhZGLNaoB1ZMW4reIjcrDkgzso4JSTodRbnytdm3dsPzjk3cgY8G9rgQ10TebWB5KfmU3k24mm.";
 
-  makeUp = secret: ''
-    install -D -m ${secret.mode} /dev/stdin ${lib.escapeShellArg secret.path} <<'SECRET'
-    ${if secret.neededForUsers then passwordHash else "made-up-${secret.name}"}
+  place = entry: content: ''
+    install -D -m ${entry.mode} /dev/stdin ${lib.escapeShellArg entry.path} <<'SECRET'
+    ${content}
     SECRET
-    chown ${
-      if secret.owner == null then "0" else secret.owner
-    } ${lib.escapeShellArg secret.path} || true
+    chown ${if entry.owner == null then "0" else entry.owner} ${lib.escapeShellArg entry.path} || true
   '';
+  makeUp =
+    secret: place secret (if secret.neededForUsers then passwordHash else "made-up-${secret.name}");
+  # Placeholders stay in: a service that parses them says so, the others start.
+  render = template: place template template.content;
 in
 {
   virtualisation.vmVariant = {
@@ -47,7 +49,9 @@ in
       };
       setupSecrets = lib.mkForce {
         deps = [ "users" ];
-        text = lib.concatMapStrings makeUp (lib.filter (secret: !secret.neededForUsers) secrets);
+        text =
+          lib.concatMapStrings makeUp (lib.filter (secret: !secret.neededForUsers) secrets)
+          + lib.concatMapStrings render (lib.attrValues config.sops.templates);
       };
     };
   };

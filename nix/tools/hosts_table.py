@@ -5,6 +5,7 @@ python -m nix.tools.hosts_table gateway    prints the row of one host
 """
 
 import sys
+
 from nix.tools import evaluate
 
 TARGET = evaluate.ROOT / "docs" / "hosts.md"

@@ -33,9 +33,19 @@ def nixos_hosts() -> dict[str, dict[str, Any]]:
 
 
 @cache
+def _report_or_error(name: str) -> evaluate.Result | evaluate.NixError:
+    try:
+        return evaluate.report(name)
+    except evaluate.NixError as error:
+        return error
+
+
 def host_report(name: str) -> evaluate.Result:
-    """The host's report, evaluated once a session."""
-    return evaluate.report(name)
+    """The host's report, evaluated once a session; a failure is remembered as well."""
+    found = _report_or_error(name)
+    if isinstance(found, evaluate.NixError):
+        raise found
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -137,6 +137,14 @@ class TestGateway:
         check(checker("haproxy"), "-c", "-f", str(file))
         assert "192.168.30.11:6443" in text
 
+    def test_the_tunnel_reaches_public_names_only(self, report: Report) -> None:
+        text = build_text(report("gateway")["etcDerivations"]["haproxy.cfg"], "haproxy.conf")
+        names = re.search(r"acl public_name req\.ssl_sni -i (.*)", text)
+        assert names and "auth.example.org" in names[1].split()
+        assert not any(name.endswith(".home.example.org") for name in names[1].split())
+        reject, accept = text.index("reject if { req.ssl_hello_type 1 } from_tunnel"), text.index("content accept")
+        assert reject < accept
+
     def test_the_tailnet_approves_the_routes(self) -> None:
         acl = json.loads((evaluate.ROOT / "nix/hosts/oracle/gateway/tailscale-acl.json").read_text())
         routes = evaluate.evaluate("nixosConfigurations.gateway.config.aether.tailscale.routes").value

@@ -27,7 +27,8 @@ in
         # Other hosts are reached by SSH from here, with keys that the inventory knows.
         LoginTo = true;
         AllowMultiHost = true;
-        RequireHost = false;
+        # Caddy says who asks, so that the limits on failed logins count people, not the gateway.
+        ForwardedForHeader = "X-Forwarded-For";
       };
       Session.IdleTimeout = 15;
     };
@@ -49,13 +50,11 @@ in
     "L+ /etc/cockpit/ws-certs.d/50-aether.key - - - - ${cert.key}"
   ];
   aether.certificates.hosts.cockpit = {
-    extraDomains = [ service.fqdn ];
     units = [ "cockpit.service" ];
   };
 
   aether.secrets.fleet-ssh-key = {
     owner = operator;
-    restartUnits = [ ];
   };
   programs.ssh.extraConfig = ''
     Match localuser ${operator}

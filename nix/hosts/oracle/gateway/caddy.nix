@@ -87,6 +87,9 @@ in
         servers :${toString httpsPort} {
           # HTTP/3 would pass HAProxy by.
           protocols h1 h2
+          # The public gateway comes through the tunnel and says whom it speaks for.
+          trusted_proxies static 127.0.0.1/32
+          trusted_proxies_strict
           listener_wrappers {
             proxy_protocol {
               timeout 5s

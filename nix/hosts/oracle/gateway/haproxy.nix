@@ -9,6 +9,9 @@ let
   inherit (config.aether.gateway) httpsPort;
   metricsPort = 8404;
   cluster = aether.inventory.tagged "kubernetes";
+  publicNames = map (service: service.publicFqdn) (
+    lib.filter (service: service.public) (lib.attrValues aether.services)
+  );
   servers =
     port: options:
     lib.concatStringsSep "\n" (
@@ -39,6 +42,11 @@ in
       frontend https
         bind :443
         tcp-request inspect-delay 5s
+        # What comes through the tunnel (wireproxy.nix) asks for public names, or for nothing: whoever takes over the
+        # public gateway is still outside.
+        acl from_tunnel src 127.0.0.1
+        acl public_name req.ssl_sni -i ${lib.concatStringsSep " " publicNames}
+        tcp-request content reject if { req.ssl_hello_type 1 } from_tunnel !public_name
         tcp-request content accept if { req.ssl_hello_type 1 }
         use_backend kubernetes-ingress if { req.ssl_sni -m end .k8s.${aether.site.domain} }
         default_backend caddy
