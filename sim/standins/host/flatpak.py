@@ -32,7 +32,7 @@ def main(argv):
         return 0
     verb, *rest = words or [""]
     state = json.loads(read(place(user), "") or '{"remotes": {}, "apps": {}}')
-    if verb == "remotes":
+    if verb in ("remotes", "remote-list"):
         for name, url in sorted(state["remotes"].items()):
             values = {"name": name, "url": url, "options": "user" if user else "system"}
             print("\t".join(values.get(column, "") for column in (columns or "name,options").split(",")))
