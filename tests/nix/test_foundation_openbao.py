@@ -101,7 +101,21 @@ def server(checker: Callable[[str], str], texts: tuple[str, str], tmp_path: Path
         (credentials / name).write_text(secrets.token_hex(32))
     key, cert = credentials / "pki-ca-key", tmp_path / "ca.crt"
     openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
-    openssl("req", "-x509", "-new", "-key", key, "-out", cert, "-subj", "/CN=test CA", "-days", "2")
+    openssl(
+        "req",
+        "-x509",
+        "-new",
+        "-key",
+        key,
+        "-out",
+        cert,
+        "-subj",
+        "/CN=test CA",
+        "-days",
+        "2",
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign",
+    )
     public, cluster, local, _ = free_ports(4)
     replacements = [
         (r"/run/credentials/openbao\.service", str(credentials)),

@@ -92,7 +92,8 @@ groups() {
     # An alias is made once; the same again is an error.
     if ! jq --exit-status --arg a "$accessor" --arg n "$name" \
       '.alias.mount_accessor == $a and .alias.name == $n' "$work/group" >/dev/null; then
-      jq --arg a "$accessor" --arg n "$name" '{name: $n, mount_accessor: $a, canonical_id: .id, id: (.alias.id // "")}' \
+      jq --arg a "$accessor" --arg n "$name" '{name: $n, mount_accessor: $a, canonical_id: .id}
+        + (if .alias.id then {id: .alias.id} else {} end)' \
         "$work/group" | bao write identity/group-alias - >/dev/null
     fi
   done < <(jq --raw-output '.groups.policies | keys[]' "$state")
