@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sim import control
-from sim.paths import REPO, SimPaths
+from sim.paths import REPO, SimPaths, start_time
 
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--stack", default="sim", help="stack whose configuration is written (default: sim)")
         command.add_argument("--inventory", action="append", default=[], metavar="FILE", help="inventory file; repeatable")
         command.add_argument("--boot-seconds", type=float, default=0.3, help="how long guests take to boot (default 0.3)")
+        command.add_argument("--services", metavar="NAMES", help="aws,github,registry: those alone; empty: none (default: all)")
         command.add_argument("--quiet", action="store_true", help="print nothing when all is well")
         command.set_defaults(run=function)
     commands.add_parser("stop", help="stop it; guests, disks and keys stay").set_defaults(run=_stop)
@@ -59,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     fault = commands.add_parser("fault", help="switch a fault on or off")
     fault.add_argument("target", nargs="?", metavar="HOST", help="host, node, or proxmox")
     fault.add_argument("name", nargs="?", metavar="NAME[=VALUE]")
-    fault.add_argument("--off", action="store_true", help="switch it off; without a name, all faults")
+    fault.add_argument("--off", action="store_true", help="switch it off")
+    fault.add_argument("--clear", action="store_true", help="switch all faults off")
     fault.add_argument("--list", action="store_true", help="faults that are on, and all that there are")
     fault.add_argument("--json", action="store_true")
     fault.set_defaults(run=_fault)
@@ -82,8 +84,6 @@ def _serve(paths: SimPaths, arguments: argparse.Namespace) -> int:
 
 def _running(paths: SimPaths) -> int | None:
     """Process id of the supervisor, if the one that was recorded still runs."""
-    from sim.supervisor import start_time
-
     try:
         recorded = json.loads(paths.pid.read_text())
         pid, start = int(recorded["pid"]), int(recorded["start"])
@@ -97,6 +97,7 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
         "stack": arguments.stack,
         "inventories": [str(Path(path).resolve()) for path in arguments.inventory],
         "boot_seconds": arguments.boot_seconds,
+        "services": None if arguments.services is None else [name for name in arguments.services.split(",") if name],
     }
     remembered = paths.state / "options.json"
     if _running(paths) is not None:
@@ -190,6 +191,7 @@ def _end(paths: SimPaths) -> None:
     pid = _running(paths)
     if pid is None:
         return
+    started = start_time(pid)
     for way in ("ask", signal.SIGTERM, signal.SIGKILL):
         try:
             if isinstance(way, str):
@@ -202,7 +204,7 @@ def _end(paths: SimPaths) -> None:
             return
         deadline = time.monotonic() + STOP_TIMEOUT
         while time.monotonic() < deadline:
-            if _running(paths) is None:
+            if start_time(pid) != started:
                 return
             time.sleep(0.02)
 
@@ -250,10 +252,11 @@ def _status(paths: SimPaths, arguments: argparse.Namespace) -> int:
 
 
 def _fault(paths: SimPaths, arguments: argparse.Namespace) -> int:
+    if arguments.clear:
+        control.ask(paths, {"do": "clear_faults"})
+        print("all faults are off")
+        return 0
     if arguments.list or arguments.target is None:
-        if arguments.off and arguments.target is None:
-            control.ask(paths, {"do": "clear_faults"})
-            return 0
         listing = control.ask(paths, {"do": "faults"})
         if arguments.json:
             print(json.dumps(listing, indent=1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ class Extension(Protocol):
         """Turn a fault on or off."""
 
 
-def load(supervisor: Supervisor) -> list[Extension]:
-    """The extensions that exist."""
+def load(supervisor: Supervisor, wanted: Collection[str] | None = None) -> list[Extension]:
+    """The extensions that exist; with names (`aws`, `github`, `registry`), those alone."""
     found: list[Extension] = []
     for module in MODULES:
         package = module.rpartition(".")[0]
+        if wanted is not None and package.rpartition(".")[2] not in wanted:
+            continue
         if importlib.util.find_spec(package) is not None and importlib.util.find_spec(module) is not None:
             found.append(importlib.import_module(module).create(supervisor))
     return found

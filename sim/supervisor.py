@@ -23,7 +23,7 @@ from sim.hosts import faults as host_faults
 from sim.hosts import firstboot
 from sim.hosts.host import Host, Site
 from sim.keys import Keys, KeysError
-from sim.paths import SimPaths, bind_unix, write_atomic
+from sim.paths import SimPaths, bind_unix, start_time, write_atomic
 from sim.pve.service import Proxmox
 from sim.world import HostFacts, World
 
@@ -35,6 +35,8 @@ class Options:
     stack: str = "sim"
     inventories: tuple[Path, ...] = ()
     boot_seconds: float = 0.3
+    # Names of the extensions to start; None: all that there are.
+    services: tuple[str, ...] | None = None
 
 
 class Supervisor:
@@ -182,17 +184,18 @@ class Supervisor:
             if facts.kind == "node":
                 self.proxmox.node_hosts[facts.name] = host
         self._tell(f"{len(standing)} hosts and the Proxmox API")
-        await self.proxmox.start()
-        await asyncio.gather(*(host.power_on() for host in self.hosts.values()))
-        for host in self.hosts.values():
+        self.extensions = extensions.load(self, self.options.services)
+        standing_hosts = list(self.hosts.values())
+        await asyncio.gather(
+            self.proxmox.start(),
+            *(host.power_on() for host in standing_hosts),
+            *(extension.start() for extension in self.extensions),
+        )
+        for host in standing_hosts:
             if host.state != "up":
                 self.warnings.append(f"{host.name} did not boot: {host.reason}")
         self.proxmox.resume()
         await self.proxmox.settle()
-        self.extensions = extensions.load(self)
-        for extension in self.extensions:
-            self._tell(extension.name)
-            await extension.start()
 
     def _make_keys(self) -> None:
         self.operator_public = self.keys.operator_public()
@@ -359,15 +362,6 @@ class Refusal(Exception):
     """A request that cannot be done; the message says why."""
 
 
-def start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot (field 22 of /proc/PID/stat): tells a reused pid. 0: none."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0
-    return int(text.rpartition(")")[2].split()[19])
-
-
 def main(paths: SimPaths, options: Options) -> int:
     """Run a supervisor in this process."""
     if sys.version_info < (3, 12):
@@ -387,4 +381,10 @@ def main(paths: SimPaths, options: Options) -> int:
 def options_of(argv: Sequence[str]) -> Options:
     """Options as the parent passes them: JSON."""
     raw = json.loads(argv[0])
-    return Options(raw["stack"], tuple(Path(item) for item in raw["inventories"]), raw["boot_seconds"])
+    services = raw.get("services")
+    return Options(
+        raw["stack"],
+        tuple(Path(item) for item in raw["inventories"]),
+        raw["boot_seconds"],
+        None if services is None else tuple(services),
+    )
