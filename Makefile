@@ -50,7 +50,7 @@ doctor: ## what is there, what is missing, what to do
 	@$(PYTHON) ops/doctor.py
 
 test: ## every test
-	@$(PYTHON) ops/setup.py --group sim --group ansible --group test
+	@$(PYTHON) ops/setup.py --tests --group sim --group ansible --group test
 	@.venv/bin/python -m ops test $(ARGS)
 
 test-unit: ## tests/unit: mocks, packages from PyPI alone

@@ -1,6 +1,6 @@
 """What every component shares: its arguments' base model and the way it makes children."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,21 @@ class Component(pulumi.ComponentResource):
     """A ComponentResource whose type token is ``aether:AREA:Name``."""
 
     def __init__(self, token: str, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        # Pulumi does not pass a component's dependencies on to its children, who are the ones that have to wait (and whose
+        # state has to say so). The component itself waits for nothing, which would hold up the program at each preview.
+        after = opts.depends_on if opts else None
+        self._after: list[Any] = list(after) if isinstance(after, Sequence) else [after] if after else []
+        if opts and self._after:
+            opts = pulumi.ResourceOptions.merge(opts, None)
+            opts.depends_on = None
         super().__init__(token, name, None, opts)
 
-    def child(self, **options: Any) -> pulumi.ResourceOptions:
-        """Options of a child: its parent is this component, nothing of the component's own options is passed on."""
-        return pulumi.ResourceOptions(parent=self, **options)
+    def child(self, depends_on: Sequence[pulumi.Resource] = (), **options: Any) -> pulumi.ResourceOptions:
+        """Options of a child: its parent is this component, and it waits for what the component was told to wait for.
+
+        Nothing else of the component's options is passed on: aliases and providers would be doubled.
+        """
+        return pulumi.ResourceOptions(parent=self, depends_on=[*self._after, *depends_on], **options)
 
     def done(self, outputs: Mapping[str, pulumi.Input[Any]]) -> None:
         """Set each output as an attribute's value for Pulumi, and say that the component is complete."""

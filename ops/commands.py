@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from inventory.load import Inventory, load
+from inventory.models import External
 from ops import hosts
 from ops.narrator import Narrator
 from ops.stack import REPOSITORY, OpsError, Stack
+from stacks.live import drifts, reports
 
 # Tables are wider than the 80 columns that rich takes a pipe for.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
@@ -64,17 +66,17 @@ def status(stack: Stack, arguments: list[str]) -> int:
     if stack.simulated and not hosts.ssh_config(stack.name).exists():
         out.print("Nothing is deployed. Fix: make up")
         return 1
-    answers = hosts.reports(stack.name, inventory)
+    answers = reports(str(hosts.ssh_config(stack.name)), inventory)
     deployed = _deployed(stack)
     table = Table(title=f"{inventory.site.name} (stack {stack.name})", title_justify="left", box=None, pad_edge=False)
     for column in ("host", "kind", "node", "address", "state", "generation"):
         table.add_column(column, no_wrap=True)
     failing = 0
     for name, node in inventory.nodes.items():
-        table.add_row(name, "proxmox-node", "-", node.address, _state(answers.get(name)), "-")
+        table.add_row(name, "proxmox-node", "-", node.address, hosts.state(answers.get(name)), "-")
     for name, host in inventory.hosts.items():
         report = answers.get(name)
-        state = _state(report) if hosts.is_managed(host) else "not managed"
+        state = hosts.state(report) if not isinstance(host, External) else "not managed"
         if name in deployed and report and not report.answers:
             failing += 1
         node = getattr(host, "node", None) or "-"
@@ -144,12 +146,6 @@ def _options(stack: Stack) -> list[str]:
     return ["--parallel", "64"] if stack.simulated else []
 
 
-def _state(report: "hosts.Report | None") -> str:
-    if report is None:
-        return "-"
-    return "running" if report.answers else f"does not answer ({report.reason[:60]})"
-
-
 def _deployed(stack: Stack) -> set[str]:
     return {
         resource["urn"].rsplit("::", 1)[1]
@@ -160,10 +156,7 @@ def _deployed(stack: Stack) -> set[str]:
 
 def drift(stack: Stack, arguments: list[str]) -> int:
     """Hosts whose running system is not the one that was deployed."""
-    from ops.drift import found
-
-    inventory = inventory_of(stack)
-    drifted = found(stack.name, inventory)
+    drifted = drifts(str(hosts.ssh_config(stack.name)), inventory_of(stack))
     for host, what in drifted.items():
         out.print(f"{host}: {what}")
     if not drifted:

@@ -19,10 +19,10 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
 LOGS = AETHER / "logs"
 UV_VERSION = "0.13.9"
-NEEDED = {
-    "git": "git (Debian: apt install git)",
-    "ssh": "the OpenSSH client (Debian: apt install openssh-client)",
-}
+# tool, Debian package
+NEEDED = (("git", "git"), ("ssh", "openssh-client"), ("curl", "curl"))
+# What tests of home/ and of generated text run, too.
+TESTED = (("stow", "stow"),)
 
 
 class StepFailed(Exception):
@@ -75,6 +75,21 @@ class Ticker:
             print(f"  {self._name}: {time.monotonic() - self._started:.0f} s so far", flush=True)
 
 
+def machine_packages(missing: list[str]) -> None:
+    """Install Debian packages that are missing, where that needs nobody: root on a machine with apt.
+
+    Raises:
+        StepFailed: naming the command to run where it does.
+    """
+    if not missing:
+        return
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise StepFailed(f"Missing on this machine. Fix: sudo apt install {' '.join(missing)} (or what your system calls them)")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    step("package list", ["apt-get", "update", "-q"], quiet)
+    step("machine packages", ["apt-get", "install", "-qy", "--no-install-recommends", *missing], quiet)
+
+
 def environment(groups: list[str]) -> None:
     """The virtual environment .venv with exactly what uv.lock says, for GROUPS."""
     stamp = AETHER / "environment.stamp"
@@ -104,15 +119,15 @@ def _uv() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 ops/setup.py", description=__doc__.split("\n")[0])
     parser.add_argument("--group", action="append", default=[], help="dependency group of pyproject.toml; may be repeated")
+    parser.add_argument("--tests", action="store_true", help="also what only tests need")
     parser.add_argument("--only", choices=("environment", "engine"), help="make just this")
     options = parser.parse_args()
-    missing = [hint for tool, hint in NEEDED.items() if shutil.which(tool) is None]
     if sys.version_info < (3, 11):  # noqa: UP036  the system Python may be older than what the project asks for
-        missing.append(f"Python 3.11 or newer (this is {sys.version.split()[0]})")
-    if missing:
-        print("Missing on this machine: " + "; ".join(missing), file=sys.stderr)
+        print(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)
         return 1
     try:
+        needed = (*NEEDED, *TESTED) if options.tests else NEEDED
+        machine_packages([package for tool, package in needed if not shutil.which(tool)])
         if options.only != "engine":
             environment(options.group)
         if options.only != "environment":

@@ -168,9 +168,10 @@ def _machines(context: Context, gateway: PublicGateway, machines: dict[str, Clou
                 desired=desired[name],
                 health=facts.health,
                 instance=made[name].instance_id,
-                ready=made[name].ready,
-                after=(made[name], *((gateway,) if context.cloud.gateway in facts.depends_on else ())),
                 operator=context.operator,
+            ),
+            opts=pulumi.ResourceOptions(
+                depends_on=[made[name], *([gateway] if context.cloud.gateway in facts.depends_on else [])]
             ),
         )
     return made

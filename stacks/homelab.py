@@ -1,5 +1,7 @@
 """The homelab: NixOS guests on Proxmox, provisioned and configured in one graph."""
 
+from collections.abc import Mapping
+
 import pulumi
 import pulumi_proxmoxve as proxmox
 
@@ -15,6 +17,8 @@ from inventory.load import Inventory
 from inventory.models import Guest
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
+from stacks.live import drifts
+from stacks.machines import Machines
 from stacks.proxmox import proxmox_provider
 from stacks.rollout import waits_for
 from stacks.settings import Settings, SettingsError
@@ -24,6 +28,21 @@ from stacks.ssh import write_client_config
 def compose(settings: Settings, inventory: Inventory) -> None:
     """Register every resource of the homelab up to the stack's phase."""
     operator = Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix)
+    drifted = drifts(operator.ssh_config, inventory, settings.phase) if settings.detect_drift else {}
+    systems = _systems(settings, inventory, operator, drifted)
+    machines = Machines(settings, inventory, operator)
+    machines.nodes()
+    done: dict[str, pulumi.Resource] = {**systems}
+    done |= machines.ansible(done)
+    done |= machines.atomic(drifted, done)
+    machines.homes(done)
+    pulumi.export("generations", {name: system.generation for name, system in systems.items()})
+    pulumi.export("closures", {name: system.closure for name, system in systems.items()})
+    pulumi.export("addresses", {name: host.address for name, host in inventory.hosts.items()})
+
+
+def _systems(settings: Settings, inventory: Inventory, operator: Operator, drifted: Mapping[str, str]) -> dict[str, NixosSystem]:
+    """Every NixOS guest, born from an image, and its system."""
     provider = proxmox_provider(settings)
     hosts = inventory.guests(settings.phase)
     try:
@@ -40,6 +59,7 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     systems: dict[str, NixosSystem] = {}
     for name, facts in hosts.items():
         guest = _guest(name, facts, settings, inventory, operator, provider, images)
+        first = [systems[other] for other in waits_for(name, inventory, list(hosts)) if other in systems]
         systems[name] = NixosSystem(
             name,
             NixosSystemArgs(
@@ -51,13 +71,12 @@ def compose(settings: Settings, inventory: Inventory) -> None:
                 reboot=facts.reboot,
                 build_on=facts.build_on,
                 instance=guest.instance,
-                ready=guest.ready,
-                after=(guest, *(systems[other] for other in waits_for(name, inventory, list(hosts)) if other in systems)),
+                drift=drifted.get(name),
                 operator=operator,
             ),
+            opts=pulumi.ResourceOptions(depends_on=[guest, *first]),
         )
-    pulumi.export("generations", {name: system.generation for name, system in systems.items()})
-    pulumi.export("closures", {name: system.closure for name, system in systems.items()})
+    return systems
 
 
 def _images(

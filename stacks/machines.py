@@ -1,6 +1,6 @@
 """Machines that exist before any deployment: nodes, router, workstations, and everybody's home on them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
 from inventory.load import Inventory
 from inventory.models import AnsibleHost, ManagedHost
 from inventory.models import AtomicHost as AtomicHostFacts
+from stacks.public import published_digest, published_images
 from stacks.settings import Settings
 
 HOME_SOURCES = (Path("home"), Path("nix/home"))
@@ -39,27 +40,33 @@ class Machines:
             if host.playbook != "bootstrap.yml"
         }
 
-    def atomic(
-        self, digest: Callable[[str, AtomicHostFacts], str], drifts: Mapping[str, str], done: Mapping[str, pulumi.Resource]
-    ) -> dict[str, AtomicHost]:
-        """The image of each Fedora Atomic host; DIGEST gives the one it should run."""
+    def atomic(self, drifted: Mapping[str, str], done: Mapping[str, pulumi.Resource]) -> dict[str, AtomicHost]:
+        """The image of each Fedora Atomic host: the digest that the inventory pins, or what the image repository published.
+
+        A host whose image nobody has published yet is left as it is, and the preview says so.
+        """
+        published = published_images(self.settings)
+        hosts = self._hosts(AtomicHostFacts)
+        for name in [name for name, host in hosts.items() if host.digest is None and published is None]:
+            image = hosts.pop(name).image
+            pulumi.log.warn(f"{name} stays as it is: no digest in the inventory, and no aether:cloudStack that publishes {image}")
         return {
             name: AtomicHost(
                 name,
                 AtomicHostArgs(
                     hostname=name,
                     image=host.image,
-                    digest=digest(name, host),
+                    digest=host.digest or published_digest(published, host.image) if published else host.digest,
                     signed=host.signed,
                     reboot=host.reboot,
                     window=host.window or "",
                     health=host.health,
-                    drift=drifts.get(name),
+                    drift=drifted.get(name),
                     operator=self.operator,
                 ),
                 opts=pulumi.ResourceOptions(depends_on=self._after(name, done)),
             )
-            for name, host in self._hosts(AtomicHostFacts).items()
+            for name, host in hosts.items()
         }
 
     def homes(self, done: Mapping[str, pulumi.Resource]) -> dict[str, HomeBootstrap]:

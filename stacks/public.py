@@ -43,7 +43,8 @@ def github_provider(settings: Settings, owner: str) -> github.Provider:
         owner=owner,
         token=settings.github_token,
         base_url=settings.github_base_url,
-        write_delay_ms=0 if settings.github_base_url != "https://api.github.com/" else None,
+        # Milliseconds after a write. GitHub's secondary rate limit asks for a second; an own server does not.
+        write_delay_ms=None if settings.github_base_url == "https://api.github.com/" else 1,
     )
 
 
@@ -65,3 +66,24 @@ def homelab_addresses(settings: Settings) -> pulumi.Output[dict[str, str]]:
         return pulumi.Output.from_input(dict[str, str]())
     reference = pulumi.StackReference(settings.homelab_stack)
     return reference.get_output("addresses").apply(lambda addresses: dict(addresses or {}))
+
+
+def published_images(settings: Settings) -> pulumi.Output[dict[str, str]] | None:
+    """Images that the cloud's stack published: name to ``REGISTRY/OWNER/NAME@sha256:…``; None where the stack names no other."""
+    if not settings.cloud_stack:
+        return None
+    return pulumi.StackReference(settings.cloud_stack).get_output("images").apply(lambda images: dict(images or {}))
+
+
+def published_digest(published: pulumi.Output[dict[str, str]], image: str) -> pulumi.Output[str]:
+    """The digest of IMAGE (``REGISTRY/OWNER/NAME``) among PUBLISHED."""
+
+    def find(images: dict[str, str]) -> str:
+        name = image.rsplit("/", 1)[1]
+        if name not in images:
+            raise SettingsError(
+                f"{image}: not published yet ({', '.join(images) or 'nothing'} is). Fix: pin digest in the inventory"
+            )
+        return images[name].rsplit("@", 1)[1]
+
+    return published.apply(find)

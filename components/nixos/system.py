@@ -20,9 +20,7 @@ class NixosSystemArgs(Args):
     reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When the kernel changes.")
     build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
     instance: Text = Field(default="", description="Of the guest; a guest that was made anew is deployed anew.")
-    ready: Text = Field(default="", description="Known once the host answers with its own key.")
     drift: str | None = Field(default=None, description="What the host was found to run instead; None: not found, or not asked.")
-    after: tuple[pulumi.Resource, ...] = Field(default=(), description="What must be complete first: hosts it depends on.")
     operator: Operator
 
 
@@ -61,8 +59,6 @@ class NixosSystem(Component):
                 logging=command.local.Logging.STDERR,
             ),
             opts=self.child(
-                # On the child: Pulumi does not pass a component's dependencies on, so the state would not hold them.
-                depends_on=list(args.after),
                 # A value that reports a drift must not be a change of its own when the drift is gone.
                 ignore_changes=None if args.drift else ["environment.AETHER_DRIFT"],
             ),

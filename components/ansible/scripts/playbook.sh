@@ -9,10 +9,10 @@ status=0
 wait_for "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
 
-extra=()
-while IFS='=' read -r name value; do
-  extra+=(--extra-vars "$(jq -cn --arg key "${name#AETHER_VAR_}" --arg value "$value" '{($key): $value}')")
-done < <(env | grep '^AETHER_VAR_' || true)
+# AETHER_VAR_name=value: extra variables, as JSON, so that a value may hold anything.
+variables=$(python3 -c '
+import json, os
+print(json.dumps({key.removeprefix("AETHER_VAR_"): value for key, value in os.environ.items() if key.startswith("AETHER_VAR_")}))')
 
 log=.aether/logs/ansible-$AETHER_HOST.log
 mkdir -p .aether/logs
@@ -22,7 +22,7 @@ ANSIBLE_SSH_CONTROL_PATH_DIR="${TMPDIR:-/tmp}/aether-ansible-$(id -u)"
 export ANSIBLE_SSH_CONTROL_PATH_DIR
 export ANSIBLE_PARAMIKO_PROXY_COMMAND='' ANSIBLE_LIBSSH_CONFIG_FILE="$PWD/$AETHER_SSH_CONFIG"
 say "runs ${AETHER_PLAYBOOK}"
-ansible-playbook -i ansible/inventory.py --limit "$AETHER_HOST" "${extra[@]}" "ansible/$AETHER_PLAYBOOK" >"$log" 2>&1 </dev/null || {
+ansible-playbook -i ansible/inventory.py --limit "$AETHER_HOST" --extra-vars "$variables" "ansible/$AETHER_PLAYBOOK" >"$log" 2>&1 </dev/null || {
   grep -E -A 12 '^(fatal|failed|ERROR|\[ERROR\])' "$log" | head -n 24 | sed 's/^/    /' >&2 || tail -n 12 "$log" >&2
   fail 50 "${AETHER_PLAYBOOK} failed half-way; run it again when it is mended. The whole output: $log"
 }

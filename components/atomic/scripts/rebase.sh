@@ -18,11 +18,17 @@ name=$(remote "$AETHER_HOST" hostname </dev/null)
 
 boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
 
-# deployment FILTER: a field of the deployments as rpm-ostree reports them.
-deployment() { remote "$AETHER_HOST" rpm-ostree status --json </dev/null | jq -r "$1"; }
-booted() { deployment '[.deployments[] | select(.booted)][0]["container-image-reference-digest"] // "-"'; }
-booted_from() { deployment '[.deployments[] | select(.booted)][0]["container-image-reference"] // "-"'; }
-staged() { deployment '[.deployments[] | select(.staged)][0]["container-image-reference-digest"] // "-"'; }
+# deployment STATE FIELD: a field of the first deployment that is in STATE (booted, staged), - where there is none.
+deployment() {
+  remote "$AETHER_HOST" rpm-ostree status --json </dev/null | python3 -c '
+import json, sys
+state, field = sys.argv[1:]
+found = [item for item in json.load(sys.stdin)["deployments"] if item.get(state)]
+print(found[0].get(field) or "-" if found else "-")' "$@"
+}
+booted() { deployment booted container-image-reference-digest; }
+booted_from() { deployment booted container-image-reference; }
+staged() { deployment staged container-image-reference-digest; }
 
 reboot_and_wait() {
   local before after deadline

@@ -3,5 +3,6 @@
 # Runs on the host, behind host.sh: what it runs, as JSON. Changes nothing.
 : "${run:?host.sh comes first}"
 read -r desired deployed < <(cat "$state/deployed" 2>/dev/null || echo '- -')
-printf '{"host": "%s", "current": "%s", "booted": "%s", "generation": "%s", "desired": "%s", "deployed": "%s", "since": "%s"}\n' \
-  "$(hostname)" "$(current)" "$(booted)" "$(generation)" "$desired" "$deployed" "$(stat -c %Y /run/current-system 2>/dev/null || echo 0)"
+printf '{"host": "%s", "current": "%s", "booted": "%s", "generation": "%s", "desired": "%s", "deployed": "%s", "since": "%s", "kernel": "%s"}\n' \
+  "$(hostname)" "$(current)" "$(booted)" "$(generation)" "$desired" "$deployed" "$(stat -c %Y /run/current-system 2>/dev/null || echo 0)" \
+  "$(needs_reboot "$(current)" && echo other || echo same)"

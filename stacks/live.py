@@ -1,0 +1,100 @@
+"""What the hosts of a stack say themselves, asked over SSH, all at once."""
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from components.base import REPOSITORY
+from inventory.load import Inventory
+from inventory.models import AtomicHost, CloudVm, Guest, ManagedHost, NixosHost
+
+SCRIPTS = REPOSITORY / "components/nixos/scripts"
+
+
+@dataclass(frozen=True)
+class Report:
+    """One host's answer."""
+
+    host: str
+    answers: bool
+    reason: str = ""
+    facts: dict[str, Any] | None = None
+
+
+def host_script(*names: str) -> str:
+    """A remote command line that runs the named host-side scripts, one behind the other."""
+    text = "\n".join((SCRIPTS / name).read_text() for name in names)
+    return f"bash -c {shlex.quote(text)} aether"
+
+
+def ask(ssh_config: str, host: str, command: str, timeout: int = 20) -> "subprocess.CompletedProcess[str]":
+    """Run COMMAND on HOST over a new connection to its pinned key; exit code 255 when it does not answer."""
+    line = ["ssh", "-n", "-F", ssh_config, "-o", "ConnectTimeout=5", host, command]
+    try:
+        return subprocess.run(line, capture_output=True, text=True, timeout=timeout, check=False, cwd=REPOSITORY)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(line, 255, "", f"no answer within {timeout} s")
+
+
+def reports(ssh_config: str, inventory: Inventory, names: Iterable[str] | None = None) -> dict[str, Report]:
+    """The answers of NAMES; of every node and managed host when not given. External hosts are not asked."""
+    asked = list(names) if names is not None else [*inventory.nodes, *inventory.managed()]
+    with ThreadPoolExecutor(16) as pool:
+        return dict(zip(asked, pool.map(lambda name: _report(ssh_config, inventory, name), asked), strict=True))
+
+
+def drifts(ssh_config: str, inventory: Inventory, phase: int | None = None) -> dict[str, str]:
+    """Hosts that run something else than was deployed, with what they run. One that does not answer is not one of them.
+
+    A NixOS host remembers what the last deployment left it with (/var/lib/aether/deployed); an Atomic host is held against the
+    digest in the inventory.
+    """
+    names = [
+        name
+        for name, host in inventory.managed(phase).items()
+        if isinstance(host, NixosHost | AtomicHost) and (isinstance(host, Guest | AtomicHost))
+    ]
+    found = {name: _drift(inventory.hosts[name], report) for name, report in reports(ssh_config, inventory, names).items()}
+    return {name: what for name, what in found.items() if what}
+
+
+def _drift(host: object, report: Report) -> str:
+    facts = report.facts
+    if not facts:
+        return ""
+    if isinstance(host, AtomicHost):
+        booted: dict[str, Any] = next((item for item in facts.get("deployments", []) if item.get("booted")), {})
+        digest = booted.get("container-image-reference-digest", "")
+        staged = any(item.get("staged") for item in facts.get("deployments", []))
+        return f"has booted {digest or 'no image'}" if host.digest and digest != host.digest and not staged else ""
+    if facts["current"] == facts["deployed"]:
+        return ""
+    if facts["deployed"] == "-":
+        return f"runs {facts['current']}, which no deployment left it with (since {facts['since']})"
+    return f"runs {facts['current']} instead of {facts['deployed']} (since {facts['since']})"
+
+
+def _report(ssh_config: str, inventory: Inventory, name: str) -> Report:
+    host: ManagedHost | None = inventory.managed().get(name)
+    if isinstance(host, NixosHost) or (isinstance(host, CloudVm) and host.os == "nixos"):
+        command = host_script("host.sh", "status.sh")
+    elif isinstance(host, AtomicHost):
+        command = "rpm-ostree status --json"
+    else:
+        command = ""
+    if getattr(host, "os", "") == "vyos":
+        # VyOS gives its operational shell, not a program: any command it knows proves that it answers.
+        command = "show version"
+    result = ask(ssh_config, name, command or "true")
+    if result.returncode:
+        lines = result.stderr.strip().splitlines()
+        return Report(name, False, lines[-1] if lines else f"exit code {result.returncode}")
+    try:
+        facts = json.loads(result.stdout)
+    except json.JSONDecodeError:
+        facts = None
+    return Report(name, True, facts=facts if isinstance(facts, dict) else None)
