@@ -8,12 +8,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from components.nixos.system import check_lines
 from inventory.load import Inventory, load
-from inventory.models import External
+from inventory.models import AtomicHost, External, NixosHost
 from ops import hosts
 from ops.narrator import Narrator
 from ops.stack import REPOSITORY, OpsError, Stack
-from stacks.live import drifts, reports
+from stacks.live import ask, drifts, reports
 
 # Tables are wider than the 80 columns that rich takes a pipe for.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
@@ -124,10 +125,10 @@ def lint(stack: Stack, arguments: list[str]) -> int:
     return 0
 
 
-def _prepare(stack: Stack) -> None:
+def _prepare(stack: Stack, *, quiet: bool = False) -> None:
     """A simulated stack needs its simulator, its state and no lock of a killed engine."""
     if stack.simulated:
-        if _sim("start", "--stack", stack.name):
+        if _sim("start", "--stack", stack.name, *(["--quiet"] if quiet else [])):
             raise OpsError("the simulator did not start (above)")
         stack.ensure()
         stack.unlock()
@@ -167,16 +168,28 @@ def drift(stack: Stack, arguments: list[str]) -> int:
 
 
 def rollback(stack: Stack, arguments: list[str]) -> int:
-    return _on_host(stack, arguments, "rollback.sh")
+    """A host back to the system before its current one."""
+    name, host = _one_host(stack, arguments)
+    return _on_host(stack, name, host, "rollback.sh")
 
 
 def reboot(stack: Stack, arguments: list[str]) -> int:
-    return _on_host(stack, arguments, "reboot.sh")
+    """Reboot a NixOS host and prove that it came back on what it ran, healthy."""
+    name, host = _one_host(stack, arguments)
+    if isinstance(host, AtomicHost):
+        raise OpsError(
+            f"{name} is a Fedora Atomic host; it is rebooted by its next rebase, or by itself. Fix: ssh and systemctl reboot"
+        )
+    current = ask(str(hosts.ssh_config(stack.name)), name, "readlink -f /run/current-system")
+    if current.returncode:
+        raise OpsError(f"{name} does not answer: {current.stderr.strip()}")
+    return _on_host(stack, name, host, "reboot.sh", current.stdout.strip())
 
 
 def review(stack: Stack, arguments: list[str]) -> int:
     from ops.review import write_review
 
+    _prepare(stack, quiet=True)
     return write_review(stack, arguments)
 
 
@@ -187,5 +200,25 @@ def topology(stack: Stack, arguments: list[str]) -> int:
     return 0
 
 
-def _on_host(stack: Stack, arguments: list[str], name: str) -> int:
-    raise OpsError(f"{name}: not there yet")
+def _one_host(stack: Stack, arguments: list[str]) -> tuple[str, NixosHost | AtomicHost]:
+    inventory = inventory_of(stack)
+    choice = {name: host for name, host in inventory.hosts.items() if isinstance(host, NixosHost | AtomicHost)}
+    if len(arguments) != 1 or arguments[0] not in choice:
+        raise OpsError(f"Name one host, HOST={{{','.join(choice)}}}")
+    return arguments[0], choice[arguments[0]]
+
+
+def _on_host(stack: Stack, name: str, host: NixosHost | AtomicHost, script: str, *arguments: str) -> int:
+    """Run an operator-side script of the host's component, as its deployment would."""
+    area = "atomic" if isinstance(host, AtomicHost) else "nixos"
+    environment = {
+        "AETHER_HOST": name,
+        "AETHER_HOSTNAME": name,
+        "AETHER_SSH_CONFIG": str(hosts.ssh_config(stack.name).relative_to(REPOSITORY)),
+        "AETHER_CHECKS": check_lines(host.health),
+        "AETHER_CONFIRM_TIMEOUT": str(getattr(host, "confirm_timeout", 60)),
+    }
+    command = [f"components/{area}/scripts/{script}", *arguments]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env={**stack.environment(), **environment}, stdin=subprocess.DEVNULL, check=False
+    ).returncode

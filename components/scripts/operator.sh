@@ -64,3 +64,21 @@ explain() {
     *) printf '%s does not answer on SSH at %s (%s)' "$2" "$(own_address "$2")" "$(tail -n 1 <<<"${ssh_error:-no answer}")" ;;
   esac
 }
+
+# An id that is another one after each boot; nothing while the host is away.
+boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
+
+# reboot_and_wait: reboots AETHER_HOST and waits, AETHER_BOOT_TIMEOUT seconds (default 300) at most, until it has booted anew.
+reboot_and_wait() {
+  local limit=${AETHER_BOOT_TIMEOUT:-300} before after deadline
+  before=$(boot_id)
+  say "reboots"
+  remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true
+  deadline=$((SECONDS + limit))
+  while :; do
+    after=$(boot_id)
+    [[ -n $after && $after != "$before" ]] && return
+    ((SECONDS < deadline)) || fail 34 "did not come back within $limit s after the reboot; look at its console"
+    sleep 0.5
+  done
+}

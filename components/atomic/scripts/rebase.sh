@@ -6,7 +6,6 @@
 # Exit codes: 12 unreachable, 21 wrong host, 22 wrong host key, 34 did not come back, 60 rebase, 61 signature, 62 greenboot red, 63 health.
 # shellcheck source=components/scripts/operator.sh
 source components/scripts/operator.sh
-limit=${AETHER_BOOT_TIMEOUT:-300}
 host_scripts="components/nixos/scripts/host.sh components/atomic/scripts/verdict.sh"
 
 [[ $AETHER_DIGEST == sha256:* ]] || fail 60 "$AETHER_DIGEST is no digest; write sha256:… (a tag may mean another image tomorrow)"
@@ -15,8 +14,6 @@ wait_for "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
 name=$(remote "$AETHER_HOST" hostname </dev/null)
 [[ $name == "$AETHER_HOSTNAME" ]] || fail 21 "this machine calls itself $name, not $AETHER_HOSTNAME; nothing was changed"
-
-boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
 
 # deployment STATE FIELD: a field of the first deployment that is in STATE (booted, staged), - where there is none.
 deployment() {
@@ -29,20 +26,6 @@ print(found[0].get(field) or "-" if found else "-")' "$@"
 booted() { deployment booted container-image-reference-digest; }
 booted_from() { deployment booted container-image-reference; }
 staged() { deployment staged container-image-reference-digest; }
-
-reboot_and_wait() {
-  local before after deadline
-  before=$(boot_id)
-  say "reboots"
-  remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true
-  deadline=$((SECONDS + limit))
-  while :; do
-    after=$(boot_id)
-    [[ -n $after && $after != "$before" ]] && return
-    ((SECONDS < deadline)) || fail 34 "did not come back within $limit s after the reboot; look at its console"
-    sleep 0.5
-  done
-}
 
 rebase() {
   local errors status=0

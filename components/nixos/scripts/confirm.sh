@@ -17,8 +17,11 @@ if [[ $(readlink -f "$profile") != "$target" ]]; then
 fi
 disarm
 rm -f "$run/pending" "$run/revert"
-printf '%s %s\n' "$desired" "$target" >"$state/deployed.new"
-mv "$state/deployed.new" "$state/deployed"
+# A rollback (-) is no deployment: what was deployed stays on record, and the difference shows as drift.
+if [[ $desired != - ]]; then
+  printf '%s %s\n' "$desired" "$target" >"$state/deployed.new"
+  mv "$state/deployed.new" "$state/deployed"
+fi
 say "committed as generation $(generation)"
 printf '{"closure": "%s", "generation": %s, "reboot": %s}\n' "$target" "$(generation)" \
   "$(needs_reboot "$target" && echo true || echo false)"

@@ -7,20 +7,8 @@ source components/scripts/operator.sh
 scripts=components/nixos/scripts
 closure=$1
 result=$(cat)
-limit=${AETHER_BOOT_TIMEOUT:-300}
 
-boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
-
-before=$(boot_id)
-say "reboots"
-remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true
-deadline=$((SECONDS + limit))
-while :; do
-  after=$(boot_id)
-  [[ -n $after && $after != "$before" ]] && break
-  ((SECONDS < deadline)) || fail 34 "did not come back within $limit s after the reboot; look at its console"
-  sleep 0.5
-done
+reboot_and_wait
 
 address=$(own_address "$AETHER_HOST")
 status=0

@@ -1,0 +1,201 @@
+"""The change as Markdown, for a merge request: what happens to each host, what is replaced and why, what is risky."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ops.stack import REPOSITORY, OpsError, Stack
+
+# Never shown: they say the same on every line, or are how and not what.
+_HIDDEN = ("AETHER_SSH_CONFIG", "AETHER_SECRETS", "AETHER_NIX", "AETHER_INSTANCE", "AETHER_INVENTORY", "AETHER_REACH")
+_VERBS = {
+    "create": "created",
+    "update": "changed",
+    "delete": "destroyed",
+    "replace": "replaced",
+    "create-replacement": "replaced",
+}
+_REPLACES = ("replace", "create-replacement", "delete-replaced")
+
+
+def write_review(stack: Stack, arguments: list[str]) -> int:
+    """Print the review; with `--output FILE`, write it there. Exit code 0 whatever the change is."""
+    preview = json.loads(_json(stack.output("preview", "--json", "--show-replacement-steps")))
+    text = render(preview.get("steps", []), stack.name, package_differences(stack, preview.get("steps", [])))
+    if arguments[:1] == ["--output"] and len(arguments) == 2:
+        Path(arguments[1]).write_text(text)
+    else:
+        sys.stdout.write(text)
+    return 0
+
+
+def render(steps: Iterable[dict[str, Any]], stack: str, differences: dict[str, str] | None = None) -> str:
+    """Markdown of the STEPS of `pulumi preview --json`; DIFFERENCES is text to show under a host, by name."""
+    changed = [step for step in steps if step["op"] not in ("same", "read") and not _is_component(step)]
+    hosts: dict[str, list[str]] = {}
+    risks: list[str] = []
+    for step in changed:
+        host = _host(step)
+        line = _line(step)
+        if line and line not in hosts.setdefault(host, []):
+            hosts[host].append(line)
+        risks.extend(risk for risk in _risks(step, host) if risk not in risks)
+    lines = [f"## Change of stack `{stack}`", ""]
+    if not hosts:
+        return "\n".join([*lines, "Nothing changes.", ""])
+    lines += [f"{len(hosts)} of its hosts and services change: {', '.join(f'`{host}`' for host in sorted(hosts))}.", ""]
+    if risks:
+        lines += ["### Look at these first", "", *(f"- {risk}" for risk in risks), ""]
+    for host in sorted(hosts):
+        lines += [f"### {host}", "", *(f"- {line}" for line in hosts[host]), ""]
+        if differences and host in differences:
+            lines += ["```", differences[host], "```", ""]
+    return "\n".join(lines)
+
+
+def package_differences(stack: Stack, steps: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """What `nix store diff-closures` says of each redeployed host whose old and new closure the operator's store holds."""
+    found = {}
+    for step in steps:
+        old, new = (_environment(step.get(state)) for state in ("oldState", "newState"))
+        if "AETHER_FLAKE" not in new or not old or old["AETHER_DESIRED"] == new["AETHER_DESIRED"]:
+            continue
+        before, after = _closure(step), _built(stack, new)
+        if not before or not after:
+            continue
+        command = [new["AETHER_NIX"], "--extra-experimental-features", "nix-command", "store", "diff-closures", before, after]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+        if result.returncode == 0 and result.stdout.strip():
+            found[new["AETHER_HOST"]] = result.stdout.strip()
+    return found
+
+
+def _built(stack: Stack, environment: dict[str, str]) -> str:
+    """The new closure's path, built (a review is worth a build; without Nix there is none)."""
+    desired = environment["AETHER_DESIRED"]
+    what = (
+        f"{desired}^out"
+        if desired.startswith("/")
+        else f'.#nixosConfigurations."{environment["AETHER_FLAKE"]}".config.system.build.toplevel'
+    )
+    command = [
+        environment["AETHER_NIX"],
+        "--extra-experimental-features",
+        "nix-command flakes",
+        "build",
+        "--no-link",
+        "--print-out-paths",
+        what,
+    ]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=stack.environment())
+    except FileNotFoundError:
+        return ""
+    return result.stdout.strip() if result.returncode == 0 else ""
+
+
+def _closure(step: dict[str, Any]) -> str:
+    lines = str(step.get("oldState", {}).get("outputs", {}).get("stdout", "")).strip().splitlines()
+    try:
+        return str(json.loads(lines[-1])["closure"]) if lines else ""
+    except (json.JSONDecodeError, KeyError):
+        return ""
+
+
+def _line(step: dict[str, Any]) -> str:
+    kind = step["urn"].split("::")[2].rsplit("$", 1)[-1].rsplit(":", 1)[-1]
+    verb = _VERBS.get(step["op"], "")
+    old, new = (_environment(step.get(state)) for state in ("oldState", "newState"))
+    if not verb:
+        return ""
+    if "AETHER_FLAKE" in new:
+        if old and old.get("AETHER_DESIRED") != new["AETHER_DESIRED"]:
+            return f"system redeployed: `{_short(old['AETHER_DESIRED'])}` -> `{_short(new['AETHER_DESIRED'])}`"
+        return f"system {'deployed for the first time' if not old else 'deployed again'}{_reasons(old, new)}"
+    if "AETHER_PLAYBOOK" in new:
+        return f"playbook `{new['AETHER_PLAYBOOK']}` {'runs' if not old else 'runs again'}{_reasons(old, new)}"
+    if "AETHER_IMAGE" in new and "AETHER_DIGEST" in new:
+        return f"rebased to `{new['AETHER_IMAGE']}@{_short(new['AETHER_DIGEST'])}`"
+    properties = [_property(name, step) for name in step.get("detailedDiff") or {}]
+    why = f" because of {', '.join(f'`{key}`' for key in step.get('replaceReasons') or [])}" if step["op"] in _REPLACES else ""
+    return f"{kind} {verb}{why}{': ' + ', '.join(properties) if properties and step['op'] == 'update' else ''}"
+
+
+def _reasons(old: dict[str, str], new: dict[str, str]) -> str:
+    changed = [name for name in sorted(new) if old and old.get(name) != new[name] and name not in _HIDDEN]
+    return f" ({', '.join(name.removeprefix('AETHER_').lower().replace('_', ' ') for name in changed)})" if changed else ""
+
+
+def _property(path: str, step: dict[str, Any]) -> str:
+    old, new = (_at(step.get(state, {}).get("inputs", {}), path) for state in ("oldState", "newState"))
+    if any(_is_secret(value) for value in (old, new)):
+        return f"`{path}` (secret)"
+    return f"`{path}` {old} -> {new}" if old is not None or new is not None else f"`{path}`"
+
+
+def _at(value: Any, path: str) -> Any:
+    for part in path.replace("[", ".").replace("]", "").split("."):
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None
+    return value
+
+
+def _is_secret(value: Any) -> bool:
+    return value == "[secret]" or (isinstance(value, dict) and "4dabf18193072939515e22adb298388d" in value)
+
+
+def _risks(step: dict[str, Any], host: str) -> list[str]:
+    state = step.get("oldState") or {}
+    found = []
+    kind = step["urn"].split("::")[2].rsplit("$", 1)[-1]
+    machine = kind.startswith(("proxmoxve:index/vmLegacy", "proxmoxve:index/containerLegacy", "aws:ec2/instance"))
+    if machine and step["op"] in _REPLACES:
+        found.append(
+            f"**{host} is replaced**: its disks are lost ({', '.join(step.get('replaceReasons') or ['reason unknown'])})"
+        )
+    if machine and step["op"] == "delete":
+        found.append(f"**{host} is destroyed** with its disks")
+    if state.get("protect") and step["op"] in ("delete", *_REPLACES):
+        found.append(f"**{host} is protected**: Pulumi refuses this until `protect` is taken away")
+    environment = _environment(step.get("newState"))
+    if environment.get("AETHER_FLAKE") and environment.get("AETHER_REBOOT") == "auto":
+        found.append(f"{host} may reboot by itself (its kernel decides)")
+    if environment.get("AETHER_DIGEST") and environment.get("AETHER_REBOOT") == "now":
+        found.append(f"{host} reboots into its new image")
+    return found
+
+
+def _host(step: dict[str, Any]) -> str:
+    environment = _environment(step.get("newState")) or _environment(step.get("oldState"))
+    return environment.get("AETHER_HOST") or step["urn"].rsplit("::", 1)[1]
+
+
+def _environment(state: dict[str, Any] | None) -> dict[str, str]:
+    environment = ((state or {}).get("inputs") or {}).get("environment") or {}
+    return {key: str(value) for key, value in environment.items()} if isinstance(environment, dict) else {}
+
+
+def _is_component(step: dict[str, Any]) -> bool:
+    kind = step["urn"].split("::")[2].rsplit("$", 1)[-1]
+    return kind.startswith(("aether:", "pulumi:"))
+
+
+def _short(closure: str) -> str:
+    name = closure.rsplit("/", 1)[-1].removesuffix(".drv")
+    kind, _, digest = name.partition(":")
+    return f"{kind}:{digest[:12]}" if digest else name[:60]
+
+
+def _json(text: str) -> str:
+    """The JSON document in TEXT: the simulator's or the engine's remarks may stand before it."""
+    start = text.find("{")
+    if start < 0:
+        raise OpsError(f"the engine gave no preview: {text.strip()[:400]}")
+    return text[start:]
