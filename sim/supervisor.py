@@ -325,7 +325,7 @@ class Supervisor:
             await self.proxmox.switch(target, name, on, value)
             return "done"
         for extension in self.extensions:
-            if name in extension.faults:
+            if target == extension.name and name in extension.faults:
                 await extension.switch(target, name, on, value)
                 return "done"
         if name not in host_faults.CATALOGUE:

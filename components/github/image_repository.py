@@ -196,4 +196,7 @@ class ImageRepository(Component):
 
 
 def _images(stdout: Any) -> dict[str, str]:
-    return {str(image): str(reference) for image, reference in json.loads(stdout or "{}").items()}
+    found = json.loads(stdout or "{}")
+    if "error" in found:
+        raise pulumi.RunError(str(found["error"]))
+    return {str(image): str(reference) for image, reference in found.items()}

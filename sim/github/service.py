@@ -106,7 +106,9 @@ class GitHub:
 
 
 def _refuse(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:
-    link = "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api"
+    # Clients tell the secondary limit by the end of this link.
+    about = "about-secondary-rate-limits" if "secondary" in message else "about-primary-rate-limits"
+    link = f"https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#{about}"
     return web.json_response({"message": message, "documentation_url": link}, status=status, headers=headers)
 
 

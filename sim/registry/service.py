@@ -42,6 +42,7 @@ class Registry:
         self.on: set[str] = set()
         self.port = self._port()
         self._child: asyncio.subprocess.Process | None = None
+        self._filling: asyncio.Task[None] | None = None
 
     def _port(self) -> int:
         """The port of last time when it is free."""
@@ -70,6 +71,12 @@ class Registry:
             self.supervisor.warnings.append("the registry needs crane, cosign and sops. Fix: make setup, then start again")
             return
         await self._serve()
+        self._filling = asyncio.create_task(self._fill())
+        # Nothing of the homelab asks for images in its first seconds; the cloud's first preview does.
+        if self.supervisor.options.stack == "sim-cloud":
+            await self._filling
+
+    async def _fill(self) -> None:
         try:
             await asyncio.to_thread(self._first_images)
         except (ImageError, KeysError) as error:
@@ -84,7 +91,7 @@ class Registry:
                 "serve",
                 "--address",
                 f"127.0.0.1:{self.port}",
-                "--blobs-to-disk",
+                "--disk",
                 str(self.directory / "blobs"),
                 stdout=log,
                 stderr=log,
@@ -114,6 +121,8 @@ class Registry:
 
     async def stop(self) -> None:
         """End the child."""
+        if self._filling is not None:
+            await asyncio.gather(self._filling, return_exceptions=True)
         if self._child is not None and self._child.returncode is None:
             self._child.terminate()
             await self._child.wait()

@@ -101,6 +101,11 @@ def test_nothing_published_yet_is_no_error() -> None:
     assert seen["images"] == {}
 
 
+def test_an_image_that_the_key_did_not_sign_ends_the_run() -> None:
+    with pytest.raises(pulumi.RunError, match="not signed"):
+        repository(published=json.dumps({"error": "ghcr.io/example/a is not signed by the key"}))
+
+
 def test_a_preview_of_something_new_works() -> None:
     assert len(repository(preview=True).of("RepositoryFile")) == len(FILES)
 
@@ -139,9 +144,9 @@ class TestPublishedScript:
 
     def test_a_registry_that_does_not_answer_ends_the_run(self, tmp_path: Path) -> None:
         done = self.run(tmp_path, 'echo "dial tcp: connection refused" >&2; exit 1')
-        assert done.returncode == 1 and "does not answer" in done.stderr and not done.stdout
+        assert list(json.loads(done.stdout)) == ["error"] and "does not answer" in done.stdout
 
     def test_a_signature_of_another_key_ends_the_run(self, tmp_path: Path) -> None:
         done = self.run(tmp_path, f"echo {DIGEST}", 'echo "Error: no matching signatures" >&2; exit 10')
-        assert done.returncode == 1 and "is not signed by" in done.stderr and "no host is given it" in done.stderr
-        assert not done.stdout
+        assert list(json.loads(done.stdout)) == ["error"]
+        assert "is not signed by" in done.stdout and "no host is given it" in done.stdout

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Prints, as JSON, the digest of every published image, after its signature was verified with the public key.
+# Prints, as JSON, the digest of every published image, after its signature was verified with the public key; or, alone,
+# {"error": REASON}, which the component ends the run with.
 # Environment: AETHER_REGISTRY (registry/owner), AETHER_IMAGES (names), AETHER_PUBLIC_KEY (file). Needs crane and cosign.
 set -euo pipefail
 
 fail() {
-  printf '%s\n' "$1" >&2
-  exit 1
+  jq -cn --arg reason "$1" '{error: $reason}'
+  exit 0
 }
 
 for tool in crane cosign; do
