@@ -53,10 +53,8 @@ in
             repeat_interval = "2h";
             continue = true;
           }
-          {
-            matchers = [ ''severity="info"'' ];
-            receiver = "none";
-          }
+          # Whatever came this far, critical or not.
+          { receiver = "mail"; }
         ];
       };
       inhibit_rules = [

@@ -162,12 +162,4 @@ in
     grafana-admin-password = secret;
     oidc-client-secret = secret;
   };
-  aether.web.clients.grafana = {
-    redirects = [ "${root}/login/generic_oauth" ];
-    roles = [
-      "admin"
-      "editor"
-      "viewer"
-    ];
-  };
 }

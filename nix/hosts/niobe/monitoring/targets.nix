@@ -22,10 +22,12 @@ let
     labels = labelsOf name facts;
   };
 
-  # The exporters that each NixOS host says it has.
-  declared = lib.mapAttrs (
-    attribute: _: aether.inputs.self.nixosConfigurations.${attribute}.config.aether.otel.exporters
-  ) aether.lib.hosts.byAttribute;
+  # The exporters that each NixOS host says it has (offers.nix).
+  declared = lib.mapAttrs (_: offer: offer.exporters) (
+    lib.filterAttrs (_: offer: offer.watched) (
+      lib.mapAttrs (name: _: aether.lib.hosts.offers name) aether.lib.hosts.nixos
+    )
+  );
 
   # What Ansible's role host_monitoring_agent runs on the Proxmox nodes.
   ofNodes = {
@@ -42,11 +44,7 @@ in
   exporters =
     let
       ofHost =
-        attribute: ports:
-        let
-          name = aether.lib.hosts.byAttribute.${attribute};
-        in
-        lib.mapAttrs (_: port: [ (target name hosts.${name} (at hosts.${name} port)) ]) ports;
+        name: ports: lib.mapAttrs (_: port: [ (target name hosts.${name} (at hosts.${name} port)) ]) ports;
       ofNode = name: facts: lib.mapAttrs (_: port: [ (target name facts (at facts port)) ]) ofNodes;
     in
     lib.zipAttrsWith (_: lib.concatLists) (
