@@ -314,7 +314,9 @@ class Host:
         return False
 
     def may_forward_to(self, address: str, port: int) -> bool:
-        """Jumps go through Proxmox nodes, to hosts of this datacentre alone."""
+        """Every sshd forwards to its own host; jumps go through Proxmox nodes, to hosts of this datacentre alone."""
+        if address == self.sim_address:
+            return True
         forwardable = self.site.forwardable
         return self.facts.kind == "node" and forwardable is not None and forwardable(address, port)
 
