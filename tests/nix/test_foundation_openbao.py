@@ -112,7 +112,7 @@ def server(checker: Callable[[str], str], texts: tuple[str, str], tmp_path: Path
         "-subj",
         "/CN=test CA",
         "-days",
-        "2",
+        "30",
         "-addext",
         "keyUsage=critical,keyCertSign,cRLSign",
     )

@@ -1,18 +1,11 @@
-# The OIDC clients that hosts declare (aether.web.clients), from every NixOS host of the inventory. Two hosts with
-# the same client id would overwrite each other: an error.
+# The OIDC clients that hosts offer (offers.nix), from every NixOS host of the inventory. Two hosts with the same
+# client id would overwrite each other: an error.
 { lib, aether }:
 let
-  systems = lib.filterAttrs (
-    attribute: _: aether.lib.hosts.byAttribute ? ${attribute}
-  ) aether.inputs.self.nixosConfigurations;
-  declared = lib.concatLists (
-    lib.mapAttrsToList (
-      host: system:
-      lib.mapAttrsToList (id: client: {
-        inherit id host client;
-      }) system.config.aether.web.clients
-    ) systems
-  );
+  inherit (aether.lib) hosts;
+  declared = lib.concatMap (
+    host: lib.mapAttrsToList (id: client: { inherit id host client; }) (hosts.offers host).clients
+  ) (lib.attrNames hosts.nixos);
   byId = lib.groupBy (entry: entry.id) declared;
 in
 lib.mapAttrs (
@@ -22,5 +15,5 @@ lib.mapAttrs (
   else
     throw "OIDC client '${id}' is declared by ${
       lib.concatMapStringsSep " and " (entry: entry.host) entries
-    }. Give one of them another name in aether.web.clients."
+    }. Give one of them another name in its offers.nix."
 ) byId

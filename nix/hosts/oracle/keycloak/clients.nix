@@ -1,4 +1,4 @@
-# A Keycloak client for each aether.web.clients of the fleet.
+# A Keycloak client for each client that a host offers.
 { config, lib }:
 let
   declared = config.aether.keycloak.clients;

@@ -3,14 +3,13 @@
 {
   config,
   lib,
-  pkgs,
   aether,
   ...
 }:
 let
   service = aether.services.auth;
   cert = config.aether.certificates.hosts.keycloak;
-  managementPort = 9000;
+  managementPort = config.aether.otel.exporters.keycloak;
 in
 {
   imports = [
@@ -104,7 +103,6 @@ in
     };
   };
 
-  aether.otel.exporters.keycloak = managementPort;
   # The gateway comes in by aether.web; hosts on the servers' network ask for keys and tokens directly.
   aether.firewall.allow.oidc = {
     tcp = [ service.port ];

@@ -1,0 +1,1 @@
+_: { exporters.keycloak = 9000; }
