@@ -24,6 +24,12 @@ MAX_BODY = 4 * 1024**3
 
 Values = dict[str, Any]
 
+# Integer and boolean options of a virtual machine (PVE::QemuServer's schema).
+INTEGER_KEYS = frozenset(
+    "acpi autostart balloon cores cpuunits freeze kvm localtime numa onboot protection reboot shares sockets tablet "
+    "tdf template vcpus".split()
+)
+
 
 class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
     """The API of the simulated cluster. `touched(vmid)` is called after each change of a guest."""
@@ -226,7 +232,8 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
 
     async def _apply_config(self, vm: Any, user: str, p: Values) -> None:
         """A changed configuration; fakepve stores new disks as written, PVE allocates and resizes them."""
-        values = dict(p)
+        # A form holds text only; PVE keeps these as numbers and answers with numbers.
+        values = {key: int(value) if key in INTEGER_KEYS and str(value).isdigit() else value for key, value in p.items()}
         made: list[str] = []
         for key in [k for k in values if DRIVE_KEY.match(k)]:
             volume, props = split_drive(str(values[key]))
