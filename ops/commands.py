@@ -80,8 +80,8 @@ def status(stack: Stack, arguments: list[str]) -> int:
         state = hosts.state(report) if not isinstance(host, External) else "not managed"
         if name in deployed and report and not report.answers:
             failing += 1
-        node = getattr(host, "node", None) or "-"
-        table.add_row(name, host.kind, node, host.address, state, hosts.generation(report))
+        place = str(getattr(host, "node", None) or "-")
+        table.add_row(name, host.kind, place, host.address, state, hosts.generation(report))
     out.print(table)
     return 1 if failing else 0
 

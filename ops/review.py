@@ -148,7 +148,7 @@ def _at(value: Any, path: str) -> Any:
 
 
 def _is_secret(value: Any) -> bool:
-    return value == "[secret]" or (isinstance(value, dict) and "4dabf18193072939515e22adb298388d" in value)
+    return bool(value == "[secret]" or (isinstance(value, dict) and "4dabf18193072939515e22adb298388d" in value))
 
 
 def _risks(step: dict[str, Any], host: str) -> list[str]:
