@@ -26,8 +26,26 @@ Values = dict[str, Any]
 
 # Integer and boolean options of a virtual machine (PVE::QemuServer's schema).
 INTEGER_KEYS = frozenset(
-    "acpi autostart balloon cores cpuunits freeze kvm localtime numa onboot protection reboot shares sockets tablet "
-    "tdf template vcpus".split()
+    [
+        "acpi",
+        "autostart",
+        "balloon",
+        "cores",
+        "cpuunits",
+        "freeze",
+        "kvm",
+        "localtime",
+        "numa",
+        "onboot",
+        "protection",
+        "reboot",
+        "shares",
+        "sockets",
+        "tablet",
+        "tdf",
+        "template",
+        "vcpus",
+    ]
 )
 
 
