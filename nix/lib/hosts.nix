@@ -7,13 +7,16 @@ let
     builtins.substring 0 6 host.kind == "nixos-"
     || (host.kind == "cloud-vm" && (host.os or "") == "nixos");
 
+  # Where a host's own folder may be.
+  folders =
+    name: host:
+    (if host ? node then [ "nix/hosts/${host.node}/${name}" ] else [ ]) ++ [ "nix/hosts/${name}" ];
+
   # The places where a host may be written, in order: the group is the Proxmox node it runs on.
   candidates =
     name: host:
     let
-      bases = (if host ? node then [ "nix/hosts/${host.node}/${name}" ] else [ ]) ++ [
-        "nix/hosts/${name}"
-      ];
+      bases = folders name host;
     in
     builtins.concatMap (base: [
       "${base}.nix"
@@ -34,6 +37,41 @@ rec {
       value = name;
     }) (builtins.attrNames nixos)
   );
+
+  # What a host says to others, readable without evaluating it: `offers.nix` in its folder, a function from
+  # { inventory, name, host } to
+  #   exporters  Prometheus exporters by name, with their ports (the node exporter is everybody's)
+  #   clients    OIDC clients by id: redirects, roles, public
+  #   watched    whether monitoring expects it to ship logs and metrics at all
+  # Others may not look into its configuration: their own would then depend on every host, and break with each.
+  offers =
+    name:
+    let
+      host = nixos.${name} or null;
+      files =
+        if host == null then
+          [ ]
+        else
+          builtins.filter builtins.pathExists (
+            map (folder: root + "/${folder}/offers.nix") (folders name host)
+          );
+      said = if files == [ ] then { } else import (builtins.head files) { inherit inventory name host; };
+    in
+    {
+      watched = said.watched or true;
+      exporters = {
+        node = 9100;
+      }
+      // said.exporters or { };
+      clients = builtins.mapAttrs (
+        _: client:
+        {
+          roles = [ ];
+          public = false;
+        }
+        // client
+      ) (said.clients or { });
+    };
 
   # The host's entry file as a path; an error that says what to write where there is none.
   file =

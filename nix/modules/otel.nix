@@ -10,12 +10,14 @@
 let
   inherit (lib) types mkOption mkDefault;
   cfg = config.aether.otel;
+  offers = aether.lib.hosts.offers aether.name;
 in
 {
   options.aether.otel = {
     enable = mkOption {
       type = types.bool;
-      default = true;
+      default = offers.watched;
+      defaultText = lib.literalMD "`watched` of the host's offers.nix, else true";
       description = "Ship logs, metrics and traces to host monitoring.";
     };
     server = mkOption {
@@ -36,20 +38,17 @@ in
     };
     exporters = mkOption {
       type = types.attrsOf types.port;
-      default = { };
-      example = {
-        caddy = 2019;
-      };
-      description = "Further Prometheus exporters on this host, name and port: opened to monitoring, and scraped (host monitoring reads this option of every host).";
+      readOnly = true;
+      default = offers.exporters;
+      defaultText = lib.literalMD "`exporters` of the host's offers.nix, and the node exporter";
+      description = "Prometheus exporters of this host, name and port: opened to monitoring, which scrapes them.";
     };
   };
 
   config = lib.mkIf cfg.enable {
-    aether.otel.exporters.node = config.services.prometheus.exporters.node.port;
-
     services.prometheus.exporters.node = {
       enable = true;
-      port = mkDefault 9100;
+      port = cfg.exporters.node;
       enabledCollectors = [
         "systemd"
         "processes"

@@ -29,28 +29,11 @@ in
       description = "OIDC issuer: the realm of Keycloak.";
     };
     clients = lib.mkOption {
-      default = { };
-      description = "OIDC clients this host needs, by client id; host keycloak makes them from this option of every host.";
-      type = lib.types.attrsOf (
-        lib.types.submodule {
-          options = {
-            redirects = lib.mkOption {
-              type = lib.types.listOf lib.types.str;
-              description = "Allowed redirect URIs.";
-            };
-            roles = lib.mkOption {
-              type = lib.types.listOf lib.types.str;
-              default = [ ];
-              description = "Client roles to create.";
-            };
-            public = lib.mkOption {
-              type = lib.types.bool;
-              default = false;
-              description = "A client without a secret (PKCE), for command lines.";
-            };
-          };
-        }
-      );
+      type = lib.types.attrsOf lib.types.attrs;
+      readOnly = true;
+      default = (aether.lib.hosts.offers aether.name).clients;
+      defaultText = lib.literalMD "`clients` of the host's offers.nix";
+      description = "OIDC clients of this host, by client id: redirects, roles, public. Host keycloak makes them.";
     };
   };
 

@@ -4,7 +4,6 @@ let
   inherit (lib) mkDefault;
 in
 {
-  aether.otel.enable = mkDefault true;
   aether.console.enable = mkDefault true;
   aether.ssh.from = mkDefault [
     "management"

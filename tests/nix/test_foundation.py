@@ -149,9 +149,8 @@ class TestKeycloak:
         assert "BOOTSTRAP" not in unit
 
     def test_two_hosts_with_one_client_id_are_an_error(self, copy: Path) -> None:
-        host = copy / "nix/hosts/niobe/cockpit.nix"
-        replace(host, "\n{\n  imports", "\n{\n  aether.web.clients.gateway.redirects = [ ];\n  imports")
-        with pytest.raises(evaluate.NixError, match=r"'gateway' is declared by cockpit and gateway\. Give one of them"):
+        (copy / "nix/hosts/trinity/media/offers.nix").write_text("_: { clients.gateway.redirects = [ ]; }")
+        with pytest.raises(evaluate.NixError, match=r"'gateway' is declared by gateway and media\. Give one of them"):
             evaluate.evaluate("nixosConfigurations.keycloak.config.aether.keycloak.clients", flake=f"path:{copy}")
 
 
@@ -180,6 +179,7 @@ class TestOpenbao:
 
 @pytest.mark.parametrize("host", ["step-ca", "keycloak", "openbao"])
 def test_what_cannot_be_made_again_is_backed_up(host: str) -> None:
-    paths = value(host, "aether.backup.paths")
-    assert paths == [f"/var/backup/{host}"]
-    assert f"/var/backup/{host}" in value(host, 'systemd.units."restic-backups-aether.service".text')
+    job = value(host, "services.restic.backups.aether")
+    assert job["paths"] == [f"/var/backup/{host}"]
+    # What is in that directory is put there just before.
+    assert job["backupPrepareCommand"].strip()

@@ -7,7 +7,8 @@
   ...
 }:
 let
-  inherit (config.aether.gateway) httpsPort metricsPort;
+  inherit (config.aether.gateway) httpsPort;
+  metricsPort = config.aether.otel.exporters.caddy;
   authProxy = config.services.oauth2-proxy.httpAddress;
 
   # Where the request ends up. Services that speak TLS show a certificate of step-ca for their host's name.
@@ -70,11 +71,6 @@ in
       default = 8443;
       description = "Loopback port where HAProxy hands TLS connections to Caddy, with the PROXY protocol.";
     };
-    metricsPort = lib.mkOption {
-      type = lib.types.port;
-      default = 9180;
-      description = "Caddy's Prometheus metrics.";
-    };
   };
 
   config = {
@@ -136,6 +132,5 @@ in
       OTEL_EXPORTER_OTLP_INSECURE = "true";
       OTEL_SERVICE_NAME = "caddy";
     };
-    aether.otel.exporters.caddy = metricsPort;
   };
 }

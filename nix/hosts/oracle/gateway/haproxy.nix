@@ -7,7 +7,7 @@
 }:
 let
   inherit (config.aether.gateway) httpsPort;
-  metricsPort = 8404;
+  metricsPort = config.aether.otel.exporters.haproxy;
   cluster = aether.inventory.tagged "kubernetes";
   publicNames = map (service: service.publicFqdn) (
     lib.filter (service: service.public) (lib.attrValues aether.services)
@@ -78,7 +78,6 @@ in
     '';
   };
 
-  aether.otel.exporters.haproxy = metricsPort;
   aether.firewall.allow.kubernetes-api = {
     tcp = [ 6443 ];
     from = [

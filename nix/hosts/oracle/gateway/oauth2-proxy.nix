@@ -1,26 +1,16 @@
 # The login in front of services that have none: OIDC at Keycloak, one session for all of them.
 {
   config,
-  lib,
   aether,
   ...
 }:
 let
-  protected = lib.filter (service: service.login == "proxy") (lib.attrValues aether.services);
-  names =
-    map (service: service.fqdn) protected
-    ++ map (service: service.publicFqdn) (lib.filter (service: service.public) protected);
   domains = [
     ".${aether.site.domain}"
     ".${aether.site.public_domain}"
   ];
 in
 {
-  aether.web.clients.gateway = {
-    redirects = map (name: "https://${name}/oauth2/callback") names;
-    roles = [ "user" ];
-  };
-
   aether.secrets.oidc-client-secret.restartUnits = [ "oauth2-proxy.service" ];
   aether.secrets.oauth2-cookie-secret.restartUnits = [ "oauth2-proxy.service" ];
 

@@ -21,12 +21,7 @@ in
     restartUnits = [ "openbao-configuration.service" ];
   });
 
-  aether.web.clients.openbao = {
-    redirects = state.redirects;
-    roles = [ ];
-  };
-
-  environment.etc."openbao/state.json".text = builtins.toJSON (removeAttrs state [ "redirects" ]);
+  environment.etc."openbao/state.json".text = builtins.toJSON state;
 
   systemd.services.openbao-configuration = {
     description = "Bring OpenBao to what the repository says";

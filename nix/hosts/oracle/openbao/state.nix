@@ -7,19 +7,11 @@
 }:
 let
   api = config.services.openbao.settings.api_addr;
-  public = "https://${config.aether.web.services.bao.fqdn}";
   kubernetes = aether.networks.kubernetes.cidr;
   inherit (aether.site) domain;
   policy = name: builtins.readFile (./policies + "/${name}.hcl");
 in
 rec {
-  redirects = [
-    "${public}/ui/vault/auth/oidc/oidc/callback"
-    "${api}/ui/vault/auth/oidc/oidc/callback"
-    # `bao login -method=oidc` listens here.
-    "http://localhost:8250/oidc/callback"
-  ];
-
   mounts = {
     kv = {
       type = "kv";
@@ -110,7 +102,7 @@ rec {
           "profile"
           "email"
         ];
-        allowed_redirect_uris = redirects;
+        allowed_redirect_uris = config.aether.web.clients.openbao.redirects;
         token_ttl = "1h";
         token_max_ttl = "8h";
       };

@@ -12,7 +12,7 @@ let
   fqdn = aether.inventory.fqdn aether.name;
   state = "/var/lib/step-ca";
   secret = name: config.sops.secrets.${name}.path;
-  metricsPort = 9290;
+  metricsPort = config.aether.otel.exporters.step-ca;
 in
 {
   imports = [
@@ -90,7 +90,6 @@ in
 
   environment.systemPackages = [ pkgs.step-cli ];
 
-  aether.otel.exporters.step-ca = metricsPort;
   aether.firewall.allow.ca = {
     tcp = [
       service.port

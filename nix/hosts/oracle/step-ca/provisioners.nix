@@ -108,14 +108,6 @@ in
       ];
     };
 
-    aether.web.clients.step-ca = {
-      public = true;
-      redirects = [
-        "http://127.0.0.1:10000"
-        "http://localhost:10000"
-      ];
-    };
-
     # step-ca starts before Keycloak, whose certificate it signs: its OIDC provisioner sleeps until it is asked again.
     systemd.services.step-ca-oidc = {
       description = "Wake step-ca's OIDC provisioner once Keycloak answers";

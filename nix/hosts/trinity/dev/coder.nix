@@ -10,7 +10,7 @@
 let
   service = aether.services.coder;
   url = "https://${service.fqdn}";
-  metricsPort = 2112;
+  metricsPort = config.aether.otel.exporters.coder;
   uid = 970;
   dumps = "/var/backup/postgresql";
 in
@@ -67,18 +67,12 @@ in
     restartUnits = [ "coder.service" ];
   };
   aether.secrets.oidc-client-secret = { };
-  aether.web.clients.coder.redirects = [ "${url}/api/v2/users/oidc/callback" ];
-
   services.postgresql.package = pkgs.postgresql_17;
   services.prometheus.exporters.postgres = {
     enable = true;
     runAsLocalSuperUser = true;
+    port = config.aether.otel.exporters.postgres;
   };
-  aether.otel.exporters = {
-    coder = metricsPort;
-    postgres = config.services.prometheus.exporters.postgres.port;
-  };
-
   aether.backup = {
     paths = [ dumps ];
     prepare = ''
