@@ -79,11 +79,11 @@ class ImageRepository(Component):
                 provider=args.provider,
                 protect=args.protect,
                 import_=args.build.repository if args.adopt else None,
-                # Only read when a repository is made.
-                ignore_changes=["autoInit"] if args.adopt else None,
+                # Only read when a repository is made; one that was adopted had another.
+                ignore_changes=["autoInit"],
             ),
         )
-        options = self.child(provider=args.provider)
+        options = self._part(args)
         github.ActionsRepositoryPermissions(
             name,
             repository=self.repository.name,
@@ -125,6 +125,10 @@ class ImageRepository(Component):
         self.images = self._published(args)
         self.done({"full_name": self.full_name, "clone_url": self.clone_url, "images": self.images})
 
+    def _part(self, args: ImageRepositoryArgs, **options: Any) -> pulumi.ResourceOptions:
+        """Options of what goes with the repository: no commits that remove its files before it is removed."""
+        return self.child(provider=args.provider, deleted_with=self.repository, **options)
+
     def _signing_secrets(self, name: str, args: ImageRepositoryArgs) -> None:
         environment = github.RepositoryEnvironment(
             name,
@@ -134,7 +138,7 @@ class ImageRepository(Component):
             deployment_branch_policy=github.RepositoryEnvironmentDeploymentBranchPolicyArgs(
                 protected_branches=True, custom_branch_policies=False
             ),
-            opts=self.child(provider=args.provider),
+            opts=self._part(args),
         )
         for secret, value in (("COSIGN_PRIVATE_KEY", args.signing_key), ("COSIGN_PASSWORD", args.signing_password)):
             github.ActionsEnvironmentSecret(
@@ -143,7 +147,7 @@ class ImageRepository(Component):
                 environment=environment.environment,
                 secret_name=secret,
                 plaintext_value=pulumi.Output.secret(value),
-                opts=self.child(provider=args.provider),
+                opts=self._part(args),
             )
 
     def _ruleset(self, name: str, args: ImageRepositoryArgs) -> None:
@@ -177,7 +181,7 @@ class ImageRepository(Component):
                 else None,
             ),
             # Rules that hold before the first file is there would refuse it to owners without the role.
-            opts=self.child(provider=args.provider, depends_on=list(self.files.values())),
+            opts=self._part(args, depends_on=list(self.files.values())),
         )
 
     def _published(self, args: ImageRepositoryArgs) -> pulumi.Output[dict[str, str]]:

@@ -179,7 +179,8 @@ class Git:
             if parent:
                 self.run("read-tree", parent, index=index)
             if content is None:
-                self.run("update-index", "--force-remove", "--", file, index=index)
+                # --force-remove wants a work tree, which a bare repository has not.
+                self.run("update-index", "--index-info", stdin=f"0 {'0' * 40}\t{file}\n".encode(), index=index)
             else:
                 blob = self.run("hash-object", "-w", "--stdin", stdin=content)
                 self.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{file}", index=index)
