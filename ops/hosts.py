@@ -1,6 +1,7 @@
 """How a host's own report is shown."""
 
 from pathlib import Path
+from typing import Any
 
 from ops.stack import REPOSITORY
 from stacks.live import Report
@@ -30,5 +31,5 @@ def generation(report: Report | None) -> str:
         return "-"
     if "generation" in facts:
         return str(facts["generation"])
-    booted = next((item for item in facts.get("deployments", []) if item.get("booted")), {})
+    booted: dict[str, Any] = next((item for item in facts.get("deployments", []) if item.get("booted")), {})
     return str(booted.get("container-image-reference-digest", "-"))[:19]
