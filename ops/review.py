@@ -183,7 +183,7 @@ def _environment(state: dict[str, Any] | None) -> dict[str, str]:
 
 
 def _is_component(step: dict[str, Any]) -> bool:
-    kind = step["urn"].split("::")[2].rsplit("$", 1)[-1]
+    kind: str = step["urn"].split("::")[2].rsplit("$", 1)[-1]
     return kind.startswith(("aether:", "pulumi:"))
 
 
