@@ -33,7 +33,7 @@ PROVISIONING_FACTS = frozenset(
     )
 )
 
-_COMMENT = re.compile(r"(?m)(?:^|\s)#.*$|/\*.*?\*/", re.DOTALL)
+_COMMENT = re.compile(r"(?m)(?:^|\s)#[^\n]*$|/\*.*?\*/", re.DOTALL)
 _LITERAL = re.compile(r"(?<![\w/.\"$}])(\.\.?(?:/[A-Za-z0-9_.+-]+)+/?)")
 
 
@@ -70,14 +70,17 @@ def source_hash(repository: Path, inventory_files: Iterable[Path], host: str) ->
     own: dict[str, str] = next((table["hosts"][host] for table in tables if host in table.get("hosts", {})), {})
     entry = entry_file(repository, host, own.get("node"))
     entries = [Path(common) for common in COMMON] + ([entry] if entry else [])
+    # What hosts say to each other: nix/lib reads every one.
+    entries.extend(path.relative_to(repository) for path in sorted((repository / "nix/hosts").rglob("offers.nix")))
     if entry and entry.name == "default.nix":
         entries.extend(_tree(repository, entry.parent))
     digest = hashlib.sha256()
     for file in reachable(repository, entries):
         digest.update(f"{file}\0{_content_hash(repository / file)}\0".encode())
     for secret in own.get("secrets", ()):
-        # Only that it exists: what a file holds is read by the host at activation, by name.
-        digest.update(f"{secret}\0{(repository / 'secrets' / secret).exists()}\0".encode())
+        # With what it holds: sops-nix carries the encrypted file in the system, so a rotated secret is a new system.
+        path = repository / "secrets" / secret
+        digest.update(f"{secret}\0{_content_hash(path) if path.exists() else ''}\0".encode())
     digest.update(json.dumps([_as_seen_by(host, table) for table in tables], sort_keys=True, default=str).encode())
     return digest.hexdigest()
 

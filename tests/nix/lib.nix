@@ -174,6 +174,33 @@ in
     expr = hosts.file "lonely" == fixture + "/nix/hosts/lonely.nix";
     expected = true;
   };
+  offers_of_a_folder = {
+    expr = hosts.offers "web";
+    expected = {
+      watched = true;
+      exporters = {
+        node = 9100;
+        shop = 9999;
+      };
+      clients.shop = {
+        redirects = [ "https://shop.home.test/callback" ];
+        roles = [ ];
+        public = false;
+      };
+    };
+  };
+  offers_of_a_host_that_says_nothing = {
+    expr = hosts.offers "lonely";
+    expected = {
+      watched = true;
+      exporters.node = 9100;
+      clients = { };
+    };
+  };
+  offers_of_an_image = {
+    expr = (hosts.offers "no-host").watched;
+    expected = true;
+  };
   secret_keys = {
     expr = secrets.keysIn "hosts/web.yaml";
     expected = [

@@ -84,6 +84,17 @@ def test_a_change_elsewhere_changes_no_host(copy: Path) -> None:
 
 
 @pytest.mark.usefixtures("trees")
+def test_a_broken_host_breaks_no_other(copy: Path) -> None:
+    """Monitoring and Keycloak know of every host, and still depend on none."""
+    before = drv_path("monitoring", copy)
+    gateway = copy / "nix" / "hosts" / "oracle" / "gateway" / "default.nix"
+    replace(gateway, "{", '{\n  networking.extraHosts = throw "broken";')
+    assert drv_path("monitoring", copy) == before
+    with pytest.raises(evaluate.NixError, match="broken"):
+        drv_path("gateway", copy)
+
+
+@pytest.mark.usefixtures("trees")
 @pytest.mark.parametrize(
     "attribute",
     [
