@@ -49,7 +49,7 @@ def test_a_service_comes_and_goes_with_its_radio(service: str, radio: str) -> No
 
 def test_a_radio_that_the_node_does_not_have_is_refused(copy: Path) -> None:
     replace(copy / "inventory" / "homelab.toml", '{ name = "thread", id', '{ name = "threat", id')
-    with pytest.raises(evaluate.NixError, match="takes USB devices that .nodes.niobe. does not have: thread"):
+    with pytest.raises(evaluate.NixError, match=r"takes USB devices that .nodes.niobe. does not have: thread"):
         evaluate.evaluate("nixosConfigurations.iot.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
 
 

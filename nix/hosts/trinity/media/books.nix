@@ -34,8 +34,6 @@ in
   # An empty disk has no library yet, and Calibre-web refuses to start without one.
   systemd.services.calibre-library = {
     description = "Create the Calibre library where there is none";
-    requiredBy = [ "calibre-web.service" ];
-    before = [ "calibre-web.service" ];
     after = [ "systemd-tmpfiles-setup.service" ];
     unitConfig = {
       RequiresMountsFor = library;
@@ -57,6 +55,8 @@ in
       ReadWritePaths = [ library ];
     };
   };
+  systemd.services.calibre-web.requires = [ "calibre-library.service" ];
+  systemd.services.calibre-web.after = [ "calibre-library.service" ];
   systemd.services.calibre-web.serviceConfig = {
     UMask = "0002";
     # The administrator it is born with (admin, admin123) becomes the operator, who needs no password: the gateway
