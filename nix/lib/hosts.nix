@@ -38,6 +38,11 @@ rec {
     }) (builtins.attrNames nixos)
   );
 
+  # Hosts that have a configuration already, by name; the others are facts only, so far.
+  written = builtins.filter (
+    name: builtins.any (path: builtins.pathExists (root + "/${path}")) (candidates name nixos.${name})
+  ) (builtins.attrNames nixos);
+
   # What a host says to others, readable without evaluating it: `offers.nix` in its folder, a function from
   # { inventory, name, host } to
   #   exporters  Prometheus exporters by name, with their ports (the node exporter is everybody's)

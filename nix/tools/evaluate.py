@@ -136,10 +136,14 @@ def evaluate(attribute: str, *, apply: str | None = None, flake: str | None = No
     return run(arguments, json_output=True)
 
 
-def host_names() -> list[str]:
-    """Flake attributes of all NixOS hosts of the inventory."""
-    expression = f"builtins.attrNames (import {ROOT}/nix/lib {{ root = {ROOT}; }}).hosts.byAttribute"
-    return list(run(["eval", "--json", "--impure", "--expr", expression], json_output=True).value)
+def host_names(*, written: bool = True) -> list[str]:
+    """Flake attributes of the inventory's NixOS hosts: those that have a configuration, or those that have none yet."""
+    expression = (
+        f"with (import {ROOT}/nix/lib {{ root = {ROOT}; }}).hosts; builtins.mapAttrs (_: map attribute) "
+        "(builtins.partition (name: builtins.elem name written) (builtins.attrNames nixos))"
+    )
+    found = run(["eval", "--json", "--impure", "--expr", expression], json_output=True).value
+    return list(found["right" if written else "wrong"])
 
 
 def report(host: str, *, flake: str | None = None) -> Result:

@@ -50,7 +50,9 @@ def main() -> int:
             print(f"{host}: {error}", file=sys.stderr)
             return 1
         print(rows[-1], flush=True)
-    TARGET.write_text(HEAD + "\n".join(rows) + "\n")
+    missing = evaluate.host_names(written=False)
+    tail = f"\nIn the inventory, without a configuration yet: {', '.join(missing)}.\n" if missing else ""
+    TARGET.write_text(HEAD + "\n".join(rows) + "\n" + tail)
     return 0
 
 

@@ -162,6 +162,14 @@ in
       "web"
     ];
   };
+  written_hosts = {
+    expr = hosts.written;
+    expected = [
+      "lonely"
+      "twice"
+      "web"
+    ];
+  };
   flake_attribute = {
     expr = hosts.byAttribute.elsewhere;
     expected = "lonely";

@@ -44,7 +44,7 @@ class TestHost:
         ports = {check["tcp"] for check in HOSTS[host].get("health", []) if "tcp" in check}
         assert ports <= set(report(host)["openPorts"]["tcp"])
 
-    def test_its_web_services_are_reachable_from_the_gateway(self, host: str, report: Report) -> None:
+    def test_its_web_services_are_open(self, host: str, report: Report) -> None:
         assert services_on(host) <= set(report(host)["openPorts"]["tcp"])
 
     def test_holds_no_secret_in_the_clear(self, host: str, report: Report) -> None:
