@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # get-checkers.sh [DIR]: fetches the real programs that check what the hosts' configurations generate, and writes
-# DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, promtool, quadlet, systemd-analyze, caddy, nixfmt and deadnix.
+# DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, promtool, amtool, quadlet, systemd-analyze, caddy, nixfmt and deadnix.
 # A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
@@ -17,13 +17,14 @@ wrap() { # wrap NAME PATH-IN-DEBIAN
 }
 
 if [ ! -x "$dir/debian/run" ]; then
-  "$here/unpack-debian.sh" "$dir/debian" trixie haproxy nftables prometheus podman systemd ||
-    missing "haproxy, nft, promtool, quadlet, systemd-analyze" "Debian's packages could not be unpacked"
+  "$here/unpack-debian.sh" "$dir/debian" trixie haproxy nftables prometheus prometheus-alertmanager podman systemd ||
+    missing "haproxy, nft, promtool, amtool, quadlet, systemd-analyze" "Debian's packages could not be unpacked"
 fi
 if [ -x "$dir/debian/run" ]; then
   wrap haproxy usr/sbin/haproxy
   wrap nft usr/sbin/nft
   wrap promtool usr/bin/promtool
+  wrap amtool usr/bin/amtool
   wrap quadlet usr/libexec/podman/quadlet
   wrap systemd-analyze usr/bin/systemd-analyze
 fi
