@@ -27,10 +27,12 @@ def ensure(groups: tuple[Group, ...], progress: Progress) -> None:
     released = missing and releases.reachable()
     for part in parts:
         build.make(part, progress, released=released)
-        cache.link_into_fleet(part)
+        # The engine takes a plugin on PATH before the installed one, and warns about it at each run.
+        if part.plugin is None:
+            cache.link_into_fleet(part)
     checkout.point_to_engine()
     for part in parts:
-        if part.plugin is not None and part.group == "plugins":
+        if part.plugin is not None:
             checkout.install_plugin(part, progress)
 
 

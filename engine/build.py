@@ -37,7 +37,7 @@ def make(part: Part, progress: Progress, *, released: bool) -> None:
 
 
 def _build(part: Part, work: Path, progress: Progress) -> None:
-    go = find_go(progress)
+    go = find_go(part, progress)
     env = environment(go)
     flags = f"-s -w {part.ldflags}".strip()
     for program, package in part.programs.items():

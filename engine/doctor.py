@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine import cache, checkout
-from engine.parts import PARTS, Part
+from engine.parts import DEFAULT_GROUPS, PARTS, Part, select
 from engine.toolchain import needed_version, own_version, wheel_home
 
 REMEDY = "run `python3 -m engine ensure`"
@@ -41,7 +41,7 @@ def report(findings: list[Finding]) -> str:
 
 
 def _toolchain() -> Finding:
-    own, needed = own_version(), needed_version()
+    own, needed = own_version(), max(needed_version(part) for part in select(DEFAULT_GROUPS))
     wanted = ".".join(map(str, needed))
     if own is not None and own >= needed:
         return Finding("go", f"{'.'.join(map(str, own))} (needs {wanted})")
@@ -66,8 +66,9 @@ def _part(part: Part) -> Finding:
             return Finding(what, "not built", "`python3 -m engine ensure --only bench` (benchmarks only)", needed=False)
         return Finding(what, "not built", REMEDY)
     source = (cache.part_entry(part) / "source").read_text().strip()
-    if part.plugin is not None and part.group == "plugins" and not checkout.plugin_installed(part):
-        return Finding(what, f"{source}, not installed in this checkout", REMEDY)
+    if part.plugin is not None:
+        installed = checkout.plugin_installed(part)
+        return Finding(what, source) if installed else Finding(what, f"{source}, not installed here", REMEDY)
     missing = [name for name in part.outputs if not (cache.fleet_entry() / "bin" / name).is_file()]
     if missing:
         return Finding(what, f"{source}, but not linked: {', '.join(missing)}", REMEDY)

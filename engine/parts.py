@@ -66,12 +66,12 @@ def platform_name() -> str:
     return f"{platform.system().lower()}-{machine or platform.machine().lower()}"
 
 
-def _plugin(name: str, version: str, group: Group = "plugins", server: str | None = None) -> Part:
-    return Part(name, group, version, {f"pulumi-resource-{name}": "."}, plugin=name, server=server)
+def _plugin(name: str, version: str, server: str | None = None) -> Part:
+    return Part(name, "plugins", version, {f"pulumi-resource-{name}": "."}, plugin=name, server=server)
 
 
-def _tool(name: str, version: str, programs: dict[str, str], group: Group = "tools", ldflags: str = "") -> Part:
-    return Part(name, group, version, programs, ldflags)
+def _tool(name: str, version: str, programs: dict[str, str], ldflags: str = "") -> Part:
+    return Part(name, "tools", version, programs, ldflags)
 
 
 PARTS: tuple[Part, ...] = (
@@ -99,6 +99,34 @@ PARTS: tuple[Part, ...] = (
     _plugin("command", "1.2.1"),
     _plugin("proxmoxve", "8.3.0", server="github://api.github.com/muhlba91/pulumi-proxmoxve"),
     _plugin("github", "6.12.2"),
+    _plugin("aws", "7.51.1"),
+    _tool("sops", "3.13.3", {"sops": "github.com/getsops/sops/v3/cmd/sops"}),
+    _tool(
+        "age",
+        "1.3.2",
+        {"age": "filippo.io/age/cmd/age", "age-keygen": "filippo.io/age/cmd/age-keygen"},
+        "-X main.Version=v1.3.2",
+    ),
+    _tool("chezmoi", "2.62.0", {"chezmoi": "github.com/twpayne/chezmoi/v2"}, "-X main.version=2.62.0"),
+    _tool(
+        "cosign",
+        "3.0.2",
+        {"cosign": "github.com/sigstore/cosign/v3/cmd/cosign"},
+        "-X sigs.k8s.io/release-utils/version.gitVersion=v3.0.2",
+    ),
+    _tool(
+        "crane",
+        "0.20.6",
+        {"crane": "github.com/google/go-containerregistry/cmd/crane"},
+        "-X github.com/google/go-containerregistry/cmd/crane/cmd.Version=v0.20.6",
+    ),
+    Part("tofu", "bench", "1.12.6", {"tofu": "github.com/opentofu/opentofu/cmd/tofu"}),
+    Part(
+        "terraform-provider-proxmox",
+        "bench",
+        "0.111.1",
+        {"terraform-provider-proxmox": "github.com/bpg/terraform-provider-proxmox"},
+    ),
 )
 
 

