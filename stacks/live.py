@@ -86,9 +86,6 @@ def _report(ssh_config: str, inventory: Inventory, name: str) -> Report:
         command = "rpm-ostree status --json"
     else:
         command = ""
-    if getattr(host, "os", "") == "vyos":
-        # VyOS gives its operational shell, not a program: any command it knows proves that it answers.
-        command = "show version"
     result = ask(ssh_config, name, command or "true")
     if result.returncode:
         lines = result.stderr.strip().splitlines()

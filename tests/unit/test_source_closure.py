@@ -1,66 +1,135 @@
-"""The source closure of a NixOS host: what makes its hash change, on the repository's own files."""
+"""The source closure: what a host is made of, and what is not part of it."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from components.nixos.source_closure import source_hash
+from components.nixos.source_closure import PROVISIONING_FACTS, entry_file, image_hash, reachable, source_hash
 
-ROOT = Path(__file__).parents[2]
-INVENTORY = [Path("inventory/homelab.toml")]
+INVENTORY = """
+[site]
+name = "lab"
+
+[hosts.web]
+kind = "nixos-vm"
+node = "metal"
+memory = 1024
+address = "192.168.10.10"
+secrets = ["hosts/web.yaml"]
+
+[hosts.dns]
+kind = "nixos-lxc"
+node = "metal"
+memory = 512
+address = "192.168.10.11"
+"""
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """What the flake is made of, copied, to be changed."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "flake.nix", "flake.lock", "nix", "inventory", "secrets"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    ).stdout.split("\0")
-    for name in filter(None, listed):
-        if (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, tmp_path / name)
+    files = {
+        "flake.nix": "{ outputs = inputs: import ./nix inputs; }",
+        "flake.lock": "{}",
+        "nix/default.nix": "inputs: { lib = import ./lib; m = ./modules; hosts = ./hosts; }",
+        "nix/lib/default.nix": "{ }",
+        "nix/modules/base.nix": "{ }",
+        "nix/profiles/server.nix": "{ imports = [ ../modules/base.nix ]; }",
+        "nix/hosts/metal/web.nix": "{ imports = [ ../../profiles/server.nix ./web-extra.nix ]; }",
+        "nix/hosts/metal/web-extra.nix": "{ # ./commented.nix\n source = ./web-files; }",
+        "nix/hosts/metal/web-files/a.txt": "a",
+        "nix/hosts/metal/commented.nix": "{ }",
+        "nix/hosts/metal/dns/default.nix": "{ }",
+        "nix/hosts/metal/dns/zones.json": "{}",
+        "nix/images/vm.nix": "{ }",
+        "inventory/lab.toml": INVENTORY,
+        "secrets/hosts/web.yaml": "x: 1",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
     return tmp_path
 
 
-def hashes(repository: Path, *hosts: str) -> dict[str, str]:
-    return {host: source_hash(repository, INVENTORY, host) for host in hosts}
+def digest(repository: Path, host: str) -> str:
+    return source_hash(repository, [Path("inventory/lab.toml")], host)
 
 
-def changed_by(repository: Path, file: str) -> set[str]:
-    """Hosts whose hash changes with a line more in a file."""
-    before = hashes(repository, "cockpit", "gateway", "keycloak", "monitoring")
+def edit(repository: Path, file: str, text: str) -> None:
     path = repository / file
-    path.write_text(path.read_text() + "\n")
-    after = hashes(repository, *before)
-    return {host for host in before if before[host] != after[host]}
+    before = path.stat().st_mtime_ns
+    path.write_text(text)
+    # Hashes are kept by modification time; an edit within one tick of the clock must not go unseen here.
+    import os
+
+    os.utime(path, ns=(before + 1_000_000, before + 1_000_000))
 
 
-def test_a_host_file_changes_that_host(repository: Path) -> None:
-    assert changed_by(repository, "nix/hosts/oracle/gateway/caddy.nix") == {"gateway"}
-    assert changed_by(repository, "nix/hosts/niobe/cockpit.nix") == {"cockpit"}
+def test_a_host_is_found_as_a_file_or_as_a_folder(repository: Path) -> None:
+    assert entry_file(repository, "web", "metal") == Path("nix/hosts/metal/web.nix")
+    assert entry_file(repository, "dns", "metal") == Path("nix/hosts/metal/dns/default.nix")
+    assert entry_file(repository, "nobody", "metal") is None
 
 
-def test_a_module_changes_every_host(repository: Path) -> None:
-    assert len(changed_by(repository, "nix/modules/ssh.nix")) == 4
+def test_imports_folders_and_files_beside_are_followed_and_comments_are_not(repository: Path) -> None:
+    found = {str(path) for path in reachable(repository, [Path("nix/hosts/metal/web.nix")])}
+    assert found == {
+        "nix/hosts/metal/web.nix",
+        "nix/hosts/metal/web-extra.nix",
+        "nix/hosts/metal/web-files/a.txt",
+        "nix/profiles/server.nix",
+        "nix/modules/base.nix",
+    }
 
 
-def test_what_a_host_offers_changes_those_who_read_it(repository: Path) -> None:
-    """keycloak and monitoring read offers.nix of all: a cached evaluation must not outlive a change there."""
-    assert {"gateway", "keycloak", "monitoring"} <= changed_by(repository, "nix/hosts/oracle/gateway/offers.nix")
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("nix/hosts/metal/web.nix", {"web"}),
+        ("nix/hosts/metal/web-files/a.txt", {"web"}),
+        ("nix/hosts/metal/dns/zones.json", {"dns"}),
+        ("nix/modules/base.nix", {"web", "dns"}),
+        ("flake.lock", {"web", "dns"}),
+        ("nix/hosts/metal/commented.nix", set()),
+        ("nix/images/vm.nix", set()),
+    ],
+)
+def test_a_change_is_seen_by_the_hosts_that_read_the_file(repository: Path, file: str, changed: set[str]) -> None:
+    before = {host: digest(repository, host) for host in ("web", "dns")}
+    edit(repository, file, (repository / file).read_text() + "\n# another\n")
+    assert {host for host in before if digest(repository, host) != before[host]} == changed
 
 
-def test_documents_and_images_change_no_host(repository: Path) -> None:
-    assert changed_by(repository, "nix/README.md") == set()
-    assert changed_by(repository, "nix/images/vm.nix") == set()
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("memory = 512", "memory = 768", {"dns"}),
+        ("memory = 1024", "memory = 2048", {"web"}),
+        ("192.168.10.11", "192.168.10.12", {"web", "dns"}),
+        ('name = "lab"', 'name = "house"', {"web", "dns"}),
+    ],
+)
+def test_a_fact_is_seen_by_the_hosts_that_it_can_matter_to(repository: Path, old: str, new: str, changed: set[str]) -> None:
+    before = {host: digest(repository, host) for host in ("web", "dns")}
+    edit(repository, "inventory/lab.toml", INVENTORY.replace(old, new))
+    assert {host for host in before if digest(repository, host) != before[host]} == changed
 
 
-def test_a_rotated_secret_changes_its_host(repository: Path) -> None:
-    """sops-nix carries the encrypted file inside the system: without a deploy the host would keep the old one."""
-    assert changed_by(repository, "secrets/hosts/gateway.yaml") == {"gateway"}
+@given(st.sampled_from(sorted(PROVISIONING_FACTS)), st.integers(1, 10**6))
+def test_no_provisioning_fact_of_another_host_matters(fact: str, value: int) -> None:
+    from components.nixos.source_closure import _as_seen_by
+
+    def table(own: int) -> dict[str, object]:
+        return {"hosts": {"web": {"address": "a"}, "dns": {fact: own}}}
+
+    assert _as_seen_by("web", table(value)) == _as_seen_by("web", table(value + 1))
+    assert _as_seen_by("dns", table(value)) != _as_seen_by("dns", table(value + 1))
+
+
+def test_an_image_changes_with_its_own_files_and_the_pins_alone(repository: Path) -> None:
+    before = image_hash(repository)
+    edit(repository, "nix/modules/base.nix", "{ a = 1; }")
+    assert image_hash(repository) == before
+    edit(repository, "nix/images/vm.nix", "{ a = 1; }")
+    assert image_hash(repository) != before

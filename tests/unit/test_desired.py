@@ -1,0 +1,92 @@
+"""Desired closures: one evaluation for all hosts that need one, and none for those that do not."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from components.nixos.desired import EvaluationError, desired_closures
+
+NIX = """#!/usr/bin/env python3
+import json, re, sys
+with open({log!r}, "a") as log:
+    log.write(sys.argv[-1] + "\\n")
+if {fail}:
+    sys.exit("error: attribute 'services' missing")
+hosts = re.findall(r'"([a-z0-9]+)" = all', sys.argv[-1])
+print(json.dumps({{host: f"/nix/store/{{host}}.drv" for host in hosts}}))
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    hosts = [f"h{number}" for number in range(15)]
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory/lab.toml").write_text("".join(f'[hosts.{host}]\nkind = "nixos-vm"\nnode = "n"\n' for host in hosts))
+    (tmp_path / "nix/hosts/n").mkdir(parents=True)
+    for host in hosts:
+        (tmp_path / f"nix/hosts/n/{host}.nix").write_text("{ }")
+    for common in ("flake.nix", "flake.lock", "nix/default.nix"):
+        (tmp_path / common).write_text("{ }")
+    write_nix(tmp_path)
+    return tmp_path
+
+
+def write_nix(repository: Path, fail: bool = False) -> None:
+    nix = repository / "nix-command"
+    nix.write_text(NIX.format(log=str(repository / "log"), fail=fail))
+    nix.chmod(0o755)
+
+
+def desired(repository: Path, evaluator: str = "nix") -> dict[str, str]:
+    attributes = {f"h{number}": f"h{number}" for number in range(15)}
+    return desired_closures(
+        repository,
+        [Path("inventory/lab.toml")],
+        attributes,
+        evaluator=evaluator,  # type: ignore[arg-type]
+        nix=str(repository / "nix-command"),
+    )
+
+
+def evaluations(repository: Path) -> list[int]:
+    """Hosts asked for in each evaluation so far."""
+    log = repository / "log"
+    return [line.count("= all.") for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def test_all_hosts_are_evaluated_in_one_call_and_then_remembered(repository: Path) -> None:
+    assert desired(repository)["h3"] == "/nix/store/h3.drv"
+    assert desired(repository)["h3"] == "/nix/store/h3.drv"
+    assert evaluations(repository) == [15]
+
+
+def test_touching_one_of_fifteen_hosts_evaluates_one(repository: Path) -> None:
+    desired(repository)
+    path = repository / "nix/hosts/n/h7.nix"
+    path.write_text("{ a = 1; }")
+    os.utime(path, ns=(1, 1))
+    desired(repository)
+    assert evaluations(repository) == [15, 1]
+
+
+def test_without_nix_the_sources_stand_for_the_closure(repository: Path) -> None:
+    found = desired(repository, "source")
+    assert all(value.startswith("source:") for value in found.values())
+    assert len(set(found.values())) == 15
+    assert evaluations(repository) == []
+
+
+def test_nix_errors_are_shown_as_they_are(repository: Path) -> None:
+    write_nix(repository, fail=True)
+    with pytest.raises(EvaluationError, match="attribute 'services' missing"):
+        desired(repository)
+    assert not (repository / ".aether/cache/evaluations.json").exists()
+
+
+def test_a_damaged_cache_is_made_anew(repository: Path) -> None:
+    desired(repository)
+    (repository / ".aether/cache/evaluations.json").write_text('{"half')
+    assert desired(repository)["h1"] == "/nix/store/h1.drv"
+    assert json.loads((repository / ".aether/cache/evaluations.json").read_text())

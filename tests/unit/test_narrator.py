@@ -1,0 +1,60 @@
+"""What the engine says, as a person reads it."""
+
+import io
+
+from ops.narrator import Narrator
+
+OUTPUT = """Updating (sim):
+@ updating....
+ +  command:local:Command gateway creating (0s) gateway: builds
+ +  command:local:Command gateway creating (0s) gateway: builds
+ +  command:local:Command gateway created (2s) gateway: committed as generation 2
+ ~  proxmoxve:index:ContainerLegacy keycloak updating (0s) [diff: ~memory]
+ ~  proxmoxve:index:ContainerLegacy keycloak **updating failed** [diff: ~memory]; error: 1 error occurred:
+ ~  command:local:Command cockpit updated (2s) [diff: ~environment]; cockpit: committed as generation 3
+ +  aether:nixos:NixosSystem gateway created
+Diagnostics:
+  pulumi:pulumi:Stack (aether-sim):
+    error: update failed
+
+  proxmoxve:index:ContainerLegacy (keycloak):
+    error:   sdk-v2/provider2.go:572: sdk.helper_schema: All attempts fail:
+    #1: received an HTTP 595 response - Reason: No route to host: provider=proxmox@8.3.0
+
+  command:local:Command (media):
+    error: exit status 31: running "components/nixos/scripts/deploy.sh":
+    media: builds
+        jellyfin[1]: cannot open database
+    media: FAILED: not healthy after activation: unit jellyfin.service; back on generation 2 (/nix/store/x)
+
+Resources:
+    + 1 created
+    2 errored
+"""
+
+
+def narrate() -> tuple[str, Narrator]:
+    out = io.StringIO()
+    narrator = Narrator({"keycloak": "oracle"}, out)
+    for line in OUTPUT.splitlines():
+        narrator.feed(line)
+    return out.getvalue(), narrator
+
+
+def test_each_thing_is_said_once_and_components_are_not() -> None:
+    text, _ = narrate()
+    assert text.count("gateway: builds") == 1
+    assert "  + Command gateway created (2s)" in text
+    assert "cockpit: committed as generation 3" in text
+    assert "NixosSystem" not in text
+    assert "    + 1 created" in text
+
+
+def test_a_failure_is_one_sentence_with_host_and_cause() -> None:
+    _, narrator = narrate()
+    keycloak, media = narrator.failures()
+    assert keycloak.startswith("keycloak: its Proxmox node oracle is offline, or the API cannot reach it (")
+    assert media.splitlines()[0] == (
+        "media: not healthy after activation: unit jellyfin.service; back on generation 2 (/nix/store/x)"
+    )
+    assert "cannot open database" in media

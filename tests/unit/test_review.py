@@ -1,0 +1,92 @@
+"""The review: what it says of each kind of change, and that it gives no secret away."""
+
+from typing import Any
+
+from ops.review import render
+
+
+def step(op: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"op": op, "urn": f"urn:pulumi:homelab::aether::aether:x:Y${kind}::{name}", **more}
+
+
+def system(desired: str, **more: str) -> dict[str, Any]:
+    environment = {"AETHER_HOST": "gateway", "AETHER_FLAKE": "gateway", "AETHER_DESIRED": desired, "AETHER_REBOOT": "ask", **more}
+    return {"inputs": {"environment": environment}}
+
+
+def test_nothing_changes() -> None:
+    text = render([step("same", "command:local:Command", "gateway")], "homelab")
+    assert "Nothing changes." in text
+
+
+def test_a_redeployment_names_both_closures() -> None:
+    text = render(
+        [
+            step(
+                "update",
+                "command:local:Command",
+                "gateway",
+                oldState=system("source:aaaabbbbcccc1"),
+                newState=system("source:ddddeeeeffff2"),
+            )
+        ],
+        "homelab",
+        {"gateway": "caddy: 2.9 -> 2.10"},
+    )
+    assert "### gateway" in text
+    assert "system redeployed: `source:aaaabbbbcccc` -> `source:ddddeeeeffff`" in text
+    assert "caddy: 2.9 -> 2.10" in text
+
+
+def test_a_replaced_guest_is_a_risk_with_its_reason() -> None:
+    text = render(
+        [step("replace", "proxmoxve:index/vmLegacy:VmLegacy", "media", replaceReasons=["vmId"], oldState={"protect": True})],
+        "homelab",
+    )
+    risks = text.split("### Look at these first")[1].split("###")[0]
+    assert "**media is replaced**: its disks are lost (vmId)" in risks
+    assert "**media is protected**" in risks
+
+
+def test_a_size_is_shown_old_and_new() -> None:
+    text = render(
+        [
+            step(
+                "update",
+                "proxmoxve:index/vmLegacy:VmLegacy",
+                "media",
+                detailedDiff={"memory.dedicated": {}},
+                oldState={"inputs": {"memory": {"dedicated": 4096}}},
+                newState={"inputs": {"memory": {"dedicated": 8192}}},
+            )
+        ],
+        "homelab",
+    )
+    assert "`memory.dedicated` 4096 -> 8192" in text
+
+
+def test_a_secret_property_is_named_and_not_shown() -> None:
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '"hunter2"'}
+    text = render(
+        [
+            step(
+                "update",
+                "aws:ec2/instance:Instance",
+                "public-gateway",
+                detailedDiff={"userData": {}},
+                oldState={"inputs": {"userData": "[secret]"}},
+                newState={"inputs": {"userData": secret}},
+            )
+        ],
+        "cloud",
+    )
+    assert "`userData` (secret)" in text
+    assert "hunter2" not in text
+
+
+def test_an_automatic_reboot_is_a_risk() -> None:
+    text = render(
+        [step("update", "command:local:Command", "gateway", oldState=system("a"), newState=system("b", AETHER_REBOOT="auto"))],
+        "homelab",
+    )
+    assert "gateway may reboot by itself" in text
