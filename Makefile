@@ -44,7 +44,7 @@ topology: setup ## a page with the picture of the fleet, in dist/topology.html
 	@$(AETHER) topology
 
 fault: setup ## HOST=… FAULT=… [OFF=1]: inject a fault into the simulator (FAULT=list lists them)
-	@.venv/bin/python -m sim fault $(HOST) $(FAULT) $(if $(OFF),--off)
+	@.venv/bin/python -m sim fault $(if $(filter list,$(FAULT)),--list,$(HOST) $(FAULT) $(if $(OFF),--off))
 
 doctor: ## what is there, what is missing, what to do
 	@$(PYTHON) ops/doctor.py

@@ -141,6 +141,20 @@ class Lab:
         assert old in text, f"{file} does not hold {old!r}"
         path.write_text(text.replace(old, new, 1))
 
+    def touch(self, host: str, what: str) -> None:
+        """Change the host's own Nix file, so that its system is another one. WHAT makes the change another one each time."""
+        found = [
+            path
+            for path in (self.path / "nix/hosts").rglob("*.nix")
+            if path.stem == host or (path.parent.name == host and path.name == "default.nix")
+        ]
+        assert len(found) == 1, found
+        found[0].write_text(found[0].read_text() + f"# {what}\n")
+
+    def system(self, host: str) -> str:
+        """Store path of what the host runs."""
+        return self.ssh(host, "readlink -f /run/current-system").text.strip()
+
     def close(self) -> None:
         self.sim("stop")
 

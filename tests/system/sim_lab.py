@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+from sim import control
+from sim.paths import SimPaths
+
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 INVENTORY = """
 [site]
@@ -137,9 +140,7 @@ class Simulator:
         return found
 
     def status(self) -> dict[str, Any]:
-        outcome = self.cli("status", "--json")
-        assert outcome.code == 0, outcome.err
-        found: dict[str, Any] = json.loads(outcome.out)
+        found: dict[str, Any] = control.ask(SimPaths(self.state), {"do": "status"})
         return found
 
     def ssh(self, host: str, command: str, stdin: str = "", *options: str) -> Outcome:
@@ -159,7 +160,7 @@ class Simulator:
     def reboot(self, host: str) -> None:
         """Reboot from inside, and wait until it is up again with another boot id."""
         before = self.ssh(host, "cat /proc/sys/kernel/random/boot_id").out
-        self.ssh(host, "systemctl reboot")
+        self.ssh(host, {"router": "shutdown -r now", "alpine": "reboot"}.get(host, "systemctl reboot"))
 
         def back() -> bool:
             now = self.ssh(host, "cat /proc/sys/kernel/random/boot_id")
@@ -168,8 +169,8 @@ class Simulator:
         wait_until(f"{host} comes back from its reboot", back)
 
     def fault(self, target: str, name: str, *, off: bool = False) -> None:
-        outcome = self.cli("fault", target, name, *(["--off"] if off else []))
-        assert outcome.code == 0, outcome.err
+        name, _, value = name.partition("=")
+        control.ask(SimPaths(self.state), {"do": "fault", "target": target, "name": name, "on": not off, "value": value})
 
     def nix(self, *words: str) -> Outcome:
         environment = {**self.env(), "NIX_SSHOPTS": f"-F {self.config}"}

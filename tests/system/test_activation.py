@@ -1,0 +1,163 @@
+"""A deployment that fails leaves its host on the last good system, says why, and lets the rest go on."""
+
+import re
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.lab import Lab, kill_group, wait_until
+
+pytestmark = pytest.mark.fault
+
+COCKPIT = "[hosts.cockpit]\n"
+
+
+@pytest.fixture
+def cockpit(settled: Lab) -> Iterator[tuple[Lab, str]]:
+    """The lab, and what cockpit runs; an activation of it that nobody confirms reverts after five seconds."""
+    settled.replace("inventory/homelab.toml", COCKPIT, f"{COCKPIT}confirm_timeout = 5\n")
+    up = settled.up()
+    assert up.code == 0, up.text
+    yield settled, settled.system("cockpit")
+
+
+def test_a_failing_health_check_reverts_that_host_and_nobody_else(settled: Lab) -> None:
+    before = {host: settled.system(host) for host in ("media", "monitoring")}
+    settled.touch("media", "bad")
+    settled.touch("monitoring", "good")
+    settled.fault("media", "health")
+    up = settled.up()
+    assert up.code != 0
+    assert re.search(r"media: (activation failed|not healthy after activation).*back on generation \d+", up.text), up.text
+    assert settled.system("media") == before["media"]
+    assert settled.ssh("media", "readlink -f /nix/var/nix/profiles/system").text.strip() == before["media"]
+    assert "monitoring: committed as generation" in up.text
+    assert settled.system("monitoring") != before["monitoring"]
+
+
+def test_ssh_lost_after_activation_reverts_within_the_window(cockpit: tuple[Lab, str]) -> None:
+    lab, before = cockpit
+    lab.touch("cockpit", "cuts ssh off")
+    lab.fault("cockpit", "ssh-lost")
+    up = lab.up()
+    assert up.code != 0
+    assert "cockpit: no new connection within 5 s after the activation; the host goes back to its previous system" in up.text, (
+        up.text
+    )
+    lab.clear_faults()
+    wait_until("cockpit is back on what it ran", lambda: lab.system("cockpit") == before, 40)
+    assert lab.ssh("cockpit", "readlink -f /nix/var/nix/profiles/system").text.strip() == before
+
+
+def test_an_operator_killed_before_the_confirmation_leaves_nothing_new(cockpit: tuple[Lab, str]) -> None:
+    lab, before = cockpit
+    lab.touch("cockpit", "never confirmed")
+    process = lab.start(lab.python, "-m", "ops", "--stack", "sim", "up")
+    wait_until("an activation is pending", lambda: lab.ssh("cockpit", "test -e /run/aether/pending").code == 0, 120)
+    kill_group(process, signal.SIGKILL)
+    wait_until("cockpit is back on what it ran", lambda: lab.system("cockpit") == before, 60)
+    healed = lab.up()
+    assert healed.code == 0, healed.text
+    assert lab.system("cockpit") != before
+
+
+def test_two_operators_at_once_are_told_of_each_other(cockpit: tuple[Lab, str]) -> None:
+    lab, before = cockpit
+    lab.touch("cockpit", "second operator")
+    hold = (
+        'mkdir -p /run/aether; exec 9>>/run/aether/lock; flock 9; echo "first@elsewhere (pid 1)" > /run/aether/holder; read -r _'
+    )
+    first = lab.start("ssh", "-F", f".aether/ssh/{lab.stack}/config", "cockpit", f"bash -c '{hold}'")
+    wait_until("the first holds the lock", lambda: "first@elsewhere" in lab.ssh("cockpit", "cat /run/aether/holder").text)
+    up = lab.up()
+    assert up.code != 0
+    assert "cockpit: another deployment is at work here: first@elsewhere (pid 1)" in up.text, up.text
+    assert lab.system("cockpit") == before
+    kill_group(first)
+    # The lock of a process that is gone is free: nobody has to remove a file.
+    wait_until("the lock is free", lambda: lab.ssh("cockpit", "flock -n /run/aether/lock true").code == 0)
+    healed = lab.up()
+    assert healed.code == 0, healed.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("disk-full", r"cockpit: could not copy /nix/store/\S+"),
+        ("wrong-host", r"cockpit: this machine calls itself \S+, not cockpit; nothing was changed"),
+        ("unreachable", r"cockpit: cockpit does not answer on SSH at 127\.\S+"),
+    ],
+)
+def test_a_host_that_cannot_be_deployed_is_untouched(settled: Lab, fault: str, says: str) -> None:
+    before = settled.system("cockpit")
+    settled.touch("cockpit", f"with {fault}")
+    settled.fault("cockpit", fault)
+    up = settled.up()
+    assert up.code != 0
+    assert re.search(says, up.text), up.text
+    if fault == "disk-full":
+        assert "No space left on device" in up.text
+    settled.clear_faults()
+    assert settled.system("cockpit") == before
+
+
+def test_a_new_kernel_that_does_not_boot_falls_back(settled: Lab) -> None:
+    before = settled.system("cockpit")
+    settled.replace("inventory/homelab.toml", COCKPIT, f'{COCKPIT}reboot = "auto"\n')
+    settled.touch("cockpit", "with another kernel")
+    path = settled.path / "nix/hosts/niobe/cockpit.nix"
+    path.write_text(path.read_text() + '# a kernel of its own:\n  boot.kernelParams = [ "other" ];\n')
+    settled.fault("cockpit", "no-boot")
+    up = settled.up()
+    assert up.code != 0
+    assert re.search(r"cockpit: came back on \S+ instead of \S+: the boot loader fell back", up.text), up.text
+    assert settled.system("cockpit") == before
+    assert settled.ssh("cockpit", "readlink -f /nix/var/nix/profiles/system").text.strip() == before
+
+
+def test_a_failed_canary_stops_the_roll_out(settled: Lab) -> None:
+    before = {host: settled.system(host) for host in ("cockpit", "monitoring", "media")}
+    settled.replace("inventory/homelab.toml", 'strategy = "all"', 'strategy = "canary"\ncanary = "cockpit"')
+    for host in before:
+        settled.touch(host, "rolled out")
+    settled.fault("cockpit", "health")
+    up = settled.up()
+    assert up.code != 0
+    assert {host: settled.system(host) for host in before} == before
+    settled.clear_faults()
+    healed = settled.up()
+    assert healed.code == 0, healed.text
+    assert all(settled.system(host) != system for host, system in before.items())
+
+
+def test_drift_is_found_and_repaired_on_that_host_alone(settled: Lab) -> None:
+    deployed = settled.system("monitoring")
+    by_hand = settled.ssh("monitoring", "$(readlink -f /nix/var/nix/profiles/system-1-link)/bin/switch-to-configuration test")
+    assert by_hand.code == 0, by_hand.text
+    drift = settled.ops("drift")
+    assert drift.code == 1
+    assert re.search(rf"^monitoring: runs \S+ instead of {deployed}", drift.text, re.MULTILINE), drift.text
+    assert drift.text.count(": runs ") == 1
+    repaired = settled.up("--config", "aether:detectDrift=true")
+    assert repaired.code == 0, repaired.text
+    assert repaired.text.count(": activates ") == 1
+    assert settled.system("monitoring") == deployed
+    assert settled.ops("drift").code == 0
+    again = settled.up("--config", "aether:detectDrift=true")
+    assert set(again.changes()) == {"unchanged"}, again.text
+
+
+def test_a_rollback_goes_back_one_generation_and_shows_as_drift(settled: Lab) -> None:
+    before = settled.system("cockpit")
+    settled.touch("cockpit", "to be rolled back")
+    assert settled.up().code == 0
+    after = settled.system("cockpit")
+    back = settled.ops("rollback", "cockpit")
+    assert back.code == 0, back.text
+    assert settled.system("cockpit") == before
+    drift = settled.ops("drift")
+    assert f"cockpit: runs {before} instead of {after}" in drift.text
+    forward = settled.up("--config", "aether:detectDrift=true")
+    assert forward.code == 0, forward.text
+    assert settled.system("cockpit") == after
