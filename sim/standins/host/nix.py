@@ -3,13 +3,14 @@
 """nix of a simulated host.
 
 Imitates nix(1) of Nix 2.28 as far as hosts are asked: --version, store info|ping|gc|diff-closures, path-info, profile list.
-Evaluating and building are refused: in the simulator the operator's stand-in does both (sim/operator/nix).
+Of evaluating and building, Home Manager's generations alone (nix_home.py); for systems the operator's stand-in does both (sim/operator/nix).
 """
 
 import os
 import subprocess
 import sys
 
+import nix_home
 from simlib import Refused, run
 
 
@@ -32,6 +33,11 @@ def main(argv):
         return 0
     if words[:2] == ["profile", "list"]:
         return 0
+    if words[:1] == ["build"] and ".activationPackage" in words[-1]:
+        print(nix_home.output_path(words[-1]))
+        return 0
+    if words[:1] == ["run"] and "--" in argv and argv[argv.index("--") - 1] == "home-manager":
+        return nix_home.switch(argv[argv.index("--") + 1 :])
     sys.stderr.write(f"error: nix {' '.join(words[:2])}: not simulated on a host\n")
     return 1
 
