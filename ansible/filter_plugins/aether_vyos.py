@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Facts = Mapping[str, Any]
+Path = tuple[str, ...]
 SECRET = re.compile(r"^(set interfaces wireguard \S+ private-key) .*")
 
 
@@ -55,12 +57,14 @@ def vyos_changes(current: str | Sequence[str], desired: Sequence[str], owned: Se
     subtree is never deleted. Where a whole branch goes, one ``delete`` of its root is sent.
     """
     lines = current.splitlines() if isinstance(current, str) else current
-    have = {_plain(line) for line in lines if line.strip().startswith("set ")}
-    want = {_plain(line): line for line in desired}
-    stale = [(line, root) for line in have if line not in want and (root := _root(line, owned))]
-    deletes = sorted({"delete " + _branch(line, root, want) for line, root in stale}, key=_natural)
-    roots = [one for one in deletes if not any(one != other and one.startswith(other + " ") for other in deletes)]
-    return [*roots, *(line for plain, line in want.items() if plain not in have)]
+    have = {_path(line) for line in lines if line.strip().startswith("set ")}
+    want = {_path(line): line for line in desired}
+    roots = [tuple(one.split()) for one in owned]
+    stale = [(path, root) for path in have if path not in want and (root := _root(path, roots))]
+    branches = {_branch(path, len(root), want) for path, root in stale}
+    tops = [one for one in branches if not any(one != other and one[: len(other)] == other for other in branches)]
+    deletes = sorted(("delete " + " ".join(shlex.quote(word) for word in branch) for branch in tops), key=_natural)
+    return [*deletes, *(line for path, line in want.items() if path not in have)]
 
 
 def vyos_redact(commands: Sequence[str]) -> list[str]:
@@ -73,23 +77,22 @@ def _natural(line: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", line)]
 
 
-def _plain(line: str) -> str:
-    return line.strip().replace("'", "")
+def _path(line: str) -> Path:
+    """The words below ``set``; a value with spaces is one word."""
+    return tuple(shlex.split(line)[1:])
 
 
-def _root(line: str, owned: Iterable[str]) -> str | None:
-    """The owned subtree that a line is in."""
-    return next((root for root in owned if line == f"set {root}" or line.startswith(f"set {root} ")), None)
+def _root(path: Path, roots: Iterable[Path]) -> Path | None:
+    """The owned subtree that a path is in."""
+    return next((root for root in roots if path[: len(root)] == root), None)
 
 
-def _branch(line: str, root: str, want: Iterable[str]) -> str:
-    """The highest node above a stale line, within its owned subtree, that holds nothing wanted."""
-    words = line.split()[1:]
-    kept = [one.split()[1:] for one in want]
-    for depth in range(len(root.split()), len(words) + 1):
-        if not any(one[:depth] == words[:depth] for one in kept):
-            return " ".join(words[:depth])
-    return " ".join(words)
+def _branch(path: Path, depth: int, want: Iterable[Path]) -> Path:
+    """The highest node above a stale path, at least ``depth`` words long, that holds nothing wanted."""
+    kept = list(want)
+    while any(one[:depth] == path[:depth] for one in kept) and depth < len(path):
+        depth += 1
+    return path[:depth]
 
 
 def _in_a_cloud(network: Facts, inventory: Facts) -> bool:
@@ -174,7 +177,9 @@ def _address(name: str, inventory: Facts) -> str:
     for table, field in (("hosts", "address"), ("nodes", "address"), ("networks", "cidr")):
         if name in inventory[table]:
             return str(inventory[table][name][field])
-    raise KeyError(f"firewall policy names '{name}', which is no host, node or network; correct vyos_policy or add [hosts.{name}]")
+    raise KeyError(
+        f"firewall policy names '{name}', which is no host, node or network; correct vyos_policy or add [hosts.{name}]"
+    )
 
 
 def _nat(settings: Facts, networks: Facts) -> Iterable[str]:
