@@ -18,6 +18,7 @@ _SERVED: dict[str, tuple[str, ...]] = {
     "nixos": (*_SYSTEMD, *_POWER),
     "pve": (*_SYSTEMD, *_POWER, "pct", "qm", "pvesh", "pvesm", "pveversion"),
     "alpine": (*_POWER, "rc-service", "rc-update", "rc-status"),
+    "amazon-linux": (*_SYSTEMD, *_POWER, "sudo"),
 }
 _DEFAULT_SERVED = (*_SYSTEMD, *_POWER)
 _COMMON_SERVED = ("logger",)

@@ -102,8 +102,10 @@ class Lab:
         assert result.code == 0, result.text
 
     def clear_faults(self) -> None:
-        for target in json.loads(self.sim("status", "--json").text)["faults"]:
-            self.sim("fault", target, "--off")
+        status = self.sim("status", "--json")
+        if status.code == 0:
+            for target in json.loads(status.text)["faults"]:
+                self.sim("fault", target, "--off")
 
     def ssh(self, host: str, command: str, timeout: float = 60) -> Result:
         return self.run("ssh", "-F", f".aether/ssh/{self.stack}/config", "-n", host, command, timeout=timeout)

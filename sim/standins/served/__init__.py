@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.hosts.agent import Call, Handler, Refused
-from sim.standins.served import journalctl, machine, openrc, proxmox, systemctl, systemd_run
+from sim.standins.served import journalctl, machine, openrc, proxmox, sudo, systemctl, systemd_run
 
 COMMANDS: dict[str, Handler] = {
     "systemctl": systemctl.run,
@@ -22,6 +22,7 @@ COMMANDS: dict[str, Handler] = {
     "rc-service": openrc.rc_service,
     "rc-update": openrc.rc_update,
     "rc-status": openrc.rc_status,
+    "sudo": sudo.run,
     "pct": proxmox.pct,
     "qm": proxmox.qm,
     "pvesm": proxmox.pvesm,

@@ -46,9 +46,11 @@ def _host(guest: Any) -> Host | None:
     return _cluster().guest_hosts.get(guest.vmid)
 
 
-async def _inside(call: Call, host: Host, command: list[str], stdin: bytes | None = None) -> tuple[int, bytes, bytes]:
-    """Run a command as root in a guest. `stdin` None: the caller's own, piece by piece."""
-    user = proc.find_user(host.root, "root")
+async def inside(
+    call: Call, host: Host, command: list[str], stdin: bytes | None = None, user: proc.User | None = None
+) -> tuple[int, bytes, bytes]:
+    """Run a command in a host, as root unless told. `stdin` None: the caller's own, piece by piece."""
+    user = user or proc.find_user(host.root, "root")
     assert user is not None
     argv = [*proc.enter_command(host.pid, user, host.environment(user), host.userns), *command]
     child = await proc.spawn(argv, stdin=asyncio.subprocess.PIPE)
@@ -127,7 +129,7 @@ async def _power(call: Call, guest: Any, action: str) -> int:
 
 
 async def pct(call: Call) -> int:
-    """`pct status|config|list|start|stop|shutdown|reboot|exec|enter|push|pull|set`."""
+    """`pct status|config|list|start|stop|shutdown|reboot|destroy|exec|enter|push|pull|set`."""
     call.need_root("please run as root.")
     words = call.argv[1:]
     verb = words.pop(0) if words else ""
@@ -152,6 +154,11 @@ async def pct(call: Call) -> int:
         await _api(call, _cluster().api._lxc_config_put("root@pam", values))
         _cluster().touched(ct.vmid)
         return 0
+    if verb == "destroy":
+        values = {"node": call.host.name, "vmid": ct.vmid, **_options(words)}
+        await _api(call, _cluster().api._lxc_destroy("root@pam", values))
+        await _cluster().settle()
+        return 0
     host = _host(ct)
     if verb in ("exec", "push", "pull"):
         if ct.status != "running" or host is None or host.state == "down":
@@ -167,7 +174,7 @@ async def _pct_exec(call: Call, host: Host, words: list[str]) -> int:
         words = words[1:]
     if not words:
         raise Refused("400 not enough arguments", 255)
-    code, _out, _err = await _inside(call, host, words)
+    code, _out, _err = await inside(call, host, words)
     return code
 
 
@@ -211,7 +218,7 @@ async def _pct_pull(call: Call, host: Host, words: list[str]) -> int:
 
 
 async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcommand
-    """`qm status|config|list|start|stop|shutdown|reboot|set|guest|agent|disk|importdisk|resize|cloudinit|unlock`."""
+    """`qm status|config|list|start|stop|shutdown|reboot|destroy|set|guest|agent|disk|importdisk|resize|cloudinit|unlock`."""
     call.need_root("please run as root.")
     words = call.argv[1:]
     verb = words.pop(0) if words else ""
@@ -237,6 +244,10 @@ async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcom
         return await _power(call, vm, verb)
     if verb == "unlock":
         _cluster().api.unlock(vm.vmid)
+        return 0
+    if verb == "destroy":
+        await _api(call, _cluster().api._qm_destroy({"node": call.host.name, "vmid": vm.vmid, **_options(words)}, "root@pam"))
+        await _cluster().settle()
         return 0
     if verb == "set":
         return await _qm_set(call, vm, _options(words))
@@ -305,7 +316,7 @@ async def _qm_guest_exec(call: Call, vm: Any, words: list[str]) -> int:
             data += piece
         if len(data) > 1 << 20:
             raise Refused("pass-stdin: input is too large (1 MiB)", 255)
-    code, out, err = await _inside(call, host, words, data)
+    code, out, err = await inside(call, host, words, data)
     answer: dict[str, Any] = {"exitcode": code, "exited": 1}
     if out:
         answer["out-data"] = out.decode(errors="replace")
