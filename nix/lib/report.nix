@@ -26,6 +26,7 @@ in
 {
   drvPath = config.system.build.toplevel.drvPath;
   inherit (config) warnings;
+  inherit (config.system.nixos) release;
   hostName = config.networking.hostName;
   platform = config.aether.platform;
   hardened = config.aether.security.hardened.enable;

@@ -11,11 +11,11 @@ from nix.tools import evaluate
 TARGET = evaluate.ROOT / "docs" / "hosts.md"
 HEAD = """# NixOS hosts
 
-Every host of the inventory that NixOS configures, evaluated to its system with the nixpkgs that `flake.lock` pins. Written by
-`python -m nix.tools.hosts_table`; seconds and MiB are those of one evaluation on the machine that ran it.
+Every host of the inventory that NixOS configures, evaluated to its system. Written by `python -m nix.tools.hosts_table`;
+seconds and MiB are those of one evaluation on the machine that ran it, units are all that the system knows.
 
-| host | platform | posture | seconds | MiB | checked units | units | TCP ports | UDP ports |
-|---|---|---|---:|---:|---|---:|---|---|
+| host | platform | NixOS | posture | seconds | MiB | checked units | units | TCP ports | UDP ports |
+|---|---|---|---|---:|---:|---|---:|---|---|
 """
 
 
@@ -27,6 +27,7 @@ def row(host: str) -> str:
     cells = [
         host,
         found["platform"],
+        found["release"],
         "hardened" if found["hardened"] else "relaxed",
         f"{result.seconds:.0f}",
         str(result.mebibytes),
