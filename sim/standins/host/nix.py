@@ -3,7 +3,7 @@
 """nix of a simulated host.
 
 Imitates nix(1) of Nix 2.28 as far as hosts are asked: --version, store info|ping|gc|diff-closures, path-info, profile list.
-Of evaluating and building, Home Manager's generations alone (nix_home.py); for systems the operator's stand-in does both (sim/operator/nix).
+It builds Home Manager's generations alone (nix_home.py); systems are the operator's stand-in's (sim/operator/nix).
 """
 
 import os

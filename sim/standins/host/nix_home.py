@@ -1,9 +1,10 @@
 # mypy: ignore-errors
-"""Home Manager on a simulated host: `nix build …#homeConfigurations."NAME".activationPackage` and `nix run … home-manager -- switch`.
+"""Home Manager on a simulated host: `nix build …#homeConfigurations."NAME".activationPackage`, `nix run … home-manager -- switch`.
 
-Imitates what `home-manager switch` leaves behind (home-manager's lib/bash and modules/lib-bash/activation-init.sh): a generation named by the
-hash of what it is made of, and the numbered links of the profile below ~/.local/state/nix/profiles. Refuses a flake that is not there and a
-configuration that no host of the inventory names. There is no daemon: generations are kept in the user's state directory.
+Imitates what `home-manager switch` leaves behind (home-manager's modules/lib-bash/activation-init.sh): a generation named by
+the hash of what it is made of, and the numbered links of the profile below ~/.local/state/nix/profiles. Refuses a flake that
+is not there and a configuration that no host of the inventory names. There is no daemon: generations are kept in the user's
+state directory.
 """
 
 import hashlib
