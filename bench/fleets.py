@@ -1,0 +1,158 @@
+"""Many hosts: the whole job from nothing, and deploys, against OpenTofu and Ansible."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+from bench.ansible import Ansible
+from bench.fleet import Fleet
+from bench.lab import Lab, changes, expect_unchanged
+from bench.measure import BenchError, Report, interleaved, timed
+from bench.resources import declared
+from bench.settings import Run
+from bench.tofu import Tofu
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a user runs OpenTofu and Ansible: operations, and hosts, at a time."""
+
+    name: str
+    parallelism: int
+    forks: int
+    text: str
+
+
+WAYS = (
+    Way("usual", 10, 5, "tofu apply, then ansible-playbook, as they come"),
+    Way("tuned", 64, 64, "the same with -parallelism=64 and --forks 64"),
+)
+
+
+def measure_small(run: Run, report: Report) -> None:
+    _whole(run, report, run.small, f"whole_{run.small}")
+    run.close(_lab_name(run.small))
+
+
+def measure_large(run: Run, report: Report) -> None:
+    _whole(run, report, run.hosts, f"whole_{run.hosts}")
+
+
+def measure_deploys(run: Run, report: Report) -> None:
+    """The fleet that is up: nothing changed, and one host changed."""
+    report.section(f"deploys: {run.hosts} hosts, against ansible-playbook over the same SSH servers")
+    fleet = Fleet(run.hosts)
+    lab = run.lab(_lab_name(run.hosts), fleet)
+    if not lab.environment:
+        lab.begin()
+    # After another way made the hosts, Aether's state is of hosts that are gone: one honest start for both.
+    lab.empty()
+    lab.up()
+    lab.check_configured(fleet.names)
+    ansible = Ansible(lab, fleet, forks=WAYS[1].forks, pinned=True)
+    name = f"deploy_{run.hosts}"
+    medians = interleaved(
+        run.runs,
+        {
+            "aether": lambda: expect_unchanged(lab.up(), 3 * run.hosts),
+            "aether_checked": lambda: expect_unchanged(lab.up("--config", "aether:detectDrift=true"), 3 * run.hosts),
+            "ansible": lambda: ansible.run(changed=0),
+        },
+    )
+    report.seconds(f"{name}_none_aether_seconds", medians["aether"], "pulumi up, nothing changed")
+    report.seconds(f"{name}_none_aether_checked_seconds", medians["aether_checked"], "the same, every host asked what it runs")
+    report.seconds(
+        f"{name}_none_ansible_seconds", medians["ansible"], f"ansible-playbook --forks {ansible.forks}, nothing changed"
+    )
+    report.ratio(
+        f"{name}_none_vs_ansible", medians["ansible"] / medians["aether"], "Ansible / Aether, nothing changed", at_least=5
+    )
+    ratio = medians["ansible"] / medians["aether_checked"]
+    report.ratio(f"{name}_none_checked_vs_ansible", ratio, "Ansible / Aether that asks every host")
+
+    host = fleet.names[run.hosts // 2]
+    medians = interleaved(
+        run.runs, {"aether": lambda: _one(lab, fleet, host), "ansible": lambda: _one_by_ansible(lab, fleet, host, ansible)}
+    )
+    report.seconds(f"{name}_one_aether_seconds", medians["aether"], "pulumi up, one host's file changed")
+    report.seconds(f"{name}_one_ansible_seconds", medians["ansible"], "ansible-playbook, one host's file changed")
+    report.ratio(
+        f"{name}_one_vs_ansible", medians["ansible"] / medians["aether"], "Ansible / Aether, one host changed", at_least=3
+    )
+    run.close(_lab_name(run.hosts))
+
+
+def _lab_name(size: int) -> str:
+    return f"fleet-{size}"
+
+
+def _touch(lab: Lab, fleet: Fleet, host: str) -> str:
+    """Change the host's own file; what it runs now."""
+    (lab.path / fleet.host_file(host)).write_text(f'{{ ... }}:\n{{\n  system.nixos.label = "{time.time_ns()}";\n}}\n')
+    return lab.systems()[host]
+
+
+def _expect_new(lab: Lab, host: str, before: str) -> None:
+    if lab.systems()[host] == before:
+        raise BenchError(f"{host} still runs {before}")
+
+
+def _one(lab: Lab, fleet: Fleet, host: str) -> float:
+    before = _touch(lab, fleet, host)
+    done = lab.up()
+    if changes(done.text).get("updated") != 1:
+        raise BenchError(f"one host was touched, but: {changes(done.text)}")
+    _expect_new(lab, host, before)
+    return done.seconds
+
+
+def _one_by_ansible(lab: Lab, fleet: Fleet, host: str, ansible: Ansible) -> float:
+    before = _touch(lab, fleet, host)
+    seconds = ansible.run(changed=1)
+    _expect_new(lab, host, before)
+    return seconds
+
+
+def _whole(run: Run, report: Report, size: int, name: str) -> None:
+    report.section(f"{name.replace('_', '-')}: {size} hosts from nothing to configured, guests boot in {run.boot_seconds:g} s")
+    fleet = Fleet(size)
+    lab = run.lab(_lab_name(size), fleet)
+    lab.begin(run.boot_seconds)
+    rounds = 2 if size <= run.small else 1
+    samples: dict[str, list[float]] = {"aether": [], **{way.name: [] for way in WAYS}}
+    parts: dict[str, tuple[float, float]] = {}
+    for number in range(rounds):
+        if number:
+            lab.empty(run.boot_seconds)
+        samples["aether"].append(lab.up().seconds)
+        lab.check_configured(fleet.names)
+        resources = declared(lab.resources())
+        for way in WAYS:
+            lab.empty(run.boot_seconds, keep_state=True)
+            parts[way.name] = _rival(lab, fleet, way, Tofu(lab, resources, commands=False))
+            lab.check_configured(fleet.names)
+            samples[way.name].append(sum(parts[way.name]))
+    aether = statistics.median(samples["aether"])
+    report.seconds(f"{name}_aether_seconds", aether, "pulumi up")
+    for way in WAYS:
+        seconds = statistics.median(samples[way.name])
+        apply, playbook = parts[way.name]
+        report.seconds(f"{name}_{way.name}_seconds", seconds, f"{way.text} (last: {apply:.0f} s and {playbook:.0f} s)")
+    for way in WAYS:
+        target = 2.0 if way.name == "usual" else None
+        ratio = statistics.median(samples[way.name]) / aether
+        report.ratio(f"{name}_vs_{way.name}", ratio, f"{way.name} OpenTofu and Ansible / Aether", at_least=target)
+
+
+def _rival(lab: Lab, fleet: Fleet, way: Way, tofu: Tofu) -> tuple[float, float]:
+    """Seconds of images and `tofu apply`, and of `ansible-playbook`."""
+    begun = time.monotonic()
+    for item in declared(lab.resources()):
+        if item.inputs.get("create", "").endswith("build-image.sh"):
+            environment = {**lab.environment, **item.inputs["environment"]}
+            timed(["bash", item.inputs["create"]], cwd=lab.path, env=environment)
+    images = time.monotonic() - begun
+    applied = tofu.apply(f"-parallelism={way.parallelism}")
+    return images + applied, Ansible(lab, fleet, forks=way.forks, pinned=False).run(changed=fleet.size)

@@ -1,0 +1,70 @@
+"""The sim homelab: `up` against its longest path, and the program's own time."""
+
+from __future__ import annotations
+
+import statistics
+
+from bench import path
+from bench.lab import REPOSITORY, Lab, changes
+from bench.measure import BenchError, Report
+from bench.settings import Run
+
+NAME = "homelab"
+
+
+def deployed(run: Run) -> Lab:
+    """The homelab's lab, up."""
+    lab = run.lab(NAME)
+    if not lab.environment:
+        lab.begin()
+        lab.up()
+    return lab
+
+
+def measure_up(run: Run, report: Report) -> None:
+    """`up` from nothing: wall clock of the engine against the longest chain of the steps that it ran."""
+    report.section("up: the sim homelab from nothing, against the longest path of its graph")
+    lab = run.lab(NAME)
+    walls, lengths, works = [], [], []
+    chain: list[str] = []
+    seconds: dict[str, float] = {}
+    for number in range(max(1, run.runs // 2)):
+        if number or lab.environment:
+            lab.empty()
+        else:
+            lab.begin()
+        with path.EventLog(lab.path / ".aether/events") as log:
+            done = lab.up("--event-log", str(log.path))
+        made = changes(done.text).get("created", 0)
+        seconds = path.step_seconds(log.events)
+        if len(seconds) < made // 3:
+            raise BenchError(f"{made} resources were created, but the event log tells of {len(seconds)}")
+        length, chain = path.longest_path(seconds, path.needs(lab.resources()))
+        walls.append(done.seconds)
+        lengths.append(length)
+        works.append(sum(seconds.values()))
+    report.seconds("up_homelab_seconds", statistics.median(walls), f"pulumi up of {made} resources")
+    report.seconds("up_homelab_longest_path_seconds", statistics.median(lengths), " > ".join(path.shown(urn) for urn in chain))
+    report.seconds("up_homelab_work_seconds", statistics.median(works), "all steps one after the other")
+    ratio = statistics.median(wall / length for wall, length in zip(walls, lengths, strict=True))
+    report.ratio("up_homelab_vs_longest_path", ratio, "up / longest path", at_most=1.3)
+    for urn in chain:
+        report.note(f"    {seconds[urn]:6.2f} s {path.shown(urn)}")
+
+
+def measure_program(run: Run, report: Report) -> None:
+    """From the interpreter's start to the first resource, under the real engine."""
+    report.section("program: time before the first resource is registered")
+    lab = deployed(run)
+    probe = lab.path / ".aether/probe"
+    samples = []
+    for _ in range(run.runs):
+        probe.unlink(missing_ok=True)
+        lab.preview({"PYTHONPATH": str(REPOSITORY / "bench/probe"), "AETHER_BENCH_PROBE": str(probe)})
+        if not probe.exists():
+            raise BenchError("the program registered no resource that the probe saw")
+        samples.append(float(probe.read_text()))
+    report.seconds(
+        "program_seconds_before_first_resource", statistics.median(samples), "since Python's start (target: under 1 s)"
+    )
+    report.ratio("program_before_first_resource", statistics.median(samples), "in seconds", at_most=1.0)

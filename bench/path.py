@@ -1,0 +1,87 @@
+"""The longest path of an update: which chain of resources its time is made of."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class EventLog:
+    """The engine's events with the time at which each arrived (its own stamps are whole seconds): a pipe for `--event-log`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.events: list[tuple[float, dict[str, Any]]] = []
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> EventLog:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # An engine that never opened it leaves the reader waiting: open and close it once.
+        if not self.events:
+            os.close(os.open(self.path, os.O_WRONLY | os.O_NONBLOCK))
+        self._thread.join(timeout=10)
+        self.path.unlink(missing_ok=True)
+
+    def _read(self) -> None:
+        with self.path.open() as lines:
+            for line in lines:
+                self.events.append((time.monotonic(), json.loads(line)))
+
+
+def step_seconds(events: Iterable[tuple[float, Mapping[str, Any]]]) -> dict[str, float]:
+    """Seconds that the engine worked on each resource, by URN; components and the stack do no work of their own."""
+    begun: dict[str, float] = {}
+    seconds: dict[str, float] = {}
+    for moment, event in events:
+        for kind in ("resourcePreEvent", "resOutputsEvent", "resOpFailedEvent"):
+            metadata = (event.get(kind) or {}).get("metadata") or {}
+            token = str(metadata.get("type", ""))
+            if not metadata or token == "pulumi:pulumi:Stack" or token.startswith("aether:"):
+                continue
+            if kind == "resourcePreEvent":
+                begun[metadata["urn"]] = moment
+            elif metadata["urn"] in begun:
+                seconds[metadata["urn"]] = moment - begun[metadata["urn"]]
+    return seconds
+
+
+def needs(state: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """What each resource of a state waits for: dependencies, parent, provider."""
+    found: dict[str, set[str]] = {}
+    for item in state:
+        before = {*(item.get("dependencies") or ()), item.get("parent"), str(item.get("provider") or "").rsplit("::", 1)[0]}
+        found[item["urn"]] = {urn for urn in before if urn}
+    return found
+
+
+def longest_path(seconds: Mapping[str, float], before: Mapping[str, set[str]]) -> tuple[float, list[str]]:
+    """Length in seconds of the longest chain, and its resources in order. The state lists what is needed first."""
+    best: dict[str, tuple[float, str | None]] = {}
+    for urn, earlier in before.items():
+        last = max((known for known in earlier if known in best), key=lambda known: best[known][0], default=None)
+        best[urn] = ((best[last][0] if last else 0.0) + seconds.get(urn, 0.0), last)
+    if not best:
+        return 0.0, []
+    end: str | None = max(best, key=lambda urn: best[urn][0])
+    length = best[end][0] if end else 0.0
+    chain: list[str] = []
+    while end:
+        chain.insert(0, end)
+        end = best[end][1]
+    return length, [urn for urn in chain if urn in seconds]
+
+
+def shown(urn: str) -> str:
+    """The end of a URN: type and name."""
+    token, name = urn.split("::")[2:4]
+    return f"{token.split('$')[-1].rsplit(':', 1)[1]} {name}"

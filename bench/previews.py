@@ -1,0 +1,69 @@
+"""Previews that change nothing: Aether, a bare Pulumi program with the same resources, OpenTofu with the same provider."""
+
+from __future__ import annotations
+
+from bench import homelab
+from bench.bare import Bare
+from bench.fleet import Fleet
+from bench.lab import Lab, expect_unchanged
+from bench.measure import Report, interleaved
+from bench.resources import declared
+from bench.settings import Run
+from bench.tofu import Tofu
+
+
+def measure_homelab(run: Run, report: Report) -> None:
+    report.section("preview: the sim homelab, nothing to change")
+    _compare(run, report, "homelab", homelab.deployed(run))
+
+
+def measure_vms(run: Run, report: Report) -> None:
+    report.section(f"preview-vms: {run.vms} virtual machines, nothing to change")
+    run.close(homelab.NAME)
+    lab = run.lab("vms", Fleet(run.vms))
+    lab.begin()
+    done = lab.up()
+    lab.check_configured(Fleet(run.vms).names)
+    report.seconds(
+        "up_vms_seconds", done.seconds, f"pulumi up of {run.vms} machines from nothing, configured, with their simulated boots"
+    )
+    _compare(run, report, "vms", lab)
+    run.close("vms")
+
+
+def _compare(run: Run, report: Report, name: str, lab: Lab) -> None:
+    bare = Bare(lab)
+    count = len(bare.resources)
+    # A preview without refresh does not look at the world, so the same guests can be made by OpenTofu now.
+    state = declared(lab.resources())
+    tofu = Tofu(lab, state, commands=True)
+    images = {path: path.read_bytes() for path in (lab.path / ".aether/images").iterdir()}
+    lab.empty(keep_state=True)
+    (lab.path / ".aether/images").mkdir(exist_ok=True)
+    for path, data in images.items():
+        path.write_bytes(data)
+    report.seconds(
+        f"apply_{name}_tofu_seconds", tofu.apply("-parallelism=64"), f"tofu apply of the same {tofu.count}, commands not run"
+    )
+    medians = interleaved(
+        run.runs,
+        {
+            "aether": lambda: expect_unchanged(lab.preview(), count),
+            "bare": bare.preview,
+            "tofu": lambda: tofu.plan("-parallelism=64"),
+            "tofu_no_refresh": lambda: tofu.plan("-refresh=false"),
+        },
+    )
+    texts = {
+        "aether": f"pulumi preview, {count} resources of providers, and components",
+        "bare": "pulumi preview of the bare program, the same resources",
+        "tofu": "tofu plan, which reads every guest first",
+        "tofu_no_refresh": "tofu plan -refresh=false, which compares with the state as a preview does",
+    }
+    for side, text in texts.items():
+        report.seconds(f"preview_{name}_{side}_seconds", medians[side], text)
+    report.ratio(f"preview_{name}_vs_bare", medians["aether"] / medians["bare"], "Aether / bare Pulumi", at_most=1.15)
+    report.ratio(f"preview_{name}_vs_tofu", medians["aether"] / medians["tofu"], "Aether / OpenTofu")
+    report.ratio(
+        f"preview_{name}_vs_tofu_no_refresh", medians["aether"] / medians["tofu_no_refresh"], "Aether / OpenTofu, no refresh"
+    )

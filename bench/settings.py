@@ -1,0 +1,39 @@
+"""Sizes of a run, and the folder that it works in."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.fleet import Fleet
+from bench.lab import Lab
+
+
+@dataclass
+class Run:
+    """One run of the benchmarks; labs that it opened are closed at its end."""
+
+    work: Path
+    runs: int = 5
+    vms: int = 100
+    hosts: int = 50
+    small: int = 10
+    boot_seconds: float = 10.0
+    labs: dict[str, Lab] = field(default_factory=dict)
+
+    def lab(self, name: str, fleet: Fleet | None = None) -> Lab:
+        """The lab of that name, with nothing on it yet when it is new."""
+        if name not in self.labs:
+            path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.work))
+            self.labs[name] = Lab(path, fleet)
+        return self.labs[name]
+
+    def close(self, name: str) -> None:
+        """Stop a lab whose numbers are taken: the next one needs the machine."""
+        if name in self.labs:
+            self.labs.pop(name).close()
+
+    def close_all(self) -> None:
+        for name in list(self.labs):
+            self.close(name)
