@@ -2,13 +2,16 @@
 
 import re
 import sys
+import threading
+import time
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import TextIO
 
 # " +  command:local:Command gateway creating (0s) gateway: builds"
 _LINE = re.compile(
     r"^ (?P<sign>[-+~= <>]{1,2}) +(?P<type>[\w:/$-]+) (?P<name>\S+) (?P<state>\*{0,2}[a-z]+(?: failed)?\*{0,2})"
-    r"(?: \((?P<time>[\d.hms]+)\))? ?(?P<rest>.*)$"
+    r"(?: \((?P<took>[\d.hms]+)\))? ?(?P<rest>.*)$"
 )
 _RUNNING = ("creating", "updating", "deleting", "replacing", "refreshing", "reading", "running")
 _NOISE = ("using pulumi-resource-", "update failed", "error: 1 error occurred", 'running "components/', "exit status")
@@ -30,7 +33,7 @@ _CAUSES = (
 
 @dataclass
 class Narrator:
-    """Is given the output line by line; prints as it goes."""
+    """Is given the output line by line; prints as it goes. As a context manager it also says when it is still at work."""
 
     nodes: dict[str, str] = field(default_factory=dict)
     out: TextIO = field(default_factory=lambda: sys.stdout)
@@ -38,6 +41,17 @@ class Narrator:
     _diagnostics: dict[str, list[str]] = field(default_factory=dict)
     _section: str = ""
     _resource: str = ""
+    _started: float = field(default_factory=time.monotonic)
+    _last: float = field(default_factory=time.monotonic)
+    _at_work: dict[str, float] = field(default_factory=dict)
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "Narrator":
+        threading.Thread(target=self._remind, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over.set()
 
     def feed(self, line: str) -> None:
         line = line.rstrip("\n")
@@ -58,22 +72,25 @@ class Narrator:
         """One sentence for each resource that failed: which, and why."""
         return [f"{name}: {self._cause(name, lines)}" for name, lines in self._diagnostics.items() if self._failed(lines)]
 
-    def _progress(self, sign: str, type: str, name: str, state: str, time: str, rest: str) -> None:
+    def _progress(self, sign: str, type: str, name: str, state: str, took: str, rest: str) -> None:
         kind = type.rsplit(":", 1)[-1]
         rest = re.sub(r"^\[diff: [^\]]*\](; )?", "", rest)
         if kind == "Stack" or type.startswith(("aether:", "pulumi:")):
             return
         if state in _RUNNING:
+            self._at_work.setdefault(name, time.monotonic())
             # What a command says while it is at work, once.
             if rest and not rest.startswith(("error", "warning")):
                 self._once(f"    {rest}")
             return
+        self._at_work.pop(name, None)
         if "failed" in state:
             self._once(f"  ! {name}: {kind} {state.strip('*')}")
             return
         if rest and not rest.startswith("warning"):
             self._once(f"    {rest}")
-        self._once(f"  {sign.strip() or ' '} {kind} {name} {state} {f'({time})' if time else ''}".rstrip())
+        duration = f" ({took})" if took else ""
+        self._once(f"  {sign.strip() or ' '} {kind} {name} {state}{duration}")
 
     def _diagnose(self, line: str) -> None:
         if found := re.match(r"^  ([\w:/-]+) \((.+)\):$", line):
@@ -105,5 +122,15 @@ class Narrator:
             self._said.add(text)
             self._say(text)
 
+    def _remind(self, every: float = 5) -> None:
+        """A line whenever nothing was said for EVERY seconds: what is at work, and for how long."""
+        while not self._over.wait(0.5):
+            now = time.monotonic()
+            if now - self._last >= every:
+                names = sorted(self._at_work)
+                shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+                self._say(f"    … {now - self._started:.0f} s{f', at work on {shown}' if shown else ''}")
+
     def _say(self, text: str) -> None:
+        self._last = time.monotonic()
         print(text, file=self.out, flush=True)

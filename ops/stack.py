@@ -75,7 +75,7 @@ class Stack:
         """
         log = AETHER / "logs" / f"pulumi-{arguments[0]}-{self.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w") as kept:
+        with log.open("w") as kept, narrator:
             process = subprocess.Popen(
                 self.command(*arguments), env=self.environment(), cwd=REPOSITORY, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True,

@@ -31,6 +31,8 @@ class Registered:
 @dataclass
 class Recording:
     resources: list[Registered] = field(default_factory=list)
+    # Resource name -> keys of its environment whose values are secrets.
+    secrets: dict[str, set[str]] = field(default_factory=dict)
 
     def of(self, kind: str) -> dict[str, Registered]:
         """Resources whose type ends with KIND, by name."""
@@ -78,6 +80,12 @@ class _Monitor(pulumi_mocks.MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:
         inputs = pulumi.runtime.rpc.deserialize_properties(request.object, keep_unknowns=True)
+        sent = pulumi.runtime.rpc.deserialize_properties(request.object, keep_unknowns=True).get("environment")
+        if isinstance(sent, dict):
+            held = sent.get("value", sent)
+            whole = pulumi.runtime.rpc._special_sig_key in sent
+            found = {key for key, value in held.items() if whole or _is_secret(value)}
+            self.recording.secrets.setdefault(request.name, set()).update(found)
         self.recording.resources.append(
             Registered(
                 type=request.type,
@@ -91,6 +99,10 @@ class _Monitor(pulumi_mocks.MockMonitor):
             )
         )
         return super().RegisterResource(request)
+
+
+def _is_secret(value: Any) -> bool:
+    return isinstance(value, dict) and value.get(pulumi.runtime.rpc._special_sig_key) == pulumi.runtime.rpc._special_secret_sig
 
 
 def _plain(value: Any) -> Any:
