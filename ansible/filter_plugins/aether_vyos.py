@@ -178,7 +178,7 @@ def _address(name: str, inventory: Facts) -> str:
         if name in inventory[table]:
             return str(inventory[table][name][field])
     raise KeyError(
-        f"firewall policy names '{name}', which is no host, node or network; correct vyos_policy or add [hosts.{name}]"
+        f"vyos_policy names '{name}', which is no host, node or network; correct it or add [hosts.{name}]"
     )
 
 

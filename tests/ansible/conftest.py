@@ -47,11 +47,11 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     }
 
 
-def ansible(*arguments: str | Path, env: Mapping[str, str] | None = None, timeout: float = 500) -> Result:
+def ansible(*arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path = REPO, timeout: float = 500) -> Result:
     """Run one of Ansible's programs in the repository."""
     done = subprocess.run(
         [str(SCRIPTS / str(arguments[0])), *map(str, arguments[1:])],
-        cwd=REPO,
+        cwd=cwd,
         env=environment(env),
         text=True,
         stdout=subprocess.PIPE,

@@ -10,7 +10,9 @@ SECRET_WORDS = ("private_key", "password", "auth_key", "token", "rclone", "synct
 
 
 def test_every_playbook_of_the_inventory_exists() -> None:
-    assert {"bootstrap.yml", "proxmox.yml", "vyos.yml", "smith.yml", "gpu-workstation.yml", "public-gateway.yml"} <= set(PLAYBOOKS)
+    assert {"bootstrap.yml", "proxmox.yml", "vyos.yml", "smith.yml", "gpu-workstation.yml", "public-gateway.yml"} <= set(
+        PLAYBOOKS
+    )
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
@@ -21,7 +23,9 @@ def test_syntax(playbook: str) -> None:
 
 @pytest.mark.slow
 def test_lint() -> None:
-    done = ansible("ansible-lint", "--offline", "--project-dir", "ansible", "-c", "ansible/.ansible-lint", env={"PWD": str(REPO / "ansible")})
+    done = ansible(
+        "ansible-lint", "--offline", "--project-dir", "ansible", "-c", "ansible/.ansible-lint", env={"PWD": str(REPO / "ansible")}
+    )
     assert done.code == 0, done.output[-6000:]
 
 

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Home Manager on a simulated host: `nix build …#homeConfigurations."NAME".activationPackage`, `nix run … home-manager -- switch`.
+"""Home Manager on a simulated host: `nix build …#….activationPackage` and `nix run … home-manager -- switch`.
 
 Imitates what `home-manager switch` leaves behind (home-manager's modules/lib-bash/activation-init.sh): a generation named by
 the hash of what it is made of, and the numbered links of the profile below ~/.local/state/nix/profiles. Refuses a flake that

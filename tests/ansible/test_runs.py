@@ -1,0 +1,172 @@
+"""Whole runs against the simulator's SSH hosts: the second changes nothing, a failure half-way heals."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.ansible.conftest import NOWHERE, REPO, Result, ansible, environment, variables
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+# Example of the WireGuard documentation; opens nothing.
+WIREGUARD_KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
+RUNS = [
+    ("smith.yml", "smith-storage"),
+    ("smith.yml", "smith-files"),
+    ("proxmox.yml", "trinity"),
+    ("gpu-workstation.yml", "gpu"),
+    ("vyos.yml", "router"),
+    ("bootstrap.yml", "desktop"),
+    ("bootstrap.yml", "workstation"),
+    ("bootstrap.yml", "wsl"),
+]
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """A simulator of these tests alone, and a copy of the repository that nobody edits meanwhile."""
+
+    state: Path
+    source: Path
+
+    def play(self, playbook: str, host: str, *more: str, **values: object) -> Result:
+        """Run a playbook on a host."""
+        values = {"nix_installer_url": NOWHERE, "chezmoi_release": NOWHERE, "bootstrap_repository": str(self.source), **values}
+        secrets = {"AETHER_SECRET_WIREGUARD_PRIVATE_KEY": WIREGUARD_KEY, "AETHER_SECRET_SAMBA_PASSWORD": "s3cret-password"}
+        env = {
+            "AETHER_REACH": str(self.state / "reach.json"),
+            "ANSIBLE_PRIVATE_KEY_FILE": str(self.state / "keys" / "operator"),
+            **secrets,
+        }
+        book = f"ansible/{playbook}"
+        arguments = ["-i", "ansible/inventory.py", "--limit", host, book, *variables(**values), *more]
+        done = ansible("ansible-playbook", *arguments, env=env, timeout=600)
+        for secret in secrets.values():
+            assert secret not in done.output, f"{playbook} shows a secret"
+        return done
+
+    def ssh(self, host: str, command: str, user: str = "root") -> str:
+        """Run a command on a host: its output."""
+        where = json.loads((self.state / "reach.json").read_text())[host]
+        options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+        key = ["-i", str(self.state / "keys" / "operator"), "-o", "IdentitiesOnly=yes"]
+        target = ["-p", str(where["port"]), f"{user}@{where['address']}", command]
+        done = subprocess.run(
+            ["ssh", *options, *key, *target], text=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """Started once for all runs; skips with the simulator's own words where it cannot run."""
+    folder = tmp_path_factory.mktemp("simulator")
+    source = folder / "source"
+    source.mkdir()
+    pack = subprocess.run(
+        [str(REPO / "ansible/roles/bootstrap_base/files/pack.sh"), str(REPO), "flake.nix flake.lock nix home inventory"],
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout.split()
+    subprocess.run(["tar", "-xf", pack[1], "-C", str(source)], check=True)
+    env = environment({"AETHER_SIM_DIR": str(folder / "state")})
+    command = [sys.executable, "-m", "sim"]
+    started = subprocess.run([*command, "start"], cwd=REPO, env=env, text=True, capture_output=True, check=False)
+    if started.returncode != 0:
+        pytest.skip(f"the simulator does not start here: {(started.stderr or started.stdout)[-500:]}")
+    try:
+        yield Simulator(folder / "state", source)
+    finally:
+        subprocess.run([*command, "stop"], cwd=REPO, env=env, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(("playbook", "host"), RUNS)
+def test_second_run_changes_nothing(simulator: Simulator, playbook: str, host: str) -> None:
+    first = simulator.play(playbook, host)
+    assert first.code == 0, first.output[-4000:]
+    assert first.count(host, "changed") > 0
+    second = simulator.play(playbook, host)
+    assert second.code == 0, second.output[-4000:]
+    assert second.count(host, "changed") == 0, second.changed()
+
+
+def test_what_the_runs_left_on_the_hosts(simulator: Simulator) -> None:
+    """After test_second_run_changes_nothing, with the same simulator."""
+    assert "192.168.30.0/24(rw" in simulator.ssh("smith-storage", "cat /etc/exports")
+    assert simulator.ssh("smith-storage", "systemctl is-active nfs-server").strip() == "active"
+    assert "path = /srv/storage" in simulator.ssh("smith-files", "cat /etc/samba/smb.conf")
+    assert simulator.ssh("smith-files", "stat -c %a /etc/samba/.aether-password").strip() == "600"
+    assert simulator.ssh("trinity", "systemctl is-active prometheus-node-exporter").strip() == "active"
+    assert "pve-no-subscription" in simulator.ssh("trinity", "cat /etc/apt/sources.list.d/proxmox.sources")
+    assert "nvidia-ctk cdi generate" in simulator.ssh("gpu", "cat /etc/systemd/system/aether-cdi.service")
+    assert (
+        simulator.ssh("workstation", "readlink -f ~/Documents", "mitso").strip() == "/home/mitso/SharedHome/Documents/Documents"
+    )
+    assert "org.mozilla.firefox" in simulator.ssh("workstation", "flatpak list --app --columns=application")
+    assert "home-manager-generation" in simulator.ssh("desktop", "readlink -f ~/.local/state/nix/profiles/home-manager", "mitso")
+
+
+def test_check_changes_nothing_and_says_what_it_would(simulator: Simulator) -> None:
+    done = simulator.play("smith.yml", "smith-storage", "--check", "--diff", smith_root="/srv/other")
+    assert done.code == 0, done.output[-4000:]
+    assert "+/srv/other 192.168.10.0/24" in done.output
+    assert "/srv/other" not in simulator.ssh("smith-storage", "cat /etc/exports")
+
+
+@pytest.mark.fault
+def test_a_run_that_fails_half_way_heals(simulator: Simulator) -> None:
+    simulator.ssh("smith-storage", "rm -f /etc/exports && mkdir /etc/exports && touch /etc/exports/in-the-way")
+    broken = simulator.play("smith.yml", "smith-storage")
+    assert broken.code != 0
+    assert broken.count("smith-storage", "failed") == 1
+    simulator.ssh("smith-storage", "rm -r /etc/exports")
+    healed = simulator.play("smith.yml", "smith-storage")
+    assert healed.code == 0, healed.output[-4000:]
+    assert "192.168.10.0/24" in simulator.ssh("smith-storage", "cat /etc/exports")
+    assert simulator.play("smith.yml", "smith-storage").count("smith-storage", "changed") == 0
+
+
+@pytest.mark.fault
+def test_a_folder_in_the_way_is_named_and_the_bootstrap_heals(simulator: Simulator) -> None:
+    simulator.ssh("wsl", "rm -f ~/Pictures && echo mine > ~/Pictures", "mitso")
+    broken = simulator.play("bootstrap.yml", "wsl")
+    assert broken.code != 0
+    assert "in the way, nothing was linked" in broken.output
+    assert "Pictures" in broken.output
+    assert simulator.ssh("wsl", "cat ~/Pictures", "mitso") == "mine\n"
+    simulator.ssh("wsl", "mv ~/Pictures ~/SharedHome/Pictures/Pictures/old", "mitso")
+    healed = simulator.play("bootstrap.yml", "wsl")
+    assert healed.code == 0, healed.output[-4000:]
+    assert simulator.ssh("wsl", "cat ~/Pictures/old", "mitso") == "mine\n"
+
+
+@pytest.mark.fault
+def test_what_somebody_changed_on_the_router_is_put_right(simulator: Simulator) -> None:
+    added = simulator.play("vyos.yml", "router", vyos_dhcp={"clients": {"first": 50, "last": 60}})
+    assert added.code == 0, added.output[-4000:]
+    back = simulator.play("vyos.yml", "router")
+    assert back.code == 0, back.output[-4000:]
+    assert (
+        "delete service dhcp-server shared-network-name clients subnet 192.168.20.0/24 range 0 start 192.168.20.50" in back.output
+    )
+    assert simulator.play("vyos.yml", "router").count("router", "changed") == 0
+
+
+@pytest.mark.fault
+def test_another_host_key_is_refused(simulator: Simulator, tmp_path: Path) -> None:
+    """Both ways in: OpenSSH's and the tunnel that network_cli goes through."""
+    reach = json.loads((simulator.state / "reach.json").read_text())
+    for host, playbook in (("router", "vyos.yml"), ("smith-storage", "smith.yml")):
+        reach[host]["hostKey"] = reach["oracle"]["hostKey"]
+        file = tmp_path / "reach.json"
+        file.write_text(json.dumps(reach))
+        env = {"AETHER_REACH": str(file), "ANSIBLE_PRIVATE_KEY_FILE": str(simulator.state / "keys" / "operator")}
+        done = ansible("ansible-playbook", "-i", "ansible/inventory.py", "--limit", host, f"ansible/{playbook}", env=env)
+        assert done.code != 0, done.output
+        assert done.count(host, "ok") <= 1, done.output
