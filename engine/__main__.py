@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from engine import build, cache, checkout, releases
+from engine import build, cache, checkout, releases, schemas
 from engine.doctor import examine, report
 from engine.parts import DEFAULT_GROUPS, GROUPS, Group, select
 from engine.progress import Progress, StepError
@@ -44,14 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     get.add_argument("--only", action="append", choices=GROUPS, help="these parts only; may be repeated")
     get.add_argument("--quiet", action="store_true", help="say nothing unless something fails")
     actions.add_parser("doctor", help="what is there, what is missing, what to do")
+    actions.add_parser("schemas", help="write the plugins' schemas into the repository, after a change under engine/go")
     options = parser.parse_args(arguments)
     if options.action == "doctor":
         findings = examine()
         print(report(findings))
         return int(any(finding.remedy and finding.needed for finding in findings))
-    progress = Progress(quiet=options.quiet)
+    progress = Progress(quiet=getattr(options, "quiet", False))
     try:
-        ensure(tuple(options.only or DEFAULT_GROUPS), progress)
+        if options.action == "schemas":
+            schemas.store_all(progress)
+        else:
+            ensure(tuple(options.only or DEFAULT_GROUPS), progress)
     except StepError as error:
         print(f"engine: {error}", file=sys.stderr)
         return 1

@@ -149,7 +149,7 @@ def test_uses_are_found_in_every_sdk() -> None:
         ("from pulumi_github import Repository as R\nR('x', has_pages=True)", "takes no has_pages"),
         ("from pulumi_github import Team\nTeam('x')", "has no github:index/team:Team"),
         ("import pulumi_command as c\nc.local.CommandArgs(crate='x')", "takes no crate"),
-        ("import pulumi_aws as a\na.s3.Bucket('x')", "has no aws:s3/bucket:Bucket"),
+        ("import pulumi_aws as a\na.sns.Topic('x')", "has no aws:sns/topic:Topic"),
         ("import pulumi_aws as a\na.ec2.Instance('x', hibernation=True)", "has no hibernation"),
         ("import pulumi_aws as a\na.ec2.InstanceRootBlockDeviceArgs(tags={})", "has no tags"),
         ("import pulumi_aws as a\na.ec2.get_vpc(id='x')", "has no aws:ec2/getVpc:getVpc"),
@@ -165,4 +165,9 @@ def test_a_wrong_use_is_found(line: str, message: str) -> None:
 def test_versions_are_those_of_the_sdks() -> None:
     for sdk, part in SDKS.items():
         assert importlib.import_module(f"{sdk}._utilities").get_version() == part.version
-        assert schema_of(sdk)["version"] == part.version
+        # The generator of the bridges leaves the version to the plugin.
+        bridge = part.source / "bridge" / "provider.go"
+        if schemas.is_bridge(part):
+            assert f'const Version = "{part.version}"' in bridge.read_text()
+        else:
+            assert schema_of(sdk)["version"] == part.version

@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -115,7 +116,7 @@ func (s *Session) readVpc(c *table.Call) (table.Values, error) {
 		"tagsAll": tagsOf(vpc.Tags), "assignGeneratedIpv6CidrBlock": false, "ipv6CidrBlock": nil, "ipv6AssociationId": nil,
 	}
 	for _, block := range vpc.Ipv6CidrBlockAssociationSet {
-		if block.Ipv6CidrBlockState == nil || block.Ipv6CidrBlockState.State == types.VpcCidrBlockStateCodeAssociated {
+		if status := block.Ipv6CidrBlockState; status == nil || !leaving(string(status.State)) {
 			state["assignGeneratedIpv6CidrBlock"] = true
 			state["ipv6CidrBlock"], state["ipv6AssociationId"] = text(block.Ipv6CidrBlock), text(block.AssociationId)
 		}
@@ -134,6 +135,11 @@ func (s *Session) readVpc(c *table.Call) (table.Values, error) {
 		}
 	}
 	return state, s.vpcDefaults(c, state)
+}
+
+// leaving are the states of an address block on its way out, or that never came.
+func leaving(state string) bool {
+	return slices.Contains([]string{"disassociating", "disassociated", "failing", "failed"}, state)
 }
 
 // vpcDefaults finds what AWS makes together with a VPC.

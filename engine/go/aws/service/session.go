@@ -60,13 +60,13 @@ func (*Session) Config() table.Fields {
 		"sharedConfigFiles":         {Kind: table.Strings},
 		"sharedCredentialsFiles":    {Kind: table.Strings},
 		"maxRetries":                {Kind: table.Int},
-		"endpoints":                 {Kind: table.Objects, Type: "config/endpoints", Elem: endpoints},
+		"endpoints":                 {Kind: table.Objects, Type: "index/ProviderEndpoint", Elem: endpoints},
 		"skipCredentialsValidation": {Kind: table.Bool},
 		"skipMetadataApiCheck":      {Kind: table.Bool},
 		"skipRegionValidation":      {Kind: table.Bool},
 		"skipRequestingAccountId":   {Kind: table.Bool},
 		"s3UsePathStyle":            {Kind: table.Bool},
-		"defaultTags": {Kind: table.Object, Type: "config/defaultTags", Elem: table.Fields{
+		"defaultTags": {Kind: table.Object, Type: "index/ProviderDefaultTags", Elem: table.Fields{
 			"tags": {Kind: table.Map},
 		}},
 	}

@@ -122,7 +122,7 @@ func (s *Session) readSubnet(c *table.Call) (table.Values, error) {
 		"tagsAll":                     tagsOf(actual.Tags), "ipv6CidrBlock": nil, "ipv6CidrBlockAssociationId": nil,
 	}
 	for _, block := range actual.Ipv6CidrBlockAssociationSet {
-		if block.Ipv6CidrBlockState == nil || block.Ipv6CidrBlockState.State == types.SubnetCidrBlockStateCodeAssociated {
+		if status := block.Ipv6CidrBlockState; status == nil || !leaving(string(status.State)) {
 			state["ipv6CidrBlock"], state["ipv6CidrBlockAssociationId"] = text(block.Ipv6CidrBlock), text(block.AssociationId)
 		}
 	}

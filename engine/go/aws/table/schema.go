@@ -33,6 +33,7 @@ func (made *provider) schema(context.Context, p.GetSchemaRequest) (p.GetSchemaRe
 	config := made.properties(made.Config(), types)
 	text, err := json.MarshalIndent(object{
 		"name": made.name, "version": made.version, "types": types,
+		"meta":      object{"moduleFormat": "(.*)(?:/[^/]*)"},
 		"config":    object{"variables": config},
 		"provider":  object{"inputProperties": config},
 		"resources": resources, "functions": functions,
