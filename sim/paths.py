@@ -126,9 +126,13 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def start_time(pid: int) -> int:
-    """When a process started, in clock ticks since boot (field 22 of /proc/PID/stat): tells a reused pid. 0: none."""
+    """When a process started, in clock ticks since boot (field 22 of /proc/PID/stat): tells a reused pid.
+
+    0 where there is none, or only what an ended one leaves until its parent asks.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return 0
-    return int(text.rpartition(")")[2].split()[19])
+    fields = text.rpartition(")")[2].split()
+    return 0 if fields[0] == "Z" else int(fields[19])

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from sim.paths import SimPaths
 from sim.standins.nixos_image import SSHD, SWITCH, kernel_of
 from sim.standins.store import store_name
 
@@ -43,7 +44,7 @@ def inventory_of(repository: Path, host: str) -> tuple[list[Path], Mapping[str, 
 def extra_inventories(repository: Path) -> list[Path]:
     """Inventories that the running simulator was started with (benchmarks)."""
     try:
-        options = json.loads((repository / ".aether" / "sim" / "options.json").read_text())
+        options = json.loads((SimPaths.of_checkout(repository).state / "options.json").read_text())
     except (OSError, ValueError):
         return []
     return [Path(path) for path in options.get("inventories", []) if Path(path).exists()]

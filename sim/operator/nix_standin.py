@@ -121,7 +121,10 @@ def _eval(installables: list[str], options: dict[str, list[str]]) -> int:
         if not found:
             raise NixError(f"error: attribute '{attribute}' is not simulated")
         value = _drv(found[1]) if found[2] != ".outPath" else f"/nix/store/{closure.build(REPO, store(), found[1])}"
-    print(json.dumps(value) if "--json" in options else value if "--raw" in options else json.dumps(value))
+    if "--raw" in options:
+        sys.stdout.write(value)
+    else:
+        print(json.dumps(value))
     return 0
 
 

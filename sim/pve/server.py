@@ -106,7 +106,7 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         try:
             if node is not None or "/cluster" in request.path:
                 if self._fault_hits("api-timeout", node):
-                    await asyncio.sleep(3600)
+                    await self._hang(request, node)
                 if self._fault_hits("api-500", node):
                     return web.json_response({"data": None, "message": "injected fault: api-500\n"}, status=500)
             if node in self.nodes:
@@ -118,6 +118,17 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
             return answer
         finally:
             current_node.reset(token)
+
+    async def _hang(self, request: web.Request, node: str | None) -> None:
+        """No answer, until the client gives up or the simulator stops."""
+        while self.runner is not None and request.transport is not None and not request.transport.is_closing():
+            await asyncio.sleep(0.1)
+        raise ConnectionResetError(f"injected fault: api-timeout ({node})")
+
+    async def start(self, certfile: str, keyfile: str) -> None:
+        """Listen; a stop does not wait for requests that never end."""
+        await super().start(certfile, keyfile)
+        self.runner._shutdown_timeout = 0.5
 
     def _fault_hits(self, name: str, node: str | None) -> bool:
         """Whether a fault holds for this request; a number as value is how many requests it takes."""

@@ -84,11 +84,11 @@ _OS_RELEASE = {
 }
 
 # Empty folders that a distribution is installed with, and that configuration management writes into.
-_APT = ("/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/etc/apt/keyrings", "/etc/default")
-_DNF = ("/etc/yum.repos.d", "/etc/dnf/vars", "/etc/sysconfig")
+_APT_FOLDERS = ("/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/etc/apt/keyrings", "/etc/default")
+_DNF_FOLDERS = ("/etc/yum.repos.d", "/etc/dnf/vars", "/etc/sysconfig")
 _FOLDERS = {
-    **dict.fromkeys(("pve", "debian", "wsl"), _APT),
-    **dict.fromkeys(("fedora", "atomic", "amazon-linux"), _DNF),
+    **dict.fromkeys(("pve", "debian", "wsl"), _APT_FOLDERS),
+    **dict.fromkeys(("fedora", "atomic", "amazon-linux"), _DNF_FOLDERS),
     "alpine": ("/etc/periodic/daily", "/etc/conf.d"),
 }
 

@@ -63,11 +63,18 @@ def main() -> int:
             ready = select.select([sock, 0], [], [])[0]
             if 0 in ready:
                 piece = os.read(0, 65536)
-                sock.sendall(len(piece).to_bytes(4, "big") + piece)
-                feeding = bool(piece)
+                try:
+                    sock.sendall(len(piece).to_bytes(4, "big") + piece)
+                    feeding = bool(piece)
+                except OSError:
+                    # The command ended without reading all of it; its answer is still to be read.
+                    feeding = False
             if sock not in ready:
                 continue
-        data = sock.recv(65536)
+        try:
+            data = sock.recv(65536)
+        except ConnectionResetError:
+            data = b""
         if not data:
             # The machine went down under the command.
             return 255
