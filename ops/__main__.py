@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "rollback": (commands.rollback, "HOST: back to the system before"),
     "reboot": (commands.reboot, "HOST: reboot, and prove that it came back well"),
     "review": (commands.review, "the change as Markdown"),
+    "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),
     "test": (commands.test, "every test"),
     "lint": (commands.lint, "ruff, mypy, shellcheck"),

@@ -1,5 +1,6 @@
 """One function a command: what it does with the stack, and its exit code."""
 
+import argparse
 import subprocess
 import sys
 import time
@@ -191,6 +192,19 @@ def review(stack: Stack, arguments: list[str]) -> int:
 
     _prepare(stack, quiet=True)
     return write_review(stack, arguments)
+
+
+def changed(stack: Stack, arguments: list[str]) -> int:
+    """NixOS hosts whose sources differ from a git revision's (--base REVISION, default origin/main); --build builds them."""
+    from ops.changed import build, changed_hosts
+
+    parser = argparse.ArgumentParser(prog="python -m ops changed", description=changed.__doc__)
+    parser.add_argument("--base", default="origin/main", metavar="REVISION")
+    parser.add_argument("--build", action="store_true")
+    options = parser.parse_args(arguments)
+    found = changed_hosts(options.base)
+    out.print("\n".join(found) or "No host changes.")
+    return build(found.values()) if options.build and found else 0
 
 
 def topology(stack: Stack, arguments: list[str]) -> int:
