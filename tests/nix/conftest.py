@@ -80,23 +80,24 @@ def report(trees: evaluate.Trees) -> Callable[[str], dict[str, Any]]:
     return lambda name: host_report(name).value
 
 
+def find_checker(program: str) -> str:
+    """Path of a checker; skips where it is not installed."""
+    places = [
+        os.environ.get("AETHER_CHECKERS", ""),
+        str(CACHE / "checkers" / "bin"),
+        str(Path(sys.executable).parent),
+        os.environ["PATH"],
+    ]
+    path = shutil.which(program, path=os.pathsep.join(place for place in places if place))
+    if path is None:
+        pytest.skip(f"{program} is not installed: run nix/tools/get-checkers.sh")
+    return path
+
+
 @pytest.fixture
 def checker() -> Callable[[str], str]:
-    """Function from a program's name to its path; skips where it is not installed."""
-
-    def find(program: str) -> str:
-        places = [
-            os.environ.get("AETHER_CHECKERS", ""),
-            str(CACHE / "checkers" / "bin"),
-            str(Path(sys.executable).parent),
-            os.environ["PATH"],
-        ]
-        path = shutil.which(program, path=os.pathsep.join(place for place in places if place))
-        if path is None:
-            pytest.skip(f"{program} is not installed: run nix/tools/get-checkers.sh")
-        return path
-
-    return find
+    """Function from a program's name to its path."""
+    return find_checker
 
 
 @pytest.fixture

@@ -34,7 +34,9 @@ let
         header_up X-Forwarded-Uri {uri}
       }
     }
-    handle {
+    route {
+      # What a visitor says of himself goes first; a route keeps this order.
+      request_header -X-Auth-Request-*
       forward_auth ${authProxy} {
         uri /oauth2/auth
         header_up X-Real-IP {client_ip}
