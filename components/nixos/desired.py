@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from components.nixos.source_closure import source_hash
+from components.nixos.source_closure import source_hashes
 
 Evaluator = Literal["auto", "nix", "source"]
 
@@ -35,7 +35,7 @@ def desired_closures(
     Raises:
         EvaluationError: with Nix's message and the hosts that were asked for.
     """
-    hashes = {host: source_hash(repository, inventory_files, host) for host in attributes}
+    hashes = source_hashes(repository, inventory_files, attributes)
     if evaluator == "source" or (evaluator == "auto" and shutil.which(nix) is None):
         return {host: f"source:{digest}" for host, digest in hashes.items()}
     cache = EvaluationCache(repository / ".aether/cache/evaluations.json")

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 # What every host is made of, whatever its own files say.
 COMMON = ("flake.nix", "flake.lock", "nix/default.nix")
@@ -52,30 +53,33 @@ def entry_file(repository: Path, host: str, node: str | None = None) -> Path | N
 
 def reachable(repository: Path, entries: Iterable[Path]) -> list[Path]:
     """Files that ENTRIES read, directly or through others, relative to REPOSITORY, sorted."""
-    seen: set[Path] = set()
-    todo = list(entries)
-    while todo:
-        file = todo.pop()
-        if file in seen or not (repository / file).is_file():
-            continue
-        seen.add(file)
-        if file.suffix == ".nix":
-            todo.extend(_read_by(repository, file))
-    return sorted(seen)
+    return _Sources(repository).reachable(entries)
 
 
 def source_hash(repository: Path, inventory_files: Iterable[Path], host: str) -> str:
     """SHA-256 (hexadecimal) over the sources of HOST: reachable files, its secrets' files and the inventory as it sees it."""
+    return source_hashes(repository, inventory_files, [host])[host]
+
+
+def source_hashes(repository: Path, inventory_files: Iterable[Path], hosts: Iterable[str]) -> dict[str, str]:
+    """``source_hash`` of each of HOSTS; what they share is read once."""
     tables = [tomllib.loads((repository / file).read_text()) for file in inventory_files]
-    own: dict[str, str] = next((table["hosts"][host] for table in tables if host in table.get("hosts", {})), {})
-    entry = entry_file(repository, host, own.get("node"))
-    entries = [Path(common) for common in COMMON] + ([entry] if entry else [])
     # What hosts say to each other: nix/lib reads every one.
-    entries.extend(path.relative_to(repository) for path in sorted((repository / "nix/hosts").rglob("offers.nix")))
+    offers = [path.relative_to(repository) for path in sorted((repository / "nix/hosts").rglob("offers.nix"))]
+    shared = [*(Path(common) for common in COMMON), *offers]
+    sources = _Sources(repository)
+    return {host: _source_hash(sources, tables, shared, host) for host in hosts}
+
+
+def _source_hash(sources: "_Sources", tables: list[dict[str, Any]], shared: list[Path], host: str) -> str:
+    repository = sources.repository
+    own: dict[str, Any] = next((table["hosts"][host] for table in tables if host in table.get("hosts", {})), {})
+    entry = entry_file(repository, host, own.get("node"))
+    entries = [*shared, entry] if entry else shared
     if entry and entry.name == "default.nix":
-        entries.extend(_tree(repository, entry.parent))
+        entries = [*entries, *_tree(repository, entry.parent)]
     digest = hashlib.sha256()
-    for file in reachable(repository, entries):
+    for file in sources.reachable(entries):
         digest.update(f"{file}\0{_content_hash(repository / file)}\0".encode())
     for secret in own.get("secrets", ()):
         # With what it holds: sops-nix carries the encrypted file in the system, so a rotated secret is a new system.
@@ -83,6 +87,31 @@ def source_hash(repository: Path, inventory_files: Iterable[Path], host: str) ->
         digest.update(f"{secret}\0{_content_hash(path) if path.exists() else ''}\0".encode())
     digest.update(json.dumps([_as_seen_by(host, table) for table in tables], sort_keys=True, default=str).encode())
     return digest.hexdigest()
+
+
+class _Sources:
+    """The files of a repository at one moment: what each reads is found once, however many hosts share it."""
+
+    def __init__(self, repository: Path) -> None:
+        self.repository = repository
+        self._read: dict[Path, list[Path] | None] = {}
+
+    def reachable(self, entries: Iterable[Path]) -> list[Path]:
+        seen: set[Path] = set()
+        todo = list(entries)
+        while todo:
+            file = todo.pop()
+            if file not in seen and (read := self._read_by(file)) is not None:
+                seen.add(file)
+                todo.extend(read)
+        return sorted(seen)
+
+    def _read_by(self, file: Path) -> list[Path] | None:
+        """What FILE reads; None where there is no such file."""
+        if file not in self._read:
+            known = (self.repository / file).is_file()
+            self._read[file] = (_read_by(self.repository, file) if file.suffix == ".nix" else []) if known else None
+        return self._read[file]
 
 
 def image_hash(repository: Path) -> str:
