@@ -2,12 +2,11 @@
 
 import subprocess
 import tempfile
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
 from components.nixos.source_closure import source_hash
-from inventory.load import load
-from inventory.models import CloudVm, NixosHost
 from ops.stack import REPOSITORY, OpsError
 
 INVENTORIES = (Path("inventory/homelab.toml"), Path("inventory/cloud.toml"))
@@ -37,13 +36,16 @@ def changed_hosts(base: str) -> dict[str, str]:
 
 
 def nixos_hosts(repository: Path) -> dict[str, str]:
-    """NixOS hosts of all inventories: name to attribute of nixosConfigurations."""
+    """NixOS hosts of all inventories: name to attribute of nixosConfigurations.
+
+    As written, unchecked: the revision to compare with may have been one that today's rules refuse.
+    """
     found: dict[str, str] = {}
     for file in INVENTORIES:
-        if (repository / file).exists():
-            for name, host in load(repository / file).hosts.items():
-                if isinstance(host, NixosHost) or (isinstance(host, CloudVm) and host.os == "nixos"):
-                    found[name] = host.flake or name
+        hosts = tomllib.loads((repository / file).read_text()).get("hosts", {}) if (repository / file).exists() else {}
+        for name, facts in hosts.items():
+            if str(facts.get("kind", "")).startswith("nixos-") or facts.get("os") == "nixos":
+                found[name] = str(facts.get("flake", name))
     return found
 
 
