@@ -15,9 +15,9 @@ from bench.measure import BenchError, Report
 from components.nixos.desired import desired_closures
 from components.nixos.source_closure import entry_file
 from inventory.load import load
-from inventory.models import NixosHost
+from inventory.models import CloudVm, NixosHost
 
-INVENTORY = Path("inventory/homelab.toml")
+INVENTORIES = (Path("inventory/homelab.toml"), Path("inventory/cloud.toml"))
 # Answers with a made-up derivation for each host that it is asked for, and writes down which those were.
 _RECORDER = """#!{python}
 import hashlib, json, re, sys, time
@@ -37,8 +37,8 @@ def measure(report: Report, work: Path) -> None:
         shutil.copytree(REPOSITORY / folder, repository / folder)
     for file in ("flake.nix", "flake.lock"):
         shutil.copy(REPOSITORY / file, repository / file)
-    inventory = load(REPOSITORY / INVENTORY)
-    hosts = {name: host.flake or name for name, host in inventory.of(NixosHost).items()}
+    stacks = {file: _nixos_hosts(file) for file in INVENTORIES}
+    hosts = {name: node for found in stacks.values() for name, (_, node) in found.items()}
     log = work / "evaluated.log"
     recorder = work / "nix"
     recorder.write_text(_RECORDER.format(python=shutil.which("python3"), log=str(log)))
@@ -46,16 +46,18 @@ def measure(report: Report, work: Path) -> None:
 
     def evaluated() -> list[str]:
         log.write_text("")
-        desired_closures(repository, [INVENTORY], hosts, evaluator="nix", nix=str(recorder))
+        for file, found in stacks.items():
+            attributes = {name: attribute for name, (attribute, _) in found.items()}
+            desired_closures(repository, [file], attributes, evaluator="nix", nix=str(recorder))
         return [name for line in log.read_text().splitlines() for name in json.loads(line)]
 
     if sorted(first := evaluated()) != sorted(hosts):
         raise BenchError(f"the first run evaluated {first}, not every host")
-    report.count("evaluation_hosts", len(hosts), "NixOS hosts of the homelab; the first run evaluates all")
+    report.count("evaluation_hosts", len(hosts), "NixOS hosts of homelab and cloud; the first run evaluates all")
     report.count("evaluation_after_nothing", len(evaluated()), "evaluated when nothing was touched", at_most=0)
     counts = {}
-    for name in hosts:
-        entry = entry_file(repository, name, getattr(inventory.hosts[name], "node", None))
+    for name, node in hosts.items():
+        entry = entry_file(repository, name, node)
         if entry is None:
             continue
         path = repository / entry
@@ -72,7 +74,17 @@ def measure(report: Report, work: Path) -> None:
     evaluated()
     report.seconds("evaluation_hash_seconds", time.monotonic() - begun, f"hashing the sources of {len(hosts)} hosts, warm")
     if os.environ.get("NIXTREES"):
-        _with_nix(report, sorted(hosts.values()))
+        _with_nix(report, sorted(hosts))
+
+
+def _nixos_hosts(file: Path) -> dict[str, tuple[str, str | None]]:
+    """Hosts of an inventory whose system is a flake output: its attribute, and the node it is on."""
+    hosts = load(REPOSITORY / file).hosts
+    return {
+        name: (getattr(host, "flake", None) or name, getattr(host, "node", None))
+        for name, host in hosts.items()
+        if isinstance(host, NixosHost) or (isinstance(host, CloudVm) and host.os == "nixos")
+    }
 
 
 def _with_nix(report: Report, attributes: list[str]) -> None:

@@ -34,7 +34,7 @@ def measure_up(run: Run, report: Report) -> None:
         else:
             lab.begin()
         with path.EventLog(lab.path / ".aether/events") as log:
-            done = lab.up("--event-log", str(log.path))
+            done = lab.up("--event-log", str(log.path), env=path.EVENT_LOG_ENVIRONMENT)
         made = changes(done.text).get("created", 0)
         seconds = path.step_seconds(log.events)
         if len(seconds) < made // 3:

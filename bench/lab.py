@@ -127,9 +127,11 @@ class Lab:
         """The command line of `pulumi VERB`, with the options that `make` gives it."""
         return [verb if word == "up" else word for word in self._up] + [*self._options, *arguments]
 
-    def up(self, *arguments: str) -> Timed:
+    def up(self, *arguments: str, env: dict[str, str] | None = None) -> Timed:
         return timed(
-            self.command("up", "--yes", "--skip-preview", "--suppress-outputs", *arguments), cwd=self.path, env=self.environment
+            self.command("up", "--yes", "--skip-preview", "--suppress-outputs", *arguments),
+            cwd=self.path,
+            env={**self.environment, **(env or {})},
         )
 
     def preview(self, env: dict[str, str] | None = None) -> Timed:

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+# The flag is one of the hidden ones.
+EVENT_LOG_ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
+
 
 class EventLog:
     """The engine's events with the time at which each arrived (its own stamps are whole seconds): a pipe for `--event-log`."""

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ class Tofu:
         self.path.mkdir(parents=True)
         wanted = [item for item in resources if commands or not item.token.startswith("command:")]
         self.count = len(wanted)
-        (self.path / "main.tf.json").write_text(json.dumps(configuration(lab, wanted), indent=1))
+        document = configuration(lab, wanted)
+        (self.path / "main.tf.json").write_text(json.dumps({**document, "resource": {}}))
         self.environment = {
             **lab.base_environment,
             "TF_CLI_CONFIG_FILE": str(self._client_configuration()),
@@ -56,6 +57,9 @@ class Tofu:
             "CHECKPOINT_DISABLE": "1",
         }
         self._run("init", "-input=false")
+        schemas = json.loads(self._run("providers", "schema", "-json").text)["provider_schemas"]
+        complete(document["resource"], schemas.get(_SOURCE, {}).get("resource_schemas", {}))
+        (self.path / "main.tf.json").write_text(json.dumps(document, indent=1))
 
     def plan(self, *options: str) -> float:
         """Seconds of a plan, proved to be empty."""
@@ -82,7 +86,7 @@ class Tofu:
 
     def _run(self, *arguments: str) -> Timed:
         return timed(
-            [program("tofu"), *arguments, *(["-no-color"] if arguments[0] != "state" else [])],
+            [program("tofu"), *arguments, *(["-no-color"] if arguments[0] in ("init", "plan", "apply") else [])],
             cwd=self.path,
             env=self.environment,
         )
@@ -137,6 +141,18 @@ def configuration(lab: Lab, resources: Sequence[Declared]) -> dict[str, Any]:
         },
         "resource": blocks,
     }
+
+
+def complete(resources: Mapping[str, Mapping[str, dict[str, Any]]], schemas: Mapping[str, Any]) -> None:
+    """Give every field of lists of objects a value: where they are attributes (not blocks), OpenTofu wants all of them."""
+    for kind, items in resources.items():
+        attributes = schemas.get(kind, {}).get("block", {}).get("attributes", {})
+        for name, attribute in attributes.items():
+            match attribute.get("type"):
+                case [_, ["object", fields]]:
+                    for body in items.values():
+                        if name in body:
+                            body[name] = [{**dict.fromkeys(fields), **value} for value in body[name]]
 
 
 def escaped(value: Any) -> Any:
