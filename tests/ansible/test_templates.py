@@ -92,13 +92,8 @@ def test_secret_comes_from_the_host_s_sops_file(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     plain = tmp_path / "plain.yaml"
     plain.write_text("samba-password: from-the-file\n")
-    encrypted = subprocess.run(
-        ["sops", "--config", "/dev/null", "--encrypt", "--age", recipient, str(plain)],
-        env=env,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
+    command = ["sops", "--config", "/dev/null", "--encrypt", "--age", recipient, str(plain)]
+    encrypted = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
     (folder / "smith-files.yaml").write_text(encrypted)
     secrets = {"AETHER_SECRETS": str(tmp_path / "secrets"), "SOPS_AGE_KEY_FILE": str(key)}
     write = {
@@ -110,7 +105,7 @@ def test_secret_comes_from_the_host_s_sops_file(tmp_path: Path) -> None:
     # Another host's file is not looked into, and a key that is no recipient's says so.
     assert run(tmp_path, "smith-storage", [write], env=secrets)[1] == ""
     (tmp_path / "out").unlink()
-    show: dict[str, object] = {"ansible.builtin.debug": {"msg": value}}
+    show: dict[str, object] = {"ansible.builtin.debug": {"msg": "{{ lookup('aether_secret', 'samba-password') }}"}}
     subprocess.run(["age-keygen", "-o", str(tmp_path / "other.txt")], env=env, check=True, capture_output=True)
     wrong, _ = run(tmp_path, "smith-files", [show], env={**secrets, "SOPS_AGE_KEY_FILE": str(tmp_path / "other.txt")})
     assert wrong.code != 0
