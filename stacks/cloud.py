@@ -183,9 +183,12 @@ def _image_repository(context: Context) -> ImageRepository:
     public_key = REPOSITORY / settings.image_public_key
     if not public_key.is_file():
         raise SettingsError(f"{settings.image_public_key} does not exist. Fix: make the signing key as docs/image.md says")
-    hosts = context.homelab.of(AtomicHost) if context.homelab else {}
+    registry = f"ghcr.io/{build.owner}"
+    own = {f"{registry}/{image}" for image in build.images}
+    atomic = context.homelab.of(AtomicHost) if context.homelab else {}
+    hosts = {name: facts for name, facts in atomic.items() if facts.image in own}
     try:
-        files = repository_files(REPOSITORY / "image", f"ghcr.io/{build.owner}", public_key.read_text(), hosts)
+        files = repository_files(REPOSITORY / "image", registry, public_key.read_text(), hosts)
     except ContentError as error:
         raise SettingsError(str(error)) from None
     return ImageRepository(
