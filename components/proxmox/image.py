@@ -11,8 +11,8 @@ from components.base import Args, Component, Operator, script
 
 _FORMATS = {
     # flake output, extension, Proxmox content type
-    "vm": ("proxmox-vm-image", "qcow2", "import"),
-    "lxc": ("proxmox-lxc-template", "tar.xz", "vztmpl"),
+    "vm": ("proxmox-vm", "qcow2", "import"),
+    "lxc": ("proxmox-lxc", "tar.xz", "vztmpl"),
 }
 
 

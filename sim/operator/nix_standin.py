@@ -29,7 +29,7 @@ from sim.paths import REPO
 from sim.standins.store import store_name
 
 # The image's fingerprint: one small file that stands for a disk.
-_IMAGES = {"proxmox-vm-image": "nixos.qcow2", "proxmox-lxc-template": "nixos.tar.xz"}
+_IMAGES = {"proxmox-vm": "nixos.qcow2", "proxmox-lxc": "nixos.tar.xz"}
 _VALUED = {"--option": 2, "--extra-experimental-features": 1, "--experimental-features": 1, "--to": 1, "--from": 1,
            "--apply": 1, "--store": 1, "--eval-store": 1, "--override-input": 2, "--max-jobs": 1, "-j": 1, "--cores": 1,
            "--builders": 1, "--out-link": 1, "-o": 1, "--file": 1, "-f": 1, "--expr": 1, "--inputs-from": 1}  # fmt: skip
