@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 
 from bench import path
 from bench.lab import REPOSITORY, Lab, changes
@@ -25,7 +26,7 @@ def measure_up(run: Run, report: Report) -> None:
     """`up` from nothing: wall clock of the engine against the longest chain of the steps that it ran."""
     report.section("up: the sim homelab from nothing, against the longest path of its graph")
     lab = run.lab(NAME)
-    walls, lengths, works = [], [], []
+    walls, lengths, works, begins, ends = [], [], [], [], []
     chain: list[str] = []
     seconds: dict[str, float] = {}
     for number in range(max(1, run.runs // 2)):
@@ -33,6 +34,7 @@ def measure_up(run: Run, report: Report) -> None:
             lab.empty()
         else:
             lab.begin()
+        begun = time.monotonic()
         with path.EventLog(lab.path / ".aether/events") as log:
             done = lab.up("--event-log", str(log.path), env=path.EVENT_LOG_ENVIRONMENT)
         made = changes(done.text).get("created", 0)
@@ -40,11 +42,16 @@ def measure_up(run: Run, report: Report) -> None:
         if len(seconds) < made // 3:
             raise BenchError(f"{made} resources were created, but the event log tells of {len(seconds)}")
         length, chain = path.longest_path(seconds, path.needs(lab.resources()))
+        first, last = path.first_and_last_step(log.events)
+        begins.append(first - begun)
+        ends.append(begun + done.seconds - last)
         walls.append(done.seconds)
         lengths.append(length)
         works.append(sum(seconds.values()))
     report.seconds("up_homelab_seconds", statistics.median(walls), f"pulumi up of {made} resources")
     report.seconds("up_homelab_longest_path_seconds", statistics.median(lengths), " > ".join(path.shown(urn) for urn in chain))
+    report.seconds("up_homelab_before_first_step_seconds", statistics.median(begins), "engine and program, before any step")
+    report.seconds("up_homelab_after_last_step_seconds", statistics.median(ends), "outputs and state, after the last step")
     report.seconds("up_homelab_work_seconds", statistics.median(works), "all steps one after the other")
     ratio = statistics.median(wall / length for wall, length in zip(walls, lengths, strict=True))
     report.ratio("up_homelab_vs_longest_path", ratio, "up / longest path", at_most=1.3)

@@ -58,6 +58,12 @@ def step_seconds(events: Iterable[tuple[float, Mapping[str, Any]]]) -> dict[str,
     return seconds
 
 
+def first_and_last_step(events: Iterable[tuple[float, Mapping[str, Any]]]) -> tuple[float, float]:
+    """When the first step began, and when the last one ended."""
+    moments = [moment for moment, event in events if "resourcePreEvent" in event or "resOutputsEvent" in event]
+    return min(moments), max(moments)
+
+
 def needs(state: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
     """What each resource of a state waits for: dependencies, parent, provider."""
     found: dict[str, set[str]] = {}

@@ -49,7 +49,7 @@ class Tofu:
         wanted = [item for item in resources if commands or not item.token.startswith("command:")]
         self.count = len(wanted)
         document = configuration(lab, wanted)
-        (self.path / "main.tf.json").write_text(json.dumps({**document, "resource": {}}))
+        (self.path / "main.tf.json").write_text(json.dumps({key: value for key, value in document.items() if key != "resource"}))
         self.environment = {
             **lab.base_environment,
             "TF_CLI_CONFIG_FILE": str(self._client_configuration()),
