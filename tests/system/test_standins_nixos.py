@@ -195,7 +195,7 @@ def test_operator_nix(sim: Simulator) -> None:
     assert many.out.strip() == f'{{"metal": "{drv}"}}'
     by_drv = sim.nix("build", "--no-link", "--print-out-paths", f"{drv}^out").out.strip()
     assert by_drv == built(sim)
-    image = sim.nix("build", "--no-link", "--print-out-paths", ".#packages.x86_64-linux.proxmox-vm-image").out.strip()
-    assert image.endswith("proxmox-vm-image")
+    image = sim.nix("build", "--no-link", "--print-out-paths", ".#packages.x86_64-linux.proxmox-vm").out.strip()
+    assert image.endswith("proxmox-vm")
     assert "not simulated" in sim.nix("profile", "install", "x").err
     assert sim.nix("store", "diff-closures", by_drv, by_drv).out == ""
