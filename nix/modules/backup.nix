@@ -66,6 +66,7 @@ in
       ];
       checkOpts = mkDefault [ "--with-cache" ];
     };
+    aether.persist.volatile."/var/cache" = "restic's cache, filled from the repository again";
     # Runs only when every command before it succeeded; monitoring alerts on the age of this number.
     systemd.services.restic-backups-aether.serviceConfig.ExecStartPost = [
       "+${pkgs.writeShellScript "aether-backup-done" (builtins.readFile ./backup-done.sh)} ${config.aether.otel.textfiles}/backup.prom"

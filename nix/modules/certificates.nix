@@ -90,6 +90,7 @@ in
           listenHTTP = lib.mkDefault ":80";
         }) cfg.hosts;
       };
+      aether.persist.directories = [ "/var/lib/acme" ];
       aether.firewall.allow.acme-challenge = {
         tcp = [ 80 ];
         from = [ "step-ca" ];

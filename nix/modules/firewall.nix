@@ -76,6 +76,8 @@ in
 
   config = lib.mkIf cfg.enable {
     networking.nftables.enable = lib.mkDefault true;
+    aether.persist.volatile."/var/lib/nftables" =
+      "what is loaded now, to take back; after a boot nothing is";
     networking.firewall = {
       enable = true;
       allowedTCPPorts = portsOf "tcp" open;

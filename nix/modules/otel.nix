@@ -56,6 +56,11 @@ in
       extraFlags = [ "--collector.textfile.directory=${cfg.textfiles}" ];
     };
     systemd.tmpfiles.rules = [ "d ${cfg.textfiles} 0755 root root -" ];
+    aether.persist.directories = [
+      cfg.textfiles
+      # What was collected while monitoring was away.
+      "/var/lib/private/opentelemetry-collector"
+    ];
 
     aether.firewall.allow.metrics = {
       tcp = lib.attrValues cfg.exporters;

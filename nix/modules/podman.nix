@@ -38,6 +38,8 @@ in
         flags = [ "--filter=until=168h" ];
       };
     };
+    # Images can be had again, volumes cannot.
+    aether.persist.directories = [ "/var/lib/containers" ];
     # Digests do not move, so there is nothing to look for in a registry.
     virtualisation.quadlet.autoUpdate.enable = lib.mkDefault false;
     # Containers ask aardvark-dns on their bridge for each other's names.

@@ -97,6 +97,9 @@ in
         "net.ipv4.tcp_syncookies" = true;
       };
 
+      # Bans outlive a reboot, or a reboot would be an amnesty.
+      aether.persist.directories = lib.optional config.services.fail2ban.enable "/var/lib/fail2ban";
+
       # The kernel's audit stream belongs to the node, not to a container on it.
       security.audit.enable = mkDefault (!config.boot.isContainer);
       security.auditd.enable = mkDefault (!config.boot.isContainer);

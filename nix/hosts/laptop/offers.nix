@@ -1,0 +1,2 @@
+# A personal machine comes and goes: it ships neither logs nor metrics.
+_: { watched = false; }

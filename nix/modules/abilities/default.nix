@@ -1,0 +1,2 @@
+# The abilities of personal machines, each a file of this folder.
+{ imports = (import ../../lib/files.nix).modulesIn ./.; }

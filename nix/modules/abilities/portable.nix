@@ -1,0 +1,40 @@
+# A machine with a battery and a lid: power profiles, sleep, and what happens when the lid shuts.
+{ config, lib, ... }:
+let
+  cfg = config.aether.abilities.portable;
+in
+{
+  options.aether.abilities.portable = {
+    enable = lib.mkEnableOption "battery, lid and power profiles";
+    hibernateAfter = lib.mkOption {
+      type = lib.types.nullOr lib.types.str;
+      default = null;
+      example = "2h";
+      description = "Write memory to the encrypted swap file after so long asleep; null: sleep only. Needs swap of the memory's size.";
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = cfg.hibernateAfter == null || config.aether.abilities.disk.swap > 0;
+        message = "aether.abilities.portable.hibernateAfter needs somewhere to write memory to: set aether.abilities.disk.swap to the machine's memory in GiB.";
+      }
+    ];
+    # Plasma's power settings speak to this one; TLP would fight it.
+    services.power-profiles-daemon.enable = lib.mkDefault true;
+    services.tlp.enable = false;
+    services.thermald.enable = lib.mkDefault true;
+    services.upower.enable = lib.mkDefault true;
+    services.logind.settings.Login = {
+      HandleLidSwitch = if cfg.hibernateAfter == null then "suspend" else "suspend-then-hibernate";
+      HandleLidSwitchExternalPower = "suspend";
+      HandleLidSwitchDocked = "ignore";
+    };
+    systemd.sleep.settings.Sleep = lib.mkIf (cfg.hibernateAfter != null) {
+      HibernateDelaySec = cfg.hibernateAfter;
+    };
+    aether.persist.directories = [ "/var/lib/power-profiles-daemon" ];
+    aether.persist.volatile."/var/lib/upower" = "battery history, which it collects again";
+  };
+}
