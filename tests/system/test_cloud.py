@@ -1,0 +1,312 @@
+"""The cloud's stack with the real engine, the real GitHub provider and real Ansible on the simulated AWS and GitHub."""
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.cloud_lab import CloudLab
+from tests.system.lab import REPOSITORY, Lab, Result
+
+INVENTORY = "inventory/cloud.toml"
+seen: list[str] = []
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudLab]:
+    """The deployed cloud."""
+    for tool in ("pulumi", "cosign", "crane", "sops"):
+        if not (REPOSITORY / ".aether/engine/bin" / tool).exists():
+            pytest.skip(f"{tool} is not there; make it with: python3 -m engine ensure")
+    lab = Lab.make(tmp_path_factory.mktemp("cloud"))
+    lab.stack = "sim-cloud"
+    try:
+        result = lab.up()
+        seen.append(result.text)
+        assert result.code == 0, result.text[-6000:]
+        yield CloudLab(lab)
+    finally:
+        lab.close()
+
+
+@pytest.fixture
+def cloud(deployed: CloudLab) -> Iterator[CloudLab]:
+    """The deployed cloud; what a test changes of inventory and image is put back and deployed again."""
+    kept = {
+        path: path.read_bytes()
+        for folder in ("inventory", "image")
+        for path in (deployed.lab.path / folder).rglob("*")
+        if path.is_file()
+    }
+    yield deployed
+    deployed.lab.clear_faults()
+    changed = [path for path, content in kept.items() if path.read_bytes() != content]
+    for path in changed:
+        path.write_bytes(kept[path])
+    if changed:
+        result = deployed.up()
+        assert result.code == 0, result.text[-4000:]
+
+
+def applied(cloud: CloudLab) -> str:
+    result = cloud.up()
+    seen.append(result.text)
+    assert result.code == 0, result.text[-5000:]
+    return result.text
+
+
+def pulumi(cloud: CloudLab, *arguments: str) -> Result:
+    """The engine alone: `ops` would have the simulator write the stack's settings anew."""
+    code = f"from ops.stack import Stack; raise SystemExit(Stack('sim-cloud').run(*{arguments!r}, check=False))"
+    return cloud.lab.run(cloud.lab.python, "-c", code)
+
+
+class TestDeployed:
+    def test_a_second_preview_has_nothing_to_do(self, deployed: CloudLab) -> None:
+        result = deployed.lab.preview()
+        seen.append(result.text)
+        assert set(result.changes()) == {"unchanged"}, result.text[-3000:]
+
+    def test_nor_after_a_refresh(self, deployed: CloudLab) -> None:
+        assert deployed.lab.ops("refresh").code == 0
+        assert set(deployed.lab.preview().changes()) == {"unchanged"}
+
+    @pytest.mark.parametrize("host", ["public-gateway", "vps", "cloud-workstation"])
+    def test_every_machine_answers_with_the_key_that_it_was_born_with(self, deployed: CloudLab, host: str) -> None:
+        result = deployed.lab.ssh(host, "hostname")
+        assert (result.code, result.text.strip()) == (0, host)
+
+    def test_the_gateway_serves(self, deployed: CloudLab) -> None:
+        assert deployed.lab.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
+
+    def test_machines_are_as_the_inventory_says(self, deployed: CloudLab) -> None:
+        gateway = deployed.instances()["public-gateway"]
+        assert gateway["PrivateIpAddress"] == "192.168.90.10"
+        assert gateway["MetadataOptions"]["HttpTokens"] == "required"
+        (volume,) = deployed.aws("ec2").describe_volumes(
+            Filters=[{"Name": "attachment.instance-id", "Values": [gateway["InstanceId"]]}]
+        )["Volumes"]
+        assert volume["Encrypted"] is True
+
+    def test_the_repository_can_be_cloned_and_is_the_image_folder(self, deployed: CloudLab, tmp_path: Path) -> None:
+        url = deployed.github()["owner"]
+        subprocess.run(
+            ["git", "clone", "-q", deployed.simulator / f"github/{url}/aether-image.git", tmp_path / "clone"], check=True
+        )
+        for name in ("recipes/aether-kinoite.yml", ".github/workflows/build.yml"):
+            assert (tmp_path / "clone" / name).read_text() == (deployed.lab.path / "image" / name).read_text()
+        public = (deployed.simulator / "keys/image/cosign.pub").read_text()
+        assert (tmp_path / "clone/files/system/etc/pki/containers/aether.pub").read_text() == public
+
+    def test_images_are_known_by_a_digest_that_the_key_signed(self, deployed: CloudLab) -> None:
+        images = deployed.lab.resources()[0]["outputs"]["images"]
+        assert set(images) == {"aether-kinoite", "aether-kinoite-nvidia"}
+        key = deployed.simulator / "keys/image/cosign.pub"
+        tool = deployed.lab.path / ".aether/engine/bin/cosign"
+        for reference in images.values():
+            arguments = ["verify", "--key", key, "--insecure-ignore-tlog=true", "--new-bundle-format=false", reference]
+            assert subprocess.run([tool, *arguments], capture_output=True, check=False).returncode == 0
+
+
+class TestChanges:
+    def test_a_rule_changes_in_place(self, cloud: CloudLab) -> None:
+        before = cloud.resource("SecurityGroupIngressRule", "public-gateway-ssh-home")["id"]
+        cloud.lab.replace(INVENTORY, "203.0.113.0/24", "198.51.100.0/24")
+        text = applied(cloud)
+        assert cloud.resource("SecurityGroupIngressRule", "public-gateway-ssh-home")["id"] == before
+        rules = cloud.aws("ec2").describe_security_group_rules(SecurityGroupRuleIds=[before])["SecurityGroupRules"]
+        assert [rule["CidrIpv4"] for rule in rules] == ["198.51.100.0/24"]
+        assert "Instance" not in "".join(line for line in text.splitlines() if "updated" in line)
+
+    def test_a_new_image_replaces_the_machine_and_keeps_its_address(self, cloud: CloudLab) -> None:
+        instance = cloud.instances()["public-gateway"]["InstanceId"]
+        address = cloud.resource("ec2/eip:Eip", "public-gateway")["outputs"]["publicIp"]
+        cloud.lab.replace(INVENTORY, "ami-0a1000000000000a1", "ami-0c3000000000000c3")
+        applied(cloud)
+        after = cloud.instances()["public-gateway"]
+        assert after["InstanceId"] != instance
+        assert after["ImageId"] == "ami-0c3000000000000c3"
+        assert after["PublicIpAddress"] == address
+        assert cloud.lab.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
+
+    def test_a_larger_machine_is_the_same_machine(self, cloud: CloudLab) -> None:
+        instance = cloud.instances()["vps"]["InstanceId"]
+        cloud.lab.replace(INVENTORY, 'instance_type = "t4g.small"', 'instance_type = "t4g.medium"')
+        applied(cloud)
+        after = cloud.instances()["vps"]
+        assert (after["InstanceId"], after["InstanceType"], after["State"]["Name"]) == (instance, "t4g.medium", "running")
+        assert cloud.lab.ssh("vps", "hostname").text.strip() == "vps"
+
+    def test_a_recipe_change_is_one_file_in_one_commit(self, cloud: CloudLab) -> None:
+        before = cloud.git("rev-parse", "main").strip()
+        cloud.lab.replace("image/recipes/common/fonts.yml", "- Inter", "- Inter\n        - Lora")
+        applied(cloud)
+        assert cloud.git("rev-list", "--count", f"{before}..main").strip() == "1"
+        assert cloud.git("diff", "--name-only", before, "main").split() == ["recipes/common/fonts.yml"]
+        assert set(cloud.lab.preview().changes()) == {"unchanged"}
+
+    def test_a_rotated_secret_reaches_github_and_nothing_else_changes(self, cloud: CloudLab) -> None:
+        kept = (cloud.simulator / "keys/image/password").read_text()
+        commits = cloud.git("rev-list", "--count", "main")
+        try:
+            cloud.sops("image.yaml", "cosign_password", "another password")
+            applied(cloud)
+            secrets = cloud.github()["secrets"]
+            assert secrets["release/COSIGN_PASSWORD"]["sha256"] == hashlib.sha256(b"another password").hexdigest()
+            assert cloud.git("rev-list", "--count", "main") == commits
+        finally:
+            cloud.sops("image.yaml", "cosign_password", kept)
+        applied(cloud)
+        assert cloud.github()["secrets"]["release/COSIGN_PASSWORD"]["sha256"] == hashlib.sha256(kept.encode()).hexdigest()
+
+
+class TestFaults:
+    """What passes is waited for; what does not says what to do, and a second run carries on."""
+
+    @pytest.mark.fault
+    @pytest.mark.parametrize("fault", ["rate-limit", "abuse-limit", "server-error=2"])
+    def test_github_is_waited_for(self, cloud: CloudLab, fault: str) -> None:
+        cloud.lab.replace("image/recipes/common/fonts.yml", "- Inter", f"- Inter # {fault}")
+        cloud.fault("github", fault)
+        applied(cloud)
+        assert f"# {fault}" in cloud.git("show", "main:recipes/common/fonts.yml")
+
+    @pytest.mark.fault
+    @pytest.mark.parametrize("fault", ["throttling=3", "server-error=2"])
+    def test_aws_is_waited_for(self, cloud: CloudLab, fault: str) -> None:
+        cloud.lab.replace(INVENTORY, 'purpose = "HTTP/3"', f'purpose = "HTTP/3 {fault.partition("=")[0]}"')
+        cloud.fault("aws", fault)
+        applied(cloud)
+
+    @pytest.mark.fault
+    def test_a_machine_that_aws_does_not_show_yet_is_waited_for(self, cloud: CloudLab) -> None:
+        cloud.lab.replace(INVENTORY, "ami-0b2000000000000b2", "ami-0d4000000000000d4")
+        cloud.fault("aws", "eventual-consistency=3")
+        applied(cloud)
+        assert cloud.instances()["vps"]["ImageId"] == "ami-0d4000000000000d4"
+        assert cloud.lab.ssh("vps", "hostname").text.strip() == "vps"
+
+    @pytest.mark.fault
+    @pytest.mark.parametrize(("target", "says"), [("aws", "expired"), ("github", "401 Bad credentials")])
+    def test_an_expired_token_changes_nothing(self, cloud: CloudLab, target: str, says: str) -> None:
+        state = json.dumps(cloud.lab.resources())
+        if target == "aws":
+            cloud.lab.replace(INVENTORY, "203.0.113.0/24", "198.51.100.0/24")
+        else:
+            cloud.lab.replace("image/recipes/common/fonts.yml", "- Inter", "- Inter # new")
+        cloud.fault(target, "expired-token")
+        result = cloud.up()
+        seen.append(result.text)
+        assert result.code != 0
+        assert says in result.text
+        assert [item["id"] for item in cloud.lab.resources() if "id" in item] == [
+            item["id"] for item in json.loads(state) if "id" in item
+        ]
+
+    @pytest.mark.fault
+    def test_missing_credentials_are_named_with_the_command_that_sets_them(self, cloud: CloudLab) -> None:
+        stack = cloud.simulator / "Pulumi.sim-cloud.yaml"
+        kept = stack.read_text()
+        try:
+            stack.write_text("".join(line for line in kept.splitlines(True) if "githubToken" not in line))
+            result = pulumi(cloud, "preview")
+        finally:
+            stack.write_text(kept)
+        assert result.code != 0
+        assert "config set --secret aether:githubToken" in result.text
+
+    @pytest.mark.fault
+    @pytest.mark.parametrize("fault", ["wrong-key", "unsigned"])
+    def test_an_image_without_the_right_signature_is_given_to_no_host(self, cloud: CloudLab, fault: str) -> None:
+        before = cloud.lab.resources()[0]["outputs"]["images"]
+        cloud.fault("registry", fault)
+        result = cloud.up()
+        seen.append(result.text)
+        assert result.code != 0
+        assert "is not signed by" in result.text
+        cloud.fault("registry", fault, off=True)
+        applied(cloud)
+        assert cloud.lab.resources()[0]["outputs"]["images"] == before
+
+
+class TestSecrets:
+    def test_none_is_in_the_state(self, deployed: CloudLab) -> None:
+        self.absent(deployed, {"state": json.dumps(state_files(deployed))})
+
+    def test_none_is_in_a_log(self, deployed: CloudLab) -> None:
+        logs = [*(deployed.lab.path / ".aether/logs").rglob("*"), deployed.simulator / "supervisor.log"]
+        self.absent(deployed, {str(path): path.read_text(errors="replace") for path in logs if path.is_file()})
+
+    def test_none_was_printed(self, deployed: CloudLab) -> None:
+        deployed.lab.replace("image/recipes/common/fonts.yml", "- Inter", "- Inter # preview")
+        try:
+            seen.append(deployed.lab.run(deployed.lab.python, "-m", "ops", "--stack", "sim-cloud", "preview", "--diff").text)
+        finally:
+            deployed.lab.replace("image/recipes/common/fonts.yml", "- Inter # preview", "- Inter")
+        self.absent(deployed, {f"output {number}": text for number, text in enumerate(seen)})
+
+    def test_none_is_on_a_machine_where_others_read(self, deployed: CloudLab) -> None:
+        key = deployed.lab.ssh("vps", "stat -c %a /etc/ssh/ssh_host_ed25519_key")
+        assert key.text.strip() == "600"
+
+    def absent(self, cloud: CloudLab, places: dict[str, str]) -> None:
+        assert places
+        for what, value in cloud.secrets().items():
+            assert len(value) > 8
+            # A private key is one line in JSON, so its lines are looked for one by one.
+            leaks = [place for place, text in places.items() if value in text]
+            assert not leaks, f"{what} is in {leaks}"
+
+
+def state_files(cloud: CloudLab) -> dict[str, Any]:
+    """Everything in the backend: state, backups, history."""
+    found = {}
+    for folder, _, names in os.walk(cloud.lab.path / ".aether/state"):
+        for name in names:
+            path = Path(folder) / name
+            found[str(path)] = path.read_text(errors="replace")
+    return found
+
+
+class TestEnd:
+    def test_the_machines_of_aws_are_there_again_after_the_simulator_was_killed(self, deployed: CloudLab) -> None:
+        before = {name: instance["InstanceId"] for name, instance in deployed.instances().items()}
+        assert deployed.lab.sim("restart", "--stack", "sim-cloud").code == 0
+        assert {name: instance["InstanceId"] for name, instance in deployed.instances().items()} == before
+        assert set(deployed.lab.preview().changes()) == {"unchanged"}
+
+    def test_a_repository_that_exists_is_adopted(self, deployed: CloudLab) -> None:
+        """The state forgets it, as if somebody else had made it."""
+        code = (
+            "from ops.stack import Stack; s = Stack('sim-cloud')\n"
+            "for item in [r for r in s.resources() if r['type'].startswith('github:index/')][::-1]:\n"
+            "    s.output('state', 'delete', item['urn'], '--yes', '--force', '--target-dependents')\n"
+        )
+        commits = deployed.git("rev-list", "--count", "main")
+        forgotten = deployed.lab.run(deployed.lab.python, "-c", code, timeout=600)
+        assert forgotten.code == 0 or "no resource" in forgotten.text.lower(), forgotten.text[-2000:]
+        refused = deployed.up()
+        assert refused.code != 0 and "name already exists" in refused.text
+        stack = deployed.simulator / "Pulumi.sim-cloud.yaml"
+        kept = stack.read_text()
+        stack.write_text(kept + "  aether:adoptImageRepository: 'true'\n")
+        adopted = pulumi(deployed, "up", "--yes", "--skip-preview")
+        stack.write_text(kept)
+        assert adopted.code == 0, adopted.text[-3000:]
+        assert int(deployed.git("rev-list", "--count", "main")) >= int(commits)
+        assert set(deployed.lab.preview().changes()) == {"unchanged"}
+
+    def test_destroyed_is_gone(self, deployed: CloudLab) -> None:
+        settings = deployed.configuration
+        result = pulumi(deployed, "destroy", "--yes", "--skip-preview")
+        assert result.code == 0, result.text[-4000:]
+        assert settings == deployed.configuration
+        assert deployed.instances() == {}
+        assert deployed.aws("ec2").describe_addresses()["Addresses"] == []
+        assert not json.loads((deployed.simulator / "github/github.json").read_text())["repositories"]
+        assert deployed.lab.ssh("vps", "true").code != 0
