@@ -3,6 +3,10 @@ STACK ?= sim
 PYTHON ?= python3
 AETHER = .venv/bin/python -m ops --stack $(STACK)
 
+# Bytecode is kept whatever the caller's environment says: the SDKs are hundreds of modules.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.aether/cache/python
+
 .DEFAULT_GOAL := help
 .PHONY: help setup up preview refresh status down clean doctor test test-unit lint bench drift rollback reboot review fault topology image
 

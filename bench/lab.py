@@ -68,6 +68,8 @@ class Lab:
         own = {
             name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "AETHER_", "SOPS_", "ANSIBLE_"))
         }
+        # Both sides of a comparison keep their bytecode, as `make` has it.
+        own |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.path / ".aether/cache/python")}
         # sops and age are the engine's; the simulator looks for them on PATH too.
         own["PATH"] = os.pathsep.join([str(self.path / ".aether/engine/bin"), str(self.path / ".venv/bin"), own.get("PATH", "")])
         return own
@@ -87,6 +89,9 @@ class Lab:
         self.sim("start", "--stack", STACK, "--boot-seconds", str(boot_seconds))
         asked = timed([sys.executable, "-c", _ASK], cwd=self.path, env=self.base_environment)
         self._environment, self._up, self._options = json.loads(asked.text.splitlines()[-1])
+        # A checkout that ran before has its bytecode.
+        for words in (["-c", "import stacks.homelab"], ["-m", "pip", "list"]):
+            timed([self.path / ".venv/bin/python", *words], cwd=self.path, env=self._environment)
 
     def empty(self, boot_seconds: float = 0.3, *, keep_state: bool = False) -> None:
         """Forget every guest (and, unless KEEP_STATE, what Pulumi knows of them); start again."""

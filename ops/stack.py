@@ -38,7 +38,13 @@ class Stack:
     def environment(self) -> dict[str, str]:
         """Environment of the engine: the project's tools first, and for a simulated stack its own backend and keys."""
         path = os.pathsep.join([str(AETHER / "engine/bin"), str(REPOSITORY / ".venv/bin"), os.environ.get("PATH", "")])
-        own = {"PATH": path, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+        own = {
+            "PATH": path,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            # The SDKs are hundreds of modules: without their bytecode every run compiles them, which takes longer than a preview.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(AETHER / "cache/python"),
+        }
         if (AETHER / "pulumi-home").exists():
             own["PULUMI_HOME"] = str(AETHER / "pulumi-home")
             own["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
