@@ -61,7 +61,7 @@ class HostFaults:
         else:
             self._on.pop(name, None)
         self.publish()
-        if self._host.state == "up":
+        if self._host.pid:
             if name == "wrong-host":
                 await self._host.set_hostname("some-other-host" if on else self._host.facts.name)
             if name == "key-mismatch" and self._host.ssh.listening:
@@ -76,9 +76,8 @@ class HostFaults:
 
     def running_system(self) -> str | None:
         """What runs now: the NixOS system closure or the booted ostree deployment."""
-        if self._host.state != "up":
-            return None
-        return running_system(self._host)
+        # A host that answers on SSH may still be starting its last services.
+        return running_system(self._host) if self._host.pid else None
 
     def _is_new(self, name: str) -> bool:
         good = self._good.get(name)

@@ -334,6 +334,8 @@ class Proxmox:
         for guest in self._guests():
             if guest.node in nodes:
                 self._follow(guest)
+        # Whoever switched the fault sees its effect.
+        await self.settle()
 
     def _fill(self, nodes: list[str], full: bool) -> None:
         for node in nodes:
