@@ -25,7 +25,16 @@ def up(stack: Stack, arguments: list[str]) -> int:
     """Bring the stack to what the repository says, then show its hosts."""
     started = time.monotonic()
     _prepare(stack)
-    stack.narrate(_narrator(stack), "up", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *arguments)
+    stack.narrate(
+        _narrator(stack),
+        "up",
+        "--yes",
+        "--skip-preview",
+        "--suppress-outputs",
+        "--continue-on-error",
+        *_options(stack),
+        *arguments,
+    )
     out.print(f"\nDone in {time.monotonic() - started:.0f} s.\n")
     status(stack, [])
     out.print(
@@ -55,7 +64,16 @@ def down(stack: Stack, arguments: list[str]) -> int:
     others = [Stack(name) for name in ("sim", "sim-cloud") if name != stack.name]
     if stack.exists() and stack.resources():
         _prepare(stack)
-        stack.narrate(_narrator(stack), "destroy", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *arguments)
+        stack.narrate(
+            _narrator(stack),
+            "destroy",
+            "--yes",
+            "--skip-preview",
+            "--suppress-outputs",
+            "--continue-on-error",
+            *_options(stack),
+            *arguments,
+        )
     if any(other.exists() and other.resources() for other in others):
         out.print("The simulator goes on: another stack is on it.")
         return 0

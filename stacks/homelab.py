@@ -18,6 +18,7 @@ from inventory.models import Guest
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
 from stacks.live import drifts
+from stacks.machines import Machines
 from stacks.proxmox import proxmox_provider
 from stacks.rollout import waits_for
 from stacks.settings import Settings, SettingsError
@@ -29,6 +30,12 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     operator = Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix)
     drifted = drifts(operator.ssh_config, inventory, settings.phase) if settings.detect_drift else {}
     systems = _systems(settings, inventory, operator, drifted)
+    machines = Machines(settings, inventory, operator)
+    machines.nodes()
+    done: dict[str, pulumi.Resource] = {**systems}
+    done |= machines.ansible(done)
+    done |= machines.atomic(drifted, done)
+    machines.homes(done)
     pulumi.export("generations", {name: system.generation for name, system in systems.items()})
     pulumi.export("closures", {name: system.closure for name, system in systems.items()})
     pulumi.export("addresses", {name: host.address for name, host in inventory.hosts.items()})

@@ -1,29 +1,31 @@
 """systemd-run of a simulated host: transient services and timers that run in the host, whoever is logged in.
 
 Imitates systemd-run(1) of systemd 257: --unit, --on-active, --description, --wait, --collect, --property, --setenv,
---working-directory, --uid, --quiet, --no-block, --service-type, --remain-after-exit, --timer-property, --on-calendar is
-refused, as is --pipe and --pty. A unit name that is in use is refused as systemd refuses it.
+--working-directory, --uid, --quiet, --no-block, --service-type, --remain-after-exit, --timer-property, --on-calendar (by the
+machine's systemd-analyze; refused where there is none). Refused: --pipe and --pty. A unit name that is in use is refused as systemd refuses it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import shlex
+from datetime import UTC, datetime
 
 from sim.hosts import units
 from sim.hosts.agent import Call, Refused
 from sim.standins.catalogue import words as split_words
 
 _VALUED = split_words(
-    "--unit -u --on-active --description --property -p --setenv -E --working-directory --uid --gid "
+    "--unit -u --on-active --on-calendar --description --property -p --setenv -E --working-directory --uid --gid "
     "--service-type --slice --timer-property --on-boot --on-startup --on-unit-active --nice"
 )
-_REFUSED = ("--on-calendar", "--pipe", "-P", "--pty", "-t", "--scope", "--user", "--on-clock-change")
+_REFUSED = ("--pipe", "-P", "--pty", "-t", "--scope", "--user", "--on-clock-change")
 
 
-async def run(call: Call) -> int:  # noqa: PLR0912 - one branch an option
-    """Start a transient unit."""
+async def run(call: Call) -> int:  # noqa: PLR0912, PLR0915 - one branch an option
+    """Start a transient unit, or the timer that starts it."""
     if call.uid != 0:
         raise Refused("Failed to start transient service unit: Interactive authentication required.")
     values: dict[str, list[str]] = {}
@@ -50,6 +52,8 @@ async def run(call: Call) -> int:  # noqa: PLR0912 - one branch an option
     file = _unit_file(call, name, words, values)
     services = call.host.services
     delay_text = (values.get("--on-active") or values.get("--on-boot") or [""])[-1]
+    if "--on-calendar" in values:
+        delay_text = await _until(values["--on-calendar"][-1])
     _refuse_taken(call, name, delay_text != "")
     if delay_text != "":
         delay = units.seconds(delay_text)
@@ -75,6 +79,23 @@ async def run(call: Call) -> int:  # noqa: PLR0912 - one branch an option
     if "--collect" in flags or "-G" in flags:
         services.units.pop(unit.name, None)
     return code
+
+
+async def _until(calendar: str) -> str:
+    """Seconds until a calendar event elapses, as --on-active takes them."""
+    command = ("systemd-analyze", "calendar", "--iterations=1", calendar)
+    try:
+        child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise Refused("systemd-run: --on-calendar is not simulated on a machine without systemd-analyze") from None
+    out, _ = await child.communicate()
+    found = re.search(r"Next elapse: \w+ (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", out.decode()) or re.search(
+        r"\(in UTC\): \w+ (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", out.decode()
+    )
+    if child.returncode or not found:
+        raise Refused(f"Failed to parse calendar event specification: {calendar}")
+    moment = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    return f"{max(1, int((moment - datetime.now(UTC)).total_seconds()))}s"
 
 
 def _refuse_taken(call: Call, name: str, timer: bool) -> None:
