@@ -2,7 +2,8 @@
 
 Imitates systemd-run(1) of systemd 257: --unit, --on-active, --description, --wait, --collect, --property, --setenv,
 --working-directory, --uid, --quiet, --no-block, --service-type, --remain-after-exit, --timer-property, --on-calendar (by the
-machine's systemd-analyze; refused where there is none). Refused: --pipe and --pty. A unit name that is in use is refused as systemd refuses it.
+machine's systemd-analyze; refused where there is none). Refused: --pipe, --pty,
+and a unit name that is in use, as systemd refuses it.
 """
 
 from __future__ import annotations
