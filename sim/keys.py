@@ -65,7 +65,7 @@ class Keys:
     def tool(self, name: str) -> str:
         """A tool of the engine's build, or of PATH. Raises KeysError."""
         built = self.paths.engine_bin / name
-        found = str(built) if built.exists() else shutil.which(name)
+        found = str(built) if os.access(built, os.X_OK) else shutil.which(name)
         if found is None:
             raise KeysError(f"{name} is not in {self.paths.engine_bin} or on PATH; run `make engine`, then start again")
         return found

@@ -111,8 +111,8 @@ def _make_root(root: Path, flavour: str, users: Sequence[str]) -> None:
     for name in _ETC_COPIED:
         source, target = Path("/etc", name), root / "etc" / name
         if source.is_dir():
-            shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("private"))
-        elif source.exists():
+            shutil.copytree(source, target, symlinks=True, ignore=_private)
+        elif source.exists() and os.access(source, os.R_OK):
             shutil.copy2(source, target)
     _accounts(root, users)
     _write(root / "etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\n")
@@ -125,6 +125,15 @@ def _make_root(root: Path, flavour: str, users: Sequence[str]) -> None:
         (root / "opt/vyatta/etc/config").mkdir(parents=True)
         (root / "opt/vyatta/etc/config").chmod(0o1777)
     (root / "etc/mtab").symlink_to("/proc/self/mounts")
+
+
+def _private(directory: str, names: list[str]) -> list[str]:
+    """What is not copied: private keys, and what this user may not read."""
+    return [
+        name
+        for name in names
+        if name == "private" or not (Path(directory, name).is_symlink() or os.access(Path(directory, name), os.R_OK))
+    ]
 
 
 def _profile(flavour: str) -> str:

@@ -69,7 +69,7 @@ def build_root(spec: dict) -> None:  # type: ignore[type-arg]
     mount("tmpfs", f"{root}/dev", "tmpfs", MS_NOSUID, "mode=755,size=1m")
     for name in DEVICES:
         os.close(os.open(f"{root}/dev/{name}", os.O_CREAT | os.O_WRONLY, 0o666))
-        bind(f"/dev/{name}", f"{root}/dev/{name}")
+        bind(f"/dev/{name}", f"{root}/dev/{name}", recursive=spec["userns"])
     for name in ("pts", "shm"):
         os.mkdir(f"{root}/dev/{name}")
     mount("devpts", f"{root}/dev/pts", "devpts", MS_NOSUID, "newinstance,ptmxmode=0666,mode=620")
@@ -81,11 +81,14 @@ def build_root(spec: dict) -> None:  # type: ignore[type-arg]
     mount("tmpfs", f"{root}/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=256m")
     for name in ("lock", "user", "systemd/system", "aether-sim"):
         os.makedirs(f"{root}/run/{name}", exist_ok=True)
-    bind(spec["agent"], f"{root}/run/aether-sim")
+    bind(spec["agent"], f"{root}/run/aether-sim", recursive=spec["userns"])
     for source, target in spec["binds"]:
         os.makedirs(root + target, exist_ok=True)
         bind(source, root + target, readonly=True, recursive=True)
-    bind("/sys", f"{root}/sys", readonly=True)
+    # Before the machine's own is out of sight: without root, a new /proc must not show more than one that is there.
+    mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV)
+    # In a user namespace a mount is taken with all below it, or not at all.
+    bind("/sys", f"{root}/sys", readonly=not spec["userns"], recursive=spec["userns"])
     if spec["usr_readonly"]:
         mount("", f"{root}/usr", "", MS_BIND | MS_REMOUNT | MS_RDONLY)
 
@@ -96,7 +99,6 @@ def enter_root(root: str) -> None:
     check(libc.syscall(number, b".", b"."), "pivot_root")
     check(libc.umount2(b".", MNT_DETACH), "detach the machine's root")
     os.chdir("/")
-    mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV)
     for path in PROTECTED:
         if os.path.exists(path):
             bind(path, path, readonly=True)
