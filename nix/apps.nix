@@ -1,12 +1,15 @@
-# `nix run` boots a host in a local QEMU VM; `nix run .#HOST` boots that one. Its disk is ./HOST.qcow2 and stays.
-{ lib, nixosConfigurations }:
+# `nix run` boots a VM to develop on, `nix run .#HOST` a host, in local QEMU. Its disk is ./HOST.qcow2 and stays.
+{
+  lib,
+  nixosConfigurations,
+  localVms,
+}:
 let
   boot = name: host: {
     type = "app";
     program = lib.getExe host.config.system.build.vm;
     meta.description = "Boot ${name} in a local QEMU VM (disk: ./${name}.qcow2)";
   };
-  apps = lib.mapAttrs boot nixosConfigurations;
+  apps = lib.mapAttrs boot (nixosConfigurations // localVms);
 in
-# Cockpit is the smallest host with something to look at: https://localhost:9090.
-apps // { default = apps.cockpit; }
+apps // { default = apps.local-vm; }

@@ -7,6 +7,7 @@ let
   aetherLib = import ./lib { root = ../.; };
   systems = import ./lib/system.nix { inherit inputs aetherLib; };
   nixosConfigurations = lib.mapAttrs (_: systems.mkHost) aetherLib.hosts.byAttribute;
+  localVms = import ./images/local.nix { inherit systems; };
 in
 {
   inherit nixosConfigurations;
@@ -18,8 +19,12 @@ in
   };
 
   packages.${system} = import ./images { inherit inputs systems system; };
+  # legacyPackages, because it is a tree: images.HOST.FORMAT.
+  legacyPackages.${system}.images = import ./images/formats.nix {
+    inherit inputs systems nixosConfigurations;
+  };
   devShells.${system}.default = import ./shells { inherit pkgs; };
   checks.${system} = import ./checks { inherit pkgs nixosConfigurations; };
-  apps.${system} = import ./apps.nix { inherit lib nixosConfigurations; };
+  apps.${system} = import ./apps.nix { inherit lib nixosConfigurations localVms; };
   formatter.${system} = pkgs.nixfmt-tree.override { nixfmtPackage = pkgs.nixfmt-rs; };
 }

@@ -21,7 +21,13 @@ let
       };
       modules = [ ./home.nix ];
     };
+  # Containers to work in (toolbox, distrobox) share the home of their host, and are no host of the inventory.
+  containers = lib.filter (host: host.home.containers or [ ] != [ ]) (lib.attrValues owners);
+  toolbox = lib.optionalAttrs (containers != [ ]) {
+    "${(inventory.siteOf "toolbox").user}@toolbox" = configuration "toolbox" { kind = "container"; };
+  };
 in
-lib.mapAttrs' (
+toolbox
+// lib.mapAttrs' (
   name: host: lib.nameValuePair host.home.configuration (configuration name host)
 ) owners

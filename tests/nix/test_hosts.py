@@ -115,4 +115,4 @@ def test_other_outputs_evaluate(attribute: str) -> None:
 def test_a_host_boots_as_a_local_vm() -> None:
     app = evaluate.evaluate("apps.x86_64-linux.default").value
     assert app["type"] == "app"
-    assert app["program"].endswith("/bin/run-cockpit-vm")
+    assert app["program"].endswith("/bin/run-local-vm-vm")

@@ -1,22 +1,23 @@
-# Bifrost: the NixOS half of the Surface Pro 8, beside Kinoite in one encrypted pool.
-{ aether, ... }:
+# Bifrost: the NixOS half of the Surface Pro 8, beside Kinoite in one encrypted pool (docs/bifrost).
 {
   imports = [
-    aether.inputs.nixos-hardware.nixosModules.microsoft-surface-pro-intel
     ../../profiles/dev.nix
+    ../../profiles/personal.nix
+    ./surface.nix
+    ./storage.nix
+    ./security.nix
   ];
-  aether.abilities.wireless.enable = true;
-  aether.abilities.portable.enable = true;
-  aether.abilities.disk = {
-    enable = true;
-    espMount = "/boot/efi";
-    subvolumes = {
-      "@root" = null;
-      "@nixos" = "/";
-      "@nix" = "/nix";
-      "@home" = "/home";
-      "@snapshots" = "/.snapshots";
-      "@shared" = "/shared";
+  aether.abilities = {
+    openbox.enable = true;
+    plasma.touch = true;
+    portable.enable = true;
+    boot-menu = {
+      enable = true;
+      entries.kinoite = {
+        title = "Kinoite";
+        loader = "/EFI/fedora/shimx64.efi";
+        icon = "/EFI/refind/icons/os_fedora.png";
+      };
     };
   };
 }

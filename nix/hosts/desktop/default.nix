@@ -7,16 +7,25 @@
     aether.inputs.nixos-hardware.nixosModules.common-cpu-amd
     aether.inputs.nixos-hardware.nixosModules.common-gpu-amd
     ../../profiles/dev.nix
+    ../../profiles/personal.nix
   ];
+
   aether.abilities = {
     ephemeral.enable = true;
-    wireless.enable = true;
     disk = {
       enable = true;
+      # It never hibernates, and zram takes what does not fit: no swap on the disk.
+      swap = 0;
       subvolumes = {
         "@nix" = "/nix";
         "@persist" = "/persist";
+        "@snapshots" = "/.snapshots";
       };
     };
+    snapshots = {
+      enable = true;
+      of = [ "/persist" ];
+    };
+    virtualisation.enable = true;
   };
 }

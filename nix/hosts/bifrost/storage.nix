@@ -1,0 +1,42 @@
+# One LUKS2 container for both systems: each its own subvolumes, homes and shared data in common. Kinoite needs a /boot
+# that its boot loader can read, outside the container.
+{
+  aether.abilities = {
+    disk = {
+      enable = true;
+      espMount = "/boot/efi";
+      partitions.kinoite-boot = {
+        priority = 2;
+        # Extended boot loader partitions are for systemd-boot; this one is Fedora's alone.
+        type = "8300";
+        size = "2G";
+        content = {
+          type = "filesystem";
+          format = "ext4";
+        };
+      };
+      subvolumes = {
+        "@root" = null;
+        "@nixos" = "/";
+        "@nix" = "/nix";
+        "@home" = "/home";
+        "@snapshots" = "/.snapshots";
+        "@shared" = "/shared";
+      };
+      # zram only. A hibernated NixOS must not find the pool changed by Kinoite when it wakes: two systems on one file
+      # system exclude hibernation (docs/bifrost/architecture.md).
+      swap = 0;
+    };
+    snapshots = {
+      enable = true;
+      of = [
+        "/"
+        "/home"
+        "/shared"
+      ];
+    };
+  };
+  # Root's state that must be there before anything else is read.
+  fileSystems."/home".neededForBoot = true;
+  boot.kernelParams = [ "nohibernate" ];
+}
