@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "review": (commands.review, "the change as Markdown"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),
+    "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, proxmox, lxc or amazon into dist/"),
     "test": (commands.test, "every test"),
     "lint": (commands.lint, "ruff, mypy, shellcheck"),
 }

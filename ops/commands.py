@@ -150,7 +150,7 @@ def _prepare(stack: Stack, *, quiet: bool = False) -> None:
         if _sim("start", "--stack", stack.name, *(["--quiet"] if quiet else [])):
             raise OpsError("the simulator did not start (above)")
         stack.ensure()
-        stack.unlock()
+        stack.heal()
 
 
 def _narrator(stack: Stack) -> Narrator:
@@ -230,6 +230,12 @@ def topology(stack: Stack, arguments: list[str]) -> int:
 
     out.print(f"Open {write_page(inventory_of(stack))}")
     return 0
+
+
+def image(stack: Stack, arguments: list[str]) -> int:
+    from ops.image import image as make
+
+    return make(arguments)
 
 
 def _one_host(stack: Stack, arguments: list[str]) -> tuple[str, NixosHost | AtomicHost]:

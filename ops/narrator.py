@@ -41,6 +41,7 @@ class Narrator:
     _diagnostics: dict[str, list[str]] = field(default_factory=dict)
     _section: str = ""
     _resource: str = ""
+    _warning: bool = False
     _started: float = field(default_factory=time.monotonic)
     _last: float = field(default_factory=time.monotonic)
     _at_work: dict[str, float] = field(default_factory=dict)
@@ -94,17 +95,22 @@ class Narrator:
 
     def _diagnose(self, line: str) -> None:
         if found := re.match(r"^  ([\w:/-]+) \((.+)\):$", line):
+            self._warning = False
             self._resource = found[2] if not found[1].startswith("pulumi:pulumi:Stack") else "the program"
             self._diagnostics.setdefault(self._resource, [])
         elif self._resource and line.startswith("    ") and not any(noise in line for noise in _NOISE):
-            self._diagnostics[self._resource].append(line[4:])
+            # A warning goes on until something else begins.
+            if line[4:].startswith(("warning:", "error:")):
+                self._warning = line[4:].startswith("warning:")
+            if not self._warning:
+                self._diagnostics[self._resource].append(line[4:])
 
     @staticmethod
     def _failed(lines: list[str]) -> bool:
-        return any(not line.startswith(("warning:", "info:")) and line.strip() for line in lines)
+        return any(line.strip() for line in lines)
 
     def _cause(self, name: str, lines: list[str]) -> str:
-        text = "\n".join(line for line in lines if not line.startswith("warning:"))
+        text = "\n".join(lines)
         # A script of ours has said it in a sentence, with its evidence above.
         if found := re.search(r"(?:\S+: )?FAILED: (.*)", text):
             evidence = [line for line in text.splitlines() if line.startswith("    ")]

@@ -148,14 +148,26 @@ class Stack:
             with self.config_file.open("a") as handle:
                 handle.write(f"{line}\n")
 
-    def unlock(self) -> None:
-        """Remove the lock that a killed engine left on a simulated stack. No other engine of this checkout may be at work."""
-        if not self.simulated or not (AETHER / f"state/.pulumi/locks/organization/aether/{self.name}").exists():
+    def heal(self) -> None:
+        """Clear away what a killed engine left on a simulated stack: its lock, and operations that it never finished.
+
+        No other engine of this checkout may be at work. A guest that was created but not recorded is taken over by the provider
+        when it is created again, so an unfinished creation needs nothing but to be forgotten.
+        """
+        if not self.simulated or not self.exists():
             return
-        locks = AETHER / f"state/.pulumi/locks/organization/aether/{self.name}"
-        for lock in locks.glob("*.json"):
+        for lock in (AETHER / f"state/.pulumi/locks/organization/aether/{self.name}").glob("*.json"):
             if not _alive(json.loads(lock.read_text() or "{}")):
                 lock.unlink(missing_ok=True)
+        checkpoint = json.loads((AETHER / f"state/.pulumi/stacks/aether/{self.name}.json").read_text())
+        if not ((checkpoint["checkpoint"].get("latest") or {}).get("pending_operations")):
+            return
+        state = json.loads(self.output("stack", "export"))
+        state["deployment"]["pending_operations"] = []
+        subprocess.run(
+            self.command("stack", "import"), env=self.environment(), cwd=REPOSITORY, input=json.dumps(state), text=True,
+            capture_output=True, check=True,
+        )  # fmt: skip
 
     def resources(self) -> list[dict[str, Any]]:
         """The resources in the stack's state."""
