@@ -150,6 +150,7 @@ class TestChanges:
         assert set(cloud.lab.preview().changes()) == {"unchanged"}
 
     def test_a_rotated_secret_reaches_github_and_nothing_else_changes(self, cloud: CloudLab) -> None:
+        applied(cloud)
         kept = (cloud.simulator / "keys/image/password").read_text()
         commits = cloud.git("rev-list", "--count", "main")
         try:
