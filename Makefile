@@ -50,6 +50,10 @@ topology: setup ## a page with the picture of the fleet, in dist/topology.html
 fault: setup ## HOST=… FAULT=… [OFF=1]: inject a fault into the simulator (FAULT=list lists them)
 	@.venv/bin/python -m sim fault $(if $(filter list,$(FAULT)),--list,$(HOST) $(FAULT) $(if $(OFF),--off))
 
+image: ## HOST=… FORMAT=raw|iso|qcow|vm|proxmox|lxc|amazon: build an image into dist/ [ARGS=--plain]
+	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible
+	@$(AETHER) image $(HOST) $(FORMAT) $(ARGS)
+
 doctor: ## what is there, what is missing, what to do
 	@$(PYTHON) ops/doctor.py
 

@@ -28,7 +28,11 @@ let
         imageFormat = format;
       };
       aether.abilities.disk.encrypt = false;
-    }).system.build.diskoImages;
+    }).system.build.diskoImages
+    // {
+      # The orchestrator asks before it makes what the machine would have encrypted.
+      plain = host.config.aether.abilities.disk.enable && host.config.aether.abilities.disk.encrypt;
+    };
 
   vm = host: host.config.system.build.vm;
 

@@ -52,6 +52,7 @@ let
         networking.hostName = lib.mkForce "installer";
         # The live medium logs its user in by itself, with an empty password at the console alone.
         services.openssh.settings.PermitRootLogin = lib.mkForce "prohibit-password";
+        networking.firewall.logRefusedConnections = false;
         services.fail2ban.enable = false;
         security.audit.enable = false;
         security.auditd.enable = false;
