@@ -62,7 +62,8 @@ class NixosVm(Component):
             timeout_shutdown_vm=180,
             opts=self.child(provider=args.provider, protect=args.protect, ignore_changes=_ignored(len(facts.disks))),
         )
-        self.instance = self.guest.mac_addresses.apply(lambda addresses: addresses[0] if addresses else "")
+        # Of the device, not mac_addresses: those are what the guest agent reports, the loopback's first.
+        self.instance = self.guest.network_devices.apply(lambda devices: (devices[0].mac_address or "") if devices else "")
         self.contact = first_contact(
             self,
             name,

@@ -64,7 +64,8 @@ def _computed(args: pulumi_mocks.MockResourceArgs) -> dict[str, Any]:
         case "command:local:Command":
             return {"stdout": '{"closure": "/nix/store/x", "generation": 1, "reboot": false}', "stderr": ""}
         case "proxmoxve:index/vmLegacy:VmLegacy":
-            return {"macAddresses": ["BC:24:11:00:00:01"]}
+            devices = [{**device, "macAddress": "BC:24:11:00:00:01"} for device in args.inputs["networkDevices"]]
+            return {"networkDevices": devices, "macAddresses": ["00:00:00:00:00:00"]}
         case "proxmoxve:index/containerLegacy:ContainerLegacy":
             interfaces = [{**interface, "macAddress": "BC:24:11:00:00:02"} for interface in args.inputs["networkInterfaces"]]
             return {"networkInterfaces": interfaces}

@@ -104,6 +104,12 @@ def test_the_host_key_is_pinned_before_the_first_connection(recording: Recording
     assert "StrictHostKeyChecking yes" in Path(".aether/ssh/unit/config").read_text()
 
 
+def test_a_guest_is_told_from_its_successor_by_the_mac_of_its_device(recording: Recording) -> None:
+    for host, mac in (("media", "BC:24:11:00:00:01"), ("keycloak", "BC:24:11:00:00:02")):
+        commands = [item for item in recording.resources if item.name == host and item.type == "command:local:Command"]
+        assert [item.environment["AETHER_INSTANCE"] for item in commands] == [mac, mac]
+
+
 def test_guests_that_hold_data_are_protected(recording: Recording) -> None:
     protected = {item.name for item in recording.resources if item.protect}
     inventory = load(HOMELAB)
