@@ -286,14 +286,13 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
                 self._qm_free(key)
 
     def _realise(self, vmid: int, key: str, value: str, taken: Any, default_storage: Any = None) -> Any:
-        """A container's new volume, taken from what its storage has left, as PVE::Storage::vdisk_alloc does."""
+        """A container's new volume; refused where its storage has too little left, as PVE::Storage::vdisk_alloc does."""
         found = re.match(r"(?:volume=)?([^:,/]+):(\d+(?:\.\d+)?)(?:,|$)", str(value))
         store = self.storages.get(found[1]) if found else None
         if found and store is not None and "avail" in store:
             size = int(float(found[2]) * SIZE_UNITS["G"])
             if size > store["avail"]:
                 raise die(f"unable to write to storage '{found[1]}': No space left on device")
-            store["avail"] -= size
         return super()._realise(vmid, key, value, taken, default_storage)
 
     async def _qm_resize(self, v: Values, user: str) -> Any:
