@@ -93,12 +93,15 @@ def test_refusals(sim: Simulator) -> None:
 
 def test_timers_fire_without_a_session_and_can_be_disarmed(sim: Simulator) -> None:
     assert sim.ssh("debian", "rm -f /root/fired /root/not").code == 0
-    run = "systemd-run --quiet --on-active=0.5s --timer-property=AccuracySec=1s"
-    assert sim.ssh("debian", f"{run} --unit=soon /bin/sh -c 'echo fired > /root/fired'").code == 0
-    assert sim.ssh("debian", f"{run} --unit=never /bin/sh -c 'echo x > /root/not'; systemctl stop never.timer").code == 0
+    run = "systemd-run --quiet --timer-property=AccuracySec=1s"
+    never = f"{run} --on-active=5s --unit=never /bin/sh -c 'echo x > /root/not'"
+    assert sim.ssh("debian", f"{never}; systemctl stop never.timer").code == 0
     assert sim.ssh("debian", "systemctl is-active never.timer").code != 0
+    # Armed after it and for longer: when this one has fired, the other would have.
+    assert sim.ssh("debian", f"{run} --on-active=5.2s --unit=soon /bin/sh -c 'echo fired > /root/fired'").code == 0
     wait_until("the timer fires", lambda: sim.ssh("debian", "cat /root/fired").out == "fired\n")
     assert sim.ssh("debian", "cat /root/not").code != 0
+    run += " --on-active=1h"
     assert sim.ssh("debian", f"{run} --unit=twice true; {run} --unit=twice true").code != 0
     late = "systemd-run --on-active=1h --unit=late true"
     assert "late.timer" in sim.ssh("debian", f"{late}; systemctl list-timers").out
