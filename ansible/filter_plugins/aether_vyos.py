@@ -177,9 +177,7 @@ def _address(name: str, inventory: Facts) -> str:
     for table, field in (("hosts", "address"), ("nodes", "address"), ("networks", "cidr")):
         if name in inventory[table]:
             return str(inventory[table][name][field])
-    raise KeyError(
-        f"vyos_policy names '{name}', which is no host, node or network; correct it or add [hosts.{name}]"
-    )
+    raise KeyError(f"vyos_policy names '{name}', which is no host, node or network; correct it or add [hosts.{name}]")
 
 
 def _nat(settings: Facts, networks: Facts) -> Iterable[str]:
