@@ -26,7 +26,7 @@ def settled(lab: Lab) -> Iterator[Lab]:
     """The lab, with every file and fault put back afterwards and whatever is left redeployed."""
     kept = {
         path: path.read_bytes()
-        for folder in ("inventory", "nix/hosts", "ansible")
+        for folder in ("inventory", "nix/hosts", "ansible/roles")
         for path in (lab.path / folder).rglob("*")
         if path.is_file()
     }
