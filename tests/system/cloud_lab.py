@@ -66,6 +66,12 @@ class CloudLab:
         """One resource of the state, by the end of its type and its name."""
         return next(item for item in self.lab.resources() if item["type"].endswith(kind) and item["urn"].endswith(f"::{name}"))
 
+    def images(self) -> dict[str, str]:
+        """The stack's output: image to reference by digest."""
+        stack = next(item for item in self.lab.resources() if item["type"] == "pulumi:pulumi:Stack")
+        found: dict[str, str] = stack["outputs"]["images"]
+        return found
+
     def sops(self, file: str, key: str, value: str) -> None:
         """Write a new value into one of the stack's sops files."""
         path = self.simulator / "secrets" / file
