@@ -14,7 +14,7 @@ from components.proxmox.image import NixosImage, NixosImageArgs
 from components.proxmox.lxc import NixosLxc, NixosLxcArgs
 from components.proxmox.vm import NixosVm, NixosVmArgs
 from inventory.load import Inventory
-from inventory.models import Guest
+from inventory.models import Guest, NixosHost
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
 from stacks.live import drifts
@@ -42,9 +42,10 @@ def compose(settings: Settings, inventory: Inventory) -> None:
 
 
 def _systems(settings: Settings, inventory: Inventory, operator: Operator, drifted: Mapping[str, str]) -> dict[str, NixosSystem]:
-    """Every NixOS guest, born from an image, and its system."""
+    """Every NixOS host's system; a guest is born from an image first, a physical machine is there already."""
     provider = proxmox_provider(settings)
-    hosts = inventory.guests(settings.phase)
+    hosts = inventory.of(NixosHost, settings.phase)
+    guests = inventory.guests(settings.phase)
     try:
         desired = desired_closures(
             REPOSITORY,
@@ -55,11 +56,12 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
         )
     except EvaluationError as error:
         raise SettingsError(str(error)) from None
-    images = _images(inventory, hosts, operator, provider)
+    images = _images(inventory, guests, operator, provider)
     systems: dict[str, NixosSystem] = {}
     for name, facts in hosts.items():
-        guest = _guest(name, facts, settings, inventory, operator, provider, images)
-        first = [systems[other] for other in waits_for(name, inventory, list(hosts)) if other in systems]
+        guest = _guest(name, guests[name], settings, inventory, operator, provider, images) if name in guests else None
+        first: list[pulumi.Resource] = [guest] if guest else []
+        first += [systems[other] for other in waits_for(name, inventory, list(hosts)) if other in systems]
         systems[name] = NixosSystem(
             name,
             NixosSystemArgs(
@@ -70,11 +72,11 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
                 confirm_timeout=facts.confirm_timeout,
                 reboot=facts.reboot,
                 build_on=facts.build_on,
-                instance=guest.instance,
+                instance=guest.instance if guest else "",
                 drift=drifted.get(name),
                 operator=operator,
             ),
-            opts=pulumi.ResourceOptions(depends_on=[guest, *first]),
+            opts=pulumi.ResourceOptions(depends_on=first),
         )
     return systems
 

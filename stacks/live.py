@@ -10,7 +10,7 @@ from typing import Any
 
 from components.base import REPOSITORY
 from inventory.load import Inventory
-from inventory.models import AtomicHost, CloudVm, Guest, ManagedHost, NixosHost
+from inventory.models import AtomicHost, CloudVm, ManagedHost, NixosHost
 
 SCRIPTS = REPOSITORY / "components/nixos/scripts"
 
@@ -53,11 +53,7 @@ def drifts(ssh_config: str, inventory: Inventory, phase: int | None = None) -> d
     A NixOS host remembers what the last deployment left it with (/var/lib/aether/deployed); an Atomic host is held against the
     digest in the inventory.
     """
-    names = [
-        name
-        for name, host in inventory.managed(phase).items()
-        if isinstance(host, NixosHost | AtomicHost) and (isinstance(host, Guest | AtomicHost))
-    ]
+    names = [name for name, host in inventory.managed(phase).items() if isinstance(host, NixosHost | AtomicHost)]
     found = {name: _drift(inventory.hosts[name], report) for name, report in reports(ssh_config, inventory, names).items()}
     return {name: what for name, what in found.items() if what}
 

@@ -17,7 +17,7 @@ from inventory.models import AtomicHost as AtomicHostFacts
 from stacks.public import published_digest, published_images
 from stacks.settings import Settings
 
-HOME_SOURCES = (Path("home"), Path("nix/home"))
+HOME_SOURCES = (Path("home"), Path("nix/home"), Path("nix/lib"), Path("flake.lock"))
 
 
 class Machines:

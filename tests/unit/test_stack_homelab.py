@@ -6,7 +6,7 @@ import pulumi
 import pytest
 
 from inventory.load import load
-from inventory.models import NixosLxc, NixosVm
+from inventory.models import NixosHost, NixosLxc, NixosVm
 from stacks import homelab
 from stacks.settings import Settings, SettingsError
 from tests.unit.recorder import Recording, record
@@ -39,7 +39,8 @@ def test_every_guest_is_made_and_configured(recording: Recording) -> None:
     inventory = load(HOMELAB)
     assert set(recording.of("VmLegacy")) == set(inventory.of(NixosVm))
     assert set(recording.of("ContainerLegacy")) == set(inventory.of(NixosLxc))
-    assert set(recording.of("aether:nixos:NixosSystem")) >= set(inventory.guests())
+    assert set(recording.of("aether:nixos:NixosSystem")) == set(inventory.of(NixosHost))
+    assert set(recording.of("aether:nixos:NixosSystem")) > set(inventory.guests())
 
 
 def test_a_vm_has_what_the_inventory_says(recording: Recording) -> None:
@@ -119,7 +120,7 @@ def test_guests_that_hold_data_are_protected(recording: Recording) -> None:
 
 def test_a_phase_leaves_later_hosts_alone() -> None:
     systems = compose(phase=3).of("aether:nixos:NixosSystem")
-    assert set(systems) == {name for name, facts in load(HOMELAB).guests().items() if facts.phase <= 3}
+    assert set(systems) == {name for name, facts in load(HOMELAB).of(NixosHost).items() if facts.phase <= 3}
     assert "gateway" in systems
     assert "keycloak" not in systems
 
