@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -38,6 +39,9 @@ def main() -> int:
     report = Report()
     failed = []
     report.machine()
+    # However it ends, its datacentres end with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         for name, (measure, _) in BENCHMARKS.items():
             if options.names and name not in options.names:
