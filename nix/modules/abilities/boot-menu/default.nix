@@ -125,6 +125,15 @@ in
         name:
         lib.nameValuePair "EFI/refind/icons/${name}.png" "${pkgs.refind}/share/refind/icons/${name}.png"
       );
+      # The way back from systemd-boot's own menu, should rEFInd be gone.
+      extraEntries = lib.mapAttrs' (
+        name: entry:
+        lib.nameValuePair "${name}.conf" ''
+          title ${entry.title}
+          efi ${entry.loader}
+          sort-key z_${name}
+        ''
+      ) (lib.removeAttrs cfg.entries [ "nixos" ]);
       # bootctl puts itself first at every installation of a boot loader; the menu goes before it again.
       extraInstallCommands = ''
         PATH=${

@@ -1,0 +1,197 @@
+"""Bifrost's boot: what the menu and the loader's entries name exists, and rEFInd comes first in the firmware's order."""
+
+import os
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nix.tools import evaluate
+
+FACTS = """host: let c = host.config; inherit (host.pkgs) lib; in {
+  refind = c.aether.abilities.boot-menu.conf.text;
+  theme = c.aether.abilities.boot-menu.themeConf.text;
+  files = lib.attrNames c.boot.loader.systemd-boot.extraFiles;
+  entries = c.boot.loader.systemd-boot.extraEntries;
+  esp = c.boot.loader.efi.efiSysMountPoint;
+  espPartition = c.disko.devices.disk.main.content.partitions.ESP.content.mountpoint;
+  fileSystems = lib.mapAttrs (_: f: { inherit (f) device fsType options; }) c.fileSystems;
+  luks = c.disko.devices.disk.main.content.partitions.pool.content.extraFormatArgs;
+  kernel = c.boot.kernelPackages.kernel.name;
+  mainline = c.specialisation.mainline.configuration.boot.kernelPackages.kernel.name;
+  patches = map (p: p.name) c.boot.kernelPatches;
+  swap = c.swapDevices;
+  zram = c.zramSwap.enable;
+  kernelParams = c.boot.kernelParams;
+  btrbk = c.services.btrbk.instances.local;
+  iptsd = c.services.iptsd.enable;
+  audit = c.security.audit.rules;
+  nftables = c.networking.nftables.enable;
+  sessions = map (p: p.name) c.services.displayManager.sessionPackages;
+}"""
+
+# What others put onto the ESP: bootctl with every generation, and Kinoite's bootupd.
+INSTALLED_BY_OTHERS = {"EFI/systemd/systemd-bootx64.efi", "EFI/fedora/shimx64.efi"}
+
+
+@cache
+def _facts() -> dict[str, Any]:
+    return dict(evaluate.evaluate("nixosConfigurations.bifrost", apply=FACTS).value)
+
+
+@pytest.fixture
+def facts(trees: evaluate.Trees) -> dict[str, Any]:
+    return _facts()
+
+
+def stanzas(conf: str) -> dict[str, dict[str, str]]:
+    """Manual entries of a refind.conf: title to its settings."""
+    found = {}
+    for title, body in re.findall(r'^menuentry "([^"]+)" \{\n(.*?)^\}', conf, re.MULTILINE | re.DOTALL):
+        found[title] = dict(line.strip().split(maxsplit=1) for line in body.splitlines() if line.strip())
+    return found
+
+
+def on_esp(path: str) -> str:
+    return path.replace("\\", "/").lstrip("/")
+
+
+class TestMenu:
+    def test_each_system_has_one_entry(self, facts: dict[str, Any]) -> None:
+        assert set(stanzas(facts["refind"])) == {"NixOS", "Kinoite"}
+        assert facts["refind"].count("{") == facts["refind"].count("}") == 2
+
+    def test_every_path_exists(self, facts: dict[str, Any]) -> None:
+        there = set(facts["files"]) | INSTALLED_BY_OTHERS
+        for title, entry in stanzas(facts["refind"]).items():
+            for key in ("loader", "icon"):
+                assert on_esp(entry[key]) in there, (title, key)
+        (theme,) = re.findall(r"^include (.*)$", facts["refind"], re.MULTILINE)
+        assert f"EFI/refind/{theme}" in there
+        (banner,) = re.findall(r"^banner (.*)$", facts["theme"], re.MULTILINE)
+        assert banner in there
+        (icons,) = re.findall(r"^icons_dir (.*)$", facts["theme"], re.MULTILINE)
+        assert any(file.startswith(f"{icons}/") for file in there)
+
+    def test_tools_that_it_shows_have_pictures(self, facts: dict[str, Any]) -> None:
+        pictures = {"shutdown": "func_shutdown", "reboot": "func_reset", "firmware": "func_firmware"}
+        (tools,) = re.findall(r"^showtools (.*)$", facts["refind"], re.MULTILINE)
+        for tool in tools.split(","):
+            assert f"EFI/refind/icons/{pictures[tool]}.png" in facts["files"]
+
+    def test_its_default_is_an_entry_and_nothing_is_scanned(self, facts: dict[str, Any]) -> None:
+        (default,) = re.findall(r'^default_selection "(.*)"$', facts["refind"], re.MULTILINE)
+        assert default in stanzas(facts["refind"])
+        assert re.search(r"^scanfor manual$", facts["refind"], re.MULTILINE)
+
+    def test_systemd_boot_leads_to_kinoite_too(self, facts: dict[str, Any]) -> None:
+        entries = {
+            name: dict(line.split(maxsplit=1) for line in text.splitlines() if line) for name, text in facts["entries"].items()
+        }
+        assert set(entries) == {"kinoite.conf"}
+        assert entries["kinoite.conf"]["title"] == "Kinoite"
+        assert on_esp(entries["kinoite.conf"]["efi"]) in INSTALLED_BY_OTHERS
+
+    def test_it_lies_where_the_esp_is_mounted(self, facts: dict[str, Any]) -> None:
+        assert facts["esp"] == facts["espPartition"] == "/boot/efi"
+        assert facts["fileSystems"]["/boot/efi"]["fsType"] == "vfat"
+
+
+def test_nixos_mounts_its_own_half(facts: dict[str, Any]) -> None:
+    where = {"/": "@nixos", "/nix": "@nix", "/home": "@home", "/.snapshots": "@snapshots", "/shared": "@shared"}
+    for path, subvolume in where.items():
+        assert f"subvol={subvolume}" in facts["fileSystems"][path]["options"]
+        assert facts["fileSystems"][path]["device"] == "/dev/mapper/cryptroot"
+    assert not any("subvol=@root" in fs["options"] for fs in facts["fileSystems"].values())
+
+
+def test_disk_needs_argon2id(facts: dict[str, Any]) -> None:
+    arguments = facts["luks"]
+    assert arguments[arguments.index("--pbkdf") + 1] == "argon2id" and arguments[arguments.index("--type") + 1] == "luks2"
+
+
+def test_two_systems_on_one_pool_exclude_hibernation(facts: dict[str, Any]) -> None:
+    assert facts["swap"] == [] and facts["zram"] and "nohibernate" in facts["kernelParams"]
+
+
+def test_kernel_is_the_surfaces_with_mainline_beside_it(facts: dict[str, Any]) -> None:
+    assert facts["patches"], "no patch of linux-surface"
+    assert facts["kernel"] != facts["mainline"] and facts["iptsd"]
+
+
+def test_snapshots_are_pruned(facts: dict[str, Any]) -> None:
+    settings = facts["btrbk"]["settings"]
+    assert set(settings["volume"]) == {"/", "/home", "/shared"} and facts["btrbk"]["onCalendar"] == "hourly"
+    assert re.fullmatch(r"(\d+[hdwmy] ?)+", settings["snapshot_preserve"]) and settings["snapshot_dir"] == "/.snapshots"
+
+
+def test_firewall_audit_and_a_light_session(facts: dict[str, Any]) -> None:
+    assert facts["nftables"] and any("/boot/efi" in rule for rule in facts["audit"])
+    assert any("openbox" in name for name in facts["sessions"]) or facts["sessions"]
+
+
+EFIBOOTMGR = """#!/usr/bin/env python3
+import os, pathlib, sys
+state = pathlib.Path(os.environ["VARIABLES"])
+if not state.exists():
+    sys.exit("EFI variables are not supported on this system.")
+lines = state.read_text().splitlines()
+arguments = sys.argv[1:]
+if "--create" in arguments:
+    label, loader = (arguments[arguments.index(name) + 1] for name in ("--label", "--loader"))
+    disk, part = (arguments[arguments.index(name) + 1] for name in ("--disk", "--part"))
+    order = lines[0].split(": ")[1]
+    lines[0] = f"BootOrder: 0007,{order}"
+    lines.append(f"Boot0007* {label}\\tHD({part},GPT){loader} {disk}")
+if "--bootorder" in arguments:
+    lines[0] = "BootOrder: " + arguments[arguments.index("--bootorder") + 1]
+    with open(str(state) + ".log", "a") as log:
+        log.write(lines[0] + "\\n")
+state.write_text("\\n".join(lines) + "\\n")
+if "--quiet" not in arguments:
+    print("\\n".join(lines))
+"""
+
+
+class TestFirst:
+    """first.sh, with a stand-in for the firmware."""
+
+    def run(self, tmp_path: Path, variables: str | None) -> list[str]:
+        tools = tmp_path / "bin"
+        tools.mkdir(exist_ok=True)
+        for name, text in {
+            "efibootmgr": EFIBOOTMGR,
+            "findmnt": "#!/bin/sh\necho /dev/nvme0n1p1\n",
+            "lsblk": '#!/bin/sh\ncase "$*" in *PKNAME*) echo nvme0n1 ;; *PARTN*) echo " 1" ;; esac\n',
+        }.items():
+            (tools / name).write_text(text)
+            (tools / name).chmod(0o755)
+        state = tmp_path / "variables"
+        if variables is not None:
+            state.write_text(variables)
+        script = evaluate.ROOT / "nix/modules/abilities/boot-menu/first.sh"
+        environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "VARIABLES": str(state)}
+        command = [str(script), "/boot/efi", "rEFInd", "\\EFI\\refind\\refind_x64.efi"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return state.read_text().splitlines() if state.exists() else [done.stderr]
+
+    def test_makes_its_entry_and_goes_first(self, tmp_path: Path) -> None:
+        lines = self.run(tmp_path, "BootOrder: 0001,0000\nBoot0000* Windows\nBoot0001* Linux Boot Manager\n")
+        assert lines[0] == "BootOrder: 0007,0001,0000"
+        assert lines[-1] == "Boot0007* rEFInd\tHD(1,GPT)\\EFI\\refind\\refind_x64.efi /dev/nvme0n1"
+
+    def test_goes_before_a_loader_that_put_itself_first(self, tmp_path: Path) -> None:
+        lines = self.run(tmp_path, "BootOrder: 0001,0007,0000\nBoot0001* Linux Boot Manager\nBoot0007* rEFInd\tHD(1)\n")
+        assert lines[0] == "BootOrder: 0007,0001,0000"
+        assert sum("rEFInd" in line for line in lines) == 1
+
+    def test_changes_nothing_when_it_is_first(self, tmp_path: Path) -> None:
+        self.run(tmp_path, "BootOrder: 0007,0001\nBoot0007* rEFInd\tHD(1)\n")
+        assert not (tmp_path / "variables.log").exists()
+
+    def test_says_so_where_there_is_no_firmware(self, tmp_path: Path) -> None:
+        assert "no EFI variables here" in self.run(tmp_path, None)[0]

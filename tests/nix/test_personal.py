@@ -1,0 +1,171 @@
+"""Personal machines: nothing that matters is lost with an ephemeral root, identity comes first, homes are the same everywhere."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nix.tools import evaluate
+
+from .conftest import replace
+
+pytestmark = pytest.mark.usefixtures("trees")
+
+EPHEMERAL = ["desktop", "laptop", "homelab-vm"]
+
+# Facts of a host that these tests ask for; names as in the options.
+FACTS = """host: let c = host.config; inherit (host.pkgs) lib; e = c.aether.abilities.ephemeral; in {
+  root = c.fileSystems."/".fsType;
+  units = lib.mapAttrs (_: u: u.text) (lib.filterAttrs (n: u: u.enable && u.text != null && lib.hasSuffix ".service" n) c.systemd.units);
+  tmpfiles = c.systemd.tmpfiles.rules;
+  homes = lib.mapAttrs (_: u: u.home) (lib.filterAttrs (_: u: u.createHome) c.users.users);
+  inherit (e) kept store;
+  inherit (c.aether.persist) volatile home;
+  early = lib.attrNames (lib.filterAttrs (_: f: f.neededForBoot) c.fileSystems);
+  fileSystems = lib.mapAttrs (_: f: { inherit (f) device fsType options; }) c.fileSystems;
+  hostKeys = map (k: k.path) c.services.openssh.hostKeys;
+  sops = c.sops.age.sshKeyPaths;
+  operator = c.aether.users.operator;
+  users = lib.attrNames c.home-manager.users;
+  luks = lib.mapAttrs (_: d: d.device) c.boot.initrd.luks.devices;
+  swap = map (s: s.device) c.swapDevices;
+  zram = c.zramSwap.enable;
+  persisted = map (d: d.dirPath) (lib.concatMap (u: u.directories) (lib.attrValues c.environment.persistence.${e.store}.users));
+}"""
+
+
+@cache
+def facts(host: str) -> dict[str, Any]:
+    return dict(evaluate.evaluate(f"nixosConfigurations.{host}", apply=FACTS).value)
+
+
+def covered(host: str, path: str) -> bool:
+    """Does a directory persist, or is its loss explained?"""
+    found = facts(host)
+    places = [*found["kept"], *found["volatile"]]
+    return any(path == place or path.startswith(f"{place}/") for place in places)
+
+
+def state_directories(unit: str) -> list[str]:
+    """What systemd would make for this unit under /var/lib."""
+    dynamic = re.search(r"^DynamicUser=(true|1|yes)$", unit, re.MULTILINE)
+    names = [name.split(":")[0] for line in re.findall(r"^StateDirectory=(.*)$", unit, re.MULTILINE) for name in line.split()]
+    return [f"/var/lib/{'private/' if dynamic else ''}{name}" for name in names]
+
+
+@pytest.mark.parametrize("host", EPHEMERAL)
+class TestEphemeral:
+    def test_root_is_memory(self, host: str) -> None:
+        assert facts(host)["root"] == "tmpfs"
+
+    def test_every_stateful_service_persists_or_says_why_not(self, host: str) -> None:
+        stateful = {name: state_directories(text) for name, text in facts(host)["units"].items() if state_directories(text)}
+        print(host, stateful)
+        assert len(stateful) >= 3, "the list is empty: has the parser gone blind?"
+        assert {name: [path for path in paths if not covered(host, path)] for name, paths in stateful.items()} == {
+            name: [] for name in stateful
+        }
+
+    def test_directories_that_tmpfiles_makes_persist_or_say_why_not(self, host: str) -> None:
+        made = [
+            rule.split()[1].strip("'\"") for rule in facts(host)["tmpfiles"] if re.match(r"[dDvqQ]\S*\s+['\"]?/var/lib/", rule)
+        ]
+        assert [path for path in made if not covered(host, path)] == []
+
+    def test_homes_of_service_users_persist(self, host: str) -> None:
+        found = facts(host)
+        homes = {name: home for name, home in found["homes"].items() if home.startswith("/var/lib/")}
+        assert {name: home for name, home in homes.items() if not covered(host, home)} == {}
+
+    def test_reasons_are_sentences(self, host: str) -> None:
+        assert all(len(reason.split()) > 2 for reason in facts(host)["volatile"].values())
+
+    def test_logs_ids_and_users_outlive_a_reboot(self, host: str) -> None:
+        assert {"/var/log", "/var/lib/nixos", "/var/lib/systemd"} <= set(facts(host)["kept"])
+        assert facts(host)["fileSystems"]["/etc/machine-id"]["device"] == "/persist/etc/machine-id"
+
+    def test_identity_is_there_before_secrets_are_read(self, host: str) -> None:
+        found = facts(host)
+        assert found["hostKeys"] == found["sops"] == ["/etc/ssh/ssh_host_ed25519_key"]
+        assert found["fileSystems"]["/etc/ssh"]["device"] == "/persist/etc/ssh"
+        assert {"/persist", "/etc/ssh"} <= set(found["early"])
+
+    def test_the_store_is_not_memory(self, host: str) -> None:
+        store = facts(host)["fileSystems"]["/nix"]
+        assert store["fsType"] == "btrfs" or store["device"] == "/persist/nix"
+
+
+@pytest.mark.parametrize("host", ["desktop", "laptop"])
+class TestPeoplesMachine:
+    def test_is_encrypted_and_found_by_label(self, host: str) -> None:
+        assert facts(host)["luks"] == {"cryptroot": "/dev/disk/by-partlabel/disk-main-pool"}
+
+    def test_the_home_environment_is_the_shared_one(self, host: str) -> None:
+        assert facts(host)["users"] == [facts(host)["operator"]]
+
+    def test_what_the_owner_would_miss_persists(self, host: str) -> None:
+        kept = set(facts(host)["persisted"])
+        home = f"/home/{facts(host)['operator']}"
+        wanted = {".ssh", ".gnupg", "SharedHome", ".mozilla", ".local/share/chezmoi", ".local/share/kwalletd", "Downloads"}
+        assert {f"{home}/{name}" for name in wanted} <= kept
+
+    def test_swap_is_encrypted_or_memory(self, host: str) -> None:
+        assert facts(host)["zram"]
+        assert set(facts(host)["swap"]) <= {"/swap/swapfile"}
+
+
+def test_a_service_whose_state_would_be_lost_stops_the_evaluation(copy: Path) -> None:
+    replace(
+        copy / "nix/modules/security.nix",
+        'aether.persist.directories = lib.optional config.services.fail2ban.enable "/var/lib/fail2ban";',
+        "",
+    )
+    with pytest.raises(
+        evaluate.NixError, match=r"(?s)homelab-vm has an ephemeral root, and state of fail2ban would be lost.*Write"
+    ):
+        evaluate.evaluate("nixosConfigurations.homelab-vm.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+
+
+def test_hibernation_without_swap_is_refused(copy: Path) -> None:
+    replace(copy / "nix/hosts/laptop/default.nix", "swap = 16;", "swap = 0;")
+    with pytest.raises(evaluate.NixError, match="hibernateAfter needs somewhere to write memory to"):
+        evaluate.evaluate("nixosConfigurations.laptop.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+
+
+@pytest.mark.parametrize(
+    ("host", "system"), [("vps", "aarch64-linux"), ("cloud-workstation", "aarch64-linux"), ("desktop", "x86_64-linux")]
+)
+def test_architecture_is_the_instance_types(host: str, system: str) -> None:
+    found = evaluate.evaluate(f"nixosConfigurations.{host}.config.nixpkgs.hostPlatform.system").value
+    assert found == system
+
+
+def test_homes_are_one_configuration_for_every_kind_of_machine() -> None:
+    names = evaluate.evaluate("homeConfigurations", apply="builtins.attrNames").value
+    assert {"mitso@desktop", "mitso@laptop", "mitso@bifrost", "mitso@bifrost-kinoite", "mitso@wsl", "mitso@toolbox"} <= set(names)
+    assert str(evaluate.evaluate('homeConfigurations."mitso@toolbox".activationPackage.drvPath').value).endswith(".drv")
+
+
+IMAGES = [
+    ("laptop", "iso"),
+    ("laptop", "raw"),
+    ("desktop", "vm"),
+    ("bifrost", "iso"),
+    ("bifrost", "qcow"),
+    ("homelab-vm", "qcow"),
+    ("cockpit", "proxmox"),
+    ("adguard", "lxc"),
+    ("vps", "amazon"),
+]
+
+
+@pytest.mark.parametrize(("host", "kind"), IMAGES)
+def test_image_evaluates(host: str, kind: str) -> None:
+    assert str(evaluate.evaluate(f"legacyPackages.x86_64-linux.images.{host}.{kind}.drvPath").value).endswith(".drv")
+
+
+@pytest.mark.parametrize("name", ["local-vm", "local-server"])
+def test_local_vm_boots_by_nix_run(name: str) -> None:
+    assert evaluate.evaluate(f"apps.x86_64-linux.{name}.program").value.endswith(f"/bin/run-{name}-vm")
