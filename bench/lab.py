@@ -60,7 +60,9 @@ class Lab:
         (self.path / ".venv").symlink_to(REPOSITORY / ".venv")
         for shared in ("engine", "pulumi-home"):
             (self.path / ".aether" / shared).symlink_to((REPOSITORY / ".aether" / shared).resolve())
-        subprocess.run(["git", "init", "-q"], cwd=self.path, check=True)
+        # What a flake and the bootstrap see are tracked files.
+        for words in (["init", "-q"], ["add", "--all"]):
+            subprocess.run(["git", *words], cwd=self.path, check=True, capture_output=True)
 
     @property
     def base_environment(self) -> dict[str, str]:
