@@ -145,7 +145,7 @@ class TestGateway:
         reject, accept = text.index("reject if { req.ssl_hello_type 1 } from_tunnel"), text.index("content accept")
         assert reject < accept
 
-    def test_the_tailnet_approves_the_routes(self) -> None:
+    def test_the_tailnet_approves_the_routes(self, trees: evaluate.Trees) -> None:
         acl = json.loads((evaluate.ROOT / "nix/hosts/oracle/gateway/tailscale-acl.json").read_text())
         routes = evaluate.evaluate("nixosConfigurations.gateway.config.aether.tailscale.routes").value
         assert set(acl["autoApprovers"]["routes"]) == set(routes)
