@@ -61,7 +61,9 @@ class Lab:
         (path / ".venv").symlink_to(REPOSITORY / ".venv")
         for shared in ("engine", "pulumi-home"):
             (path / ".aether" / shared).symlink_to((REPOSITORY / ".aether" / shared).resolve())
-        subprocess.run(["git", "init", "-q"], cwd=path, check=True)
+        # What goes to hosts is what git knows.
+        for command in (["init", "-q"], ["add", "-A"]):
+            subprocess.run(["git", *command], cwd=path, check=True)
         return cls(path)
 
     @property
