@@ -18,7 +18,8 @@ EPHEMERAL = ["desktop", "laptop", "homelab-vm"]
 # Facts of a host that these tests ask for; names as in the options.
 FACTS = """host: let c = host.config; inherit (host.pkgs) lib; e = c.aether.abilities.ephemeral; in {
   root = c.fileSystems."/".fsType;
-  units = lib.mapAttrs (_: u: u.text) (lib.filterAttrs (n: u: u.enable && u.text != null && lib.hasSuffix ".service" n) c.systemd.units);
+  units = lib.mapAttrs (_: u: u.text) (
+    lib.filterAttrs (n: u: u.enable && u.text != null && lib.hasSuffix ".service" n) c.systemd.units);
   tmpfiles = c.systemd.tmpfiles.rules;
   homes = lib.mapAttrs (_: u: u.home) (lib.filterAttrs (_: u: u.createHome) c.users.users);
   inherit (e) kept store;
