@@ -75,6 +75,7 @@ class SshHost:
         self.peers: list[Any] = []
         self.forwarded: list[tuple[str, int]] = []
         self.commands: list[str] = []
+        self.signals: list[str] = []
         self.refuse_dials = 0
         self._key = key
         self._loop = asyncio.new_event_loop()
@@ -118,6 +119,13 @@ class SshHost:
             env={**os.environ, **dict(process.env)},
         )
         assert child.stdin and child.stdout and child.stderr
+
+        def told(signal: str) -> None:
+            self.signals.append(signal)
+            child.terminate()
+
+        # Reading would raise it too, but not after the end of the input, which most commands see at once.
+        process.signal_received = told  # type: ignore[method-assign]
         feed = asyncio.create_task(_feed(process.stdin, child.stdin))
         await asyncio.gather(_drain(child.stdout, process.stdout), _drain(child.stderr, process.stderr))
         process.exit(await child.wait())

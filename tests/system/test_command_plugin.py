@@ -219,7 +219,7 @@ def test_local_inputs_and_assets(world: World) -> None:
             )
             pulumi.export("stdout", made.stdout)
             pulumi.export("names", made.assets.apply(lambda assets: sorted(assets or {})))
-            pulumi.export("archive", made.archive.apply(lambda archive: sorted(archive.assets)))
+            pulumi.export("archive", made.archive.apply(lambda archive: sorted(getattr(archive, "assets", {}))))
             ran = command.local.run_output(command="echo ran >> trace; echo yes", dir=str(world.folder))
             pulumi.export("ran", ran.stdout)
 
@@ -249,9 +249,11 @@ def test_logging(world: World, host: SshHost, logging: str | None, shown: set[st
     line = "echo to-stdout; echo to-stderr >&2; head -c 200000 /dev/zero | tr '\\0' x"
 
     def program() -> None:
-        near = command.local.Command("near", create=f"{line} # to-local", logging=logging and command.local.Logging(logging))
+        near = command.local.Command(
+            "near", create=f"{line} # to-local", logging=command.local.Logging(logging) if logging else None
+        )
         far = command.remote.Command(
-            "far", create=line, connection=connection(host), logging=logging and command.remote.Logging(logging)
+            "far", create=line, connection=connection(host), logging=command.remote.Logging(logging) if logging else None
         )
         pulumi.export("out", pulumi.Output.all(near.stdout, far.stdout).apply(lambda texts: [text[:9] for text in texts]))
         pulumi.export("err", pulumi.Output.all(near.stderr, far.stderr))
@@ -350,7 +352,7 @@ def test_proxy(world: World, host: SshHost, tmp_path: Path) -> None:
     """remote: proxy is dialled first and checked on its own; the host is reached through it."""
     proxy = SshHost(tmp_path / "proxy", OTHER_KEY)
     try:
-        link = {
+        link: dict[str, Any] = {
             "host": "127.0.0.1", "port": proxy.port, "user": "root", "password": PASSWORD, "dial_error_limit": 0,
         }  # fmt: skip
 
@@ -497,3 +499,32 @@ def test_no_process_outlives_the_engine(tmp_path: Path, how: signal.Signals, lin
     reader.start()
     reader.join(30)
     assert engine.poll() is not None
+
+
+@pytest.mark.fault
+def test_a_cancelled_remote_command_is_told(host: SshHost, tmp_path: Path) -> None:
+    """remote: when the engine is cancelled, the command on the host gets SIGTERM."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (tmp_path / "key").write_text(CLIENT_TEXT)
+    (tmp_path / "Pulumi.yaml").write_text("name: slow\nruntime: python\n")
+    (tmp_path / "__main__.py").write_text(
+        "import pulumi_command as command\n"
+        f"link = command.remote.ConnectionArgs(host='127.0.0.1', port={host.port}, private_key=open('key').read())\n"
+        "command.remote.Command('slow', connection=link, create='echo begun > begun; exec sleep 300')\n"
+    )
+    env = {**os.environ, **environment(state)}
+    subprocess.run(["pulumi", "stack", "init", "slow"], cwd=tmp_path, env=env, check=True, capture_output=True)
+    engine = subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
+        cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (host.root / "begun").exists():
+        assert time.monotonic() < deadline and engine.poll() is None
+        time.sleep(0.1)
+    engine.send_signal(signal.SIGINT)
+    said, _ = engine.communicate(timeout=30)
+    assert host.signals == ["TERM"]
+    assert engine.returncode != 0
+    assert "cancel" in said
