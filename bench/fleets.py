@@ -61,25 +61,33 @@ def measure_deploys(run: Run, report: Report) -> None:
             "ansible": lambda: ansible.run(changed=0),
         },
     )
-    report.seconds(f"{name}_none_aether_seconds", medians["aether"], "pulumi up, nothing changed")
-    report.seconds(f"{name}_none_aether_checked_seconds", medians["aether_checked"], "the same, every host asked what it runs")
+    report.seconds(f"{name}_none_aether_seconds", medians["aether"].seconds, "pulumi up, nothing changed")
     report.seconds(
-        f"{name}_none_ansible_seconds", medians["ansible"], f"ansible-playbook --forks {ansible.forks}, nothing changed"
+        f"{name}_none_aether_checked_seconds", medians["aether_checked"].seconds, "the same, every host asked what it runs"
+    )
+    report.seconds(
+        f"{name}_none_ansible_seconds", medians["ansible"].seconds, f"ansible-playbook --forks {ansible.forks}, nothing changed"
     )
     report.ratio(
-        f"{name}_none_vs_ansible", medians["ansible"] / medians["aether"], "Ansible / Aether, nothing changed", at_least=5
+        f"{name}_none_vs_ansible",
+        medians["ansible"].seconds / medians["aether"].seconds,
+        "Ansible / Aether, nothing changed",
+        at_least=5,
     )
-    ratio = medians["ansible"] / medians["aether_checked"]
+    ratio = medians["ansible"].seconds / medians["aether_checked"].seconds
     report.ratio(f"{name}_none_checked_vs_ansible", ratio, "Ansible / Aether that asks every host")
 
     host = fleet.names[run.hosts // 2]
     medians = interleaved(
         run.runs, {"aether": lambda: _one(lab, fleet, host), "ansible": lambda: _one_by_ansible(lab, fleet, host, ansible)}
     )
-    report.seconds(f"{name}_one_aether_seconds", medians["aether"], "pulumi up, one host's file changed")
-    report.seconds(f"{name}_one_ansible_seconds", medians["ansible"], "ansible-playbook, one host's file changed")
+    report.seconds(f"{name}_one_aether_seconds", medians["aether"].seconds, "pulumi up, one host's file changed")
+    report.seconds(f"{name}_one_ansible_seconds", medians["ansible"].seconds, "ansible-playbook, one host's file changed")
     report.ratio(
-        f"{name}_one_vs_ansible", medians["ansible"] / medians["aether"], "Ansible / Aether, one host changed", at_least=3
+        f"{name}_one_vs_ansible",
+        medians["ansible"].seconds / medians["aether"].seconds,
+        "Ansible / Aether, one host changed",
+        at_least=3,
     )
     run.close(_lab_name(run.hosts))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import time
@@ -56,15 +57,34 @@ def timed(
     return Timed(seconds, done.stdout)
 
 
-def interleaved(runs: int, sides: Mapping[str, Callable[[], float]]) -> dict[str, float]:
-    """Median seconds of each side. Sides take turns, so that a busy machine slows all of them; the one that begins changes."""
-    samples: dict[str, list[float]] = {name: [] for name in sides}
+@dataclass(frozen=True)
+class Median:
+    """Medians of a side: wall clock, and CPU time of its processes, which a busy machine does not stretch."""
+
+    seconds: float
+    cpu: float
+
+
+def interleaved(runs: int, sides: Mapping[str, Callable[[], float]]) -> dict[str, Median]:
+    """Medians of each side, which returns its seconds. Sides take turns, so that a busy machine slows all of them; the one that
+    begins changes."""
+    samples: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     names = list(sides)
     for run in range(runs):
         start = run % len(names)
         for name in names[start:] + names[:start]:
-            samples[name].append(sides[name]())
-    return {name: statistics.median(values) for name, values in samples.items()}
+            before = _children_cpu()
+            seconds = sides[name]()
+            samples[name].append((seconds, _children_cpu() - before))
+    return {
+        name: Median(statistics.median(wall for wall, _ in values), statistics.median(cpu for _, cpu in values))
+        for name, values in samples.items()
+    }
+
+
+def _children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @dataclass
