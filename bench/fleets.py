@@ -136,12 +136,14 @@ def _whole(run: Run, report: Report, size: int, name: str) -> None:
             lab.empty(run.boot_seconds)
         samples["aether"].append(lab.up().seconds)
         lab.check_configured(fleet.names)
+        report.note(f"{samples['aether'][-1]:.1f} s by Aether, every host configured")
         resources = declared(lab.resources())
         for way in WAYS:
             lab.empty(run.boot_seconds, keep_state=True)
             parts[way.name] = _rival(lab, fleet, way, Tofu(lab, resources, commands=False))
             lab.check_configured(fleet.names)
             samples[way.name].append(sum(parts[way.name]))
+            report.note(f"{samples[way.name][-1]:.1f} s by {way.text}, every host configured")
     aether = statistics.median(samples["aether"])
     report.seconds(f"{name}_aether_seconds", aether, "pulumi up")
     for way in WAYS:
