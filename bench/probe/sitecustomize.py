@@ -1,7 +1,7 @@
 """Writes when a Pulumi program registered its first resource. On PYTHONPATH of the engine; Python imports it at every start.
 
-AETHER_BENCH_PROBE: file that gets the seconds from the interpreter's start, and those of them that it computed. The stack itself, registered by the SDK before the
-program is read, does not count.
+AETHER_BENCH_PROBE: file that gets the seconds from the interpreter's start, and those of them that it computed. The stack itself,
+registered by the SDK before the program is read, does not count.
 """
 
 import importlib.abc
