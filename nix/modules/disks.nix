@@ -110,7 +110,11 @@ in
       };
     };
     # growPartition looks for the partition of `/`, which is none there.
-    boot.initrd.systemd.repart.enable = ephemeral.enable;
+    boot.initrd.systemd.repart = lib.mkIf ephemeral.enable {
+      enable = true;
+      # It would look for the disk behind `/`, too.
+      device = device 0;
+    };
     systemd.repart.partitions = lib.mkIf ephemeral.enable {
       "10-esp" = {
         Type = "esp";

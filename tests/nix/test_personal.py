@@ -98,6 +98,16 @@ class TestEphemeral:
         assert store["fsType"] == "btrfs" or store["device"] == "/persist/nix"
 
 
+def test_a_disk_made_larger_is_found_without_a_root_on_it() -> None:
+    """systemd-repart asks which disk `/` is on, unless it is told; a tmpfs is on none."""
+    found = evaluate.evaluate(
+        "nixosConfigurations.homelab-vm.config",
+        apply="c: { inherit (c.boot.initrd.systemd.repart) enable device; disk = c.disko.devices.disk.system.device; "
+        "grow = c.boot.growPartition; }",
+    ).value
+    assert found["enable"] and found["device"] == found["disk"] and not found["grow"]
+
+
 @pytest.mark.parametrize("host", ["desktop", "laptop"])
 class TestPeoplesMachine:
     def test_is_encrypted_and_found_by_label(self, host: str) -> None:
