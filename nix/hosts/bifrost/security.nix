@@ -1,6 +1,6 @@
 # The document's security table: disk (storage.nix), boot, firewall (nftables, for every host), updates (generations),
 # audit. Carried around, so more than `relaxed` asks for.
-{ config, pkgs, ... }:
+{ pkgs, ... }:
 {
   services.openssh.settings.PasswordAuthentication = false;
   security.auditd.enable = true;
@@ -15,5 +15,4 @@
   };
   # Secure Boot is optional: keys are made and enrolled by hand with this (docs/bifrost/runbook.md).
   environment.systemPackages = [ pkgs.sbctl ];
-  users.groups.wheel.members = [ config.aether.users.operator ];
 }

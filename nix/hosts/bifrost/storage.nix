@@ -36,7 +36,5 @@
       ];
     };
   };
-  # Root's state that must be there before anything else is read.
-  fileSystems."/home".neededForBoot = true;
   boot.kernelParams = [ "nohibernate" ];
 }

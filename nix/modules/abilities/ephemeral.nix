@@ -126,7 +126,7 @@ in
         inherit (persist.home) directories files;
       };
     };
-    # Builders and root's shell have nothing to say to it twice.
+    # It would come after every boot.
     security.sudo.extraConfig = "Defaults lecture=never";
   };
 }
