@@ -14,6 +14,7 @@ from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
 from inventory.load import Inventory
 from inventory.models import AnsibleHost, ManagedHost
 from inventory.models import AtomicHost as AtomicHostFacts
+from stacks.ansible_check import checks
 from stacks.public import published_digest, published_images
 from stacks.settings import Settings
 
@@ -27,17 +28,24 @@ class Machines:
         self.settings = settings
         self.inventory = inventory
         self.operator = operator
+        self.checked = checks(settings, operator, self._playbooks()) if settings.ansible_check else {}
+
+    def _playbooks(self) -> dict[str, str]:
+        """Playbook of each node and of each host that stays on Ansible. A host whose playbook is its home's has it there."""
+        hosts = {name: host.playbook for name, host in self._hosts(AnsibleHost).items() if host.playbook != "bootstrap.yml"}
+        return {name: node.playbook for name, node in self.inventory.nodes.items()} | hosts
 
     def nodes(self) -> dict[str, Playbook]:
         """The playbook of each Proxmox node."""
         return {name: self._playbook(name, node.playbook, node.model_dump()) for name, node in self.inventory.nodes.items()}
 
     def ansible(self, done: Mapping[str, pulumi.Resource]) -> dict[str, Playbook]:
-        """The playbook of each host that stays on Ansible. A host whose playbook is its home's is not configured twice."""
+        """The playbook of each host that stays on Ansible."""
+        playbooks = self._playbooks()
         return {
             name: self._playbook(name, host.playbook, host.model_dump(), self._after(name, done))
             for name, host in self._hosts(AnsibleHost).items()
-            if host.playbook != "bootstrap.yml"
+            if name in playbooks
         }
 
     def atomic(self, drifted: Mapping[str, str], done: Mapping[str, pulumi.Resource]) -> dict[str, AtomicHost]:
@@ -102,6 +110,7 @@ class Machines:
                 version=self._version(playbook, facts),
                 inventory=str(self.settings.inventory),
                 reach_file=self.settings.reach_file,
+                check=self.checked.get(name),
                 operator=self.operator,
             ),
             opts=pulumi.ResourceOptions(depends_on=after or []),

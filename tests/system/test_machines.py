@@ -54,3 +54,15 @@ def test_an_unreachable_machine_is_named_and_the_others_go_on(settled: Lab) -> N
     assert up.code != 0
     assert "smith-files: smith-files does not answer on SSH at 127." in up.text, up.text
     assert re.search(r"smith-storage: ok=\d+", up.text), up.text
+
+
+def test_a_check_at_preview_finds_what_was_changed_by_hand_and_nothing_else(settled: Lab) -> None:
+    ask = ("--config", "aether:ansibleCheck=true")
+    assert settled.ssh("smith-files", "echo '# by hand' >> /etc/samba/smb.conf").code == 0
+    preview = settled.preview(*ask)
+    assert "smith-files: smith.yml would change" in preview.text, preview.text
+    assert "smith-storage: smith.yml would change" not in preview.text
+    up = settled.up(*ask)
+    assert up.code == 0, up.text
+    assert "by hand" not in settled.ssh("smith-files", "cat /etc/samba/smb.conf").text
+    assert "would change" not in settled.preview(*ask).text

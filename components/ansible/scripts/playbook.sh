@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Runs one playbook on one host. Prints Ansible's recap of it; the whole output goes to .aether/logs/ansible-HOST.log.
+# With AETHER_MODE=check nothing is changed: the differences that a run would make go to standard output, then the recap.
 # Environment: AETHER_HOST, AETHER_PLAYBOOK, AETHER_INVENTORY, AETHER_REACH, AETHER_SSH_CONFIG, AETHER_SECRETS, AETHER_VAR_name.
 # Exit codes: 12 unreachable, 22 wrong host key, 50 the playbook failed.
 # shellcheck source=components/scripts/operator.sh
@@ -21,6 +22,13 @@ export ANSIBLE_SSH_ARGS="-F $PWD/$AETHER_SSH_CONFIG -o ControlMaster=auto -o Con
 ANSIBLE_SSH_CONTROL_PATH_DIR="${TMPDIR:-/tmp}/aether-ansible-$(id -u)"
 export ANSIBLE_SSH_CONTROL_PATH_DIR
 export ANSIBLE_PARAMIKO_PROXY_COMMAND='' ANSIBLE_LIBSSH_CONFIG_FILE="$PWD/$AETHER_SSH_CONFIG"
+
+if [[ ${AETHER_MODE:-} == check ]]; then
+  # A playbook may stop where an earlier task would have made what a later one wants; what it found until there counts.
+  ansible-playbook -i ansible/inventory.py --limit "$AETHER_HOST" --check --diff --extra-vars "$variables" "ansible/$AETHER_PLAYBOOK" 2>&1 </dev/null || true
+  exit 0
+fi
+
 say "runs ${AETHER_PLAYBOOK}"
 ansible-playbook -i ansible/inventory.py --limit "$AETHER_HOST" --extra-vars "$variables" "ansible/$AETHER_PLAYBOOK" >"$log" 2>&1 </dev/null || {
   grep -E -A 12 '^(fatal|failed|ERROR|\[ERROR\])' "$log" | head -n 24 | sed 's/^/    /' >&2 || tail -n 12 "$log" >&2
