@@ -285,7 +285,7 @@ def state_files(cloud: CloudLab) -> dict[str, Any]:
 
 
 class TestEnd:
-    def test_the_machines_of_aws_are_there_again_after_the_simulator_was_killed(self, deployed: CloudLab) -> None:
+    def test_the_machines_of_aws_are_there_again_after_the_simulator_restarted(self, deployed: CloudLab) -> None:
         before = {name: instance["InstanceId"] for name, instance in deployed.instances().items()}
         assert deployed.lab.sim("restart", "--stack", "sim-cloud").code == 0
         assert {name: instance["InstanceId"] for name, instance in deployed.instances().items()} == before
