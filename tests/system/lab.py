@@ -87,10 +87,10 @@ class Lab:
         )
         return Result(done.returncode, done.stdout)
 
-    def ops(self, *arguments: str, timeout: float = 300) -> Result:
+    def ops(self, *arguments: str, timeout: float = 900) -> Result:
         return self.run(self.python, "-m", "ops", "--stack", self.stack, *arguments, timeout=timeout)
 
-    def up(self, *arguments: str, timeout: float = 300) -> Result:
+    def up(self, *arguments: str, timeout: float = 900) -> Result:
         return self.ops("up", *arguments, timeout=timeout)
 
     def preview(self, *arguments: str) -> Result:
