@@ -39,7 +39,7 @@ def test_a_playbook_that_fails_half_way_heals(settled: Lab) -> None:
     assert up.code != 0
     assert "smith-storage: smith.yml failed half-way" in up.text, up.text
     assert "half-way" in up.text
-    path.write_text(good)
+    path.write_text(f"{good}# mended\n")
     healed = settled.up()
     assert healed.code == 0, healed.text
     assert ran(healed.text) == {"smith-storage", "smith-files"}
