@@ -65,4 +65,4 @@ def test_a_check_at_preview_finds_what_was_changed_by_hand_and_nothing_else(sett
     up = settled.up(*ask)
     assert up.code == 0, up.text
     assert "by hand" not in settled.ssh("smith-files", "cat /etc/samba/smb.conf").text
-    assert "would change" not in settled.preview(*ask).text
+    assert "smith-files: smith.yml would change" not in settled.preview(*ask).text
