@@ -17,22 +17,24 @@ HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "conte
 
 
 def reads(method: str, headers: dict[str, str], body: bytes) -> bool:
-    """Whether a request changes nothing: then it draws no random number either, and a replay does without it."""
+    """Whether a request changes nothing: a replay does without it."""
     target = next((value for name, value in headers.items() if name.lower() == "x-amz-target"), "").rpartition(".")[2]
     action = target or parse_qs(body.decode("latin-1")).get("Action", [""])[0]
     return action.startswith(("Describe", "Get", "List")) or (not action and method in ("GET", "HEAD"))
 
 
 class Moto:
-    """Started by the first request. Requests go through one at a time, so that a replay meets the same random numbers."""
+    """Started by the first request. Changes are numbered, and each draws its ids from random numbers seeded with its number:
+    what is read between them, and how often, makes no difference to a replay."""
 
-    def __init__(self, directory: Path, address: str, log: Any) -> None:
-        self.directory, self.address, self.log = directory, address, log
+    def __init__(self, directory: Path, address: str, region: str, log: Any) -> None:
+        self.directory, self.address, self.region, self.log = directory, address, region, log
         self.journal = directory / "requests.jsonl"
         self.port = 0
         self._child: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self._lock = asyncio.Lock()
+        self._changes = 0
 
     @property
     def url(self) -> str:
@@ -52,6 +54,7 @@ class Moto:
                 entry = {"method": method, "path": path, "headers": headers, "body": body.decode("latin-1")}
                 with self.journal.open("a") as journal:
                     journal.write(json.dumps(entry) + "\n")
+                return await self._change(method, path, headers, body)
             return await self._pass(method, path, headers, body)
 
     async def stop(self) -> None:
@@ -82,12 +85,25 @@ class Moto:
             raise RuntimeError(f"moto did not start; see {self.directory / 'moto.log'}")
         self.port = int(line)
         self._session = self._session or aiohttp.ClientSession(auto_decompress=True)
-        await self._pass("POST", "/moto-api/seed?a=1", {}, b"")
+        self._changes = 0
+        await self._seed()
+        # The region's own VPC and subnets are made when it is first asked for anything.
+        scope = f"AWS4-HMAC-SHA256 Credential=simulator/20260101/{self.region}/ec2/aws4_request, SignedHeaders=host, Signature=0"
+        form = {"Authorization": scope, "Content-Type": "application/x-www-form-urlencoded"}
+        await self._pass("POST", "/", form, b"Action=DescribeVpcs&Version=2016-11-15")
         if self.journal.exists():
             entries = [json.loads(text) for text in self.journal.read_text().splitlines()]
             for entry in entries:
-                await self._pass(entry["method"], entry["path"], entry["headers"], entry["body"].encode("latin-1"))
+                await self._change(entry["method"], entry["path"], entry["headers"], entry["body"].encode("latin-1"))
             self.log(f"aws: {len(entries)} requests of before played again")
+
+    async def _seed(self) -> None:
+        await self._pass("POST", f"/moto-api/seed?a={self._changes}", {}, b"")
+
+    async def _change(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        self._changes += 1
+        await self._seed()
+        return await self._pass(method, path, headers, body)
 
     async def _pass(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         assert self._session is not None

@@ -37,7 +37,7 @@ class Aws:
         facts = cloud_facts.load(supervisor.inventory_files())
         self.address = f"127.{supervisor.block}.0.2"
         self.directory = supervisor.paths.state / "aws"
-        self.moto = Moto(self.directory, self.address, supervisor.log)
+        self.moto = Moto(self.directory, self.address, facts.region, supervisor.log)
         self.machines = Machines(supervisor, facts.region)
         self.on: dict[str, int] = {}
         self.port = 0
