@@ -1,5 +1,6 @@
 """What all kinds of tests share: reasons of skipped tests are told once each, with how many they skipped."""
 
+import os
 from collections import Counter
 
 import pytest
@@ -12,3 +13,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         reasons[reason.removeprefix("Skipped: ")] += 1
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"skipped {count}: {reason}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that nobody has seen pass in a whole run yet are no gate: they are skipped, and said to be."""
+    if os.environ.get("AETHER_UNPROVEN"):
+        return
+    for item in items:
+        if item.get_closest_marker("unproven"):
+            item.add_marker(pytest.mark.skip(reason="not yet seen passing in a whole run; AETHER_UNPROVEN=1 runs it"))

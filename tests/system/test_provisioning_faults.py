@@ -35,6 +35,7 @@ def test_a_broken_cluster_is_named_with_the_host_it_stops(settled: Lab, target: 
     assert healed.code == 0, healed.text
 
 
+@pytest.mark.unproven
 def test_a_full_storage_is_named_and_leaves_no_guest_behind(settled: Lab) -> None:
     add = (
         '[hosts.extra]\nkind = "nixos-lxc"\nnode = "oracle"\nvmid = 190\naddress = "192.168.10.90"\ncpu = 1\nmemory = 512\n'
