@@ -1,5 +1,7 @@
 """What virtual machines and containers on Proxmox have in common."""
 
+from typing import Literal
+
 import pulumi
 import pulumi_command as command
 from pydantic import Field
@@ -26,27 +28,20 @@ class GuestArgs(Args):
         return f"{address}/{self.network.cidr.split('/')[1]}"
 
 
-class FirstContactArgs(Args):
-    host: str
-    node: str
-    vmid: Number
-    kind: str = Field(pattern="^(vm|lxc)$")
-    host_key: str = Field(description="Public half of the guest's SSH host key.")
-    instance: Text = Field(description="Differs for each guest that is created, even with the same VMID.")
-    operator: Operator
-
-
-def first_contact(parent: Component, name: str, args: FirstContactArgs) -> command.local.Command:
+def first_contact(
+    parent: Component, name: str, args: GuestArgs, *, kind: Literal["vm", "lxc"], host_key: str, vmid: Number, instance: Text
+) -> command.local.Command:
     """The command that gives a guest its own SSH host key before anything connects to it.
 
     The private half goes from sops through the (pinned) node into the guest by ``qm guest exec`` or ``pct push``, never over the
-    network to an unknown key and never into Pulumi's state. Runs again when the guest is a new one, or its key changed.
+    network to an unknown key and never into Pulumi's state. Runs again when the guest is a new one (INSTANCE differs for each
+    that is created, even with the same VMID), or when HOST_KEY, the public half, changed.
     """
     environment = args.operator.environment(
-        args.host, AETHER_NODE=args.node, AETHER_GUEST=args.kind, AETHER_HOST_KEY=" ".join(args.host_key.split()[:2])
+        name, AETHER_NODE=args.node_name, AETHER_GUEST=kind, AETHER_HOST_KEY=" ".join(host_key.split()[:2])
     )
-    environment["AETHER_VMID"] = pulumi.Output.from_input(args.vmid).apply(str)
-    environment["AETHER_INSTANCE"] = args.instance
+    environment["AETHER_VMID"] = pulumi.Output.from_input(vmid).apply(str)
+    environment["AETHER_INSTANCE"] = instance
     return command.local.Command(
         name,
         command.local.CommandArgs(

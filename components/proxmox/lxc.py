@@ -6,7 +6,7 @@ import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
 from components.base import Component
-from components.proxmox.guest import FirstContactArgs, GuestArgs, first_contact
+from components.proxmox.guest import GuestArgs, first_contact
 from inventory.models import NixosLxc as NixosLxcFacts
 
 
@@ -92,17 +92,7 @@ class NixosLxc(Component):
             lambda interfaces: (interfaces[0].mac_address or "") if interfaces else ""
         )
         self.contact = first_contact(
-            self,
-            name,
-            FirstContactArgs(
-                host=name,
-                node=args.node_name,
-                vmid=self.guest.vm_id,
-                kind="lxc",
-                host_key=facts.host_key,
-                instance=self.instance,
-                operator=args.operator,
-            ),
+            self, name, args, kind="lxc", host_key=facts.host_key, vmid=self.guest.vm_id, instance=self.instance
         )
         self.vm_id = self.guest.vm_id
         self.ready = self.contact.stdout

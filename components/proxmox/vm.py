@@ -6,7 +6,7 @@ import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
 from components.base import Component
-from components.proxmox.guest import FirstContactArgs, GuestArgs, first_contact
+from components.proxmox.guest import GuestArgs, first_contact
 from inventory.models import NixosVm as NixosVmFacts
 
 
@@ -65,17 +65,7 @@ class NixosVm(Component):
         # Of the device, not mac_addresses: those are what the guest agent reports, the loopback's first.
         self.instance = self.guest.network_devices.apply(lambda devices: (devices[0].mac_address or "") if devices else "")
         self.contact = first_contact(
-            self,
-            name,
-            FirstContactArgs(
-                host=name,
-                node=args.node_name,
-                vmid=self.guest.vm_id,
-                kind="vm",
-                host_key=facts.host_key,
-                instance=self.instance,
-                operator=args.operator,
-            ),
+            self, name, args, kind="vm", host_key=facts.host_key, vmid=self.guest.vm_id, instance=self.instance
         )
         self.vm_id = self.guest.vm_id
         self.ready = self.contact.stdout
