@@ -179,6 +179,7 @@ class NixosHost(ManagedHost):
     build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
     reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When kernel, initrd or kernel parameters change.")
     confirm_timeout: int = Field(default=60, ge=5, description="Seconds until unconfirmed activation reverts.")
+    settle: int = Field(default=2, ge=0, le=600, description="Seconds for which health checks have to go on holding.")
 
 
 class Guest(NixosHost):

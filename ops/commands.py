@@ -254,6 +254,7 @@ def _on_host(stack: Stack, name: str, host: NixosHost | AtomicHost, script: str,
         "AETHER_HOSTNAME": name,
         "AETHER_SSH_CONFIG": str(hosts.ssh_config(stack.name).relative_to(REPOSITORY)),
         "AETHER_CHECKS": check_lines(host.health),
+        "AETHER_SETTLE": str(getattr(host, "settle", 0)),
         "AETHER_CONFIRM_TIMEOUT": str(getattr(host, "confirm_timeout", 60)),
     }
     command = [f"components/{area}/scripts/{script}", *arguments]

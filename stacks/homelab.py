@@ -69,6 +69,7 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
                 flake=facts.flake or name,
                 desired=desired[name],
                 health=facts.health,
+                settle=facts.settle,
                 confirm_timeout=facts.confirm_timeout,
                 reboot=facts.reboot,
                 build_on=facts.build_on,

@@ -31,6 +31,7 @@ PROVISIONING_FACTS = frozenset(
         "build_on",
         "reboot",
         "confirm_timeout",
+        "settle",
     )
 )
 

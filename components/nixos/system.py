@@ -16,6 +16,7 @@ class NixosSystemArgs(Args):
     flake: str = Field(description="Attribute of nixosConfigurations.")
     desired: str = Field(description="Desired closure: drvPath, or source:HASH where there is no Nix. A new one deploys.")
     health: tuple[HealthCheck, ...] = Field(default=(), description="What must hold before the activation is confirmed.")
+    settle: int = Field(default=2, ge=0, description="Seconds for which health checks have to go on holding, once they do.")
     confirm_timeout: int = Field(default=60, ge=5, description="Seconds until an unconfirmed activation reverts.")
     reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When the kernel changes.")
     build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
@@ -45,6 +46,7 @@ class NixosSystem(Component):
             AETHER_FLAKE=args.flake,
             AETHER_DESIRED=args.desired,
             AETHER_CHECKS=check_lines(args.health),
+            AETHER_SETTLE=str(args.settle),
             AETHER_CONFIRM_TIMEOUT=str(args.confirm_timeout),
             AETHER_REBOOT=args.reboot,
             AETHER_BUILD_ON=args.build_on,

@@ -14,11 +14,14 @@ fail() {
   exit "$code"
 }
 
-# remote HOST COMMAND…: a new connection each time; the key must be the inventory's.
+# The socket of the connection that `hold` keeps; none: every command makes one of its own.
+control=none
+
+# remote HOST COMMAND…: over the connection that is held, or a new one each time; the key must be the inventory's.
 remote() {
   local host=$1
   shift
-  ssh -F "$AETHER_SSH_CONFIG" -o ControlPath=none -o ControlMaster=no "$host" "$@"
+  ssh -F "$AETHER_SSH_CONFIG" -o ControlPath="$control" -o ControlMaster=no "$host" "$@"
 }
 
 # run_on HOST "FILE…" ARG…: runs the concatenated script files on HOST by bash with the arguments; standard input is passed on.
@@ -34,27 +37,63 @@ run_on() {
 # own_address HOST: the address that HOST is reached at.
 own_address() { ssh -F "$AETHER_SSH_CONFIG" -T -G "$1" | awk '$1 == "hostname" { print $2; exit }'; }
 
-# reachable HOST: 0, or 12 (does not answer) or 22 (another key), with the reason in $ssh_error.
-reachable() {
-  local status=0
-  ssh_error=$(remote "$1" true 2>&1 >/dev/null </dev/null) || status=$?
-  ((status == 0)) && return 0
-  case $ssh_error in
+# refused TEXT: what ssh's words mean: 22 (another key) or 12 (does not answer).
+refused() {
+  case $1 in
     *'HOST IDENTIFICATION HAS CHANGED'* | *'Host key verification failed'*) return 22 ;;
   esac
   return 12
 }
 
-# wait_for HOST SECONDS: until HOST answers with its own key; the result is the last one of reachable.
-wait_for() {
-  local deadline=$((SECONDS + $2)) status
+# reachable HOST: 0, or 12 (does not answer) or 22 (another key), with the reason in $ssh_error.
+reachable() {
+  local status=0
+  ssh_error=$(remote "$1" true 2>&1 >/dev/null </dev/null) || status=$?
+  ((status == 0)) || refused "$ssh_error"
+}
+
+# within SECONDS COMMAND…: until COMMAND succeeds; the result is its last one.
+within() {
+  local deadline=$((SECONDS + $1)) status
+  shift
   while :; do
     status=0
-    reachable "$1" || status=$?
-    ((status == 0)) && return 0
-    ((SECONDS >= deadline)) && return "$status"
+    "$@" || status=$?
+    if ((status == 0 || SECONDS >= deadline)); then return "$status"; fi
     sleep 0.3
   done
+}
+
+# wait_for HOST SECONDS: until HOST answers with its own key; the result is the last one of reachable.
+wait_for() { within "$2" reachable "$1"; }
+
+# hold HOST SECONDS: as wait_for, and keeps the connection: `remote` and programs that are given held_options share it, until
+# `release` or the script's end.
+hold() {
+  held=$(mktemp -d "${TMPDIR:-/tmp}/aether.XXXXXX")
+  trap release EXIT
+  within "$2" connect "$1"
+}
+
+connect() {
+  local status=0
+  # In the background it keeps nothing of this script's open; it goes by itself when nobody used it for ten minutes.
+  ssh -F "$AETHER_SSH_CONFIG" -o ControlMaster=yes -o ControlPath="$held/socket" -o ControlPersist=600 -fN "$1" \
+    </dev/null >/dev/null 2>"$held/error" || status=$?
+  if ((status == 0)); then
+    control=$held/socket
+    return 0
+  fi
+  ssh_error=$(<"$held/error")
+  refused "$ssh_error"
+}
+
+held_options() { printf -- '-F %s -o ControlPath=%s -o ControlMaster=no' "$PWD/$AETHER_SSH_CONFIG" "$control"; }
+
+release() {
+  if [[ $control != none ]]; then ssh -F "$AETHER_SSH_CONFIG" -o ControlPath="$control" -O exit "$AETHER_HOST" >/dev/null 2>&1 || true; fi
+  control=none
+  rm -rf "${held:-}"
 }
 
 # explain STATUS HOST: the sentence for a result of reachable.

@@ -111,12 +111,13 @@ class Lab:
         return self.run("ssh", "-F", f".aether/ssh/{self.stack}/config", "-n", host, command, timeout=timeout)
 
     def start(self, *command: str) -> "subprocess.Popen[str]":
-        """Start a command in a process group of its own."""
+        """Start a command in a process group of its own. Its standard input stays open until it ends."""
         return subprocess.Popen(
             command,
             cwd=self.path,
             env=self.env(),
             text=True,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2154,SC2034 # run, state, profile, failed and the like are host.sh's
 # Runs on the host, behind host.sh: activates a closure for a trial, armed to revert, and proves its health.
-# Arguments: expected host name, closure, seconds until an unconfirmed activation reverts, deployment id, own address.
+# Arguments: expected host name, closure, seconds until an unconfirmed activation reverts, deployment id, own address, seconds for
+# which the health checks have to hold.
 # Standard input: health checks, one a line.  Standard output: "unchanged" or "pending".
 : "${run:?host.sh comes first}"
 expected=$1 target=$2 window=$3 id=$4
-address=$5
+address=$5 settle=$6
 activation_limit=600
 
 cat >"$run/checks.$id"
@@ -58,7 +59,7 @@ if ((status != 0)); then
   revert_now
   fail 30 "activation failed (switch-to-configuration said $status); back on generation $(generation) ($previous)"
 fi
-if ! check_all "$run/checks.$id"; then
+if ! check_all "$run/checks.$id" || ! stay_healthy "$run/checks.$id" "$settle"; then
   evidence
   revert_now
   fail 31 "not healthy after activation: $failed; back on generation $(generation) ($previous)"

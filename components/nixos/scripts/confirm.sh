@@ -7,7 +7,8 @@
 expected=$1 target=$2 id=$3 desired=$4
 
 expect_host "$expected"
-lock "$id"
+# A confirmation whose connection was lost may still be at work.
+lock "$id" 20
 if [[ $(current) != "$target" ]]; then
   fail 32 "did not keep $target: the confirmation came too late and the host went back to $(current)"
 fi

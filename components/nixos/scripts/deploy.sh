@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Deploys one NixOS host: build, copy, activate for a trial, confirm over a new connection, reboot where the policy says so.
 # Environment: AETHER_HOST, AETHER_HOSTNAME, AETHER_FLAKE (attribute), AETHER_DESIRED (drvPath or source:HASH), AETHER_CHECKS,
-#   AETHER_CONFIRM_TIMEOUT, AETHER_REBOOT (never, ask, auto), AETHER_BUILD_ON (operator, target or a host), AETHER_SSH_CONFIG, AETHER_NIX.
+#   AETHER_SETTLE, AETHER_CONFIRM_TIMEOUT, AETHER_REBOOT (never, ask, auto), AETHER_BUILD_ON (operator, target or a host),
+#   AETHER_SSH_CONFIG, AETHER_NIX.
 # Standard output: JSON with closure, generation, reboot.
 # Exit codes: 10 build, 11 copy, 12 unreachable, 20 busy, 21 wrong host, 22 wrong host key, 30 activation, 31 health,
 #   32 unconfirmed, 33 commit, 34 did not come back from a reboot, 35 came back on another system.
 # shellcheck source=components/scripts/operator.sh
 source components/scripts/operator.sh
-scripts=components/nixos/scripts
-export NIX_SSHOPTS="-F $PWD/$AETHER_SSH_CONFIG"
+# shellcheck source=components/nixos/scripts/protocol.sh
+source components/nixos/scripts/protocol.sh
 id="$(id -un)@$(uname -n):$$"
 
 nix() { "$AETHER_NIX" --extra-experimental-features 'nix-command flakes' "$@"; }
@@ -35,8 +36,9 @@ try() {
   rm -f "$errors"
 }
 
+# One connection for everything until the confirmation, which has to come over another one.
 status=0
-wait_for "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
+hold "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
 
 case $AETHER_BUILD_ON in
@@ -44,9 +46,12 @@ case $AETHER_BUILD_ON in
     say "builds"
     closure=$(try 10 "the build failed" nix build --no-link --print-out-paths "$(installable)")
     say "copies $closure"
-    try 11 "could not copy $closure" nix copy --substitute-on-destination --to "ssh-ng://$AETHER_HOST" "$closure"
+    NIX_SSHOPTS=$(held_options) try 11 "could not copy $closure" \
+      nix copy --substitute-on-destination --to "ssh-ng://$AETHER_HOST" "$closure"
     ;;
   *)
+    # Another machine's connection cannot be shared, and Nix has one set of options for both.
+    export NIX_SSHOPTS="-F $PWD/$AETHER_SSH_CONFIG"
     builder=$AETHER_BUILD_ON
     [[ $builder == target ]] && builder=$AETHER_HOST
     say "builds on $builder"
@@ -58,21 +63,9 @@ case $AETHER_BUILD_ON in
     ;;
 esac
 
-address=$(own_address "$AETHER_HOST")
-status=0
-outcome=$(printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$scripts/host.sh $scripts/activate.sh" \
-  "$AETHER_HOSTNAME" "$closure" "$AETHER_CONFIRM_TIMEOUT" "$id" "$address") || status=$?
-# 255 is ssh's own: the connection went away under the activation. The new connection below finds out what became of it.
-if ((status != 0 && status != 255)); then exit "$status"; fi
-[[ $status == 0 ]] || say "the connection was lost during the activation ($outcome)"
-
-status=0
-wait_for "$AETHER_HOST" "$AETHER_CONFIRM_TIMEOUT" || status=$?
-((status == 0)) || fail 32 "no new connection within $AETHER_CONFIRM_TIMEOUT s after the activation; the host goes back to its previous system on its own"
-status=0
-result=$(run_on "$AETHER_HOST" "$scripts/host.sh $scripts/confirm.sh" "$AETHER_HOSTNAME" "$closure" "$id" "$AETHER_DESIRED") || status=$?
-((status == 255)) && fail 32 "the connection was lost at the confirmation; unless it was just made, the host goes back on its own"
-((status == 0)) || exit "$status"
+try_out "$closure" "$id"
+release
+result=$(confirm "$closure" "$id" "$AETHER_DESIRED") || exit $?
 
 if [[ $result == *'"reboot": true'* ]]; then
   case $AETHER_REBOOT in

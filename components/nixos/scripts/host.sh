@@ -41,10 +41,10 @@ needs_reboot() {
   return 1
 }
 
-# The lock is the kernel's: that of a process that died is free. Who holds it stands in the file, for the message.
+# lock ID [SECONDS]: the lock is the kernel's: that of a process that died is free. Who holds it stands in a file, for the message.
 lock() {
   exec 9>>"$run/lock"
-  if ! flock -n 9; then
+  if ! flock -w "${2:-0}" 9; then
     fail 20 "another deployment is at work here: $(cat "$run/holder" 2>/dev/null || echo unknown). Try again when it is done"
   fi
   printf '%s (pid %s) since %s\n' "$1" "$$" "$(date -Is)" >"$run/holder"
@@ -91,6 +91,18 @@ check_all() {
       sleep 0.2
     done
   done <"$1"
+}
+
+# stay_healthy FILE SECONDS: the checks, which all held a moment ago, go on holding. A service that crashes right after its start
+# is active for that moment.
+stay_healthy() {
+  local until=$((SECONDS + $2)) again
+  [[ -s $1 ]] || return 0
+  again=$(awk -F '\t' -v OFS='\t' 'NF { $4 = 0; print }' "$1")
+  while ((SECONDS < until)); do
+    sleep 0.5
+    check_all <(printf '%s\n' "$again") || return 1
+  done
 }
 
 # The last journal lines that say why a check failed.

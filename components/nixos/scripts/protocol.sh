@@ -1,0 +1,35 @@
+# shellcheck shell=bash
+# Activation and confirmation as deployments and rollbacks have them in common. Sourced, behind operator.sh.
+# Wants AETHER_HOST, AETHER_HOSTNAME, AETHER_CHECKS, AETHER_SETTLE, AETHER_CONFIRM_TIMEOUT.
+scripts=components/nixos/scripts
+
+# try_out CLOSURE ID: activates CLOSURE for a trial, armed to revert, its health proved. Ends the script where it fails.
+try_out() {
+  local status=0 outcome
+  outcome=$(printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$scripts/host.sh $scripts/activate.sh" \
+    "$AETHER_HOSTNAME" "$1" "$AETHER_CONFIRM_TIMEOUT" "$2" "$(own_address "$AETHER_HOST")" "$AETHER_SETTLE") || status=$?
+  # 255 is ssh's own: the connection went away under the activation. The new connection finds out what became of it.
+  if ((status != 0 && status != 255)); then exit "$status"; fi
+  if ((status != 0)); then say "the connection was lost during the activation ($outcome)"; fi
+}
+
+# confirm CLOSURE ID DESIRED: makes the trial permanent, over a connection of its own. Prints what confirm.sh prints.
+# A confirmation whose connection was lost is given again: the second finds what the first one did, or does it.
+confirm() {
+  local deadline=$((SECONDS + AETHER_CONFIRM_TIMEOUT)) status errors
+  errors=$(mktemp)
+  while :; do
+    status=0
+    control=none run_on "$AETHER_HOST" "$scripts/host.sh $scripts/confirm.sh" "$AETHER_HOSTNAME" "$1" "$2" "$3" \
+      </dev/null 2>"$errors" || status=$?
+    if ((status != 255 || SECONDS >= deadline)); then break; fi
+    sleep 0.3
+  done
+  # ssh's own words are for the log of a debugger; the host's are for everybody.
+  if ((status != 255)); then cat "$errors" >&2; fi
+  rm -f "$errors"
+  if ((status == 255)); then
+    fail 32 "no new connection within $AETHER_CONFIRM_TIMEOUT s after the activation; the host goes back to its previous system on its own"
+  fi
+  return "$status"
+}
