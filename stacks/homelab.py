@@ -20,7 +20,7 @@ from inventory.models import NixosVm as NixosVmFacts
 from stacks.live import drifts
 from stacks.machines import Machines
 from stacks.proxmox import proxmox_provider
-from stacks.rollout import waits_for
+from stacks.rollout import activation_order
 from stacks.settings import Settings, SettingsError
 from stacks.ssh import write_client_config
 
@@ -58,10 +58,11 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
         raise SettingsError(str(error)) from None
     images = _images(inventory, guests, operator, provider)
     systems: dict[str, NixosSystem] = {}
-    for name, facts in hosts.items():
+    for name, before in activation_order(inventory, hosts).items():
+        facts = hosts[name]
         guest = _guest(name, guests[name], settings, inventory, operator, provider, images) if name in guests else None
         first: list[pulumi.Resource] = [guest] if guest else []
-        first += [systems[other] for other in waits_for(name, inventory, list(hosts)) if other in systems]
+        first += [systems[other] for other in before]
         systems[name] = NixosSystem(
             name,
             NixosSystemArgs(
@@ -120,6 +121,7 @@ def _guest(
         authorized_keys=inventory.site.authorized_keys,
         image=images["vm" if isinstance(facts, NixosVmFacts) else "lxc"].files[facts.node],
         protect=settings.protect and facts.protect,
+        timeout=settings.proxmox_timeout,
         operator=operator,
         provider=provider,
     )

@@ -1,32 +1,42 @@
 """In which order changed hosts are activated, beyond what they depend on."""
 
+from collections.abc import Iterable
+from graphlib import TopologicalSorter
+
 from inventory.load import Inventory
 
 
-def waits_for(name: str, inventory: Inventory, hosts: list[str]) -> list[str]:
-    """Hosts (of HOSTS, in their order) that must be healthy before NAME is touched: its dependencies and the roll-out's.
+def activation_order(inventory: Inventory, hosts: Iterable[str]) -> dict[str, list[str]]:
+    """Hosts that must be healthy before each of HOSTS is touched, by name; every host comes after those that it waits for.
 
-    Roll-outs: "all" adds nothing; "canary" lets the canary and what it depends on go first; "batches" of N let each batch wait
-    for the one before.
+    Roll-outs: "all" adds nothing to what hosts depend on; "canary" lets the canary and what it depends on go first; "batches"
+    of N let each batch wait for the one before. Batches are filled in the order of dependencies, so that no host of one needs
+    a later one.
     """
-    needed = [other for other in inventory.hosts[name].depends_on if other in hosts]
+    known = list(hosts)
+    needs = {name: [other for other in inventory.hosts[name].depends_on if other in known] for name in known}
     rollout = inventory.rollout
-    if rollout.strategy == "canary" and rollout.canary in hosts:
-        first = {rollout.canary, *_ancestors(rollout.canary, inventory)}
-        if name not in first:
-            needed.append(rollout.canary)
+    if rollout.strategy == "canary" and rollout.canary in known:
+        first = {rollout.canary, *_ancestors(rollout.canary, needs)}
+        needs = {name: before if name in first else [*before, rollout.canary] for name, before in needs.items()}
     elif rollout.strategy == "batches":
-        batch = hosts.index(name) // rollout.batch
-        needed.extend(hosts[(batch - 1) * rollout.batch : batch * rollout.batch] if batch else [])
-    return list(dict.fromkeys(needed))
+        order = _sorted(needs)
+        for index, name in enumerate(order):
+            start = index // rollout.batch * rollout.batch
+            needs[name] = [*needs[name], *order[max(0, start - rollout.batch) : start]]
+    return {name: list(dict.fromkeys(needs[name])) for name in _sorted(needs)}
 
 
-def _ancestors(name: str, inventory: Inventory) -> set[str]:
+def _sorted(needs: dict[str, list[str]]) -> list[str]:
+    return list(TopologicalSorter(needs).static_order())
+
+
+def _ancestors(name: str, needs: dict[str, list[str]]) -> set[str]:
     found: set[str] = set()
-    todo = list(inventory.hosts[name].depends_on)
+    todo = list(needs[name])
     while todo:
         other = todo.pop()
         if other not in found:
             found.add(other)
-            todo.extend(inventory.hosts[other].depends_on)
+            todo.extend(needs[other])
     return found

@@ -30,6 +30,7 @@ class Settings(BaseModel):
     reach_file: str = ""
     proxmox_endpoint: str = ""
     proxmox_insecure: bool = False
+    proxmox_timeout: int = Field(default=900, ge=5)
     proxmox_username: str = ""
     proxmox_password: pulumi.Output[str] | None = None
     proxmox_api_token: pulumi.Output[str] | None = None

@@ -16,6 +16,26 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests into groups that one process runs each, the longest first."""
+    items.sort(key=lambda item: _FIRST.index(_group(item)) if _group(item) in _FIRST else len(_FIRST))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    _skip_unproven(items)
+
+
+# What takes minutes, in this order.
+_FIRST = ("lab", "tests/system/test_cloud.py", "tests/system/test_migration.py", "tests/nix")
+
+
+def _group(item: pytest.Item) -> str:
+    """Tests that share something dear: the deployed homelab, the evaluated hosts, or else the fixtures of their file."""
+    if "lab" in getattr(item, "fixturenames", ()):
+        return "lab"
+    file = item.path.relative_to(item.config.rootpath).as_posix()
+    return "tests/nix" if file.startswith("tests/nix/") else file
+
+
+def _skip_unproven(items: list[pytest.Item]) -> None:
     """Tests that nobody has seen pass in a whole run yet are no gate: they are skipped, and said to be."""
     if os.environ.get("AETHER_UNPROVEN"):
         return

@@ -80,6 +80,7 @@ class NixosLxc(Component):
             opts=self.child(
                 provider=args.provider,
                 protect=args.protect,
+                custom_timeouts=args.timeouts,
                 ignore_changes=[
                     # The template is what a container is born from; what it runs later comes from NixosSystem.
                     "operatingSystem.templateFileId",

@@ -50,7 +50,6 @@ def test_ssh_lost_after_activation_reverts_within_the_window(cockpit: tuple[Lab,
     assert lab.ssh("cockpit", "readlink -f /nix/var/nix/profiles/system").text.strip() == before
 
 
-@pytest.mark.unproven
 def test_an_operator_killed_before_the_confirmation_leaves_nothing_new(cockpit: tuple[Lab, str]) -> None:
     lab, before = cockpit
     lab.touch("cockpit", "never confirmed")
@@ -63,7 +62,6 @@ def test_an_operator_killed_before_the_confirmation_leaves_nothing_new(cockpit: 
     assert lab.system("cockpit") != before
 
 
-@pytest.mark.unproven
 def test_two_operators_at_once_are_told_of_each_other(cockpit: tuple[Lab, str]) -> None:
     lab, before = cockpit
     lab.touch("cockpit", "second operator")
@@ -83,7 +81,6 @@ def test_two_operators_at_once_are_told_of_each_other(cockpit: tuple[Lab, str]) 
     assert healed.code == 0, healed.text
 
 
-@pytest.mark.unproven
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
@@ -105,7 +102,6 @@ def test_a_host_that_cannot_be_deployed_is_untouched(settled: Lab, fault: str, s
     assert settled.system("cockpit") == before
 
 
-@pytest.mark.unproven
 def test_a_new_kernel_that_does_not_boot_falls_back(settled: Lab) -> None:
     before = settled.system("cockpit")
     settled.replace("inventory/homelab.toml", COCKPIT, f'{COCKPIT}reboot = "auto"\n')
@@ -120,7 +116,6 @@ def test_a_new_kernel_that_does_not_boot_falls_back(settled: Lab) -> None:
     assert settled.ssh("cockpit", "readlink -f /nix/var/nix/profiles/system").text.strip() == before
 
 
-@pytest.mark.unproven
 def test_a_failed_canary_stops_the_roll_out(settled: Lab) -> None:
     before = {host: settled.system(host) for host in ("cockpit", "monitoring", "media")}
     settled.replace("inventory/homelab.toml", 'strategy = "all"', 'strategy = "canary"\ncanary = "cockpit"')
@@ -136,7 +131,6 @@ def test_a_failed_canary_stops_the_roll_out(settled: Lab) -> None:
     assert all(settled.system(host) != system for host, system in before.items())
 
 
-@pytest.mark.unproven
 def test_drift_is_found_and_repaired_on_that_host_alone(settled: Lab) -> None:
     deployed = settled.system("monitoring")
     by_hand = settled.ssh("monitoring", "$(readlink -f /nix/var/nix/profiles/system-1-link)/bin/switch-to-configuration test")
@@ -154,7 +148,6 @@ def test_drift_is_found_and_repaired_on_that_host_alone(settled: Lab) -> None:
     assert set(again.changes()) == {"unchanged"}, again.text
 
 
-@pytest.mark.unproven
 def test_a_rollback_goes_back_one_generation_and_shows_as_drift(settled: Lab) -> None:
     before = settled.system("cockpit")
     settled.touch("cockpit", "to be rolled back")

@@ -24,9 +24,13 @@ def test_every_guest_runs_the_system_of_its_own(lab: Lab) -> None:
     status = lab.ops("status")
     assert status.code == 0, status.text
     for guest in GUESTS:
-        assert re.search(rf"^{guest} .* running(, needs a reboot)? +2 *$", status.text, re.MULTILINE), status.text
+        # Generation 1 is the image's; which one is the newest depends on the tests before this one.
+        shown = re.search(rf"^{guest} .* running(?:, needs a reboot)? +(\d+) *$", status.text, re.MULTILINE)
+        assert shown, status.text
+        assert int(shown[1]) >= 2
         assert lab.ssh(guest, "hostname").text.strip() == guest
-        assert f"-nixos-system-{guest}-" in lab.ssh(guest, "readlink /nix/var/nix/profiles/system-2-link").text
+        assert f"-nixos-system-{guest}-" in lab.ssh(guest, f"readlink /nix/var/nix/profiles/system-{shown[1]}-link").text
+        assert "-nixos-system-" in lab.ssh(guest, "readlink /nix/var/nix/profiles/system-1-link").text
 
 
 def test_a_second_preview_is_empty_after_up_and_after_refresh(lab: Lab) -> None:
@@ -45,7 +49,7 @@ def test_touching_one_hosts_file_names_that_host_alone(settled: Lab) -> None:
     assert {name for name in changed if name in GUESTS} == {"cockpit"}
     up = settled.up()
     assert up.code == 0, up.text
-    assert "cockpit: committed as generation 3" in up.text
+    assert "cockpit: committed as generation" in up.text
     assert up.text.count("committed as generation") == 1
 
 

@@ -35,6 +35,27 @@ def test_a_broken_cluster_is_named_with_the_host_it_stops(settled: Lab, target: 
     assert healed.code == 0, healed.text
 
 
+def test_an_api_that_never_answers_is_given_up_and_named(settled: Lab) -> None:
+    before = {item["urn"] for item in settled.resources()}
+    grow_memory(settled)
+    settled.fault("oracle", "api-timeout")
+    up = settled.up("--config", "aether:proxmoxTimeout=10")
+    assert up.code != 0
+    assert "keycloak: the Proxmox API oracle did not answer in time" in up.text, up.text
+    settled.fault("oracle", "api-timeout", off=True)
+    assert {item["urn"] for item in settled.resources()} == before
+    healed = settled.up()
+    assert healed.code == 0, healed.text
+    assert (
+        next(
+            item["outputs"]["memory"]["dedicated"]
+            for item in settled.resources()
+            if item["urn"].endswith("ContainerLegacy::keycloak")
+        )
+        == 2304
+    )
+
+
 @pytest.mark.unproven
 def test_a_full_storage_is_named_and_leaves_no_guest_behind(settled: Lab) -> None:
     add = (

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2154,SC2034 # run, state, profile, failed and the like are host.sh's
 # Runs on the host, behind host.sh, over a connection made after the activation: makes the trial permanent.
-# Arguments: expected host name, closure, deployment id, desired closure as the operator calls it.
+# Arguments: expected host name, closure, deployment id, desired closure as the operator calls it, reboot policy (never, ask, auto).
 # Standard output: JSON with closure, generation, reboot (needed to run all of it).
 : "${run:?host.sh comes first}"
 expected=$1 target=$2 id=$3 desired=$4
+policy=$5
 
 expect_host "$expected"
 # A confirmation whose connection was lost may still be at work.
@@ -18,11 +19,8 @@ if [[ $(readlink -f "$profile") != "$target" ]]; then
 fi
 disarm
 rm -f "$run/pending" "$run/revert"
-# A rollback (-) is no deployment: what was deployed stays on record, and the difference shows as drift.
-if [[ $desired != - ]]; then
-  printf '%s %s\n' "$desired" "$target" >"$state/deployed.new"
-  mv "$state/deployed.new" "$state/deployed"
-fi
+reboot=$(needs_reboot "$target" && echo true || echo false)
+# A deployment that boots the host is over when the host came back: after-boot.sh records it.
+[[ $policy == auto && $reboot == true ]] || record "$desired" "$target"
 say "committed as generation $(generation)"
-printf '{"closure": "%s", "generation": %s, "reboot": %s}\n' "$target" "$(generation)" \
-  "$(needs_reboot "$target" && echo true || echo false)"
+printf '{"closure": "%s", "generation": %s, "reboot": %s}\n' "$target" "$(generation)" "$reboot"

@@ -105,6 +105,14 @@ stay_healthy() {
   done
 }
 
+# record DESIRED CLOSURE: what the last deployment that succeeded left the host with; drift is measured against it.
+# A rollback (-) is no deployment: what was deployed stays on record, and the difference shows as drift.
+record() {
+  [[ $1 != - ]] || return 0
+  printf '%s %s\n' "$1" "$2" >"$state/deployed.new"
+  mv "$state/deployed.new" "$state/deployed"
+}
+
 # The last journal lines that say why a check failed.
 evidence() {
   if [[ -n ${failed_unit:-} ]]; then

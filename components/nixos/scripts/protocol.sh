@@ -20,7 +20,7 @@ confirm() {
   errors=$(mktemp)
   while :; do
     status=0
-    control=none run_on "$AETHER_HOST" "$scripts/host.sh $scripts/confirm.sh" "$AETHER_HOSTNAME" "$1" "$2" "$3" \
+    control=none run_on "$AETHER_HOST" "$scripts/host.sh $scripts/confirm.sh" "$AETHER_HOSTNAME" "$1" "$2" "$3" "${AETHER_REBOOT:-ask}" \
       </dev/null 2>"$errors" || status=$?
     if ((status != 255 || SECONDS >= deadline)); then break; fi
     sleep 0.3
