@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import re
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -48,8 +50,17 @@ def up(stack: Stack, arguments: list[str]) -> int:
 
 
 def preview(stack: Stack, arguments: list[str]) -> int:
+    """What `up` would change, and inside redeployed hosts which packages and units, where both closures are at hand."""
+    from ops.differences import closure_differences
+    from ops.review import preview_steps
+
     _prepare(stack)
-    return stack.run("preview", "--diff", *_options(stack), *arguments, check=False)
+    code, text = stack.show("preview", "--diff", *_options(stack), *arguments)
+    # Only a redeployed host has anything inside to compare, and looking costs a second preview.
+    if code == 0 and re.search(r"^ *~ AETHER_DESIRED", text, re.MULTILINE):
+        for host, what in closure_differences(stack, preview_steps(stack, *arguments), build=False).items():
+            out.print(f"\n{host}, packages and units:\n{textwrap.indent(what, '  ')}")
+    return code
 
 
 def refresh(stack: Stack, arguments: list[str]) -> int:

@@ -1,13 +1,13 @@
 """The change as Markdown, for a merge request: what happens to each host, what is replaced and why, what is risky."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.differences import closure_differences, environment
+from ops.stack import OpsError, Stack
 
 # Never shown: they say the same on every line, or are how and not what.
 _HIDDEN = ("AETHER_SSH_CONFIG", "AETHER_SECRETS", "AETHER_NIX", "AETHER_INSTANCE", "AETHER_INVENTORY", "AETHER_REACH")
@@ -23,13 +23,18 @@ _REPLACES = ("replace", "create-replacement", "delete-replaced")
 
 def write_review(stack: Stack, arguments: list[str]) -> int:
     """Print the review; with `--output FILE`, write it there. Exit code 0 whatever the change is."""
-    preview = json.loads(_json(stack.output("preview", "--json", "--show-replacement-steps")))
-    text = render(preview.get("steps", []), stack.name, package_differences(stack, preview.get("steps", [])))
+    steps = preview_steps(stack)
+    text = render(steps, stack.name, closure_differences(stack, steps, build=True))
     if arguments[:1] == ["--output"] and len(arguments) == 2:
         Path(arguments[1]).write_text(text)
     else:
         sys.stdout.write(text)
     return 0
+
+
+def preview_steps(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
+    """Steps of `pulumi preview --json`."""
+    return list(json.loads(_json(stack.output("preview", "--json", "--show-replacement-steps", *arguments))).get("steps", []))
 
 
 def render(steps: Iterable[dict[str, Any]], stack: str, differences: dict[str, str] | None = None) -> str:
@@ -56,59 +61,10 @@ def render(steps: Iterable[dict[str, Any]], stack: str, differences: dict[str, s
     return "\n".join(lines)
 
 
-def package_differences(stack: Stack, steps: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """What `nix store diff-closures` says of each redeployed host whose old and new closure the operator's store holds."""
-    found = {}
-    for step in steps:
-        old, new = (_environment(step.get(state)) for state in ("oldState", "newState"))
-        if "AETHER_FLAKE" not in new or not old or old["AETHER_DESIRED"] == new["AETHER_DESIRED"]:
-            continue
-        before, after = _closure(step), _built(stack, new)
-        if not before or not after:
-            continue
-        command = [new["AETHER_NIX"], "--extra-experimental-features", "nix-command", "store", "diff-closures", before, after]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
-        if result.returncode == 0 and result.stdout.strip():
-            found[new["AETHER_HOST"]] = result.stdout.strip()
-    return found
-
-
-def _built(stack: Stack, environment: dict[str, str]) -> str:
-    """The new closure's path, built (a review is worth a build; without Nix there is none)."""
-    desired = environment["AETHER_DESIRED"]
-    what = (
-        f"{desired}^out"
-        if desired.startswith("/")
-        else f'.#nixosConfigurations."{environment["AETHER_FLAKE"]}".config.system.build.toplevel'
-    )
-    command = [
-        environment["AETHER_NIX"],
-        "--extra-experimental-features",
-        "nix-command flakes",
-        "build",
-        "--no-link",
-        "--print-out-paths",
-        what,
-    ]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=stack.environment())
-    except FileNotFoundError:
-        return ""
-    return result.stdout.strip() if result.returncode == 0 else ""
-
-
-def _closure(step: dict[str, Any]) -> str:
-    lines = str(step.get("oldState", {}).get("outputs", {}).get("stdout", "")).strip().splitlines()
-    try:
-        return str(json.loads(lines[-1])["closure"]) if lines else ""
-    except (json.JSONDecodeError, KeyError):
-        return ""
-
-
 def _line(step: dict[str, Any]) -> str:
     kind = step["urn"].split("::")[2].rsplit("$", 1)[-1].rsplit(":", 1)[-1]
     verb = _VERBS.get(step["op"], "")
-    old, new = (_environment(step.get(state)) for state in ("oldState", "newState"))
+    old, new = (environment(step.get(state)) for state in ("oldState", "newState"))
     if not verb:
         return ""
     if "AETHER_FLAKE" in new:
@@ -164,22 +120,17 @@ def _risks(step: dict[str, Any], host: str) -> list[str]:
         found.append(f"**{host} is destroyed** with its disks")
     if state.get("protect") and step["op"] in ("delete", *_REPLACES):
         found.append(f"**{host} is protected**: Pulumi refuses this until `protect` is taken away")
-    environment = _environment(step.get("newState"))
-    if environment.get("AETHER_FLAKE") and environment.get("AETHER_REBOOT") == "auto":
+    values = environment(step.get("newState"))
+    if values.get("AETHER_FLAKE") and values.get("AETHER_REBOOT") == "auto":
         found.append(f"{host} may reboot by itself (its kernel decides)")
-    if environment.get("AETHER_DIGEST") and environment.get("AETHER_REBOOT") == "now":
+    if values.get("AETHER_DIGEST") and values.get("AETHER_REBOOT") == "now":
         found.append(f"{host} reboots into its new image")
     return found
 
 
 def _host(step: dict[str, Any]) -> str:
-    environment = _environment(step.get("newState")) or _environment(step.get("oldState"))
-    return environment.get("AETHER_HOST") or step["urn"].rsplit("::", 1)[1]
-
-
-def _environment(state: dict[str, Any] | None) -> dict[str, str]:
-    environment = ((state or {}).get("inputs") or {}).get("environment") or {}
-    return {key: str(value) for key, value in environment.items()} if isinstance(environment, dict) else {}
+    values = environment(step.get("newState")) or environment(step.get("oldState"))
+    return values.get("AETHER_HOST") or step["urn"].rsplit("::", 1)[1]
 
 
 def _is_component(step: dict[str, Any]) -> bool:

@@ -73,6 +73,19 @@ class Stack:
             raise OpsError(f"pulumi {arguments[0]} ended with an error (above). Nothing is lost: run it again when it is mended")
         return code
 
+    def show(self, *arguments: str) -> tuple[int, str]:
+        """As `run`; the exit code, and what went to the terminal."""
+        process = subprocess.Popen(
+            self.command(*arguments), env=self.environment(), cwd=REPOSITORY, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        said: list[str] = []
+        for line in process.stdout:
+            said.append(line)
+            print(line, end="", flush=True)
+        return process.wait(), "".join(said)
+
     def narrate(self, narrator: Narrator, *arguments: str) -> None:
         """As `run`, the output told by NARRATOR.
 

@@ -65,7 +65,7 @@ class NixosSystem(Component):
                 ignore_changes=None if args.drift else ["environment.AETHER_DRIFT"],
             ),
         )
-        result = self.deployment.stdout.apply(_result)
+        result = self.deployment.stdout.apply(deployment_result)
         self.closure = result.apply(lambda value: str(value.get("closure", "")))
         self.generation = result.apply(lambda value: int(value.get("generation", 0)))
         self.reboot = result.apply(lambda value: bool(value.get("reboot", False)))
@@ -90,6 +90,7 @@ def _check_fields(check: HealthCheck) -> tuple[str, str, str, str]:
     return (*fields, str(check.timeout))
 
 
-def _result(stdout: str | None) -> dict[str, Any]:
+def deployment_result(stdout: str | None) -> dict[str, Any]:
+    """What deploy.sh printed last: closure (store path), generation, reboot; empty before there is anything."""
     lines = (stdout or "").strip().splitlines()
     return dict(json.loads(lines[-1])) if lines else {}

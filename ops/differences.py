@@ -1,0 +1,98 @@
+"""What a redeployment changes inside a host's system: packages, by Nix's own comparison of closures, and systemd units."""
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from components.nixos.system import deployment_result
+from ops.stack import AETHER, REPOSITORY, Stack
+
+UNITS = "etc/systemd/system"
+
+
+def closure_differences(stack: Stack, steps: Iterable[dict[str, Any]], *, build: bool) -> dict[str, str]:
+    """Text by host, for each host of STEPS (of `pulumi preview --json`) whose old and new closure the operator's store holds.
+
+    Args:
+        build: Build the new closures where that is needed; otherwise those that would have to be built are left out.
+    """
+    found = {}
+    for step in steps:
+        old, new = (environment(step.get(state)) for state in ("oldState", "newState"))
+        if "AETHER_FLAKE" not in new or not old or old["AETHER_DESIRED"] == new["AETHER_DESIRED"]:
+            continue
+        before, after = deployed_closure(step), _built(stack, new, build=build)
+        if before and after:
+            lines = [*_packages(new["AETHER_NIX"], before, after), *unit_changes(_local(stack, before), _local(stack, after))]
+            found[new["AETHER_HOST"]] = "\n".join(lines) or "the same packages and units"
+    return found
+
+
+def unit_changes(before: Path, after: Path) -> list[str]:
+    """Units that a system has beside another one (``+``), no longer has (``-``) or has changed (``~``), a line each."""
+    old, new = _units(before), _units(after)
+    signs = {
+        name: "+" if name not in old else "-" if name not in new else "~"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    }
+    return [f"{sign} {name}" for name, sign in signs.items()]
+
+
+def environment(state: dict[str, Any] | None) -> dict[str, str]:
+    """Environment of a command's state; empty for another resource."""
+    found = ((state or {}).get("inputs") or {}).get("environment") or {}
+    return {key: str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def deployed_closure(step: dict[str, Any]) -> str:
+    """Store path that the host was left with, as the deployment's output says; empty where there was none."""
+    return str(deployment_result(step.get("oldState", {}).get("outputs", {}).get("stdout")).get("closure", ""))
+
+
+def _units(system: Path) -> dict[str, bytes]:
+    """Text of each unit file and drop-in of a system, by its path below the units' folder."""
+    folder = system / UNITS
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file() and _own(path, folder)
+    }
+
+
+def _own(path: Path, folder: Path) -> bool:
+    """Not a link in TARGET.wants: what it points to is listed by itself."""
+    return not path.parent.relative_to(folder).as_posix().endswith((".wants", ".requires"))
+
+
+def _packages(nix: str, before: str, after: str) -> list[str]:
+    command = [nix, "--extra-experimental-features", "nix-command", "store", "diff-closures", before, after]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    return result.stdout.strip().splitlines() if result.returncode == 0 else []
+
+
+def _built(stack: Stack, new: dict[str, str], *, build: bool) -> str:
+    """The new closure's path; empty where there is no Nix, or where it would have to be built and is not to be."""
+    desired = new["AETHER_DESIRED"]
+    flake = f'.#nixosConfigurations."{new["AETHER_FLAKE"]}".config.system.build.toplevel'
+    what = f"{desired}^out" if desired.startswith("/") else flake
+    limits = [] if build else ["--max-jobs", "0", "--builders", ""]
+    command = [
+        new["AETHER_NIX"],
+        "--extra-experimental-features",
+        "nix-command flakes",
+        "build",
+        "--no-link",
+        "--print-out-paths",
+    ]
+    try:
+        result = subprocess.run(
+            [*command, *limits, what], capture_output=True, text=True, check=False, cwd=REPOSITORY, env=stack.environment()
+        )
+    except FileNotFoundError:
+        return ""
+    return result.stdout.strip() if result.returncode == 0 else ""
+
+
+def _local(stack: Stack, closure: str) -> Path:
+    """Where the operator's store has it: the simulator's operator has a store of its own."""
+    return AETHER / "sim/store" / Path(closure).name if stack.simulated else Path(closure)
