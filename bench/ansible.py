@@ -23,7 +23,7 @@ class Ansible:
     def __init__(self, lab: Lab, fleet: Fleet, *, forks: int, pinned: bool) -> None:
         """PINNED: insist on the inventory's host keys, as Aether does; otherwise any key is taken, as at a first contact."""
         self.lab, self.fleet, self.forks = lab, fleet, forks
-        self.path = lab.path / ".aether/bench/ansible"
+        self.path = lab.path / f".aether/bench/ansible-{forks}"
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
         shutil.copy(RIVAL / "ansible.cfg", self.path)

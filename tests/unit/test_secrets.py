@@ -23,7 +23,7 @@ from tests.unit.inventory_example import GOOD
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / ".aether" / "engine" / "bin"
 HAVE_SOPS = all((BUILT / name).exists() or shutil.which(name) for name in ("sops", "age-keygen"))
-needs_sops = pytest.mark.skipif(not HAVE_SOPS, reason="sops and age are not built yet: make engine")
+needs_sops = pytest.mark.skipif(not HAVE_SOPS, reason="sops and age are not built yet: make setup")
 
 
 @pytest.fixture
