@@ -72,8 +72,10 @@ class Registry:
             return
         await self._serve()
         self._filling = asyncio.create_task(self._fill())
-        # Nothing of the homelab asks for images in its first seconds; the cloud's first preview does.
-        if self.supervisor.options.stack == "sim-cloud":
+
+    async def filled(self) -> None:
+        """Wait until the images are there."""
+        if self._filling is not None:
             await self._filling
 
     async def _fill(self) -> None:
