@@ -225,7 +225,7 @@ class TestFaults:
         assert "config set --secret aether:githubToken" in result.text
 
     @pytest.mark.fault
-    @pytest.mark.parametrize("fault", ["wrong-key", "unsigned"])
+    @pytest.mark.parametrize("fault", ["wrong-key", "unsigned", "tampered"])
     def test_an_image_without_the_right_signature_is_given_to_no_host(self, cloud: CloudLab, fault: str) -> None:
         before = cloud.images()
         cloud.fault("registry", fault)
@@ -303,6 +303,9 @@ class TestEnd:
         assert forgotten.code == 0 or "no resource" in forgotten.text.lower(), forgotten.text[-2000:]
         refused = pulumi(deployed, "up", "--yes", "--skip-preview")
         assert refused.code != 0 and "name already exists" in refused.text
+        # The ruleset is one that a former run made: docs/image.md says how to remove it.
+        (ruleset,) = deployed.github()["rulesets"]
+        assert deployed.github_api("DELETE", f"repos/example/aether-image/rulesets/{ruleset}") == 204
         stack = deployed.simulator / "Pulumi.sim-cloud.yaml"
         kept = stack.read_text()
         stack.write_text(kept + "  aether:adoptImageRepository: 'true'\n")
