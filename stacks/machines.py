@@ -77,8 +77,10 @@ class Machines:
             for name, host in hosts.items()
         }
 
-    def homes(self, done: Mapping[str, pulumi.Resource]) -> dict[str, HomeBootstrap]:
-        """The home of each host that has one, once its system is there."""
+    def homes(
+        self, done: Mapping[str, pulumi.Resource], instances: Mapping[str, pulumi.Output[str]] | None = None
+    ) -> dict[str, HomeBootstrap]:
+        """The home of each host that has one, once its system is there; anew on another of INSTANCES."""
         return {
             name: HomeBootstrap(
                 name,
@@ -87,6 +89,7 @@ class Machines:
                     version=self._version("bootstrap.yml", host.model_dump(), HOME_SOURCES),
                     inventory=str(self.settings.inventory),
                     reach_file=self.settings.reach_file,
+                    instance=(instances or {}).get(name, ""),
                     operator=self.operator,
                 ),
                 opts=pulumi.ResourceOptions(depends_on=[done[name]] if name in done else []),

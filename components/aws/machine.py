@@ -62,7 +62,7 @@ class CloudMachine(Component):
             name,
             allocation_id=self.elastic_ip.id,
             instance_id=self.instance.id,
-            # A replaced machine is made before the old one goes: the address moves over.
+            # A run that was cut off between AWS's answer and the state: what it made is taken over.
             allow_reassociation=True,
             opts=options,
         )

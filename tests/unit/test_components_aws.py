@@ -175,6 +175,7 @@ class TestNames:
         records = recording.of("route53/record:Record")
         assert {record.inputs["name"] for record in records.values()} == {
             "public-gateway.cloud.example.org",
+            "public-gateway.example.org",
             "example.org",
             "jellyfin.example.org",
         }
