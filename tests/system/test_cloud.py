@@ -154,13 +154,31 @@ class TestChanges:
         assert cloud.git("diff", "--name-only", before, "main").split() == ["recipes/common/fonts.yml"]
         assert set(cloud.lab.preview().changes()) == {"unchanged"}
 
+    def test_a_file_comes_and_goes_with_a_commit_each(self, cloud: CloudLab) -> None:
+        applied(cloud)
+        before = cloud.git("rev-parse", "main").strip()
+        new = cloud.lab.path / "image/files/justfiles/new.just"
+        new.write_text("# Nothing yet\n")
+        try:
+            applied(cloud)
+            assert cloud.git("show", "main:files/justfiles/new.just") == "# Nothing yet\n"
+        finally:
+            new.unlink()
+        applied(cloud)
+        assert cloud.git("rev-list", "--count", f"{before}..main").strip() == "2"
+        assert cloud.git("diff", "--name-only", before, "main") == ""
+
     def test_a_rotated_secret_reaches_github_and_nothing_else_changes(self, cloud: CloudLab) -> None:
         applied(cloud)
         kept = (cloud.simulator / "keys/image/password").read_text()
         commits = cloud.git("rev-list", "--count", "main")
         try:
             cloud.sops("image.yaml", "cosign_password", "another password")
-            applied(cloud)
+            for command in ("preview", "review"):
+                shown = cloud.lab.ops(command)
+                assert shown.code == 0 and "aether-image-cosign-password" in shown.text, shown.text[-3000:]
+                assert "another password" not in shown.text and kept not in shown.text
+            assert "another password" not in applied(cloud)
             secrets = cloud.github()["secrets"]
             assert secrets["release/COSIGN_PASSWORD"]["sha256"] == hashlib.sha256(b"another password").hexdigest()
             assert cloud.git("rev-list", "--count", "main") == commits
