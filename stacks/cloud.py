@@ -21,7 +21,7 @@ from components.nixos.system import NixosSystem, NixosSystemArgs
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, Cloud, CloudVm
 from stacks.live import drifts
-from stacks.machines import Machines
+from stacks.machines import Machines, seen
 from stacks.public import aws_provider, github_provider, homelab_addresses, one_region
 from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
@@ -143,7 +143,7 @@ def _configure(
         PlaybookArgs(
             host=name,
             playbook=playbook,
-            version=playbook_hash(REPOSITORY, playbook, facts.model_dump(), _tables(context)),
+            version=playbook_hash(REPOSITORY, playbook, seen(facts.model_dump()), _tables(context)),
             inventory=str(settings.inventory),
             reach_file=settings.reach_file,
             # Where home's connections come from, once the homelab's stack says so.
@@ -170,6 +170,7 @@ def _tables(context: Context) -> dict[str, object]:
         f"aether_{table}": {name: facts for content in contents for name, facts in content[table].items()}
         for table in ("networks", "nodes", "hosts", "services")
     }
+    merged["aether_hosts"] = {name: seen(facts) for name, facts in merged["aether_hosts"].items()}
     return {"aether_site": contents[-1]["site"], **merged}
 
 

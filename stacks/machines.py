@@ -124,12 +124,12 @@ class Machines:
         tables = {
             f"aether_{table}": content.model_dump(include={table})[table] for table in ("site", "networks", "nodes", "services")
         }
-        tables["aether_hosts"] = {name: _seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
+        tables["aether_hosts"] = {name: seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
         return playbook_hash(REPOSITORY, playbook, facts, tables, extra)
 
 
-def _seen(facts: dict[str, Any]) -> dict[str, Any]:
-    """Another host's facts without those that only its provisioning uses."""
+def seen(facts: dict[str, Any]) -> dict[str, Any]:
+    """A host's facts without those that only its provisioning uses."""
     from components.nixos.source_closure import PROVISIONING_FACTS
 
     return {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS}

@@ -31,6 +31,11 @@ PROVISIONING_FACTS = frozenset(
         "build_on",
         "reboot",
         "confirm_timeout",
+        # A cloud machine's; not instance_type, which says its architecture.
+        "ami",
+        "disk",
+        "open",
+        "region",
     )
 )
 

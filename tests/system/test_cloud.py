@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sim.hosts.firstboot import public_line, random_host_key
 from tests.system.cloud_lab import CloudLab
 from tests.system.lab import REPOSITORY, Lab, Result
 
@@ -53,6 +55,10 @@ def cloud(deployed: CloudLab) -> Iterator[CloudLab]:
 def ids(resources: list[dict[str, Any]]) -> dict[str, str]:
     """The id of each resource that a provider made."""
     return {item["urn"]: item["id"] for item in resources if "id" in item}
+
+
+def cloud_inventory(cloud: CloudLab) -> dict[str, Any]:
+    return tomllib.loads((cloud.lab.path / INVENTORY).read_text())
 
 
 def applied(cloud: CloudLab) -> str:
@@ -144,6 +150,30 @@ class TestChanges:
         after = cloud.instances()["vps"]
         assert (after["InstanceId"], after["InstanceType"], after["State"]["Name"]) == (instance, "t4g.medium", "running")
         assert cloud.lab.ssh("vps", "hostname").text.strip() == "vps"
+
+    def test_another_login_key_replaces_key_pairs_and_no_machine(self, cloud: CloudLab) -> None:
+        applied(cloud)
+        machines = {name: instance["InstanceId"] for name, instance in cloud.instances().items()}
+        (before,) = {key["KeyFingerprint"] for key in cloud.aws("ec2").describe_key_pairs()["KeyPairs"]}
+        (key,) = cloud_inventory(cloud)["site"]["authorized_keys"]
+        cloud.lab.replace(INVENTORY, key, public_line(random_host_key(), "somebody"))
+        applied(cloud)
+        assert {name: instance["InstanceId"] for name, instance in cloud.instances().items()} == machines
+        (after,) = {key["KeyFingerprint"] for key in cloud.aws("ec2").describe_key_pairs()["KeyPairs"]}
+        assert after != before
+
+    def test_another_zone_moves_every_machine_and_keeps_the_addresses(self, cloud: CloudLab) -> None:
+        applied(cloud)
+        before = cloud.instances()
+        cloud.lab.replace(INVENTORY, 'availability_zone = "eu-central-1a"', 'availability_zone = "eu-central-1b"')
+        applied(cloud)
+        after = cloud.instances()
+        assert {instance["Placement"]["AvailabilityZone"] for instance in after.values()} == {"eu-central-1b"}
+        for what in ("PublicIpAddress", "PrivateIpAddress"):
+            assert {name: instance[what] for name, instance in after.items()} == {
+                name: instance[what] for name, instance in before.items()
+            }
+        assert cloud.lab.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
 
     def test_a_recipe_change_is_one_file_in_one_commit(self, cloud: CloudLab) -> None:
         applied(cloud)

@@ -13,7 +13,7 @@ import pytest
 
 from components.base import REPOSITORY
 from inventory.ansible import listing
-from inventory.load import load
+from inventory.load import Inventory, load
 from stacks import cloud
 from stacks.settings import Settings, SettingsError
 from tests.unit.recorder import Recording, record
@@ -125,6 +125,21 @@ def test_a_service_that_becomes_public_configures_the_gateway_anew(monkeypatch: 
         return str(compose().one("local:Command", "public-gateway").environment["AETHER_VERSION"])
 
     assert version(True) != version(False)
+
+
+@pytest.mark.parametrize("change", [{"ami": "ami-0c3000000000000c3"}, {"open": ()}, {"disk": 30}])
+def test_what_only_aws_is_told_of_a_machine_configures_none_anew(change: dict[str, object]) -> None:
+    inventory = load(CLOUD)
+
+    def versions(changed: Inventory) -> dict[str, object]:
+        commands = record(lambda: cloud.compose(settings(), changed), outputs=outputs).of("local:Command").items()
+        playbooks = {name: command.environment.get("AETHER_VERSION") for name, command in commands}
+        return {name: version for name, version in playbooks.items() if version}
+
+    gateway = inventory.hosts["public-gateway"].model_copy(update=change)
+    hosts = {**inventory.hosts, "public-gateway": gateway}
+    after = replace(inventory, content=inventory.content.model_copy(update={"hosts": hosts}))
+    assert versions(inventory) == versions(after) != {}
 
 
 def names() -> dict[str, set[str]]:
