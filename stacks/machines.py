@@ -132,4 +132,5 @@ def seen(facts: dict[str, Any]) -> dict[str, Any]:
     """A host's facts without those that only its provisioning uses."""
     from components.nixos.source_closure import PROVISIONING_FACTS
 
-    return {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS}
+    # Nix takes a machine's architecture from its instance type, Ansible asks the machine.
+    return {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS | {"instance_type"}}

@@ -127,7 +127,7 @@ def test_a_service_that_becomes_public_configures_the_gateway_anew(monkeypatch: 
     assert version(True) != version(False)
 
 
-@pytest.mark.parametrize("change", [{"ami": "ami-0c3000000000000c3"}, {"open": ()}, {"disk": 30}])
+@pytest.mark.parametrize("change", [{"ami": "ami-0c3000000000000c3"}, {"open": ()}, {"instance_type": "t4g.small"}])
 def test_what_only_aws_is_told_of_a_machine_configures_none_anew(change: dict[str, object]) -> None:
     inventory = load(CLOUD)
 
