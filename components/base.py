@@ -29,6 +29,9 @@ class Operator(Args):
     )
     secrets: str = Field(default="secrets", description="Directory of the sops files, relative to the repository.")
     nix: str = Field(default="nix", description="The nix executable.")
+    wait: int | None = Field(
+        default=None, description="Seconds that a host is given to answer on SSH; default: what its script says."
+    )
 
     def environment(self, host: str, **more: str) -> dict[str, pulumi.Input[str]]:
         """Environment of a script under ``scripts/`` that works on HOST."""
@@ -37,6 +40,7 @@ class Operator(Args):
             "AETHER_SSH_CONFIG": self.ssh_config,
             "AETHER_SECRETS": self.secrets,
             "AETHER_NIX": self.nix,
+            **({"AETHER_WAIT": str(self.wait)} if self.wait is not None else {}),
             **more,
         }
 

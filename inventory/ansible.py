@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inventory.load import Inventory
-from inventory.models import ManagedHost, Node
+from inventory.models import CloudVm, ManagedHost, Node
 from inventory.types import Port, SshPublicKey
 
 _PYTHON = {"nixos": "/run/current-system/sw/bin/python3"}
@@ -58,7 +58,8 @@ def listing(inventories: Sequence[Inventory]) -> dict[str, Any]:
     for inventory in inventories:
         site = inventory.site.model_dump(mode="json")
         for name, facts in _reachable(inventory).items():
-            hostvars[name] = {**_connection(name, facts, where.get(name, Reach()), known), "aether_site": site}
+            address = where.get(name, Reach()).address or _address(inventory, name, facts)
+            hostvars[name] = {**_connection(name, facts, address, where.get(name, Reach()), known), "aether_site": site}
             for group in _groups(facts):
                 groups.setdefault(group, []).append(name)
     common = {f"aether_{table}": _merged(inventories, table) for table in ("networks", "nodes", "hosts", "services")}
@@ -75,7 +76,7 @@ def known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Reach]) ->
     for inventory in inventories:
         for name, facts in _reachable(inventory).items():
             other = where.get(name, Reach())
-            address, port = other.address or facts.address, other.port or _port(facts)
+            address, port = other.address or _address(inventory, name, facts), other.port or _port(facts)
             place = address if port == 22 else f"[{address}]:{port}"
             key = " ".join((other.host_key or facts.host_key).split(" ")[:2])
             lines.append(f"{name},{place} {key}\n")
@@ -85,6 +86,11 @@ def known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Reach]) ->
 def _reachable(inventory: Inventory) -> dict[str, Node | ManagedHost]:
     hosts = {name: host for name, host in inventory.hosts.items() if isinstance(host, ManagedHost)}
     return {**inventory.nodes, **hosts}
+
+
+def _address(inventory: Inventory, name: str, facts: Node | ManagedHost) -> str:
+    """A cloud machine's own address is of its own network alone; its name leads to the public one."""
+    return inventory.fqdn(name) if isinstance(facts, CloudVm) else facts.address
 
 
 def _port(facts: Node | ManagedHost) -> int:
@@ -103,11 +109,11 @@ def _write_known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Rea
     return path
 
 
-def _connection(name: str, facts: Node | ManagedHost, other: Reach, known: Path) -> dict[str, Any]:
+def _connection(name: str, facts: Node | ManagedHost, address: str, other: Reach, known: Path) -> dict[str, Any]:
     os_name = _os(facts)
     pinned = f"-o UserKnownHostsFile={known} -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
     variables: dict[str, Any] = {
-        "ansible_host": other.address or facts.address,
+        "ansible_host": address,
         "ansible_port": other.port or _port(facts),
         "ansible_user": facts.ssh_user,
         "ansible_ssh_common_args": f"{pinned} -o HostKeyAlias={name}",

@@ -258,9 +258,11 @@ class CloudVm(ManagedHost):
     instance_type: str
     ami: AmiId = Field(description="Pinned image; a new one replaces the machine, its public address stays.")
     open: tuple[Opening, ...] = Field(default=(), description="What the internet may reach; SSH is in [cloud] ssh_from.")
+    public_names: tuple[HostName, ...] = Field(default=(), description="More names under the public domain that lead to it.")
     disk: Gibibytes = 20
     playbook: str | None = Field(default=None, description="Playbook under ansible/, for amazon-linux.")
     flake: str | None = Field(default=None, description="nixosConfigurations attribute, for nixos.")
+    build_on: str = Field(default="operator", description="For nixos: operator, target, or the name of a builder host.")
     security: Literal["hardened", "relaxed"] = "hardened"
 
     @model_validator(mode="after")

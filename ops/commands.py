@@ -42,11 +42,17 @@ def up(stack: Stack, arguments: list[str]) -> int:
     status(stack, [])
     out.print(
         f"\nNext: make preview (what a change would do), make status, make topology, make down."
-        f"\n      ssh -F .aether/ssh/{stack.name}/config gateway   docs/runbook.md   inventory/homelab.toml"
+        f"\n      ssh -F .aether/ssh/{stack.name}/config {_example(stack)}   docs/runbook.md   {inventory_of(stack).path}"
         if stack.simulated
         else ""
     )
     return 0
+
+
+def _example(stack: Stack) -> str:
+    """A host to look at."""
+    inventory = inventory_of(stack)
+    return inventory.cloud.gateway if inventory.cloud else "gateway"
 
 
 def preview(stack: Stack, arguments: list[str]) -> int:
@@ -163,6 +169,7 @@ def _prepare(stack: Stack, *, quiet: bool = False) -> None:
         if _sim("start", "--stack", stack.name, *(["--quiet"] if quiet else [])):
             raise OpsError("the simulator did not start (above)")
         stack.ensure()
+        stack.refer()
         stack.heal()
 
 

@@ -10,7 +10,15 @@ from ops.differences import closure_differences, environment
 from ops.stack import OpsError, Stack
 
 # Never shown: they say the same on every line, or are how and not what.
-_HIDDEN = ("AETHER_SSH_CONFIG", "AETHER_SECRETS", "AETHER_NIX", "AETHER_INSTANCE", "AETHER_INVENTORY", "AETHER_REACH")
+_HIDDEN = (
+    "AETHER_SSH_CONFIG",
+    "AETHER_SECRETS",
+    "AETHER_NIX",
+    "AETHER_INSTANCE",
+    "AETHER_INVENTORY",
+    "AETHER_REACH",
+    "AETHER_WAIT",
+)
 _VERBS = {
     "create": "created",
     "update": "changed",

@@ -14,6 +14,11 @@ from ops.narrator import Narrator
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
 SIMULATED = ("sim", "sim-cloud")
+# Stack: setting that names the other one, that stack, and the output that it is asked for.
+REFERENCES = {
+    "sim": ("aether:cloudStack", "sim-cloud", "images"),
+    "sim-cloud": ("aether:homelabStack", "sim", "addresses"),
+}
 
 
 class OpsError(Exception):
@@ -160,6 +165,27 @@ class Stack:
             line = next(line for line in salt.read_text().splitlines() if line.startswith("encryptionsalt"))
             with self.config_file.open("a") as handle:
                 handle.write(f"{line}\n")
+
+    def refer(self) -> None:
+        """Name the other simulated stack in this one's settings while that is deployed, as docs/cloud.md tells an owner."""
+        if not self.simulated:
+            return
+        key, other, output = REFERENCES[self.name]
+        lines = [line for line in self.config_file.read_text().splitlines() if not line.startswith(f"  {key}:")]
+        if output in Stack(other).outputs():
+            lines.insert(lines.index("config:") + 1, f"  {key}: organization/aether/{other}")
+        text = "".join(f"{line}\n" for line in lines)
+        if text != self.config_file.read_text():
+            self.config_file.write_text(text)
+
+    def outputs(self) -> dict[str, Any]:
+        """What a simulated stack exported last, without asking the engine; nothing where it is not deployed."""
+        state = AETHER / f"state/.pulumi/stacks/aether/{self.name}.json"
+        if not state.exists():
+            return {}
+        resources = (json.loads(state.read_text())["checkpoint"].get("latest") or {}).get("resources") or []
+        found = (resource.get("outputs") for resource in resources if resource["type"] == "pulumi:pulumi:Stack")
+        return next(found, None) or {}
 
     def heal(self) -> None:
         """Clear away what a killed engine left on a simulated stack: its lock, and operations that it never finished.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sim import control
-from sim.paths import REPO, SimPaths, start_time
+from sim.paths import REPO, TOGETHER, SimPaths, start_time
 
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0
@@ -103,8 +103,9 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
     if _running(paths) is not None:
         status = _answering(paths)
         if status is not None:
-            same = remembered.exists() and json.loads(remembered.read_text()) == options
+            same = remembered.exists() and _datacentre(json.loads(remembered.read_text())) == _datacentre(options)
             if same and not _has_to_rewrite(paths, status):
+                _wait_for_images(paths, arguments.stack)
                 if not arguments.quiet:
                     print(f"simulator is running (pid {status['pid']}, {status['block']})")
                 return 0
@@ -138,6 +139,7 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
         for line in paths.log.read_text(errors="replace").splitlines()[-15:]:
             print(f"  {line}", file=sys.stderr)
         return 1
+    _wait_for_images(paths, arguments.stack)
     status = control.ask(paths, {"do": "status"})
     for warning in status["warnings"]:
         print(f"simulator: warning: {warning}", file=sys.stderr)
@@ -147,6 +149,17 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
             f"SSH on port {status['ssh_port']} of {status['block']}, stack file {status['stack']}"
         )
     return 0
+
+
+def _datacentre(options: dict[str, Any]) -> dict[str, Any]:
+    """What makes one datacentre another one: a stack that stands in the same is no reason to start anew."""
+    return {**options, "stack": TOGETHER if options["stack"] in TOGETHER else options["stack"]}
+
+
+def _wait_for_images(paths: SimPaths, stack: str) -> None:
+    """Nothing of the homelab asks for images in its first seconds; the cloud's first preview does."""
+    if stack == "sim-cloud":
+        control.ask(paths, {"do": "filled"})
 
 
 def _locked(paths: SimPaths) -> bool:

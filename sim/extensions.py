@@ -27,6 +27,9 @@ class Extension(Protocol):
     async def start(self) -> None:
         """Listen (loopback only)."""
 
+    async def filled(self) -> None:
+        """Wait until it holds what it begins with."""
+
     async def stop(self) -> None:
         """Leave no process, mount or port behind."""
 

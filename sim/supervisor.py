@@ -23,7 +23,7 @@ from sim.hosts import faults as host_faults
 from sim.hosts import firstboot
 from sim.hosts.host import Host, Site
 from sim.keys import Keys, KeysError
-from sim.paths import SimPaths, bind_unix, start_time, write_atomic
+from sim.paths import TOGETHER, SimPaths, bind_unix, start_time, write_atomic
 from sim.pve.service import Proxmox
 from sim.world import HostFacts, World
 
@@ -75,7 +75,7 @@ class Supervisor:
 
     def _stacks(self) -> list[str]:
         """Both simulated stacks stand in one datacentre; a stack of a name of its own stands alone."""
-        return ["sim", "sim-cloud"] if self.options.stack in ("sim", "sim-cloud") else [self.options.stack]
+        return list(TOGETHER) if self.options.stack in TOGETHER else [self.options.stack]
 
     def _tracked_stack(self, stack: str) -> Path:
         return self.paths.repo / f"Pulumi.{stack}.yaml"
@@ -305,6 +305,12 @@ class Supervisor:
         """Wait until no guest is changing power."""
         await self.proxmox.settle()
         return "settled"
+
+    async def _ask_filled(self) -> str:
+        """Wait until services hold what they begin with; they answer before."""
+        for extension in self.extensions:
+            await extension.filled()
+        return "filled"
 
     def _listing(self) -> dict[str, dict[str, str]]:
         found = {name: host.faults.listing() for name, host in self.hosts.items() if host.faults.listing()}

@@ -1,5 +1,6 @@
 """The public side: the gateway on AWS, the machines beside it, and the repository that builds the Atomic image."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,16 @@ from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.system import NixosSystem, NixosSystemArgs
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, Cloud, CloudVm
+from stacks.live import drifts
+from stacks.machines import Machines, seen
 from stacks.public import aws_provider, github_provider, homelab_addresses, one_region
 from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
-from stacks.ssh import write_client_config
+from stacks.ssh import note_address, write_client_config
 
 HOST_KEY = "ssh_host_ed25519_key"
+# EC2 calls an instance running when its first boot begins.
+FIRST_BOOT = 300  # seconds
 
 
 @dataclass(frozen=True)
@@ -49,12 +54,26 @@ def compose(settings: Settings, inventory: Inventory) -> None:
         inventory,
         inventory.cloud,
         _homelab(settings, inventory),
-        Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix),
+        Operator(
+            ssh_config=write_client_config(settings, inventory),
+            secrets=str(settings.secrets),
+            nix=settings.nix,
+            wait=FIRST_BOOT,
+        ),
         aws_provider(settings, one_region([machine.region for machine in machines.values()]), inventory.site.name),
     )
+    _refuse_doubled_names(context, machines)
     gateway = _gateway(context, inventory.cloud.gateway, machines[inventory.cloud.gateway])
     others = _machines(context, gateway, {name: facts for name, facts in machines.items() if name != inventory.cloud.gateway})
-    pulumi.export("gateway", {"address": gateway.address, "ipv6Address": gateway.ipv6_address, "names": list(gateway.names)})
+    pulumi.export(
+        "gateway",
+        {
+            "address": gateway.address,
+            "ipv6Address": gateway.ipv6_address,
+            "names": list(gateway.names),
+            "healthy": gateway.healthy,
+        },
+    )
     pulumi.export("nameServers", gateway.name_servers)
     pulumi.export(
         "addresses", {inventory.cloud.gateway: gateway.address, **{name: other.address for name, other in others.items()}}
@@ -80,13 +99,29 @@ def _gateway(context: Context, name: str, facts: CloudVm) -> PublicGateway:
             cloud=context.cloud,
             site=context.inventory.site,
             cidr=context.inventory.networks[facts.network].cidr,
-            public_names=_public_names(context),
+            public_names=(*_names(context, name, facts)[1:], *_public_names(context)),
             host_private_key=secret(context.settings, f"hosts/{name}.yaml", HOST_KEY),
             protect=context.settings.protect,
             configure=lambda parent, host, instance, ready: _configure(context, parent, host, facts, instance, ready),
             provider=context.provider,
         ),
     )
+
+
+def _names(context: Context, name: str, facts: CloudVm) -> tuple[str, ...]:
+    """A machine's own name, then those that the inventory gives it under the public domain."""
+    site = context.inventory.site
+    return (f"{name}.{site.domain}", *(f"{label}.{site.public_domain}" for label in facts.public_names))
+
+
+def _refuse_doubled_names(context: Context, machines: dict[str, CloudVm]) -> None:
+    names = [label for name, facts in machines.items() for label in _names(context, name, facts)]
+    doubled = [name for name, count in Counter((*names, *_public_names(context))).items() if count > 1]
+    if doubled:
+        raise SettingsError(
+            f"{context.settings.inventory}: {', '.join(doubled)} would lead to two places. "
+            "Fix: remove it from public_names, or give the homelab's service another subdomain"
+        )
 
 
 def _public_names(context: Context) -> tuple[str, ...]:
@@ -108,12 +143,12 @@ def _configure(
         PlaybookArgs(
             host=name,
             playbook=playbook,
-            version=playbook_hash(REPOSITORY, playbook, facts.model_dump(), _tables(context.inventory)),
+            version=playbook_hash(REPOSITORY, playbook, seen(facts.model_dump()), _tables(context)),
             inventory=str(settings.inventory),
             reach_file=settings.reach_file,
-            # Where the tunnel ends at home, once the homelab's stack says so.
-            secret_environment={"AETHER_VAR_homelab_gateway": homelab.apply(lambda known: known.get("gateway", ""))},
-            instance=pulumi.Output.all(instance, ready).apply(lambda values: str(values[0])),
+            # Where home's connections come from, once the homelab's stack says so.
+            variables={"homelab_gateway": homelab.apply(lambda known: known.get("gateway", ""))},
+            instance=_reached(context, name, instance, ready),
             operator=context.operator,
         ),
         opts=parent.child(),
@@ -122,10 +157,21 @@ def _configure(
     return Healthy(name, checks, opts=parent.child()).healthy
 
 
-def _tables(inventory: Inventory) -> dict[str, object]:
-    """What a playbook may read of the inventory beside its host, by variable."""
-    content = inventory.content.model_dump()
-    return {f"aether_{table}": content[table] for table in ("site", "networks", "hosts", "services")}
+def _reached(context: Context, name: str, instance: pulumi.Output[str], ready: pulumi.Output[str]) -> pulumi.Output[str]:
+    """INSTANCE, known once names and address lead to it and SSH goes to that address."""
+    at = ready.apply(lambda address: note_address(context.settings, context.inventory, name, address))
+    return pulumi.Output.all(instance, at).apply(lambda values: str(values[0]))
+
+
+def _tables(context: Context) -> dict[str, object]:
+    """What a playbook may read of both inventories beside its host, by variable: as ansible/inventory.py merges them."""
+    contents = [inventory.content.model_dump() for inventory in (context.homelab, context.inventory) if inventory]
+    merged = {
+        f"aether_{table}": {name: facts for content in contents for name, facts in content[table].items()}
+        for table in ("networks", "nodes", "hosts", "services")
+    }
+    merged["aether_hosts"] = {name: seen(facts) for name, facts in merged["aether_hosts"].items()}
+    return {"aether_site": contents[-1]["site"], **merged}
 
 
 def _machines(context: Context, gateway: PublicGateway, machines: dict[str, CloudVm]) -> dict[str, CloudMachine]:
@@ -141,7 +187,10 @@ def _machines(context: Context, gateway: PublicGateway, machines: dict[str, Clou
         )
     except EvaluationError as error:
         raise SettingsError(str(error)) from None
-    made = {}
+    drifted = drifts(context.operator.ssh_config, context.inventory, settings.phase) if settings.detect_drift else {}
+    made: dict[str, CloudMachine] = {}
+    systems: dict[str, pulumi.Resource] = {}
+    instances: dict[str, pulumi.Output[str]] = {}
     for name, facts in machines.items():
         made[name] = CloudMachine(
             name,
@@ -155,25 +204,29 @@ def _machines(context: Context, gateway: PublicGateway, machines: dict[str, Clou
                 ipv6=context.cloud.ipv6,
                 instance_profile=gateway.profile_name,
                 zone_id=gateway.zone_id,
-                names=(f"{name}.{site.domain}",),
+                names=_names(context, name, facts),
                 protect=settings.protect,
                 provider=context.provider,
             ),
         )
-        NixosSystem(
+        instances[name] = _reached(context, name, made[name].instance_id, made[name].ready)
+        systems[name] = NixosSystem(
             name,
             NixosSystemArgs(
                 hostname=name,
                 flake=facts.flake or name,
                 desired=desired[name],
                 health=facts.health,
-                instance=made[name].instance_id,
+                build_on=facts.build_on,
+                instance=instances[name],
+                drift=drifted.get(name),
                 operator=context.operator,
             ),
             opts=pulumi.ResourceOptions(
                 depends_on=[made[name], *([gateway] if context.cloud.gateway in facts.depends_on else [])]
             ),
         )
+    Machines(settings, context.inventory, context.operator).homes(systems, instances)
     return made
 
 

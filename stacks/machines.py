@@ -77,8 +77,10 @@ class Machines:
             for name, host in hosts.items()
         }
 
-    def homes(self, done: Mapping[str, pulumi.Resource]) -> dict[str, HomeBootstrap]:
-        """The home of each host that has one, once its system is there."""
+    def homes(
+        self, done: Mapping[str, pulumi.Resource], instances: Mapping[str, pulumi.Output[str]] | None = None
+    ) -> dict[str, HomeBootstrap]:
+        """The home of each host that has one, once its system is there; anew on another of INSTANCES."""
         return {
             name: HomeBootstrap(
                 name,
@@ -87,6 +89,7 @@ class Machines:
                     version=self._version("bootstrap.yml", host.model_dump(), HOME_SOURCES),
                     inventory=str(self.settings.inventory),
                     reach_file=self.settings.reach_file,
+                    instance=(instances or {}).get(name, ""),
                     operator=self.operator,
                 ),
                 opts=pulumi.ResourceOptions(depends_on=[done[name]] if name in done else []),
@@ -121,12 +124,13 @@ class Machines:
         tables = {
             f"aether_{table}": content.model_dump(include={table})[table] for table in ("site", "networks", "nodes", "services")
         }
-        tables["aether_hosts"] = {name: _seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
+        tables["aether_hosts"] = {name: seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
         return playbook_hash(REPOSITORY, playbook, facts, tables, extra)
 
 
-def _seen(facts: dict[str, Any]) -> dict[str, Any]:
-    """Another host's facts without those that only its provisioning uses."""
+def seen(facts: dict[str, Any]) -> dict[str, Any]:
+    """A host's facts without those that only its provisioning uses."""
     from components.nixos.source_closure import PROVISIONING_FACTS
 
-    return {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS}
+    # Nix takes a machine's architecture from its instance type, Ansible asks the machine.
+    return {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS | {"instance_type"}}

@@ -18,6 +18,8 @@ class Access:
     port: int
     user: str
     host_key: str
+    # What it answers to beside its name: Ansible calls a cloud machine by its address.
+    also: tuple[str, ...] = ()
 
 
 def accesses(inventory: Inventory, reach_file: str) -> dict[str, Access]:
@@ -28,13 +30,16 @@ def accesses(inventory: Inventory, reach_file: str) -> dict[str, Access]:
         if isinstance(host, ManagedHost):
             # A cloud machine's address is of its own network; the name leads to the public one.
             address = inventory.fqdn(name) if isinstance(host, CloudVm) else host.address
-            known[name] = Access(address, host.ssh_port, host.ssh_user, host.host_key)
+            known[name] = Access(
+                address, host.ssh_port, host.ssh_user, host.host_key, (address,) if isinstance(host, CloudVm) else ()
+            )
     return {
         name: Access(
             address=str(reach.get(name, {}).get("address", access.address)),
             port=int(reach.get(name, {}).get("port", access.port)),
             user=access.user,
             host_key=str(reach.get(name, {}).get("hostKey", access.host_key)),
+            also=access.also,
         )
         for name, access in known.items()
     }
@@ -42,12 +47,13 @@ def accesses(inventory: Inventory, reach_file: str) -> dict[str, Access]:
 
 def write_client_config(settings: Settings, inventory: Inventory) -> str:
     """Write ``config`` and ``known_hosts`` of the stack; returns the former's path relative to the repository."""
-    folder = Path(".aether/ssh") / settings.stack
+    folder = _folder(settings)
     known_hosts = folder / "known_hosts"
     hosts = accesses(inventory, settings.reach_file)
     _write(REPOSITORY / known_hosts, "".join(f"{name} {_bare(access.host_key)}\n" for name, access in hosts.items()))
     blocks = [
-        f"Host {name}\n  HostName {access.address}\n  Port {access.port}\n  User {access.user}\n  HostKeyAlias {name}\n"
+        f"Host {' '.join((name, *access.also))}\n  HostName {access.address}\n  Port {access.port}\n  User {access.user}\n"
+        f"  HostKeyAlias {name}\n"
         for name, access in hosts.items()
     ]
     common = [
@@ -64,8 +70,27 @@ def write_client_config(settings: Settings, inventory: Inventory) -> str:
     ]
     if settings.operator_key_file:
         common += [f"  IdentityFile {REPOSITORY / settings.operator_key_file}", "  IdentitiesOnly yes"]
-    _write(REPOSITORY / folder / "config", "".join(blocks) + "\n".join(common) + "\n")
+    # The first word counts: what a deployment noted of a machine, then what is written here.
+    noted = f"Include {REPOSITORY / folder / 'addresses'}/*\n"
+    _write(REPOSITORY / folder / "config", noted + "".join(blocks) + "\n".join(common) + "\n")
     return str(folder / "config")
+
+
+def note_address(settings: Settings, inventory: Inventory, name: str, address: str) -> str:
+    """Have SSH reach the cloud machine NAME at ADDRESS, which is returned, whether DNS knows its name yet or not.
+
+    A new zone's name servers are at no registrar during its first deployment. The stack's reach file has the last word.
+    """
+    note = REPOSITORY / _folder(settings) / "addresses" / name
+    if name in _reach(settings.reach_file):
+        note.unlink(missing_ok=True)
+    else:
+        _write(note, f"Host {name} {inventory.fqdn(name)}\n  HostName {address}\n")
+    return address
+
+
+def _folder(settings: Settings) -> Path:
+    return Path(".aether/ssh") / settings.stack
 
 
 def _reach(reach_file: str) -> dict[str, dict[str, str | int]]:
@@ -90,7 +115,7 @@ def _write(path: Path, content: str) -> None:
     if path.exists() and path.read_text() == content:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
+    draft = path.with_name(f".{path.name}.new")
     draft.write_text(content)
     draft.chmod(0o600)
     draft.replace(path)

@@ -13,7 +13,7 @@ class PlaybookArgs(Args):
     version: str = Field(description="Hash of the playbook, its roles and the host's variables; a new one runs it again.")
     inventory: str = Field(description="Inventory file, relative to the repository; ansible/inventory.py reads it.")
     reach_file: str = Field(default="", description="As the stack's aether:reachFile.")
-    variables: dict[str, str] = Field(default={}, description="Extra variables. Nothing secret: they are shown.")
+    variables: dict[str, Text] = Field(default={}, description="Extra variables. Nothing secret: they are shown.")
     secret_environment: dict[str, Text] = Field(
         default={}, description="Environment of the run that holds secrets, kept as secrets in the state."
     )
@@ -43,8 +43,8 @@ class Playbook(Component):
             AETHER_INVENTORY=args.inventory,
             AETHER_REACH=args.reach_file,
             AETHER_CHECK=args.check or "",
-            **{f"AETHER_VAR_{key}": value for key, value in args.variables.items()},
         )
+        environment |= {f"AETHER_VAR_{key}": value for key, value in args.variables.items()}
         environment["AETHER_INSTANCE"] = args.instance
         environment |= {key: pulumi.Output.secret(value) for key, value in args.secret_environment.items()}
         self.run = command.local.Command(

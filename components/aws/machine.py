@@ -53,7 +53,13 @@ class CloudMachine(Component):
         super().__init__("aether:aws:CloudMachine", name, opts)
         options = self.child(provider=args.provider)
         self.group = self._security_group(name, args)
-        key = aws.ec2.KeyPair(name, key_name=name, public_key=args.authorized_keys[0], opts=options)
+        key = aws.ec2.KeyPair(
+            name,
+            key_name=name,
+            public_key=args.authorized_keys[0],
+            # AWS takes one key pair of a name.
+            opts=self.child(provider=args.provider, delete_before_replace=True),
+        )
         self.instance = self._instance(name, args, key)
         self.elastic_ip = aws.ec2.Eip(
             name, domain="vpc", tags={"Name": name}, opts=self.child(provider=args.provider, protect=args.protect)
@@ -62,7 +68,7 @@ class CloudMachine(Component):
             name,
             allocation_id=self.elastic_ip.id,
             instance_id=self.instance.id,
-            # A replaced machine is made before the old one goes: the address moves over.
+            # A run that was cut off between AWS's answer and the state: what it made is taken over.
             allow_reassociation=True,
             opts=options,
         )
@@ -92,7 +98,8 @@ class CloudMachine(Component):
         group = aws.ec2.SecurityGroup(
             name,
             name=name,
-            description=f"{args.facts.description or name}: what may reach it",
+            # Another description would be another group, and AWS takes one of a name.
+            description=f"What may reach {name}",
             vpc_id=args.vpc_id,
             tags={"Name": name},
             opts=self.child(provider=args.provider),
@@ -131,7 +138,8 @@ class CloudMachine(Component):
             private_ip=facts.address,
             ipv6_address_count=1 if args.ipv6 else None,
             vpc_security_group_ids=[self.group.id],
-            key_name=key.key_name,
+            # Not the key's output: a machine is born with its key, another key makes no other machine.
+            key_name=name,
             iam_instance_profile=args.instance_profile,
             user_data=_born_with(name, facts.os, args),
             metadata_options=aws.ec2.InstanceMetadataOptionsArgs(
@@ -149,6 +157,7 @@ class CloudMachine(Component):
             tags={"Name": name, "aether:host": name},
             opts=self.child(
                 provider=args.provider,
+                depends_on=[key],
                 # Its private address is the inventory's: the old machine must have left it.
                 delete_before_replace=True,
                 additional_secret_outputs=["userData"],

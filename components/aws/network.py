@@ -52,7 +52,8 @@ class PublicNetwork(Component):
             # Machines have an Elastic IP, which stays when one is replaced; no second address that does not.
             map_public_ip_on_launch=False,
             tags=tags,
-            opts=options,
+            # Another zone is another subnet with the same addresses: the old one goes first, with its machines.
+            opts=self.child(provider=args.provider, delete_before_replace=True),
         )
         self.internet = aws.ec2.InternetGateway(name, vpc_id=self.vpc.id, tags=tags, opts=options)
         table = aws.ec2.RouteTable(name, vpc_id=self.vpc.id, tags=tags, opts=options)

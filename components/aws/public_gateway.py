@@ -19,7 +19,7 @@ Configure = Callable[["Component", str, pulumi.Output[str], pulumi.Output[str]],
 class PublicGatewayArgs(Args):
     facts: CloudVm = Field(description="The gateway's entry in the inventory.")
     cloud: Cloud = Field(description="Availability zone, IPv6, who may log in, zone, budget.")
-    site: Site = Field(description="Names: HOST.DOMAIN, and the public domain, which the gateway serves.")
+    site: Site = Field(description="Names: HOST.DOMAIN, HOST.PUBLIC_DOMAIN, and the public domain itself.")
     cidr: str = Field(description="Network of the VPC: the inventory's network of the gateway.")
     public_names: tuple[str, ...] = Field(
         default=(), description="More names under the public domain, like jellyfin.example.org."
@@ -65,7 +65,9 @@ class PublicGateway(Component):
         self.zone_id, self.name_servers = self._zone(args)
         profile = session_profile(self, f"{args.site.name}-machine", args.provider) if args.cloud.ssm else None
         self.profile_name = profile.name if profile else None
-        self.names = (f"{name}.{args.site.domain}", args.site.public_domain, *args.public_names)
+        # The homelab's end of the link knows the gateway by the public domain, the one that both inventories have.
+        own = (f"{name}.{args.site.domain}", f"{name}.{args.site.public_domain}", args.site.public_domain)
+        self.names = tuple(dict.fromkeys((*own, *args.public_names)))
         self.machine = CloudMachine(
             name,
             CloudMachineArgs(

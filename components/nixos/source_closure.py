@@ -32,6 +32,11 @@ PROVISIONING_FACTS = frozenset(
         "reboot",
         "confirm_timeout",
         "settle",
+        # A cloud machine's; not instance_type, which says its architecture.
+        "ami",
+        "disk",
+        "open",
+        "region",
     )
 )
 

@@ -54,7 +54,7 @@ def cycles(depends_on: dict[str, tuple[str, ...]]) -> list[list[str]]:
 
 
 def _builder(draft: Draft, name: str, host: Host) -> None:
-    if not isinstance(host, NixosHost) or host.build_on in ("operator", "target"):
+    if not isinstance(host, NixosHost | CloudVm) or host.build_on in ("operator", "target"):
         return
     where, builder = f"hosts.{name}", host.build_on
     choices = {

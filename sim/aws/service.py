@@ -13,6 +13,7 @@ from sim import cloud_facts
 from sim.aws.errors import access_key_of, refuse, service_of
 from sim.aws.machines import Machines
 from sim.aws.moto_process import HOP, Moto
+from sim.loopback import LoopbackService
 from sim.paths import write_atomic
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _POWER = {"RunInstances", "StartInstances", "StopInstances", "TerminateInstances", "RebootInstances"}
 
 
-class Aws:
+class Aws(LoopbackService):
     """Answers on 127.N.0.2 for every service; target of its faults: `aws`."""
 
     name = "aws"
@@ -33,15 +34,10 @@ class Aws:
     }
 
     def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
+        super().__init__(supervisor, 2)
         facts = cloud_facts.load(supervisor.inventory_files())
-        self.address = f"127.{supervisor.block}.0.2"
-        self.directory = supervisor.paths.state / "aws"
         self.moto = Moto(self.directory, self.address, facts.region, supervisor.log)
         self.machines = Machines(supervisor, facts.region)
-        self.on: dict[str, int] = {}
-        self.port = 0
-        self._runner: web.AppRunner | None = None
         self._awake: asyncio.Task[None] | None = None
         self.access_key, self.secret_key = self._credentials()
 
@@ -53,20 +49,10 @@ class Aws:
         return key, secret
 
     async def start(self) -> None:
-        """Listen, on the port of last time when it is free. moto comes with the first request, or with what it remembers."""
+        """Listen. moto comes with the first request, or with what it remembers."""
         app = web.Application(client_max_size=16 << 20)
         app.router.add_route("*", "/{path:.*}", self._door)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        kept = self.directory / "port"
-        for port in (int(kept.read_text()) if kept.exists() else 0, 0):
-            try:
-                await web.TCPSite(self._runner, self.address, port).start()
-            except OSError:
-                continue
-            break
-        self.port = self._runner.addresses[0][1]
-        write_atomic(kept, str(self.port).encode())
+        await self.listen(app)
         if self.moto.remembers:
             self._awake = asyncio.create_task(self._wake())
 
@@ -75,12 +61,16 @@ class Aws:
         await self.moto.send("GET", "/moto-api/config", {}, b"")
         await self.machines.follow(self.moto.url)
 
+    async def filled(self) -> None:
+        """Wait until the machines of before are up again."""
+        if self._awake is not None:
+            await asyncio.wait([self._awake])
+
     async def stop(self) -> None:
         """Close the port, end moto."""
         if self._awake is not None:
             self._awake.cancel()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await super().stop()
         await self.moto.stop()
 
     def stack_settings(self) -> dict[str, Any]:
@@ -90,16 +80,6 @@ class Aws:
             "aether:awsAccessKey": self.access_key,
             "aether:awsSecretKey": self.secret_key,
         }
-
-    def listing(self) -> dict[str, dict[str, str]]:
-        """Faults that are on, with how many requests are left."""
-        return {"aws": {name: str(left) for name, left in self.on.items()}} if self.on else {}
-
-    async def switch(self, target: str, name: str, on: bool, value: str = "") -> None:
-        """Turn a fault on (for VALUE requests) or off."""
-        self.on.pop(name, None)
-        if on:
-            self.on[name] = int(value or 1)
 
     async def _door(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -125,25 +105,16 @@ class Aws:
             codes = {"expired": ("RequestExpired", "ExpiredToken"), "invalid": ("AuthFailure", "InvalidClientTokenId")}[wrong]
             code = codes[0] if service == "ec2" else codes[1]
             return refuse(service, 403, code, f"The security token included in the request is {wrong}")
-        if self._counts("throttling"):
+        if self.counts("throttling"):
             code = "RequestLimitExceeded" if service == "ec2" else "Throttling"
             return refuse(service, 503 if service == "ec2" else 400, code, "Request limit exceeded.")
-        if self._counts("server-error"):
+        if self.counts("server-error"):
             return refuse(service, 500, "InternalError", "An internal error has occurred")
-        if action == "DescribeInstances" and self._counts("eventual-consistency"):
+        if action == "DescribeInstances" and self.counts("eventual-consistency"):
             return refuse(service, 400, "InvalidInstanceID.NotFound", "The instance ID does not exist")
-        if action == "GetInstanceProfile" and self._counts("eventual-consistency"):
+        if action == "GetInstanceProfile" and self.counts("eventual-consistency"):
             return refuse(service, 404, "NoSuchEntity", "Instance Profile cannot be found.")
         return None
-
-    def _counts(self, name: str) -> bool:
-        left = self.on.get(name, 0)
-        if left <= 0:
-            return False
-        self.on[name] = left - 1
-        if left == 1:
-            del self.on[name]
-        return True
 
 
 def create(supervisor: Supervisor) -> Aws:

@@ -296,9 +296,11 @@ class Api:
     # Rulesets, environments, secrets
 
     async def _create_ruleset(self, request: web.Request) -> web.Response:
-        repository = self._repository(request)
+        repository, wanted = self._repository(request), await request.json()
+        if any(ruleset["name"] == wanted["name"] for ruleset in repository.rulesets.values()):
+            raise Conflict(422, "Validation Failed: Name must be unique")
         ruleset = {
-            **await request.json(),
+            **wanted,
             "id": self.store.fresh_id(),
             "source_type": "Repository",
             "source": repository.full_name,

@@ -85,6 +85,12 @@ def push(tools: Path, reference: str, content: str) -> str:
     return run(tools / "crane", "digest", reference).strip()
 
 
+def borrow_signature(tools: Path, image: str, signed: str, other: str) -> None:
+    """Attach what signs digest SIGNED of IMAGE to digest OTHER, where cosign looks for it. Raises ImageError."""
+    source, target = (f"{image}:{digest.replace(':', '-')}.sig" for digest in (signed, other))
+    run(tools / "crane", "copy", source, target)
+
+
 @contextlib.contextmanager
 def memory_file(data: bytes) -> Iterator[str]:
     """The path of a file with these bytes, gone after the block."""

@@ -29,6 +29,7 @@ class Registry:
     faults: ClassVar[dict[str, str]] = {
         "wrong-key": "`latest` of every image is one that another key signed",
         "unsigned": "`latest` of every image is one that nobody signed",
+        "tampered": "`latest` of every image is one that somebody changed, with the signature of the real one beside it",
         "offline": "the registry does not answer",
     }
 
@@ -72,8 +73,10 @@ class Registry:
             return
         await self._serve()
         self._filling = asyncio.create_task(self._fill())
-        # Nothing of the homelab asks for images in its first seconds; the cloud's first preview does.
-        if self.supervisor.options.stack == "sim-cloud":
+
+    async def filled(self) -> None:
+        """Wait until the images are there."""
+        if self._filling is not None:
             await self._filling
 
     async def _fill(self) -> None:
@@ -148,7 +151,16 @@ class Registry:
             await asyncio.to_thread(self.other.ensure)
         for image in self.facts.images:
             content = f"{name}\n" if on else _FIRST
-            await asyncio.to_thread(self.publish, image, content, self.other if on else None, not (on and name == "unsigned"))
+            digest = await asyncio.to_thread(
+                self.publish, image, content, self.other if on else None, not on or name == "wrong-key"
+            )
+            if on and name == "tampered":
+                await asyncio.to_thread(self._borrow_signature, image, digest)
+
+    def _borrow_signature(self, image: str, digest: str) -> None:
+        """Put the signature of the first build beside another image."""
+        real = images.push(self.tools, f"{self.reference(image)}:first", f"{image}\n{_FIRST}")
+        images.borrow_signature(self.tools, self.reference(image), real, digest)
 
 
 def create(supervisor: Supervisor) -> Registry:

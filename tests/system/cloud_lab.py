@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,14 @@ class CloudLab:
         document = json.loads((self.simulator / "github/github.json").read_text())
         repository: dict[str, Any] = document["repositories"][0]
         return repository
+
+    def github_api(self, method: str, path: str) -> int:
+        """One request to GitHub's API with the owner's token; the status."""
+        settings = self.configuration
+        request = urllib.request.Request(f"{settings['aether:githubBaseUrl']}api/v3/{path}", method=method)
+        request.add_header("Authorization", f"Bearer {settings['aether:githubToken']}")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return int(answer.status)
 
     def git(self, *arguments: str) -> str:
         """Output of git on the image repository."""

@@ -4,12 +4,14 @@ import hashlib
 import json
 import os
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sim.hosts.firstboot import public_line, random_host_key
 from tests.system.cloud_lab import CloudLab
 from tests.system.lab import REPOSITORY, Lab, Result
 
@@ -53,6 +55,10 @@ def cloud(deployed: CloudLab) -> Iterator[CloudLab]:
 def ids(resources: list[dict[str, Any]]) -> dict[str, str]:
     """The id of each resource that a provider made."""
     return {item["urn"]: item["id"] for item in resources if "id" in item}
+
+
+def cloud_inventory(cloud: CloudLab) -> dict[str, Any]:
+    return tomllib.loads((cloud.lab.path / INVENTORY).read_text())
 
 
 def applied(cloud: CloudLab) -> str:
@@ -145,6 +151,30 @@ class TestChanges:
         assert (after["InstanceId"], after["InstanceType"], after["State"]["Name"]) == (instance, "t4g.medium", "running")
         assert cloud.lab.ssh("vps", "hostname").text.strip() == "vps"
 
+    def test_another_login_key_replaces_key_pairs_and_no_machine(self, cloud: CloudLab) -> None:
+        applied(cloud)
+        machines = {name: instance["InstanceId"] for name, instance in cloud.instances().items()}
+        (before,) = {key["KeyFingerprint"] for key in cloud.aws("ec2").describe_key_pairs()["KeyPairs"]}
+        (key,) = cloud_inventory(cloud)["site"]["authorized_keys"]
+        cloud.lab.replace(INVENTORY, key, public_line(random_host_key(), "somebody"))
+        applied(cloud)
+        assert {name: instance["InstanceId"] for name, instance in cloud.instances().items()} == machines
+        (after,) = {key["KeyFingerprint"] for key in cloud.aws("ec2").describe_key_pairs()["KeyPairs"]}
+        assert after != before
+
+    def test_another_zone_moves_every_machine_and_keeps_the_addresses(self, cloud: CloudLab) -> None:
+        applied(cloud)
+        before = cloud.instances()
+        cloud.lab.replace(INVENTORY, 'availability_zone = "eu-central-1a"', 'availability_zone = "eu-central-1b"')
+        applied(cloud)
+        after = cloud.instances()
+        assert {instance["Placement"]["AvailabilityZone"] for instance in after.values()} == {"eu-central-1b"}
+        for what in ("PublicIpAddress", "PrivateIpAddress"):
+            assert {name: instance[what] for name, instance in after.items()} == {
+                name: instance[what] for name, instance in before.items()
+            }
+        assert cloud.lab.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
+
     def test_a_recipe_change_is_one_file_in_one_commit(self, cloud: CloudLab) -> None:
         applied(cloud)
         before = cloud.git("rev-parse", "main").strip()
@@ -154,13 +184,31 @@ class TestChanges:
         assert cloud.git("diff", "--name-only", before, "main").split() == ["recipes/common/fonts.yml"]
         assert set(cloud.lab.preview().changes()) == {"unchanged"}
 
+    def test_a_file_comes_and_goes_with_a_commit_each(self, cloud: CloudLab) -> None:
+        applied(cloud)
+        before = cloud.git("rev-parse", "main").strip()
+        new = cloud.lab.path / "image/files/justfiles/new.just"
+        new.write_text("# Nothing yet\n")
+        try:
+            applied(cloud)
+            assert cloud.git("show", "main:files/justfiles/new.just") == "# Nothing yet\n"
+        finally:
+            new.unlink()
+        applied(cloud)
+        assert cloud.git("rev-list", "--count", f"{before}..main").strip() == "2"
+        assert cloud.git("diff", "--name-only", before, "main") == ""
+
     def test_a_rotated_secret_reaches_github_and_nothing_else_changes(self, cloud: CloudLab) -> None:
         applied(cloud)
         kept = (cloud.simulator / "keys/image/password").read_text()
         commits = cloud.git("rev-list", "--count", "main")
         try:
             cloud.sops("image.yaml", "cosign_password", "another password")
-            applied(cloud)
+            for command in ("preview", "review"):
+                shown = cloud.lab.ops(command)
+                assert shown.code == 0 and "aether-image-cosign-password" in shown.text, shown.text[-3000:]
+                assert "another password" not in shown.text and kept not in shown.text
+            assert "another password" not in applied(cloud)
             secrets = cloud.github()["secrets"]
             assert secrets["release/COSIGN_PASSWORD"]["sha256"] == hashlib.sha256(b"another password").hexdigest()
             assert cloud.git("rev-list", "--count", "main") == commits
@@ -225,7 +273,7 @@ class TestFaults:
         assert "config set --secret aether:githubToken" in result.text
 
     @pytest.mark.fault
-    @pytest.mark.parametrize("fault", ["wrong-key", "unsigned"])
+    @pytest.mark.parametrize("fault", ["wrong-key", "unsigned", "tampered"])
     def test_an_image_without_the_right_signature_is_given_to_no_host(self, cloud: CloudLab, fault: str) -> None:
         before = cloud.images()
         cloud.fault("registry", fault)
@@ -303,6 +351,9 @@ class TestEnd:
         assert forgotten.code == 0 or "no resource" in forgotten.text.lower(), forgotten.text[-2000:]
         refused = pulumi(deployed, "up", "--yes", "--skip-preview")
         assert refused.code != 0 and "name already exists" in refused.text
+        # The ruleset is one that a former run made: docs/image.md says how to remove it.
+        (ruleset,) = deployed.github()["rulesets"]
+        assert deployed.github_api("DELETE", f"repos/example/aether-image/rulesets/{ruleset}") == 204
         stack = deployed.simulator / "Pulumi.sim-cloud.yaml"
         kept = stack.read_text()
         stack.write_text(kept + "  aether:adoptImageRepository: 'true'\n")

@@ -74,6 +74,21 @@ class TestSchema:
         assert list(self.validator(schemas, "module-list-v1.json").iter_errors(wrong))
 
 
+def test_github_would_understand_the_workflow(tmp_path: Path) -> None:
+    go = shutil.which("go")
+    if go is None:
+        pytest.skip("go is not installed; it runs actionlint")
+    tool = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.7"
+    environment = {**os.environ, "GOBIN": str(tmp_path), "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    made = subprocess.run([go, "install", tool], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"actionlint cannot be had: {made.stderr.strip().splitlines()[-1]}")
+    workflow = IMAGE / ".github/workflows/build.yml"
+    # Its shell is checked by a test of its own.
+    done = subprocess.run([tmp_path / "actionlint", "-shellcheck", "", workflow], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 class Registry:
     """ghcr.io for one test: any image is the same small one."""
 
@@ -134,9 +149,15 @@ class Registry:
 
 @pytest.fixture(scope="module")
 def schemas() -> Path:
-    found = next(Path.home().glob(f".cargo/registry/src/*/blue-build-{VERSION}/test-files/schema"), None)
+    """The schemas of the crate's own tests; cargo unpacks the crate's source to tell of it."""
+    pattern = f".cargo/registry/src/*/blue-build-{VERSION}/test-files/schema"
+    found = next(Path.home().glob(pattern), None)
+    if found is None and shutil.which("cargo"):
+        asked = ["cargo", "info", f"blue-build@{VERSION}", "--registry", "crates-io"]
+        subprocess.run(asked, cwd=Path.home(), capture_output=True, timeout=120, check=False)
+        found = next(Path.home().glob(pattern), None)
     if found is None:
-        pytest.skip(f"cargo has not fetched blue-build {VERSION}")
+        pytest.skip(f"cargo has not fetched blue-build {VERSION}, and cannot")
     return found
 
 

@@ -117,6 +117,19 @@ class TestMachine:
     def test_what_it_was_born_with_changes_nothing_later(self, recording: Recording) -> None:
         assert "userData" in instance(recording).ignore_changes
 
+    def test_another_login_key_makes_no_other_machine(self, recording: Recording) -> None:
+        key = f"ssh-ed25519 {'A' * 68} somebody"
+        other = gateway(site=INVENTORY.site.model_copy(update={"authorized_keys": (key,)}))
+        assert other.one("KeyPair", "public-gateway").inputs["publicKey"] == key
+        before, after = ({**instance(each).inputs, "userData": ""} for each in (recording, other))
+        assert before == after
+        assert instance(other).inputs["keyName"] == other.one("KeyPair", "public-gateway").inputs["keyName"]
+
+    def test_another_description_makes_no_other_group(self, recording: Recording) -> None:
+        other = gateway(facts={"description": "Something else"})
+        groups = [each.one("securityGroup:SecurityGroup", "public-gateway").inputs for each in (recording, other)]
+        assert groups[0] == groups[1]
+
     def test_the_host_key_is_a_secret(self, recording: Recording) -> None:
         machine = made[-1].machine if made else None
         assert isinstance(machine, CloudMachine)
@@ -175,6 +188,7 @@ class TestNames:
         records = recording.of("route53/record:Record")
         assert {record.inputs["name"] for record in records.values()} == {
             "public-gateway.cloud.example.org",
+            "public-gateway.example.org",
             "example.org",
             "jellyfin.example.org",
         }

@@ -1,12 +1,19 @@
 """The cloud's composition with mocks: which machine waits for whom, what both stacks tell each other."""
 
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
-from inventory.load import load
+from components.base import REPOSITORY
+from inventory.ansible import listing
+from inventory.load import Inventory, load
 from stacks import cloud
 from stacks.settings import Settings, SettingsError
 from tests.unit.recorder import Recording, record
@@ -59,6 +66,33 @@ def test_machines_behind_the_gateway_are_configured_after_it_is_healthy() -> Non
     assert any("public-gateway" in urn for urn in deployment.depends_on), deployment.depends_on
 
 
+def test_a_workstation_gets_its_home_after_its_system_and_anew_on_a_new_machine() -> None:
+    home = compose().one("local:Command", "cloud-workstation-home")
+    assert home.environment["AETHER_PLAYBOOK"] == "bootstrap.yml"
+    assert home.environment["AETHER_INSTANCE"] == "cloud-workstation-id"
+    assert any("NixosSystem" in urn and urn.endswith("::cloud-workstation") for urn in home.depends_on), home.depends_on
+
+
+def test_a_new_machine_is_given_the_time_to_boot() -> None:
+    commands = compose().of("local:Command")
+    assert {name for name, command in commands.items() if command.environment["AETHER_WAIT"] == "300"} == set(commands)
+
+
+def test_a_builder_of_another_architecture_is_the_inventorys_word() -> None:
+    inventory = load(CLOUD)
+    vps = inventory.hosts["vps"].model_copy(update={"build_on": "target"})
+    content = inventory.content.model_copy(update={"hosts": {**inventory.hosts, "vps": vps}})
+    recording = record(lambda: cloud.compose(settings(), replace(inventory, content=content)), outputs=outputs)
+    assert recording.one("local:Command", "vps").environment["AETHER_BUILD_ON"] == "target"
+    assert recording.one("local:Command", "cloud-workstation").environment["AETHER_BUILD_ON"] == "operator"
+
+
+def test_what_was_changed_by_hand_is_deployed_anew_where_the_stack_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud, "drifts", lambda ssh_config, inventory, phase: {"vps": "runs /nix/store/other"})
+    assert compose(detect_drift=True).one("local:Command", "vps").environment["AETHER_DRIFT"] == "runs /nix/store/other"
+    assert compose().one("local:Command", "vps").environment["AETHER_DRIFT"] == ""
+
+
 def test_amazon_linux_is_configured_by_its_playbook_and_then_checked() -> None:
     recording = compose()
     run = recording.one("local:Command", "public-gateway").environment
@@ -79,6 +113,90 @@ def test_the_homelabs_address_is_known_once_its_stack_is_named() -> None:
     together = compose(homelab_stack="organization/aether/sim").one("local:Command", "public-gateway").environment
     assert alone["AETHER_VAR_homelab_gateway"] == ""
     assert together["AETHER_VAR_homelab_gateway"] == "192.168.10.10"
+
+
+def test_a_service_that_becomes_public_configures_the_gateway_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    homelab = load("inventory/homelab.toml")
+
+    def version(public: bool) -> str:
+        service = homelab.services["grafana"].model_copy(update={"public": public})
+        content = homelab.content.model_copy(update={"services": {**homelab.services, "grafana": service}})
+        monkeypatch.setattr(cloud, "_homelab", lambda settings, inventory: replace(homelab, content=content))
+        return str(compose().one("local:Command", "public-gateway").environment["AETHER_VERSION"])
+
+    assert version(True) != version(False)
+
+
+@pytest.mark.parametrize("change", [{"ami": "ami-0c3000000000000c3"}, {"open": ()}, {"instance_type": "t4g.small"}])
+def test_what_only_aws_is_told_of_a_machine_configures_none_anew(change: dict[str, object]) -> None:
+    inventory = load(CLOUD)
+
+    def versions(changed: Inventory) -> dict[str, object]:
+        commands = record(lambda: cloud.compose(settings(), changed), outputs=outputs).of("local:Command").items()
+        playbooks = {name: command.environment.get("AETHER_VERSION") for name, command in commands}
+        return {name: version for name, version in playbooks.items() if version}
+
+    gateway = inventory.hosts["public-gateway"].model_copy(update=change)
+    hosts = {**inventory.hosts, "public-gateway": gateway}
+    after = replace(inventory, content=inventory.content.model_copy(update={"hosts": hosts}))
+    assert versions(inventory) == versions(after) != {}
+
+
+def names() -> dict[str, set[str]]:
+    """Names that lead to each machine, by the machine."""
+    found: dict[str, set[str]] = {}
+    for entry in compose().of("route53/record:Record").values():
+        found.setdefault(entry.parent.rsplit("::", 1)[1], set()).add(entry.inputs["name"])
+    return found
+
+
+def test_the_homelabs_end_of_the_link_dials_a_name_that_leads_to_the_gateway() -> None:
+    nix = Path("nix/hosts/oracle/gateway/wireproxy.nix").read_text()
+    endpoint = re.search(r'default = "(\S+):51820"', nix)
+    assert endpoint
+    domain = load("inventory/homelab.toml").site.public_domain
+    assert endpoint[1].replace("${aether.site.public_domain}", domain) in names()["public-gateway"]
+
+
+def test_what_the_vps_serves_leads_to_it() -> None:
+    served = re.findall(r'"(\w+)\.\$\{domain\}"\.extraConfig', Path("nix/hosts/vps/default.nix").read_text())
+    assert served and {f"{label}.example.org" for label in served} <= names()["vps"]
+
+
+def test_a_name_that_would_lead_to_two_places_is_refused() -> None:
+    inventory = load(CLOUD)
+    vps = inventory.hosts["vps"].model_copy(update={"public_names": ("jellyfin",)})
+    hosts = {**inventory.hosts, "vps": vps}
+    doubled = replace(inventory, content=inventory.content.model_copy(update={"hosts": hosts}))
+    with pytest.raises(SettingsError, match=r"jellyfin\.example\.org would lead to two places"):
+        record(lambda: cloud.compose(settings(), doubled), outputs=outputs)
+
+
+class TestAddresses:
+    """A new zone's names are known to nobody while its stack is deployed for the first time."""
+
+    def reached(self, name: str) -> str:
+        config = REPOSITORY / ".aether/ssh/unit-cloud/config"
+        answer = subprocess.run(["ssh", "-G", "-F", config, name], capture_output=True, text=True, check=True).stdout
+        return dict(line.split(" ", 1) for line in answer.splitlines())["hostname"]
+
+    @pytest.mark.parametrize("name", ["public-gateway", "vps"])
+    def test_a_machine_is_reached_at_its_public_address(self, name: str) -> None:
+        shutil.rmtree(REPOSITORY / ".aether/ssh/unit-cloud", ignore_errors=True)
+        compose()
+        assert self.reached(name) == "198.51.100.7"
+        assert self.reached(f"{name}.cloud.example.org") == "198.51.100.7", "what Ansible calls it"
+
+    def test_the_reach_file_has_the_last_word(self, tmp_path: Path) -> None:
+        compose()
+        reach = tmp_path / "reach.json"
+        reach.write_text(json.dumps({"vps": {"address": "127.1.2.3", "port": 2222}}))
+        compose(reach_file=str(reach))
+        assert self.reached("vps") == "127.1.2.3"
+
+    def test_ansible_calls_it_by_the_name_that_leads_to_it(self) -> None:
+        hosts = listing([load(CLOUD)])["_meta"]["hostvars"]
+        assert hosts["public-gateway"]["ansible_host"] == "public-gateway.cloud.example.org"
 
 
 def test_greenboot_checks_are_of_the_hosts_that_run_these_images_alone() -> None:

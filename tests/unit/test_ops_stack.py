@@ -1,0 +1,67 @@
+"""What the operator's commands know of simulated stacks without asking the engine."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ops import stack
+from ops.stack import Stack
+
+SETTINGS = "# Written by the simulator\nencryptionsalt: v1:x\nconfig:\n  aether:composition: homelab\n"
+
+
+@pytest.fixture
+def aether(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(stack, "AETHER", tmp_path)
+    for name in stack.SIMULATED:
+        path = tmp_path / f"sim/Pulumi.{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(SETTINGS)
+    return tmp_path
+
+
+def state(aether: Path, name: str, resources: list[dict[str, object]] | None) -> None:
+    path = aether / f"state/.pulumi/stacks/aether/{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"version": 3, "checkpoint": {"latest": resources and {"resources": resources}}}))
+
+
+def exported(**outputs: object) -> list[dict[str, object]]:
+    return [{"type": "pulumi:pulumi:Stack", "outputs": outputs}]
+
+
+def settings(aether: Path, name: str) -> str:
+    return (aether / f"sim/Pulumi.{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "output", "line"),
+    [
+        ("sim", "sim-cloud", "images", "  aether:cloudStack: organization/aether/sim-cloud\n"),
+        ("sim-cloud", "sim", "addresses", "  aether:homelabStack: organization/aether/sim\n"),
+    ],
+)
+def test_a_stack_names_the_other_exactly_while_that_is_deployed(
+    aether: Path, name: str, other: str, output: str, line: str
+) -> None:
+    Stack(name).refer()
+    assert settings(aether, name) == SETTINGS
+    state(aether, other, exported(**{output: {}}))
+    for _ in range(2):
+        Stack(name).refer()
+        assert settings(aether, name) == SETTINGS.replace("config:\n", f"config:\n{line}")
+    state(aether, other, None)
+    Stack(name).refer()
+    assert settings(aether, name) == SETTINGS
+
+
+def test_one_that_failed_before_it_exported_anything_is_not_named(aether: Path) -> None:
+    state(aether, "sim-cloud", [{"type": "pulumi:pulumi:Stack"}, {"type": "aws:ec2/vpc:Vpc"}])
+    Stack("sim").refer()
+    assert settings(aether, "sim") == SETTINGS
+
+
+def test_an_owners_stack_is_left_alone(aether: Path) -> None:
+    Stack("homelab").refer()
+    assert not (aether / "sim/Pulumi.homelab.yaml").exists()
