@@ -2,6 +2,7 @@
 {
   config,
   lib,
+  aether,
   ...
 }:
 {
@@ -16,6 +17,11 @@
       default = [ ];
       example = [ "management" ];
       description = "Networks, hosts or CIDRs that may connect; empty for all.";
+    };
+    certificates = lib.mkOption {
+      type = lib.types.bool;
+      default = true;
+      description = "Let people in by the certificate that host step-ca gave them for the working day (`step ssh login`), under the account that it names.";
     };
   };
 
@@ -34,6 +40,8 @@
           path = "/etc/ssh/ssh_host_ed25519_key";
         }
       ];
+      # The CA's policy names the operator and nobody else, and never root: deploys stay with the inventory's keys.
+      settings.TrustedUserCAKeys = lib.mkIf config.aether.ssh.certificates "${aether.lib.files.alone ../pki/ssh_user_ca.pub}";
     };
     aether.firewall.allow.ssh = {
       tcp = [ config.aether.ssh.port ];

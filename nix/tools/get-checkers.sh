@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # get-checkers.sh [DIR]: fetches the real programs that check what the hosts' configurations generate, and writes
-# DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, promtool, amtool, quadlet, systemd-analyze, caddy, nixfmt and deadnix, and with the
-# programs that make disks (cryptsetup, btrfs, mkfs.*, sgdisk).
+# DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, promtool, amtool, blackbox_exporter, quadlet, systemd-analyze, caddy,
+# step-ca, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks (cryptsetup, btrfs, mkfs.*, sgdisk).
+# AdGuardHome, bao, loki and tempo are used where they are installed: their Go modules do not build by themselves.
 # A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
@@ -26,6 +27,15 @@ if [ ! -x "$dir/debian/run" ]; then
   "$here/unpack-debian.sh" "$dir/debian" trixie haproxy nftables prometheus prometheus-alertmanager podman systemd ||
     missing "haproxy, nft, promtool, amtool, quadlet, systemd-analyze" "Debian's packages could not be unpacked"
 fi
+# In a place of its own, so that a cache from before it was asked for gets it too.
+if [ ! -x "$dir/probes/run" ]; then
+  "$here/unpack-debian.sh" "$dir/probes" trixie prometheus-blackbox-exporter ||
+    missing blackbox_exporter "Debian's package could not be unpacked"
+fi
+if [ -x "$dir/probes/run" ]; then
+  printf '#!/bin/sh\nexec %q %q "$@"\n' "$dir/probes/run" usr/bin/prometheus-blackbox-exporter >"$dir/bin/blackbox_exporter"
+  chmod +x "$dir/bin/blackbox_exporter"
+fi
 if [ -x "$dir/debian/run" ]; then
   wrap haproxy usr/sbin/haproxy
   wrap nft usr/sbin/nft
@@ -45,11 +55,38 @@ if [ -x "$dir/disks/run" ]; then
   for program in btrfs partx; do wrap_disk "$program" "usr/bin/$program"; done
 fi
 
+collector() { # the collector with the parts that hosts use, of nixpkgs' version
+  local version source=$dir/otelcol
+  version=$(grep -m 1 -oE 'otlpreceiver v[0-9.]+' "$here/otelcol.yaml" | cut -d' ' -f2)
+  mkdir -p "$source"
+  # Sources alone: the builder's own `go mod tidy` would fetch what only tests of the parts need.
+  (cd "$source" && go run "go.opentelemetry.io/collector/cmd/builder@$version" \
+    --config "$here/otelcol.yaml" --skip-get-modules --skip-compilation) &&
+    (cd "$source/source" && go build -mod=mod -ldflags '-s -w' -o "$dir/bin/otelcol" .)
+}
+
 if command -v go >/dev/null; then
   [ -x "$dir/bin/caddy" ] || GOBIN=$dir/bin go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.10.2 ||
     missing caddy "go install failed"
+  [ -x "$dir/bin/step-ca" ] || GOBIN=$dir/bin go install github.com/smallstep/certificates/cmd/step-ca@v0.28.4 ||
+    missing step-ca "go install failed"
+  [ -x "$dir/bin/otelcol" ] || collector || missing otelcol "the collector could not be built"
 else
-  missing caddy "Go is not installed"
+  missing "caddy, step-ca, otelcol" "Go is not installed"
+fi
+
+if command -v npm >/dev/null; then
+  # The versions of Keycloak and of the language that its types are written in.
+  if [ -d "$dir/keycloak/node_modules/typescript" ] ||
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$dir/keycloak" \
+      @keycloak/keycloak-admin-client@26.6.3 typescript@5.9.3; then
+    install -m 0755 "$here/keycloak-realm.sh" "$dir/keycloak/keycloak-realm.sh"
+    ln -sf ../keycloak/keycloak-realm.sh "$dir/bin/keycloak-realm"
+  else
+    missing keycloak-realm "npm install failed"
+  fi
+else
+  missing keycloak-realm "npm is not installed"
 fi
 
 if command -v cargo >/dev/null; then

@@ -4,9 +4,11 @@ import json
 import re
 import subprocess
 from collections.abc import Callable
-from functools import cache
+from copy import deepcopy
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -92,6 +94,15 @@ class TestStepCa:
         for key in (settings["key"], *settings["ssh"].values()):
             assert key.startswith("/run/secrets/")
 
+    @pytest.mark.parametrize("host", ["gateway", "dev"])
+    def test_hosts_take_the_certificates_that_it_gives_to_people(self, host: str) -> None:
+        trusted = Path(value(host, "services.openssh.settings.TrustedUserCAKeys"))
+        assert trusted.read_text() == (ROOT / "nix/pki/ssh_user_ca.pub").read_text()
+        # A certificate opens the account of its name: the only one that the CA's policy allows is the operator's.
+        (operator,) = value("step-ca", "services.step-ca.settings")["authority"]["policy"]["ssh"]["user"]["allow"]["principal"]
+        assert value(host, f"users.users.{operator}.isNormalUser") is True
+        assert value(host, "services.openssh.settings.PermitRootLogin") == "prohibit-password"
+
     def test_hosts_find_the_provisioner_they_ask(self) -> None:
         provisioners = by_name(value("step-ca", "services.step-ca.settings")["authority"]["provisioners"], "name")
         directory = value("step-ca", "aether.certificates.directory")
@@ -111,6 +122,32 @@ class TestKeycloak:
                 assert clients[name]["redirectUris"] == client["redirects"]
         for client in clients.values():
             assert not client["directAccessGrantsEnabled"] and not client["implicitFlowEnabled"]
+
+    def test_keycloak_knows_every_field(self, checker: Callable[[str], str], tmp_path: Path) -> None:
+        file = tmp_path / "realm.json"
+        file.write_text(json.dumps(realm()))
+        done = subprocess.run([checker("keycloak-realm"), file], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    @pytest.mark.parametrize(
+        ("part", "field", "wrong"),
+        [
+            ((), "sslRequire", "all"),
+            (("clients", 0), "redirectUris", "https://one.home.example.org"),
+            (("clientScopes", 0), "protocol_", "openid-connect"),
+            (("authenticationFlows", 0, "authenticationExecutions", 0), "requirment", "REQUIRED"),
+            (("users", 0, "credentials", 0), "temporary", "yes"),
+        ],
+    )
+    def test_a_field_that_keycloak_does_not_know_is_found(
+        self, part: tuple[str | int, ...], field: str, wrong: str, checker: Callable[[str], str], tmp_path: Path
+    ) -> None:
+        broken = deepcopy(realm())
+        reduce(getitem, part, cast("Any", broken))[field] = wrong
+        file = tmp_path / "realm.json"
+        file.write_text(json.dumps(broken))
+        done = subprocess.run([checker("keycloak-realm"), file], capture_output=True, text=True, check=False)
+        assert done.returncode != 0 and (field in done.stdout or "is not assignable" in done.stdout), done.stdout
 
     def test_secrets_are_placeholders(self) -> None:
         for client in realm()["clients"]:

@@ -195,12 +195,30 @@ class TestStores:
 class TestCollector:
     @pytest.fixture
     def config(self) -> dict[str, Any]:
-        return next(entry for entry in generated("monitoring")["config.yaml"] if "pipelines" in entry.get("service", {}))
+        return collector("monitoring")
 
     def test_every_part_of_a_pipeline_is_defined(self, config: dict[str, Any]) -> None:
         for name, pipeline in config["service"]["pipelines"].items():
             for kind in ("receivers", "processors", "exporters"):
                 assert set(pipeline[kind]) <= set(config[kind]), f"{name}: {kind}"
+
+    @pytest.mark.parametrize("host", ["monitoring", "cockpit"])
+    def test_the_collector_accepts_it(self, host: str, checker: Checker, tmp_path: Path) -> None:
+        result = validate(checker("otelcol"), collector(host), tmp_path)
+        assert result.returncode == 0 and "deprecated" not in result.stderr.lower(), result.stdout + result.stderr
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            ('"limit_mib"', '"limit_mb"'),
+            ("IsMap(log.body)", "IsMapp(log.body)"),
+            ('"exporters": ["otlphttp/loki"]', '"exporters": ["otlphttp/loky"]'),
+        ],
+    )
+    def test_the_collector_refuses_a_mistake(self, old: str, new: str, checker: Checker, tmp_path: Path) -> None:
+        text = json.dumps(collector("monitoring"))
+        assert old in text
+        assert validate(checker("otelcol"), json.loads(text.replace(old, new)), tmp_path).returncode != 0
 
     def test_takes_from_others_by_tls_alone(self, config: dict[str, Any]) -> None:
         protocols = config["receivers"]["otlp"]["protocols"]
@@ -212,8 +230,7 @@ class TestCollector:
         assert "monitoring.home" not in json.dumps(config["exporters"])
 
     def test_other_hosts_send_where_it_listens(self) -> None:
-        other = next(entry for entry in generated("cockpit")["config.yaml"] if "exporters" in entry)
-        assert other["exporters"]["otlp/monitoring"]["endpoint"] == "https://monitoring.home.example.org:4317"
+        assert collector("cockpit")["exporters"]["otlp/monitoring"]["endpoint"] == "https://monitoring.home.example.org:4317"
 
 
 @pytest.mark.usefixtures("trees")
@@ -280,6 +297,21 @@ class TestGrafana:
         (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
         result = run(checker("promtool"), "check", "rules", str(tmp_path / "rules.json"))
         assert result.returncode == 0, result.stdout + result.stderr
+
+
+def collector(host: str) -> dict[str, Any]:
+    """Configuration of the host's OpenTelemetry collector."""
+    return next(entry for entry in generated(host)["config.yaml"] if "pipelines" in entry.get("service", {}))
+
+
+def validate(program: str, config: dict[str, Any], directory: Path) -> subprocess.CompletedProcess[str]:
+    """The collector's own check; files that only a running host has become ones that are here."""
+    text = json.dumps(config)
+    for path in re.findall(r'"(?:/var/lib/acme/|/[^"]*root_ca)[^"]*"', text):
+        text = text.replace(path, json.dumps(str(ROOT / "nix" / "pki" / "root_ca.crt")))
+    file = directory / "collector.json"
+    file.write_text(text)
+    return run(program, "validate", f"--config={file}")
 
 
 def generated_commands(host: str, name: str) -> list[str]:
