@@ -143,5 +143,5 @@ def tool(name: str) -> str:
     built = Path(".aether/engine/bin", name)
     found = str(built.absolute()) if built.exists() else shutil.which(name)
     if not found:
-        raise VaultError(f"{name} is not installed. Fix: `make engine` builds it, or install {name}")
+        raise VaultError(f"{name} is not installed. Fix: `make setup` builds it, or install {name}")
     return found

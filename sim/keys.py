@@ -67,7 +67,7 @@ class Keys:
         built = self.paths.engine_bin / name
         found = str(built) if os.access(built, os.X_OK) else shutil.which(name)
         if found is None:
-            raise KeysError(f"{name} is not in {self.paths.engine_bin} or on PATH; run `make engine`, then start again")
+            raise KeysError(f"{name} is not in {self.paths.engine_bin} or on PATH; run `make setup`, then start again")
         return found
 
     def age_recipient(self) -> str:

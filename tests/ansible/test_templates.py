@@ -83,7 +83,7 @@ def test_secret_comes_from_the_host_s_sops_file(tmp_path: Path) -> None:
     path = os.pathsep.join([str(REPO / ".aether/engine/bin"), os.environ["PATH"]])
     missing = [name for name in ("sops", "age-keygen") if not shutil.which(name, path=path)]
     if missing:
-        pytest.skip(f"{', '.join(missing)} not installed; `make engine` builds them")
+        pytest.skip(f"{', '.join(missing)} not installed; `make setup` builds them")
     env = {**os.environ, "PATH": path}
     key = tmp_path / "key.txt"
     subprocess.run(["age-keygen", "-o", str(key)], env=env, check=True, capture_output=True)

@@ -11,9 +11,9 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 BIN = REPO / "home" / "bin"
 _WHERE = {
-    "chezmoi": "`make engine` builds it",
-    "age": "`make engine` builds it",
-    "age-keygen": "`make engine` builds it",
+    "chezmoi": "`make setup` builds it",
+    "age": "`make setup` builds it",
+    "age-keygen": "`make setup` builds it",
     "stow": "it is in the distribution's package stow (apt-get install stow)",
 }
 

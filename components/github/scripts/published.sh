@@ -10,7 +10,7 @@ fail() {
 }
 
 for tool in crane cosign; do
-  command -v "$tool" >/dev/null || fail "$tool is not installed. Fix: make engine, or install $tool (docs/image.md)"
+  command -v "$tool" >/dev/null || fail "$tool is not installed. Fix: make setup, or install $tool (docs/image.md)"
 done
 [[ -r $AETHER_PUBLIC_KEY ]] || fail "$AETHER_PUBLIC_KEY does not exist. Fix: commit the public half of the signing key there"
 
