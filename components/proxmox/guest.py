@@ -20,19 +20,13 @@ class GuestArgs(Args):
     authorized_keys: tuple[str, ...] = Field(description="Owner's SSH keys, for the image's root until its system is deployed.")
     image: Text = Field(description="Volume id of the disk image or template on the node.")
     protect: bool = Field(description="Refuse to destroy it.")
-    timeout: int = Field(default=900, ge=5, description="Seconds that creating, changing or destroying it may take.")
+    timeout: int = Field(default=900, ge=5, description="Seconds that an operation of the Proxmox API on it may take.")
     operator: Operator
     provider: pulumi.ProviderResource = Field(description="The proxmoxve provider.")
 
     def cidr_address(self, address: str) -> str:
         """ADDRESS with its network's prefix length, like 192.168.10.10/24."""
         return f"{address}/{self.network.cidr.split('/')[1]}"
-
-    @property
-    def timeouts(self) -> pulumi.CustomTimeouts:
-        """For the resource: the provider itself waits for an answer of the API without end."""
-        limit = f"{self.timeout}s"
-        return pulumi.CustomTimeouts(create=limit, update=limit, delete=limit)
 
 
 def first_contact(

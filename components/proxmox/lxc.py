@@ -77,10 +77,12 @@ class NixosLxc(Component):
             else None,
             start_on_boot=True,
             started=True,
+            timeout_create=args.timeout,
+            timeout_update=args.timeout,
+            timeout_delete=args.timeout,
             opts=self.child(
                 provider=args.provider,
                 protect=args.protect,
-                custom_timeouts=args.timeouts,
                 ignore_changes=[
                     # The template is what a container is born from; what it runs later comes from NixosSystem.
                     "operatingSystem.templateFileId",

@@ -58,12 +58,12 @@ class NixosVm(Component):
             else None,
             on_boot=True,
             started=True,
-            timeout_create=600,
+            # The provider has none for other changes of a machine: those end after 20 minutes.
+            timeout_create=args.timeout,
             timeout_shutdown_vm=180,
             opts=self.child(
                 provider=args.provider,
                 protect=args.protect,
-                custom_timeouts=args.timeouts,
                 ignore_changes=_ignored(len(facts.disks)),
             ),
         )

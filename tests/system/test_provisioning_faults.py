@@ -56,21 +56,21 @@ def test_an_api_that_never_answers_is_given_up_and_named(settled: Lab) -> None:
     )
 
 
-@pytest.mark.unproven
 def test_a_full_storage_is_named_and_leaves_no_guest_behind(settled: Lab) -> None:
-    add = (
-        '[hosts.extra]\nkind = "nixos-lxc"\nnode = "oracle"\nvmid = 190\naddress = "192.168.10.90"\ncpu = 1\nmemory = 512\n'
-        'disks = [{ size = 8 }]\nhost_key = "KEY"\nsecrets = []\nhealth = []\n\n[services.auth]'
-    )
-    key = (settled.path / ".aether/sim/keys/hosts/desktop.pub").read_text().split()[:2]
-    settled.replace("inventory/homelab.toml", "[services.auth]", add.replace("KEY", f"{key[0]} {key[1][:-6]}AAAAAA"))
-    (settled.path / "nix/hosts/oracle/extra.nix").write_text("{ }\n")
+    vmid = settled.guests()["openbao"]["vmid"]
+    gone = settled.ssh("oracle", f"pct stop {vmid} && pct destroy {vmid} --purge")
+    assert gone.code == 0, gone.text
     settled.fault("oracle", "storage-full")
-    up = settled.up()
+    up = settled.up("--refresh")
     assert up.code != 0
-    assert "extra: the storage on its Proxmox node oracle is full" in up.text, up.text
-    assert "extra" not in settled.guests()
-    assert not [item for item in settled.resources() if item["urn"].endswith("ContainerLegacy::extra")]
+    assert "openbao: the storage on its Proxmox node oracle is full" in up.text, up.text
+    assert "openbao" not in settled.guests()
+    assert not [item for item in settled.resources() if item["urn"].endswith("ContainerLegacy::openbao")]
+    settled.fault("oracle", "storage-full", off=True)
+    healed = settled.up()
+    assert healed.code == 0, healed.text
+    assert "openbao" in settled.guests()
+    assert settled.ssh("openbao", "hostname").text.strip() == "openbao"
 
 
 def test_another_host_key_is_refused_before_anything_is_sent(settled: Lab) -> None:

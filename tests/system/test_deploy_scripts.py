@@ -1,0 +1,311 @@
+"""The activation protocol's scripts by themselves: deploy.sh and rollback.sh against a real SSH server, without the engine."""
+
+import json
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from components.nixos.system import check_lines
+from inventory.models import TcpCheck, UnitCheck
+from tests.system.sim_lab import INVENTORY, REPOSITORY, Outcome, Simulator, started, wait_until
+
+SCRIPTS = Path("components/nixos/scripts")
+CHECKS = check_lines((UnitCheck(unit="web.service", timeout=5), TcpCheck(tcp=8080, timeout=5)))
+SSH = shutil.which("ssh")
+PROFILE = "/nix/var/nix/profiles/system"
+
+
+@dataclass
+class Host:
+    """Host `metal` of a simulator, and the environment in which an operator deploys it."""
+
+    sim: Simulator
+    environment: dict[str, str] = field(default_factory=dict)
+    systems: int = 0
+
+    def deploy(self, *, new: bool = True, script: str = "deploy.sh", **environment: str) -> Outcome:
+        """Run a script of the operator's side; NEW gives the host a system that it never ran."""
+        if new:
+            self.change()
+        done = subprocess.run(
+            [str(SCRIPTS / script)],
+            cwd=REPOSITORY,
+            env={**self.sim.env(), **self._operator(), **self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def change(self) -> None:
+        """Give the host's sources another content."""
+        self.systems += 1
+        text = INVENTORY.replace('kind = "nixos-metal"\n', f'kind = "nixos-metal"\ndescription = "system {self.systems}"\n')
+        self.sim.inventory.write_text(text)
+
+    def built(self) -> str:
+        """The system of the host's sources, on the host."""
+        attribute = '.#nixosConfigurations."metal".config.system.build.toplevel'
+        path = self.sim.nix("build", "--no-link", "--print-out-paths", attribute).out.strip()
+        copied = self.sim.nix("copy", "--to", "ssh-ng://metal", path)
+        assert copied.code == 0, copied.err
+        return path
+
+    def on_host(self, script: str, *arguments: str, stdin: str = "") -> Outcome:
+        """Run a script of the host's side, as the operator's scripts do."""
+        text = "\n".join((REPOSITORY / SCRIPTS / name).read_text() for name in ("host.sh", script))
+        return self.sim.ssh("metal", f"bash -c {shlex.quote(text)} aether {shlex.join(arguments)}", stdin)
+
+    def says(self, command: str) -> str:
+        return self.sim.ssh("metal", command).out.strip()
+
+    def state(self) -> tuple[str, str, str]:
+        """What it runs, what it will boot, and what the last deployment left it with."""
+        commands = ("readlink -f /run/current-system", f"readlink -f {PROFILE}", "cat /var/lib/aether/deployed 2>/dev/null")
+        running, boots, recorded = (self.says(command) for command in commands)
+        return running, boots, recorded
+
+    def armed(self) -> bool:
+        return self.sim.ssh("metal", "systemctl is-active aether-revert.timer").code == 0
+
+    def _operator(self) -> dict[str, str]:
+        return {
+            "AETHER_HOST": "metal",
+            "AETHER_HOSTNAME": "metal",
+            "AETHER_FLAKE": "metal",
+            "AETHER_DESIRED": f"source:{self.systems}",
+            "AETHER_CHECKS": CHECKS,
+            "AETHER_SETTLE": "1",
+            "AETHER_CONFIRM_TIMEOUT": "5",
+            "AETHER_REBOOT": "ask",
+            "AETHER_BUILD_ON": "operator",
+            "AETHER_SSH_CONFIG": os.path.relpath(self.sim.config, REPOSITORY),
+            "AETHER_NIX": str(REPOSITORY / "sim/operator/nix"),
+            "AETHER_WAIT": "0",
+        }
+
+
+@pytest.fixture(scope="module")
+def module_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    for sim in started(tmp_path_factory.mktemp("deploy")):
+        host = Host(sim)
+        first = host.deploy()
+        assert first.code == 0, first.err
+        yield host
+
+
+@pytest.fixture
+def host(module_host: Host) -> Iterator[Host]:
+    """The host, deployed, healthy and without faults. A test that leaves it otherwise is mended by a deployment."""
+    yield module_host
+    module_host.sim.cli("fault", "--clear")
+    wait_until("the host answers", lambda: module_host.sim.answers("metal"), 30)
+    wait_until("nothing is pending", lambda: not module_host.armed(), 30)
+    mended = module_host.deploy()
+    assert mended.code == 0, mended.err
+
+
+def wrapped_ssh(folder: Path, body: str) -> dict[str, str]:
+    """An `ssh` that runs BODY before the real one takes over; what it was asked is in FOLDER/asked."""
+    folder.mkdir()
+    program = folder / "ssh"
+    log = f'printf "%s\\n" "$(printf "%s" "$*" | tr "\\n" " ")" >>{folder}/asked'
+    program.write_text(f'#!/bin/bash\n{log}\n{body}\nexec {SSH} "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def test_a_deployment_is_committed_and_recorded_and_the_next_one_finds_it(host: Host) -> None:
+    done = host.deploy()
+    assert done.code == 0, done.err
+    result = json.loads(done.out)
+    assert host.state() == (result["closure"], result["closure"], f"source:{host.systems} {result['closure']}")
+    assert (result["generation"], result["reboot"]) == (int(host.says(f"readlink {PROFILE}").split("-")[1]), False)
+    assert not host.armed()
+    assert host.says("ls /run/aether | grep -E 'pending|revert|checks' || true") == ""
+    again = host.deploy(new=False)
+    assert again.code == 0, again.err
+    assert "runs it already, healthy" in again.err
+    assert json.loads(again.out) == result
+
+
+def test_two_connections_a_deployment_one_of_them_for_the_confirmation(host: Host, tmp_path: Path) -> None:
+    done = host.deploy(**wrapped_ssh(tmp_path / "bin", ""))
+    assert done.code == 0, done.err
+    asked = (tmp_path / "bin/asked").read_text().splitlines()
+    opened = [line for line in asked if "ControlMaster=yes" in line or "ControlPath=none" in line]
+    assert len(opened) == 2, opened
+    assert "ControlMaster=yes" in opened[0]
+    assert "ControlPath=none" in opened[1] and "makes the trial permanent" in opened[1]
+    # Nothing of the shared one stays.
+    assert not list(Path("/tmp").glob(f"aether.*/{tmp_path.name}"))
+    socket = next(word for line in asked for word in line.split() if word.startswith("ControlPath=/"))
+    assert not Path(socket.removeprefix("ControlPath=")).parent.exists()
+
+
+@pytest.mark.fault
+def test_a_service_that_crashes_after_its_start_takes_the_system_back(host: Host) -> None:
+    before = host.state()
+    host.sim.fault("metal", "health")
+    done = host.deploy()
+    assert done.code == 31, done.err
+    assert "FAILED: not healthy after activation: unit web.service; back on generation" in done.err
+    assert "injected fault: health" in done.err
+    assert host.state() == before
+    assert not host.armed()
+
+
+def test_an_activation_that_fails_is_taken_back(host: Host) -> None:
+    before = host.state()
+    host.change()
+    path = host.built()
+    program = f"{path}/bin/switch-to-configuration"
+    host.says(f"rm {program}; printf '#!/bin/sh\\necho unit x failed; exit 4\\n' > {program}; chmod +x {program}")
+    done = host.deploy(new=False)
+    assert done.code == 30, done.err
+    assert "activation failed (switch-to-configuration said 4); back on generation" in done.err
+    assert "unit x failed" in done.err
+    assert host.state() == before
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(
+    ("fault", "code", "says"),
+    [
+        ("unreachable", 12, "metal does not answer on SSH at 127."),
+        ("key-mismatch", 22, "metal answers with another SSH host key than the inventory has; nothing was sent to it"),
+        ("wrong-host", 21, "this machine calls itself some-other-host, not metal; nothing was changed"),
+        ("disk-full", 11, "No space left on device"),
+    ],
+)
+def test_what_is_refused_leaves_the_host_untouched(host: Host, fault: str, code: int, says: str) -> None:
+    before = host.state()
+    host.sim.fault("metal", fault)
+    done = host.deploy()
+    assert done.code == code, done.err
+    assert says in done.err
+    host.sim.cli("fault", "--clear")
+    wait_until("the host answers", lambda: host.sim.answers("metal"))
+    assert host.state() == before
+
+
+def test_a_build_that_fails_says_what_nix_said(host: Host) -> None:
+    before = host.state()
+    done = host.deploy(AETHER_FLAKE="nobody")
+    assert done.code == 10, done.err
+    assert "does not provide attribute" in done.err
+    assert host.state() == before
+
+
+def test_the_lock_of_a_living_deployment_holds_and_that_of_a_dead_one_is_free(host: Host) -> None:
+    hold = 'exec 9>>/run/aether/lock; flock 9; echo "first@elsewhere (pid 1)" > /run/aether/holder; echo held; read -r _'
+    with subprocess.Popen(
+        ["ssh", "-F", str(host.sim.config), "metal", f"bash -c {shlex.quote(hold)}"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as first:  # fmt: skip
+        assert first.stdout is not None and first.stdout.readline() == "held\n"
+        busy = host.deploy()
+        assert busy.code == 20, busy.err
+        assert "another deployment is at work here: first@elsewhere (pid 1)" in busy.err
+        first.kill()
+    wait_until("the lock is free", lambda: host.sim.ssh("metal", "flock -n /run/aether/lock true").code == 0)
+    done = host.deploy(new=False)
+    assert done.code == 0, done.err
+
+
+def test_a_trial_that_nobody_confirms_ends_by_itself_and_cannot_be_confirmed_afterwards(host: Host) -> None:
+    before = host.state()
+    host.change()
+    path = host.built()
+    address = str(host.sim.reach()["metal"]["address"])
+    trial = host.on_host("activate.sh", "metal", path, "5", "gone@elsewhere:1", address, "0", stdin=CHECKS)
+    assert (trial.code, trial.out) == (0, "pending\n"), trial.err
+    assert host.state() == (path, before[1], before[2])
+    second = host.deploy()
+    assert second.code == 20, second.err
+    assert "deployment gone@elsewhere:1 waits for its confirmation" in second.err
+    wait_until("the host went back", lambda: host.state() == before)
+    late = host.on_host("confirm.sh", "metal", path, "gone@elsewhere:1", "source:x", "ask")
+    assert late.code == 32, late.err
+    assert "the confirmation came too late" in late.err
+    assert host.state() == before
+
+
+def test_a_confirmation_whose_connection_was_lost_is_given_again(host: Host, tmp_path: Path) -> None:
+    lost = tmp_path / "lost"
+    once = f'[[ "$*" == *ControlPath=none* && ! -e {lost} ]] && {{ touch {lost}; {SSH} "$@" >/dev/null; exit 255; }}'
+    done = host.deploy(**wrapped_ssh(tmp_path / "bin", once))
+    assert lost.exists()
+    assert done.code == 0, done.err
+    closure = json.loads(done.out)["closure"]
+    assert host.state() == (closure, closure, f"source:{host.systems} {closure}")
+
+
+def test_without_a_new_connection_the_host_goes_back(host: Host, tmp_path: Path) -> None:
+    before = host.state()
+    never = '[[ "$*" == *ControlPath=none* ]] && exit 255'
+    done = host.deploy(**wrapped_ssh(tmp_path / "bin", never))
+    assert done.code == 32, done.err
+    assert "no new connection within 5 s after the activation; the host goes back to its previous system on its own" in done.err
+    wait_until("the host went back", lambda: host.state() == before)
+
+
+def other_kernel(host: Host) -> str:
+    """A new system whose kernel is not the one that was booted."""
+    host.change()
+    path = host.built()
+    host.says(f"rm -f {path}/kernel; echo another kernel > {path}/kernel")
+    return path
+
+
+@pytest.mark.parametrize(("policy", "says"), [("ask", "NEEDS A REBOOT"), ("never", "after the next boot")])
+def test_another_kernel_is_booted_when_the_policy_says_so(host: Host, policy: str, says: str) -> None:
+    boot = host.says("cat /proc/sys/kernel/random/boot_id")
+    path = other_kernel(host)
+    done = host.deploy(new=False, AETHER_REBOOT=policy)
+    assert done.code == 0, done.err
+    assert says in done.err
+    assert json.loads(done.out)["reboot"] is True
+    assert host.says("cat /proc/sys/kernel/random/boot_id") == boot
+    assert host.state() == (path, path, f"source:{host.systems} {path}")
+
+
+def test_a_reboot_is_proved_before_it_is_recorded(host: Host) -> None:
+    path = other_kernel(host)
+    done = host.deploy(new=False, AETHER_REBOOT="auto")
+    assert done.code == 0, done.err
+    assert "came back on it, healthy" in done.err
+    assert json.loads(done.out)["reboot"] is False
+    assert host.says("readlink -f /run/booted-system") == path
+    assert host.state() == (path, path, f"source:{host.systems} {path}")
+
+
+@pytest.mark.fault
+def test_a_system_that_does_not_boot_leaves_the_host_on_the_one_before_and_on_its_record(host: Host) -> None:
+    before = host.state()
+    host.sim.reboot("metal")
+    host.sim.fault("metal", "no-boot")
+    other_kernel(host)
+    done = host.deploy(new=False, AETHER_REBOOT="auto")
+    assert done.code == 35, done.err
+    assert "the boot loader fell back. The profile was set back to it" in done.err
+    assert host.state() == before
+
+
+def test_a_rollback_goes_back_by_the_same_protocol_and_keeps_the_record(host: Host) -> None:
+    before = host.state()
+    done = host.deploy()
+    assert done.code == 0, done.err
+    after = host.state()
+    back = host.deploy(new=False, script="rollback.sh")
+    assert back.code == 0, back.err
+    assert host.state() == (before[0], before[1], after[2])
