@@ -23,12 +23,11 @@ nft, systemd, Quadlet, …) check them, several are started with them, and Keycl
 """
 
 
-def row(host: str) -> str:
-    """The table's line for a host."""
-    result = evaluate.report(host)
+def cells(host: str, result: evaluate.Result) -> list[str]:
+    """What the table says of a host, in the order of its columns."""
     found = result.value
     ports = found["openPorts"]
-    cells = [
+    return [
         host,
         found["platform"],
         found["release"],
@@ -40,7 +39,11 @@ def row(host: str) -> str:
         ", ".join(map(str, ports["tcp"])),
         ", ".join(map(str, ports["udp"])),
     ]
-    return "| " + " | ".join(cells) + " |"
+
+
+def row(host: str) -> str:
+    """The table's line for a host."""
+    return "| " + " | ".join(cells(host, evaluate.report(host))) + " |"
 
 
 def main() -> int:
