@@ -85,11 +85,20 @@ class TestPrometheus:
         result = run(checker("promtool"), "check", "config", str(tmp_path / "prometheus.yml"))
         assert result.returncode == 0, result.stdout + result.stderr
 
-    def test_asks_the_node_exporter_of_every_nixos_host_and_node(self) -> None:
+    def test_asks_the_node_exporter_of_every_watched_host_and_node(self) -> None:
         asked = targets("node")
+        watched = evaluate.evaluate("lib.hosts", apply="h: builtins.mapAttrs (name: _: (h.offers name).watched) h.nixos").value
         for name, host in INVENTORY["hosts"].items():
             if host["kind"].startswith("nixos-"):
-                assert asked[f"{host['address']}:9100"]["host"] == name
+                assert (asked.get(f"{host['address']}:9100", {}).get("host") == name) == watched[name], name
+        # People's machines come and go; servers at home are all asked.
+        assert {name for name, is_watched in watched.items() if not is_watched} == {
+            "bifrost",
+            "cloud-workstation",
+            "desktop",
+            "laptop",
+            "vps",
+        }
         for name, node in INVENTORY["nodes"].items():
             assert asked[f"{node['address']}:9100"]["host"] == name
             assert f"{node['address']}:9633" in targets("smartctl")
