@@ -96,7 +96,7 @@ in
           ];
           batch.timeout = "5s";
         };
-        exporters."otlp/monitoring" = {
+        exporters."otlp_grpc/monitoring" = {
           inherit (cfg) endpoint;
           tls.ca_file = "${config.aether.certificates.rootFile}";
           # What is collected while monitoring is away is kept on disk.
@@ -115,7 +115,7 @@ in
                 "resource"
                 "batch"
               ];
-              exporters = [ "otlp/monitoring" ];
+              exporters = [ "otlp_grpc/monitoring" ];
             };
             traces = {
               receivers = [ "otlp" ];
@@ -123,7 +123,7 @@ in
                 "resource"
                 "batch"
               ];
-              exporters = [ "otlp/monitoring" ];
+              exporters = [ "otlp_grpc/monitoring" ];
             };
             metrics = {
               receivers = [ "otlp" ];
@@ -131,7 +131,7 @@ in
                 "resource"
                 "batch"
               ];
-              exporters = [ "otlp/monitoring" ];
+              exporters = [ "otlp_grpc/monitoring" ];
             };
           };
         };

@@ -31,6 +31,9 @@ class NixError(Exception):
 class Result:
     value: Any
     seconds: float
+    """From start to end."""
+    processor_seconds: float
+    """Time of the processor: the same on a busy machine."""
     mebibytes: int
     """Most memory that the evaluator held."""
     messages: str
@@ -115,6 +118,7 @@ def run(arguments: list[str], *, json_output: bool = False) -> Result:
     return Result(
         value=json.loads(output) if json_output else output,
         seconds=time.monotonic() - begin,
+        processor_seconds=usage.ru_utime + usage.ru_stime,
         mebibytes=usage.ru_maxrss // 1024,
         messages=messages,
     )

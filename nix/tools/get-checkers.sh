@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# get-checkers.sh [DIR]: fetches the real programs that check what the hosts' configurations generate, and writes
+# get-checkers.sh [--nix] [DIR]: fetches the real programs that check what the hosts' configurations generate, and writes
 # DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, promtool, amtool, blackbox_exporter, quadlet, systemd-analyze, caddy,
 # step-ca, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks (cryptsetup, btrfs, mkfs.*, sgdisk).
 # AdGuardHome, bao, loki and tempo are used where they are installed: their Go modules do not build by themselves.
-# A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
+# With --nix only nixfmt and deadnix. A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
+only=''
+if [ "${1:-}" = --nix ]; then
+  only=nix
+  shift
+fi
 here=$(dirname "$(realpath "$0")")
 cache=${AETHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/aether}
 dir=$(mkdir -p "${1:-$cache/checkers}/bin" && realpath "${1:-$cache/checkers}")
@@ -12,6 +17,16 @@ dir=$(mkdir -p "${1:-$cache/checkers}/bin" && realpath "${1:-$cache/checkers}")
 missing() {
   echo "get-checkers.sh: no $1: $2" >&2
 }
+
+if command -v cargo >/dev/null; then
+  for crate in nixfmt_rs@0.5.3 deadnix@1.3.1; do
+    program=${crate%%[_@]*}
+    [ -x "$dir/bin/$program" ] || cargo install --quiet --root "$dir" "$crate" || missing "$program" "cargo install failed"
+  done
+else
+  missing "nixfmt, deadnix" "Rust's cargo is not installed"
+fi
+[ "$only" != nix ] || exit 0
 
 wrap() { # wrap NAME PATH-IN-DEBIAN
   printf '#!/bin/sh\nexec %q %q "$@"\n' "$dir/debian/run" "$2" >"$dir/bin/$1"
@@ -89,12 +104,4 @@ else
   missing keycloak-realm "npm is not installed"
 fi
 
-if command -v cargo >/dev/null; then
-  for crate in nixfmt_rs@0.5.3 deadnix@1.3.1; do
-    program=${crate%%[_@]*}
-    [ -x "$dir/bin/$program" ] || cargo install --quiet --root "$dir" "$crate" || missing "$program" "cargo install failed"
-  done
-else
-  missing "nixfmt, deadnix" "Rust's cargo is not installed"
-fi
 ls "$dir/bin"

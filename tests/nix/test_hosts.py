@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nix.tools import evaluate
+from nix.tools import evaluate, hosts_table
 
 from .conftest import host_report, nixos_hosts, replace
 
@@ -43,6 +43,14 @@ class TestHost:
     def test_checked_ports_are_open(self, host: str, report: Report) -> None:
         ports = {check["tcp"] for check in HOSTS[host].get("health", []) if "tcp" in check}
         assert ports <= set(report(host)["openPorts"]["tcp"])
+
+    def test_is_in_the_table_of_hosts(self, host: str, trees: evaluate.Trees) -> None:
+        table = (evaluate.ROOT / "docs" / "hosts.md").read_text()
+        (line,) = re.findall(rf"^\| {re.escape(host)} \|.*$", table, re.MULTILINE)
+        written = [cell.strip() for cell in line.strip("|").split("|")]
+        now = hosts_table.cells(host, host_report(host))
+        # Release, time, memory and number of units are those of the trees and the machine that wrote it.
+        assert [written[column] for column in (0, 1, 3, 6, 8, 9)] == [now[column] for column in (0, 1, 3, 6, 8, 9)]
 
     def test_its_web_services_are_open(self, host: str, report: Report) -> None:
         assert services_on(host) <= set(report(host)["openPorts"]["tcp"])

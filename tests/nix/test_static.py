@@ -9,7 +9,16 @@ import pytest
 
 from nix.tools import evaluate
 
+from .conftest import CACHE
+
 ROOT = evaluate.ROOT
+
+
+@pytest.fixture(scope="session")
+def nix_programs() -> None:
+    """nixfmt and deadnix: any machine with Rust has them, fetched here once, because style is checked everywhere."""
+    if not all((CACHE / "checkers" / "bin" / program).exists() for program in ("nixfmt", "deadnix")):
+        subprocess.run([ROOT / "nix" / "tools" / "get-checkers.sh", "--nix"], check=False, timeout=1200)
 
 
 def nix_files() -> list[Path]:
@@ -43,11 +52,13 @@ def test_a_file_that_does_not_parse_is_found(tmp_path: Path) -> None:
         parses(file)
 
 
+@pytest.mark.usefixtures("nix_programs")
 def test_every_file_is_formatted(checker: Callable[[str], str]) -> None:
     result = subprocess.run([checker("nixfmt"), "--check", *map(str, nix_files())], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+@pytest.mark.usefixtures("nix_programs")
 def test_nothing_is_dead(checker: Callable[[str], str]) -> None:
     result = subprocess.run(
         [checker("deadnix"), "--output-format", "json", *map(str, nix_files())],

@@ -274,3 +274,13 @@ def test_this_repositorys_files_are_readable_by_whom_the_inventory_says() -> Non
 def test_this_repositorys_names_are_made_by_kinds_that_there_are() -> None:
     assert read_names(ROOT / "secrets").kind("gateway/wireguard-private-key") == "wireguard"
     assert read_names(ROOT / "secrets").kind("gateway/what-nobody-named") == "hex"
+
+
+def test_what_only_the_owner_knows_is_documented() -> None:
+    names, vault = read_names(ROOT / "secrets"), Vault(ROOT / "secrets")
+    held = [
+        (Path(file).stem, ".".join(path)) for file in vault.files() if file.startswith("hosts/") for path in vault.leaves(file)
+    ]
+    table = (ROOT / "docs" / "inventory.md").read_text().partition("What only you can know")[2].partition("Your private key")[0]
+    documented = set(re.findall(r"^\| (\S+) \| `(\S+)` \|", table, re.MULTILINE))
+    assert documented == {(host, key) for host, key in held if names.kind(f"{host}/{key}") == "ask"}

@@ -64,12 +64,12 @@ in
       };
     };
     exporters = mkForce {
-      "otlphttp/loki".endpoint = "${loopback loki.configuration.server.http_listen_port}/otlp";
-      "otlp/tempo" = {
+      "otlp_http/loki".endpoint = "${loopback loki.configuration.server.http_listen_port}/otlp";
+      "otlp_grpc/tempo" = {
         endpoint = tempo.settings.distributor.receivers.otlp.protocols.grpc.endpoint;
         tls.insecure = true;
       };
-      "otlphttp/prometheus".endpoint = "${loopback prometheus.port}/api/v1/otlp";
+      "otlp_http/prometheus".endpoint = "${loopback prometheus.port}/api/v1/otlp";
     };
     service = {
       telemetry.metrics.readers = [
@@ -90,7 +90,7 @@ in
             "groupbyattrs/service"
             "batch"
           ];
-          exporters = [ "otlphttp/loki" ];
+          exporters = [ "otlp_http/loki" ];
         };
         logs = {
           receivers = [ "otlp" ];
@@ -100,7 +100,7 @@ in
             "groupbyattrs/service"
             "batch"
           ];
-          exporters = [ "otlphttp/loki" ];
+          exporters = [ "otlp_http/loki" ];
         };
         traces = {
           receivers = [ "otlp" ];
@@ -108,7 +108,7 @@ in
             "memory_limiter"
             "batch"
           ];
-          exporters = [ "otlp/tempo" ];
+          exporters = [ "otlp_grpc/tempo" ];
         };
         metrics = {
           receivers = [ "otlp" ];
@@ -117,7 +117,7 @@ in
             "transform/host"
             "batch"
           ];
-          exporters = [ "otlphttp/prometheus" ];
+          exporters = [ "otlp_http/prometheus" ];
         };
       };
     };
