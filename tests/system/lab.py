@@ -24,7 +24,9 @@ class Result:
     def changes(self) -> dict[str, int]:
         """Pulumi's closing counts, like {"unchanged": 65, "to update": 1}."""
         counts: dict[str, int] = {}
-        lines = self.text.split("Resources:")[-1].splitlines() if "Resources:" in self.text else []
+        # `up` goes on with the time that it took, and a table.
+        closing = self.text.split("Resources:")[-1].split("Duration:")[0]
+        lines = closing.splitlines() if "Resources:" in self.text else []
         for line in lines:
             words = line.strip().lstrip("+-~@").split()
             # "+ 3 to create", "~ 1 updated", "23 changes. 32 unchanged"
