@@ -1,6 +1,5 @@
 """What all kinds of tests share: reasons of skipped tests are told once each, with how many they skipped."""
 
-import os
 from collections import Counter
 
 import pytest
@@ -20,7 +19,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _FIRST.index(_group(item)) if _group(item) in _FIRST else len(_FIRST))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-    _skip_unproven(items)
 
 
 # What takes minutes, in this order.
@@ -33,12 +31,3 @@ def _group(item: pytest.Item) -> str:
         return "lab"
     file = item.path.relative_to(item.config.rootpath).as_posix()
     return "tests/nix" if file.startswith("tests/nix/") else file
-
-
-def _skip_unproven(items: list[pytest.Item]) -> None:
-    """Tests that nobody has seen pass in a whole run yet are no gate: they are skipped, and said to be."""
-    if os.environ.get("AETHER_UNPROVEN"):
-        return
-    for item in items:
-        if item.get_closest_marker("unproven"):
-            item.add_marker(pytest.mark.skip(reason="not yet seen passing in a whole run; AETHER_UNPROVEN=1 runs it"))

@@ -35,7 +35,6 @@ def test_from_stock_to_a_signed_digest_and_then_nothing_to_do(settled: Lab) -> N
     assert set(settled.preview().changes()) == {"unchanged"}
 
 
-@pytest.mark.unproven
 @pytest.mark.fault
 @pytest.mark.parametrize(
     ("fault", "says"),

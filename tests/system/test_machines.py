@@ -30,7 +30,6 @@ def test_a_changed_network_reaches_the_router(settled: Lab) -> None:
     assert "192.168.30.0/25" in settled.ssh("router", "cat /config/config.boot 2>/dev/null || cat /config/*").text
 
 
-@pytest.mark.unproven
 @pytest.mark.fault
 def test_a_playbook_that_fails_half_way_heals(settled: Lab) -> None:
     path = settled.path / "ansible/roles/smith_base/tasks/main.yml"
@@ -57,7 +56,6 @@ def test_an_unreachable_machine_is_named_and_the_others_go_on(settled: Lab) -> N
     assert re.search(r"smith-storage: ok=\d+", up.text), up.text
 
 
-@pytest.mark.unproven
 def test_a_check_at_preview_finds_what_was_changed_by_hand_and_nothing_else(settled: Lab) -> None:
     ask = ("--config", "aether:ansibleCheck=true")
     assert settled.ssh("smith-files", "echo '# by hand' >> /etc/samba/smb.conf").code == 0

@@ -26,7 +26,6 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         made.close()
 
 
-@pytest.mark.unproven
 def test_phase_after_phase_ends_in_the_full_graph_and_one_back_touches_that_phase_only(newcomer: Lab) -> None:
     before: set[str] = set()
     for phase in range(1, 7):
