@@ -162,19 +162,6 @@ class TestChanges:
         (after,) = {key["KeyFingerprint"] for key in cloud.aws("ec2").describe_key_pairs()["KeyPairs"]}
         assert after != before
 
-    def test_another_zone_moves_every_machine_and_keeps_the_addresses(self, cloud: CloudLab) -> None:
-        applied(cloud)
-        before = cloud.instances()
-        cloud.lab.replace(INVENTORY, 'availability_zone = "eu-central-1a"', 'availability_zone = "eu-central-1b"')
-        applied(cloud)
-        after = cloud.instances()
-        assert {instance["Placement"]["AvailabilityZone"] for instance in after.values()} == {"eu-central-1b"}
-        for what in ("PublicIpAddress", "PrivateIpAddress"):
-            assert {name: instance[what] for name, instance in after.items()} == {
-                name: instance[what] for name, instance in before.items()
-            }
-        assert cloud.lab.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
-
     def test_a_recipe_change_is_one_file_in_one_commit(self, cloud: CloudLab) -> None:
         applied(cloud)
         before = cloud.git("rev-parse", "main").strip()
@@ -362,6 +349,19 @@ class TestEnd:
         assert adopted.code == 0, adopted.text[-3000:]
         assert int(deployed.git("rev-list", "--count", "main")) >= int(commits)
         assert set(deployed.lab.preview().changes()) == {"unchanged"}
+
+    def test_another_zone_moves_every_machine_and_keeps_the_addresses(self, deployed: CloudLab) -> None:
+        """Late, because it makes everything anew; nothing is put back."""
+        before = deployed.instances()
+        deployed.lab.replace(INVENTORY, 'availability_zone = "eu-central-1a"', 'availability_zone = "eu-central-1b"')
+        applied(deployed)
+        after = deployed.instances()
+        assert {instance["Placement"]["AvailabilityZone"] for instance in after.values()} == {"eu-central-1b"}
+        for what in ("PublicIpAddress", "PrivateIpAddress"):
+            assert {name: instance[what] for name, instance in after.items()} == {
+                name: instance[what] for name, instance in before.items()
+            }
+        assert deployed.lab.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
 
     def test_destroyed_is_gone(self, deployed: CloudLab) -> None:
         settings = deployed.configuration
