@@ -151,30 +151,6 @@ class TestChanges:
         assert (after["InstanceId"], after["InstanceType"], after["State"]["Name"]) == (instance, "t4g.medium", "running")
         assert cloud.lab.ssh("vps", "hostname").text.strip() == "vps"
 
-    def test_another_login_key_replaces_key_pairs_and_no_machine(self, cloud: CloudLab) -> None:
-        applied(cloud)
-        machines = {name: instance["InstanceId"] for name, instance in cloud.instances().items()}
-        (before,) = {key["KeyFingerprint"] for key in cloud.aws("ec2").describe_key_pairs()["KeyPairs"]}
-        (key,) = cloud_inventory(cloud)["site"]["authorized_keys"]
-        cloud.lab.replace(INVENTORY, key, public_line(random_host_key(), "somebody"))
-        applied(cloud)
-        assert {name: instance["InstanceId"] for name, instance in cloud.instances().items()} == machines
-        (after,) = {key["KeyFingerprint"] for key in cloud.aws("ec2").describe_key_pairs()["KeyPairs"]}
-        assert after != before
-
-    def test_another_zone_moves_every_machine_and_keeps_the_addresses(self, cloud: CloudLab) -> None:
-        applied(cloud)
-        before = cloud.instances()
-        cloud.lab.replace(INVENTORY, 'availability_zone = "eu-central-1a"', 'availability_zone = "eu-central-1b"')
-        applied(cloud)
-        after = cloud.instances()
-        assert {instance["Placement"]["AvailabilityZone"] for instance in after.values()} == {"eu-central-1b"}
-        for what in ("PublicIpAddress", "PrivateIpAddress"):
-            assert {name: instance[what] for name, instance in after.items()} == {
-                name: instance[what] for name, instance in before.items()
-            }
-        assert cloud.lab.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
-
     def test_a_recipe_change_is_one_file_in_one_commit(self, cloud: CloudLab) -> None:
         applied(cloud)
         before = cloud.git("rev-parse", "main").strip()
@@ -362,6 +338,30 @@ class TestEnd:
         assert adopted.code == 0, adopted.text[-3000:]
         assert int(deployed.git("rev-list", "--count", "main")) >= int(commits)
         assert set(deployed.lab.preview().changes()) == {"unchanged"}
+
+    def test_another_login_key_replaces_key_pairs_and_no_machine(self, deployed: CloudLab) -> None:
+        """Late, because everything is configured anew; nothing is put back."""
+        machines = {name: instance["InstanceId"] for name, instance in deployed.instances().items()}
+        (before,) = {key["KeyFingerprint"] for key in deployed.aws("ec2").describe_key_pairs()["KeyPairs"]}
+        (key,) = cloud_inventory(deployed)["site"]["authorized_keys"]
+        deployed.lab.replace(INVENTORY, key, public_line(random_host_key(), "somebody"))
+        applied(deployed)
+        assert {name: instance["InstanceId"] for name, instance in deployed.instances().items()} == machines
+        (after,) = {key["KeyFingerprint"] for key in deployed.aws("ec2").describe_key_pairs()["KeyPairs"]}
+        assert after != before
+
+    def test_another_zone_moves_every_machine_and_keeps_the_addresses(self, deployed: CloudLab) -> None:
+        """Late, because everything is made anew; nothing is put back."""
+        before = deployed.instances()
+        deployed.lab.replace(INVENTORY, 'availability_zone = "eu-central-1a"', 'availability_zone = "eu-central-1b"')
+        applied(deployed)
+        after = deployed.instances()
+        assert {instance["Placement"]["AvailabilityZone"] for instance in after.values()} == {"eu-central-1b"}
+        for what in ("PublicIpAddress", "PrivateIpAddress"):
+            assert {name: instance[what] for name, instance in after.items()} == {
+                name: instance[what] for name, instance in before.items()
+            }
+        assert deployed.lab.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
 
     def test_destroyed_is_gone(self, deployed: CloudLab) -> None:
         settings = deployed.configuration
