@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 from typing import Any
 
 import pytest
@@ -41,7 +42,9 @@ class TestHost:
                 assert check["unit"] in found["unitNames"]
 
     def test_checked_ports_are_open(self, host: str, report: Report) -> None:
-        ports = {check["tcp"] for check in HOSTS[host].get("health", []) if "tcp" in check}
+        checks = HOSTS[host].get("health", [])
+        ports = {check["tcp"] for check in checks if "tcp" in check}
+        ports |= {urlsplit(check["http"]).port for check in checks if "http" in check}
         assert ports <= set(report(host)["openPorts"]["tcp"])
 
     def test_is_in_the_table_of_hosts(self, host: str, trees: evaluate.Trees) -> None:
