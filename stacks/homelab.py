@@ -121,7 +121,6 @@ def _guest(
         authorized_keys=inventory.site.authorized_keys,
         image=images["vm" if isinstance(facts, NixosVmFacts) else "lxc"].files[facts.node],
         protect=settings.protect and facts.protect,
-        timeout=settings.proxmox_timeout,
         operator=operator,
         provider=provider,
     )
@@ -129,4 +128,4 @@ def _guest(
     if isinstance(facts, NixosVmFacts):
         return NixosVm(name, NixosVmArgs(facts=facts, **shared))
     assert isinstance(facts, NixosLxcFacts)
-    return NixosLxc(name, NixosLxcArgs(facts=facts, **shared))
+    return NixosLxc(name, NixosLxcArgs(facts=facts, timeout=settings.proxmox_timeout, **shared))

@@ -20,7 +20,6 @@ class GuestArgs(Args):
     authorized_keys: tuple[str, ...] = Field(description="Owner's SSH keys, for the image's root until its system is deployed.")
     image: Text = Field(description="Volume id of the disk image or template on the node.")
     protect: bool = Field(description="Refuse to destroy it.")
-    timeout: int = Field(default=900, ge=5, description="Seconds that an operation of the Proxmox API on it may take.")
     operator: Operator
     provider: pulumi.ProviderResource = Field(description="The proxmoxve provider.")
 

@@ -12,6 +12,7 @@ from inventory.models import NixosLxc as NixosLxcFacts
 
 class NixosLxcArgs(GuestArgs):
     facts: NixosLxcFacts = Field(description="The host's entry in the inventory.")
+    timeout: int = Field(default=900, ge=5, description="Seconds that creating, changing or destroying it may take.")
 
 
 class NixosLxc(Component):

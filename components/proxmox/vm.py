@@ -58,8 +58,7 @@ class NixosVm(Component):
             else None,
             on_boot=True,
             started=True,
-            # The provider has none for other changes of a machine: those end after 20 minutes.
-            timeout_create=args.timeout,
+            timeout_create=600,
             timeout_shutdown_vm=180,
             opts=self.child(
                 provider=args.provider,
