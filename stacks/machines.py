@@ -86,7 +86,7 @@ class Machines:
                 name,
                 HomeBootstrapArgs(
                     home=host.home,
-                    version=self._version("bootstrap.yml", _seen(host.model_dump()), HOME_SOURCES),
+                    version=self._version("bootstrap.yml", seen(host.model_dump()), HOME_SOURCES),
                     inventory=str(self.settings.inventory),
                     reach_file=self.settings.reach_file,
                     instance=(instances or {}).get(name, ""),
