@@ -5,7 +5,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from inventory.load import load
+from inventory.load import Inventory, load
 from inventory.models import NixosHost, NixosLxc, NixosVm
 from stacks import homelab
 from stacks.settings import Settings, SettingsError
@@ -148,3 +148,19 @@ def test_each_ignored_change_is_one_property(recording: Recording) -> None:
 def test_without_credentials_the_error_says_what_to_set() -> None:
     with pytest.raises(SettingsError, match=r"config set --secret aether:proxmoxApiToken"):
         compose(proxmox_api_token=None)
+
+
+def test_what_an_image_changes_runs_no_home_but_its_hosts_own(recording: Recording) -> None:
+    inventory = load(HOMELAB)
+    pinned = inventory.hosts["workstation"].model_copy(update={"digest": "sha256:" + "a" * 64})
+    content = inventory.content.model_copy(update={"hosts": inventory.hosts | {"workstation": pinned}})
+    other = record(lambda: homelab.compose(settings(), Inventory(HOMELAB, content)), preview=False)
+
+    def versions(of: Recording) -> dict[str, str]:
+        commands = (item for item in of.of("command:local:Command").values() if "AETHER_VERSION" in item.inputs["environment"])
+        return {item.name: item.inputs["environment"]["AETHER_VERSION"] for item in commands}
+
+    before, after = versions(recording), versions(other)
+    homes = {name for name in before if name.endswith("-home")}
+    assert len(homes) > 3
+    assert {name for name in homes if before[name] != after[name]} == {"workstation-home"}
