@@ -1,11 +1,53 @@
-"""What all kinds of tests share: reasons of skipped tests are told once each, with how many they skipped."""
+"""What all kinds of tests share: which process runs which of them, and why skipped ones were skipped."""
 
 from collections import Counter
+from pathlib import PurePath
+from typing import Any
 
 import pytest
 
+# Files whose tests share the deployed homelab: one process makes it, and runs them all.
+LAB = frozenset(
+    f"tests/system/test_{name}.py"
+    for name in ("activation", "atomic", "both_stacks", "homelab", "machines", "provisioning_faults")
+)
+# What takes minutes goes first, in this order.
+FIRST = ("lab", "tests/system/test_cloud.py", "tests/system/test_migration.py", "tests/nix")
+
+
+def group_of(file: str) -> str:
+    """The group of a test file: tests that share something dear (the homelab, the evaluated hosts), or those of the file."""
+    if file in LAB:
+        return "lab"
+    return "tests/nix" if PurePath(file).parts[:2] == ("tests", "nix") else file
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort tests by group, long ones first."""
+
+    def place(item: pytest.Item) -> int:
+        file = _file(item.nodeid)
+        if file.startswith("tests/system/") and "lab" in getattr(item, "fixturenames", ()) and file not in LAB:
+            raise pytest.UsageError(f"{file} uses the deployed homelab: name it in LAB of tests/conftest.py")
+        return FIRST.index(group_of(file)) if group_of(file) in FIRST else len(FIRST)
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal whole groups to processes. Marks for `--dist loadgroup` are without effect since pytest 9."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(_file(nodeid))
+
+    return Groups(config, log) if config.getvalue("dist") == "loadscope" else None
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell each reason once, with how many tests it skipped."""
     reasons: Counter[str] = Counter()
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
@@ -14,22 +56,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"skipped {count}: {reason}")
 
 
-# Before pytest-xdist looks for the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests into groups that one process runs each, the longest first."""
-    items.sort(key=lambda item: _FIRST.index(_group(item)) if _group(item) in _FIRST else len(_FIRST))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-# What takes minutes, in this order.
-_FIRST = ("lab", "tests/system/test_cloud.py", "tests/system/test_migration.py", "tests/nix")
-
-
-def _group(item: pytest.Item) -> str:
-    """Tests that share something dear: the deployed homelab, the evaluated hosts, or else the fixtures of their file."""
-    if "lab" in getattr(item, "fixturenames", ()):
-        return "lab"
-    file = item.path.relative_to(item.config.rootpath).as_posix()
-    return "tests/nix" if file.startswith("tests/nix/") else file
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0]
