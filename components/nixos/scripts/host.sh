@@ -100,7 +100,7 @@ stay_healthy() {
   [[ -s $1 ]] || return 0
   again=$(awk -F '\t' -v OFS='\t' 'NF { $4 = 0; print }' "$1")
   while ((SECONDS < until)); do
-    sleep 0.5
+    sleep 1
     check_all <(printf '%s\n' "$again") || return 1
   done
 }

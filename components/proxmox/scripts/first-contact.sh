@@ -13,18 +13,19 @@ if wait_for "$AETHER_HOST" 0; then
   printf 'ready\n'
   exit 0
 fi
-status=0
-reachable "$AETHER_NODE" || status=$?
-((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_NODE")"
-
 command -v sops >/dev/null || fail 41 "sops is not installed. Fix: python3 -m engine ensure, or install it (https://getsops.io)"
 private=$(sops decrypt --extract '["ssh_host_ed25519_key"]' "$key_file") ||
   fail 41 "sops cannot decrypt $key_file. Fix: set SOPS_AGE_KEY_FILE to a key that the file is encrypted to"
 
 say "gives it its SSH host key through $AETHER_NODE"
-run_on "$AETHER_NODE" components/proxmox/scripts/install-host-key.sh "$AETHER_GUEST" "$AETHER_VMID" <<<"$private" ||
-  fail 42 "$AETHER_NODE could not put the SSH host key into guest $AETHER_VMID"
+status=0
+run_on "$AETHER_NODE" components/proxmox/scripts/install-host-key.sh "$AETHER_GUEST" "$AETHER_VMID" <<<"$private" || status=$?
 unset private
+if ((status == 255)); then
+  # ssh's own: the node was not reached, or not as the inventory knows it.
+  reachable "$AETHER_NODE" || fail $? "$(explain $? "$AETHER_NODE")"
+fi
+((status == 0)) || fail 42 "$AETHER_NODE could not put the SSH host key into guest $AETHER_VMID"
 
 status=0
 wait_for "$AETHER_HOST" 120 || status=$?
