@@ -1,5 +1,6 @@
 """A checkout of its own with the real engine and the simulator, for tests that change things."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+# Folders of a lab's checkout that tests change.
+CHANGED = ("inventory", "nix/hosts", "ansible/roles")
 
 
 @dataclass
@@ -44,6 +47,8 @@ class Lab:
     path: Path
     stack: str = "sim"
     environment: dict[str, str] = field(default_factory=dict)
+    deployed: str = ""
+    """Digest of the sources that the last `up` left the lab with; empty when that is not known."""
 
     @classmethod
     def make(cls, path: Path) -> "Lab":
@@ -93,7 +98,17 @@ class Lab:
         return self.run(self.python, "-m", "ops", "--stack", self.stack, *arguments, timeout=timeout)
 
     def up(self, *arguments: str, timeout: float = 900) -> Result:
-        return self.ops("up", *arguments, timeout=timeout)
+        result = self.ops("up", *arguments, timeout=timeout)
+        self.deployed = self.sources() if result.code == 0 and not arguments else ""
+        return result
+
+    def sources(self) -> str:
+        """Digest of what tests change."""
+        digest = hashlib.sha256()
+        for folder in CHANGED:
+            for path in sorted(path for path in (self.path / folder).rglob("*") if path.is_file()):
+                digest.update(f"{path}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\0".encode())
+        return digest.hexdigest()
 
     def preview(self, *arguments: str) -> Result:
         return self.ops("preview", *arguments)
