@@ -16,10 +16,13 @@ FIRST = ("lab", "tests/system/test_cloud.py", "tests/system/test_migration.py", 
 
 
 def group_of(file: str) -> str:
-    """The group of a test file: tests that share something dear (the homelab, the evaluated hosts), or those of the file."""
+    """The group of a test file: tests that share something dear (the homelab, the evaluated hosts) or a place (unit tests write
+    the client configuration of stack `unit`), or those of the file.
+    """
     if file in LAB:
         return "lab"
-    return "tests/nix" if PurePath(file).parts[:2] == ("tests", "nix") else file
+    folder = "/".join(PurePath(file).parts[:2])
+    return folder if folder in ("tests/nix", "tests/unit") else file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
