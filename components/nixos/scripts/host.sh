@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154,SC2034 # shared with the scripts that follow it
+# shellcheck shell=bash disable=SC2154,SC2034,SC2094 # shared with the scripts that follow it; a file of checks is only read
 # What the host-side scripts share. Runs on a NixOS host as root, in front of activate.sh, confirm.sh, status.sh or rollback.sh.
 # State: /run/aether (lock, pending deployment, revert script; gone after a boot, as it should) and /var/lib/aether/deployed.
 
@@ -82,10 +82,15 @@ check_all() {
     [[ -n $kind ]] || continue
     deadline=$((SECONDS + seconds))
     until check_once "$kind" "$value" "$status"; do
-      # A unit that has failed for good does not recover by waiting.
-      if ((SECONDS >= deadline)) || { [[ $kind == unit ]] && systemctl is-failed --quiet "$value"; }; then
+      # A unit that has failed for good does not recover by waiting, and is why its port does not answer.
+      failed_unit=''
+      if broken "$1"; then
+        failed="unit $failed_unit"
+        return 1
+      fi
+      if ((SECONDS >= deadline)); then
         failed="$kind $value"
-        failed_unit=$([[ $kind == unit ]] && echo "$value" || echo '')
+        [[ $kind == unit ]] && failed_unit=$value
         return 1
       fi
       sleep 0.2
@@ -93,16 +98,30 @@ check_all() {
   done <"$1"
 }
 
+# broken FILE: one of the checked units has failed for good; which one is in $failed_unit.
+broken() {
+  local kind unit rest
+  while IFS=$'\t' read -r kind unit rest; do
+    if [[ $kind == unit ]] && systemctl is-failed --quiet "$unit"; then
+      failed_unit=$unit
+      return 0
+    fi
+  done <"$1"
+  return 1
+}
+
 # stay_healthy FILE SECONDS: the checks, which all held a moment ago, go on holding. A service that crashes right after its start
 # is active for that moment.
 stay_healthy() {
-  local until=$((SECONDS + $2)) again
+  local until=$((SECONDS + $2)) status=0
   [[ -s $1 ]] || return 0
-  again=$(awk -F '\t' -v OFS='\t' 'NF { $4 = 0; print }' "$1")
-  while ((SECONDS < until)); do
+  awk -F '\t' -v OFS='\t' 'NF { $4 = 0; print }' "$1" >"$1.again"
+  while ((SECONDS < until && status == 0)); do
     sleep 1
-    check_all <(printf '%s\n' "$again") || return 1
+    check_all "$1.again" || status=$?
   done
+  rm -f "$1.again"
+  return "$status"
 }
 
 # record DESIRED CLOSURE: what the last deployment that succeeded left the host with; drift is measured against it.
