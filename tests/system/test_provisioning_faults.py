@@ -44,7 +44,8 @@ def test_an_api_that_never_answers_is_given_up_and_named(settled: Lab) -> None:
     assert "keycloak: the Proxmox API oracle did not answer in time" in up.text, up.text
     settled.fault("oracle", "api-timeout", off=True)
     assert {item["urn"] for item in settled.resources()} == before
-    healed = settled.up()
+    # The engine keeps in the stack's configuration what it is given by --config.
+    healed = settled.up("--config", "aether:proxmoxTimeout=900")
     assert healed.code == 0, healed.text
     assert (
         next(
