@@ -176,7 +176,7 @@ def test_a_stopped_build_ends_its_children_and_heals(world: Path, how: signal.Si
         time.sleep(0.05)
     go = int(pid_file.read_text())
     process.send_signal(how)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     if how is signal.SIGINT:
         with pytest.raises(ProcessLookupError):
             os.kill(go, 0)
