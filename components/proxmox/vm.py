@@ -60,11 +60,7 @@ class NixosVm(Component):
             started=True,
             timeout_create=600,
             timeout_shutdown_vm=180,
-            opts=self.child(
-                provider=args.provider,
-                protect=args.protect,
-                ignore_changes=_ignored(len(facts.disks)),
-            ),
+            opts=self.child(provider=args.provider, protect=args.protect, ignore_changes=_ignored(len(facts.disks))),
         )
         # Of the device, not mac_addresses: those are what the guest agent reports, the loopback's first.
         self.instance = self.guest.network_devices.apply(lambda devices: (devices[0].mac_address or "") if devices else "")

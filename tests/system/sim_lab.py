@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,6 +182,20 @@ class Simulator:
             timeout=60,
             check=False,
             cwd=REPOSITORY,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def script(self, path: str, environment: Mapping[str, str]) -> Outcome:
+        """Run one of the operator's scripts against this simulator's hosts."""
+        done = subprocess.run(
+            [path],
+            cwd=REPOSITORY,
+            env={**self.env(), "AETHER_SSH_CONFIG": os.path.relpath(self.config, REPOSITORY), **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 

@@ -34,17 +34,7 @@ class Host:
         """Run a script of the operator's side; NEW gives the host a system that it never ran."""
         if new:
             self.change()
-        done = subprocess.run(
-            [str(SCRIPTS / script)],
-            cwd=REPOSITORY,
-            env={**self.sim.env(), **self._operator(), **self.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        return self.sim.script(str(SCRIPTS / script), {**self._operator(), **self.environment, **environment})
 
     def change(self) -> None:
         """Give the host's sources another content."""
@@ -88,7 +78,6 @@ class Host:
             "AETHER_CONFIRM_TIMEOUT": "5",
             "AETHER_REBOOT": "ask",
             "AETHER_BUILD_ON": "operator",
-            "AETHER_SSH_CONFIG": os.path.relpath(self.sim.config, REPOSITORY),
             "AETHER_NIX": str(REPOSITORY / "sim/operator/nix"),
             "AETHER_WAIT": "0",
         }

@@ -1,7 +1,6 @@
 """First contact by its script alone: a new guest gets its own SSH host key through the node, and nothing else is ever trusted."""
 
 import os
-import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -31,11 +30,9 @@ def sim(module_sim: Simulator) -> Iterator[Simulator]:
 
 def contact(sim: Simulator, host: str, **environment: str) -> Outcome:
     kind, vmid = GUESTS[host]
-    done = subprocess.run(
-        ["components/proxmox/scripts/first-contact.sh"],
-        cwd=REPOSITORY,
-        env={
-            **sim.env(),
+    return sim.script(
+        "components/proxmox/scripts/first-contact.sh",
+        {
             "PATH": f"{TOOLS}:{os.environ['PATH']}",
             "SOPS_AGE_KEY_FILE": str(sim.state / "keys/age.txt"),
             "AETHER_HOST": host,
@@ -43,16 +40,9 @@ def contact(sim: Simulator, host: str, **environment: str) -> Outcome:
             "AETHER_VMID": vmid,
             "AETHER_GUEST": kind,
             "AETHER_SECRETS": str(sim.state / "secrets"),
-            "AETHER_SSH_CONFIG": os.path.relpath(sim.config, REPOSITORY),
             **environment,
         },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
     )
-    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 def make(sim: Simulator, host: str) -> None:
