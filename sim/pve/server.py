@@ -69,6 +69,8 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         self.remove_file: Callable[[str, str], None] = lambda node, volume: None
         self.ssh_keys: dict[int, str] = {}
         self.templates: dict[int, str] = {}
+        # New containers whose volumes found no room, with PVE's message; their tasks fail with it.
+        self._no_space: dict[int, str] = {}
         self.api_faults: dict[str, str] = {}
 
     @property
@@ -292,8 +294,20 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         if found and store is not None and "avail" in store:
             size = int(float(found[2]) * SIZE_UNITS["G"])
             if size > store["avail"]:
-                raise die(f"unable to write to storage '{found[1]}': No space left on device")
+                message = f"unable to write to storage '{found[1]}': No space left on device"
+                guest = self.guest(vmid)
+                if guest is None or guest.lock != "create":
+                    raise die(message)
+                # A new container's volumes are allocated by its task, which fails and removes the container again.
+                self._no_space[vmid] = message
         return super()._realise(vmid, key, value, taken, default_storage)
+
+    async def ceph_io(self, vm: Any, keys: Any = None) -> None:
+        """The step of a task that writes a guest's volumes."""
+        message = self._no_space.pop(vm.vmid, None)
+        if message is not None:
+            raise TaskError(message)
+        await super().ceph_io(vm, keys)
 
     async def _qm_resize(self, v: Values, user: str) -> Any:
         """PUT …/resize: grow a disk in place (fakepve answers it without keeping anything)."""

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from inventory.load import load
 from tests.ansible.conftest import NOWHERE, REPO, Result, ansible, environment, variables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+SITE = load(REPO / "inventory/homelab.toml").site
 # Example of the WireGuard documentation; opens nothing.
 WIREGUARD_KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 RUNS = [
@@ -102,6 +104,8 @@ def test_what_the_runs_left_on_the_hosts(simulator: Simulator) -> None:
     assert simulator.ssh("smith-storage", "systemctl is-active nfs-server").strip() == "active"
     assert "path = /srv/storage" in simulator.ssh("smith-files", "cat /etc/samba/smb.conf")
     assert simulator.ssh("smith-files", "stat -c %a /etc/samba/.aether-password").strip() == "600"
+    for host in ("smith-files", "gpu"):
+        assert simulator.ssh(host, "cat ~/.ssh/authorized_keys").splitlines() == list(SITE.authorized_keys)
     assert simulator.ssh("trinity", "systemctl is-active prometheus-node-exporter").strip() == "active"
     assert "pve-no-subscription" in simulator.ssh("trinity", "cat /etc/apt/sources.list.d/proxmox.sources")
     assert "nvidia-ctk cdi generate" in simulator.ssh("gpu", "cat /etc/systemd/system/aether-cdi.service")

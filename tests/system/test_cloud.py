@@ -344,8 +344,10 @@ class TestEnd:
         machines = {name: instance["InstanceId"] for name, instance in deployed.instances().items()}
         (before,) = {key["KeyFingerprint"] for key in deployed.aws("ec2").describe_key_pairs()["KeyPairs"]}
         (key,) = cloud_inventory(deployed)["site"]["authorized_keys"]
-        deployed.lab.replace(INVENTORY, key, public_line(random_host_key(), "somebody"))
+        other = public_line(random_host_key(), "somebody")
+        deployed.lab.replace(INVENTORY, key, other)
         applied(deployed)
+        assert deployed.lab.ssh("public-gateway", "cat ~ec2-user/.ssh/authorized_keys").text == f"{other}\n"
         assert {name: instance["InstanceId"] for name, instance in deployed.instances().items()} == machines
         (after,) = {key["KeyFingerprint"] for key in deployed.aws("ec2").describe_key_pairs()["KeyPairs"]}
         assert after != before
