@@ -36,6 +36,7 @@ def up(stack: Stack, arguments: list[str]) -> int:
         "--suppress-outputs",
         "--continue-on-error",
         *_options(stack),
+        *_read_back(stack, arguments),
         *arguments,
     )
     out.print(f"\nDone in {time.monotonic() - started:.0f} s.\n")
@@ -61,6 +62,7 @@ def preview(stack: Stack, arguments: list[str]) -> int:
     from ops.review import preview_steps
 
     _prepare(stack)
+    arguments = [*_read_back(stack, arguments), *arguments]
     code, text = stack.show("preview", "--diff", *_options(stack), *arguments)
     # Only a redeployed host has anything inside to compare, and looking costs a second preview.
     if code == 0 and re.search(r"^ *~ AETHER_DESIRED", text, re.MULTILINE):
@@ -184,6 +186,15 @@ def _sim(*arguments: str) -> int:
 def _options(stack: Stack) -> list[str]:
     # Deployments wait far more than they compute: the engine's default of four a core would make hosts queue.
     return ["--parallel", "64"] if stack.simulated else []
+
+
+def _read_back(stack: Stack, arguments: list[str]) -> list[str]:
+    """What makes the engine read back first what an earlier command left half-done; says so."""
+    names = stack.broken_off()
+    if not names or any(word.startswith(("--refresh", "-r")) for word in arguments):
+        return []
+    out.print(f"An earlier change of {', '.join(names)} broke off: what is there is read back first.")
+    return ["--refresh"]
 
 
 def _deployed(stack: Stack) -> set[str]:

@@ -41,7 +41,9 @@ def write_review(stack: Stack, arguments: list[str]) -> int:
 
 
 def preview_steps(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
-    """Steps of `pulumi preview --json`."""
+    """Steps of `pulumi preview --json`, after what broke off has been read back."""
+    if stack.broken_off() and "--refresh" not in arguments:
+        arguments = ("--refresh", *arguments)
     return list(json.loads(_json(stack.output("preview", "--json", "--show-replacement-steps", *arguments))).get("steps", []))
 
 

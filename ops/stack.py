@@ -180,12 +180,24 @@ class Stack:
 
     def outputs(self) -> dict[str, Any]:
         """What a simulated stack exported last, without asking the engine; nothing where it is not deployed."""
+        found = (resource.get("outputs") for resource in self._recorded() if resource["type"] == "pulumi:pulumi:Stack")
+        return next(found, None) or {}
+
+    def broken_off(self) -> list[str]:
+        """Names of the resources whose last creation or update failed half-way.
+
+        The state holds what was asked of them, not what they are: they have to be read back (`--refresh`) before a comparison
+        with it means anything.
+        """
+        resources = self._recorded() if self.simulated else self.resources()
+        return sorted({str(resource["urn"]).rsplit("::", 1)[1] for resource in resources if resource.get("initErrors")})
+
+    def _recorded(self) -> list[dict[str, Any]]:
+        """The resources in a simulated stack's state, without asking the engine; none where it is not deployed."""
         state = AETHER / f"state/.pulumi/stacks/aether/{self.name}.json"
         if not state.exists():
-            return {}
-        resources = (json.loads(state.read_text())["checkpoint"].get("latest") or {}).get("resources") or []
-        found = (resource.get("outputs") for resource in resources if resource["type"] == "pulumi:pulumi:Stack")
-        return next(found, None) or {}
+            return []
+        return (json.loads(state.read_text())["checkpoint"].get("latest") or {}).get("resources") or []
 
     def heal(self) -> None:
         """Clear away what a killed engine left on a simulated stack: its lock, and operations that it never finished.

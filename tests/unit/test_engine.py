@@ -168,7 +168,12 @@ def test_a_stopped_build_ends_its_children_and_heals(world: Path, how: signal.Si
     script += f"from pathlib import Path; parts.GO_DIR = Path({str(world / 'go')!r})\n"
     script += "build.make(parts.Part('tool', 'tools', '3.0.0', {'tool': '.'}), Progress(), released=False)\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, env={**os.environ, "FAKE_GO_SLOW": str(pid_file)}, stderr=subprocess.PIPE
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "FAKE_GO_SLOW": str(pid_file)},
+        stderr=subprocess.PIPE,
+        # What a shell starts in the background ignores Ctrl-C, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 20
     while not (pid_file.exists() and pid_file.read_text().strip()):

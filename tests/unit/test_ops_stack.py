@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ops import stack
+from ops import commands, stack
 from ops.stack import Stack
 
 SETTINGS = "# Written by the simulator\nencryptionsalt: v1:x\nconfig:\n  aether:composition: homelab\n"
@@ -65,3 +65,29 @@ def test_one_that_failed_before_it_exported_anything_is_not_named(aether: Path) 
 def test_an_owners_stack_is_left_alone(aether: Path) -> None:
     Stack("homelab").refer()
     assert not (aether / "sim/Pulumi.homelab.yaml").exists()
+
+
+def test_what_broke_off_is_named_once(aether: Path) -> None:
+    assert Stack("sim").broken_off() == []
+    urn = "urn:pulumi:sim::aether::aether:proxmox:NixosLxc$proxmoxve:index/containerLegacy:ContainerLegacy::"
+    failed = {"type": "proxmoxve:index/containerLegacy:ContainerLegacy", "initErrors": ["timeout"]}
+    whole = {"type": "proxmoxve:index/containerLegacy:ContainerLegacy"}
+    state(aether, "sim", [{**failed, "urn": f"{urn}keycloak"}, {**whole, "urn": f"{urn}adguard"}])
+    assert Stack("sim").broken_off() == ["keycloak"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "arguments", "added"),
+    [
+        ([], [], []),
+        (["keycloak"], [], ["--refresh"]),
+        (["keycloak"], ["--config", "aether:proxmoxTimeout=900"], ["--refresh"]),
+        (["keycloak"], ["--refresh=false"], []),
+        (["keycloak"], ["-r"], []),
+    ],
+)
+def test_what_broke_off_is_read_back_unless_the_operator_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, broken: list[str], arguments: list[str], added: list[str]
+) -> None:
+    monkeypatch.setattr(Stack, "broken_off", lambda self: broken)
+    assert commands._read_back(Stack("sim"), arguments) == added
