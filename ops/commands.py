@@ -144,7 +144,7 @@ def test(stack: Stack, arguments: list[str]) -> int:
     code = lint(stack, [])
     if code:
         return code
-    parallel = ["--numprocesses", str(min(4, 1 + (os.cpu_count() or 1))), "--dist", "loadscope", "--no-loadscope-reorder"]
+    parallel = ["--numprocesses", str(min(6, 2 + (os.cpu_count() or 1))), "--dist", "loadscope", "--no-loadscope-reorder"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *parallel, *arguments], cwd=REPOSITORY, env=stack.environment(), check=False
     ).returncode

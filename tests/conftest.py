@@ -6,21 +6,22 @@ from typing import Any
 
 import pytest
 
-# Files whose tests share the deployed homelab: one process makes it, and runs them all.
-LAB = frozenset(
-    f"tests/system/test_{name}.py"
-    for name in ("activation", "atomic", "both_stacks", "homelab", "machines", "provisioning_faults")
-)
+# Files whose tests share a deployed homelab: a process makes it, and runs them all. Two of them, because their tests mostly wait.
+LABS = {
+    "lab: hosts": ("activation", "atomic", "machines"),
+    "lab: cluster": ("homelab", "provisioning_faults", "both_stacks"),
+}
+LAB = {f"tests/system/test_{name}.py": lab for lab, names in LABS.items() for name in names}
 # What takes minutes goes first, in this order.
-FIRST = ("lab", "tests/system/test_cloud.py", "tests/system/test_migration.py", "tests/nix")
+FIRST = (*LABS, "tests/system/test_cloud.py", "tests/system/test_migration.py", "tests/nix")
 
 
 def group_of(file: str) -> str:
-    """The group of a test file: tests that share something dear (the homelab, the evaluated hosts) or a place (unit tests write
+    """The group of a test file: tests that share something dear (a homelab, the evaluated hosts) or a place (unit tests write
     the client configuration of stack `unit`), or those of the file.
     """
     if file in LAB:
-        return "lab"
+        return LAB[file]
     folder = "/".join(PurePath(file).parts[:2])
     return folder if folder in ("tests/nix", "tests/unit") else file
 
@@ -31,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         file = _file(item.nodeid)
         if file.startswith("tests/system/") and "lab" in getattr(item, "fixturenames", ()) and file not in LAB:
-            raise pytest.UsageError(f"{file} uses the deployed homelab: name it in LAB of tests/conftest.py")
+            raise pytest.UsageError(f"{file} uses the deployed homelab: name it in LABS of tests/conftest.py")
         return FIRST.index(group_of(file)) if group_of(file) in FIRST else len(FIRST)
 
     items.sort(key=place)

@@ -164,16 +164,13 @@ def test_a_failed_build_shows_the_end_of_its_log(
 def test_a_stopped_build_ends_its_children_and_heals(world: Path, how: signal.Signals) -> None:
     """In a process of its own, with the real command line: Ctrl-C ends Go too, SIGKILL leaves what the next run clears."""
     pid_file = world / "slow.pid"
-    script = "import sys; from engine import parts, cache, build; from engine.progress import Progress\n"
+    # What a shell starts in the background ignores Ctrl-C, and so would its children.
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script += "from engine import parts, cache, build; from engine.progress import Progress\n"
     script += f"from pathlib import Path; parts.GO_DIR = Path({str(world / 'go')!r})\n"
     script += "build.make(parts.Part('tool', 'tools', '3.0.0', {'tool': '.'}), Progress(), released=False)\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env={**os.environ, "FAKE_GO_SLOW": str(pid_file)},
-        stderr=subprocess.PIPE,
-        # What a shell starts in the background ignores Ctrl-C, and so would its children.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        [sys.executable, "-c", script], cwd=ROOT, env={**os.environ, "FAKE_GO_SLOW": str(pid_file)}, stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 20
     while not (pid_file.exists() and pid_file.read_text().strip()):
