@@ -107,16 +107,21 @@ explain() {
 # An id that is another one after each boot; nothing while the host is away.
 boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
 
-# reboot_and_wait: reboots AETHER_HOST and waits, AETHER_BOOT_TIMEOUT seconds (default 300) at most, until it has booted anew.
+# reboot_and_wait: reboots AETHER_HOST and waits, AETHER_BOOT_TIMEOUT seconds (default 300) at most, until it has booted anew. A
+# connection that is held is one to the new boot afterwards.
 reboot_and_wait() {
-  local limit=${AETHER_BOOT_TIMEOUT:-300} before after deadline
+  local limit=${AETHER_BOOT_TIMEOUT:-300} before after deadline shared=$control
   before=$(boot_id)
   say "reboots"
   remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true
+  release
   deadline=$((SECONDS + limit))
   while :; do
     after=$(boot_id)
-    [[ -n $after && $after != "$before" ]] && return
+    if [[ -n $after && $after != "$before" ]]; then
+      [[ $shared == none ]] || hold "$AETHER_HOST" 20 || fail 12 "$(explain 12 "$AETHER_HOST")"
+      return
+    fi
     ((SECONDS < deadline)) || fail 34 "did not come back within $limit s after the reboot; look at its console"
     sleep 0.5
   done

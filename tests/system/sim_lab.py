@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import ssl
+import stat
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from sim import control
 from sim.paths import SimPaths
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
+SSH = shutil.which("ssh")
 INVENTORY = """
 [site]
 name = "test"
@@ -288,3 +290,13 @@ def started(directory: Path) -> Iterator[Simulator]:
         yield simulator
     finally:
         simulator.close()
+
+
+def wrapped_ssh(folder: Path, body: str) -> dict[str, str]:
+    """An `ssh` that runs BODY before the real one takes over; what it was asked is in FOLDER/asked."""
+    folder.mkdir()
+    program = folder / "ssh"
+    log = f'printf "%s\\n" "$(printf "%s" "$*" | tr "\\n" " ")" >>{folder}/asked'
+    program.write_text(f'#!/bin/bash\n{log}\n{body}\nexec {SSH} "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}

@@ -1,10 +1,7 @@
 """The activation protocol's scripts by themselves: deploy.sh and rollback.sh against a real SSH server, without the engine."""
 
 import json
-import os
 import shlex
-import shutil
-import stat
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,11 +11,10 @@ import pytest
 
 from components.nixos.system import check_lines
 from inventory.models import TcpCheck, UnitCheck
-from tests.system.sim_lab import INVENTORY, REPOSITORY, Outcome, Simulator, started, wait_until
+from tests.system.sim_lab import INVENTORY, REPOSITORY, SSH, Outcome, Simulator, started, wait_until, wrapped_ssh
 
 SCRIPTS = Path("components/nixos/scripts")
 CHECKS = check_lines((UnitCheck(unit="web.service", timeout=5), TcpCheck(tcp=8080, timeout=5)))
-SSH = shutil.which("ssh")
 PROFILE = "/nix/var/nix/profiles/system"
 
 
@@ -101,16 +97,6 @@ def host(module_host: Host) -> Iterator[Host]:
     wait_until("nothing is pending", lambda: not module_host.armed(), 30)
     mended = module_host.deploy()
     assert mended.code == 0, mended.err
-
-
-def wrapped_ssh(folder: Path, body: str) -> dict[str, str]:
-    """An `ssh` that runs BODY before the real one takes over; what it was asked is in FOLDER/asked."""
-    folder.mkdir()
-    program = folder / "ssh"
-    log = f'printf "%s\\n" "$(printf "%s" "$*" | tr "\\n" " ")" >>{folder}/asked'
-    program.write_text(f'#!/bin/bash\n{log}\n{body}\nexec {SSH} "$@"\n')
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    return {"PATH": f"{folder}:{os.environ['PATH']}"}
 
 
 def test_a_deployment_is_committed_and_recorded_and_the_next_one_finds_it(host: Host) -> None:

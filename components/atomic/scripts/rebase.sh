@@ -10,7 +10,7 @@ host_scripts="components/nixos/scripts/host.sh components/atomic/scripts/verdict
 
 [[ $AETHER_DIGEST == sha256:* ]] || fail 60 "$AETHER_DIGEST is no digest; write sha256:… (a tag may mean another image tomorrow)"
 status=0
-wait_for "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
+hold "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
 name=$(remote "$AETHER_HOST" hostname </dev/null)
 [[ $name == "$AETHER_HOSTNAME" ]] || fail 21 "this machine calls itself $name, not $AETHER_HOSTNAME; nothing was changed"
