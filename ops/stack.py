@@ -1,5 +1,6 @@
 """Running the Pulumi engine for a stack."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -200,13 +201,16 @@ class Stack:
         return (json.loads(state.read_text())["checkpoint"].get("latest") or {}).get("resources") or []
 
     def heal(self) -> None:
-        """Clear away what a killed engine left on a simulated stack: its lock, and operations that it never finished.
+        """Clear away what a killed engine left on a simulated stack: plugins, its lock, and operations that it never finished.
 
         No other engine of this checkout may be at work. A guest that was created but not recorded is taken over by the provider
         when it is created again, so an unfinished creation needs nothing but to be forgotten.
         """
         if not self.simulated or not self.exists():
             return
+        for pid in orphaned_plugins():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         for lock in (AETHER / f"state/.pulumi/locks/organization/aether/{self.name}").glob("*.json"):
             if not _alive(json.loads(lock.read_text() or "{}")):
                 lock.unlink(missing_ok=True)
@@ -239,6 +243,21 @@ def _passphrase() -> Path:
         with os.fdopen(descriptor, "w") as handle:
             handle.write(secrets.token_urlsafe(24))
     return path
+
+
+def orphaned_plugins() -> list[int]:
+    """Plugins of this checkout's engine that outlived it: killed, it ends none, and they wait for it for ever."""
+    program = f"{AETHER / 'pulumi-home/plugins'}/".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(program):
+                parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                if b"pulumi" not in Path(f"/proc/{parent}/cmdline").read_bytes():
+                    found.append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # It ended meanwhile.
+    return found
 
 
 def _alive(lock: dict[str, Any]) -> bool:

@@ -175,6 +175,18 @@ class Lab:
         """Store path of what the host runs."""
         return self.ssh(host, "readlink -f /run/current-system").text.strip()
 
+    def processes(self, program: str) -> set[int]:
+        """Ids of processes whose program is PROGRAM, or below it, under the lab's .aether."""
+        start = f"{self.path}/.aether/{program}".encode()
+        found = set()
+        for entry in Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and (entry / "cmdline").read_bytes().startswith(start):
+                    found.add(int(entry.name))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        return found
+
     def close(self) -> None:
         self.sim("stop")
 

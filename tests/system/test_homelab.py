@@ -93,8 +93,11 @@ def test_destroyed_interrupted_and_healed(lab: Lab) -> None:
     wait_until("some guests exist", lambda: lab.sim("status", "--json").code == 0 and len(lab.guests()) >= 3, 120)
     kill_group(process, signal.SIGKILL)
 
+    plugins = lab.processes("pulumi-home/plugins/")
+    assert plugins
     healed = lab.up()
     assert healed.code == 0, healed.text
+    wait_until("its plugins are gone", lambda: not plugins & lab.processes("pulumi-home/plugins/"))
     assert set(lab.guests()) == GUESTS
     assert set(lab.preview().changes()) == {"unchanged"}
 

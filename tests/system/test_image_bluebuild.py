@@ -1,6 +1,7 @@
 """The recipes under BlueBuild's own eyes: its schema, and the Containerfile that its own tool makes of them.
 
-Wanted once (20 minutes): cargo install blue-build --version 0.9.40 --locked --root ~/.cache/aether/bluebuild-0.9.40
+Wanted once (10 to 20 minutes; unoptimised will do):
+CARGO_PROFILE_DEV_DEBUG=0 cargo install blue-build --version 0.9.40 --locked --debug --root ~/.cache/aether/bluebuild-0.9.40
 The tool asks the registry for the base image; here that is a server on loopback with a certificate of its own.
 """
 
