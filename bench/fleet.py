@@ -97,6 +97,7 @@ memory = 524288
 host_key = "{key}"
 playbook = "{playbook}"
 """
+# Health counts when it holds once (settle = 0), as in the playbook that this is compared with.
 _HOST = """\
 [hosts.{name}]
 kind = "nixos-vm"
@@ -109,4 +110,5 @@ memory = 2048
 disks = [{{ size = 16 }}]
 host_key = "{key}"
 {depends}health = [{{ unit = "app.service" }}, {{ tcp = 8080 }}]
+settle = 0
 """
