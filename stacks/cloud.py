@@ -23,7 +23,8 @@ from inventory.load import Inventory, load
 from inventory.models import AtomicHost, Cloud, CloudVm
 from stacks.live import drifts
 from stacks.machines import Machines, seen
-from stacks.public import aws_provider, github_provider, homelab_addresses, one_region
+from stacks.public import aws_provider, github_provider, one_region
+from stacks.references import homelab_addresses
 from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config

@@ -16,7 +16,7 @@ from inventory.load import Inventory
 from inventory.models import AnsibleHost, ManagedHost
 from inventory.models import AtomicHost as AtomicHostFacts
 from stacks.ansible_check import checks
-from stacks.public import published_digest, published_images
+from stacks.references import published_digest, published_images
 from stacks.settings import Settings
 
 HOME_SOURCES = (Path("home"), Path("nix/home"), Path("nix/lib"), Path("flake.lock"))

@@ -1,6 +1,5 @@
 """Providers of the public side, from the stack's settings."""
 
-import pulumi
 import pulumi_aws as aws
 import pulumi_github as github
 
@@ -58,32 +57,3 @@ def one_region(regions: list[str]) -> str:
     if len(found) != 1:
         raise SettingsError(f"cloud-vm hosts are in {', '.join(found) or 'no region'}. Fix: write the same region for all")
     return found[0]
-
-
-def homelab_addresses(settings: Settings) -> pulumi.Output[dict[str, str]]:
-    """Addresses that the homelab's stack exports; none where it is not deployed, or the stack names none."""
-    if not settings.homelab_stack:
-        return pulumi.Output.from_input(dict[str, str]())
-    reference = pulumi.StackReference(settings.homelab_stack)
-    return reference.get_output("addresses").apply(lambda addresses: dict(addresses or {}))
-
-
-def published_images(settings: Settings) -> pulumi.Output[dict[str, str]] | None:
-    """Images that the cloud's stack published: name to ``REGISTRY/OWNER/NAME@sha256:…``; None where the stack names no other."""
-    if not settings.cloud_stack:
-        return None
-    return pulumi.StackReference(settings.cloud_stack).get_output("images").apply(lambda images: dict(images or {}))
-
-
-def published_digest(published: pulumi.Output[dict[str, str]], image: str) -> pulumi.Output[str]:
-    """The digest of IMAGE (``REGISTRY/OWNER/NAME``) among PUBLISHED."""
-
-    def find(images: dict[str, str]) -> str:
-        name = image.rsplit("/", 1)[1]
-        if name not in images:
-            raise SettingsError(
-                f"{image}: not published yet ({', '.join(images) or 'nothing'} is). Fix: pin digest in the inventory"
-            )
-        return images[name].rsplit("@", 1)[1]
-
-    return published.apply(find)
