@@ -20,13 +20,16 @@ RIVAL = REPOSITORY / "bench/rival"
 class Ansible:
     """A playbook over all hosts of a lab's fleet, in the order of their dependencies."""
 
-    def __init__(self, lab: Lab, fleet: Fleet, *, forks: int, pinned: bool) -> None:
-        """PINNED: insist on the inventory's host keys, as Aether does; otherwise any key is taken, as at a first contact."""
-        self.lab, self.fleet, self.forks = lab, fleet, forks
-        self.path = lab.path / f".aether/bench/ansible-{forks}"
+    def __init__(self, lab: Lab, fleet: Fleet, *, style: str, forks: int, pinned: bool) -> None:
+        """STYLE: plain (facts and modules, as Ansible comes) or lean (neither).
+
+        PINNED: insist on the inventory's host keys, as Aether does; otherwise any key is taken, as at a first contact.
+        """
+        self.lab, self.fleet, self.style, self.forks = lab, fleet, style, forks
+        self.path = lab.path / f".aether/bench/ansible-{style}-{forks}"
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
-        shutil.copy(RIVAL / "ansible.cfg", self.path)
+        shutil.copy(RIVAL / f"{style}.cfg", self.path / "ansible.cfg")
         self.ssh_config = self._ssh_config(pinned)
         (self.path / "hosts.json").write_text(json.dumps(self._inventory()))
         (self.path / "site.yml").write_text(yaml.safe_dump(self._plays(), sort_keys=False))
@@ -94,17 +97,20 @@ class Ansible:
 
     def _plays(self) -> list[dict[str, Any]]:
         wanted = "{{ hostvars['localhost'].built.stdout_lines[groups['nixos'].index(inventory_hostname)] }}"
-        answer = {"name": "Answer", "ansible.builtin.raw": "true", "changed_when": False}
+        plain = self.style == "plain"
+        answer: dict[str, Any] = {"name": "Answer", "ansible.builtin.raw": "true", "changed_when": False}
+        if plain:
+            answer = {"name": "Answer", "ansible.builtin.ping": {}}
         build = {"name": "Build", "ansible.builtin.import_tasks": str(RIVAL / "build.yml")}
-        deploy = {"name": "Deploy", "ansible.builtin.import_tasks": str(RIVAL / "deploy.yml")}
+        deploy = {"name": "Deploy", "ansible.builtin.import_tasks": str(RIVAL / f"deploy-{self.style}.yml")}
         return [
-            {"name": "Nodes", "hosts": "nodes", "gather_facts": False, "tasks": [answer]},
+            {"name": "Nodes", "hosts": "nodes", "gather_facts": plain, "tasks": [answer]},
             {"name": "Build", "hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [build]},
             *(
                 {
                     "name": f"Level {index}",
                     "hosts": f"level_{index}",
-                    "gather_facts": False,
+                    "gather_facts": plain,
                     "vars": {"wanted": wanted},
                     "tasks": [deploy],
                 }

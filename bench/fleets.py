@@ -18,22 +18,28 @@ from bench.tofu import Tofu
 
 @dataclass(frozen=True)
 class Way:
-    """How a user runs OpenTofu and Ansible: operations, and hosts, at a time."""
+    """How a user runs OpenTofu and Ansible: operations, and hosts, at a time; the playbook's style."""
 
     name: str
+    style: str
     parallelism: int
     forks: int
     text: str
     expected: bool = False
     """What a user would pick: targets are against this one."""
 
+    @property
+    def playbook(self) -> str:
+        return f"ansible-playbook ({self.style}) --forks {self.forks}"
+
     def target(self, ratio: float) -> float | None:
         return ratio if self.expected else None
 
 
 WAYS = (
-    Way("usual", 10, 5, "tofu apply, then ansible-playbook, as they come", expected=True),
-    Way("tuned", 64, 64, "the same with -parallelism=64 and --forks 64"),
+    Way("usual", "plain", 10, 5, "tofu apply, then ansible-playbook, as they come", expected=True),
+    Way("lean", "lean", 10, 5, "the same without facts and modules, over kept connections"),
+    Way("tuned", "lean", 64, 64, "the lean one with -parallelism=64 and --forks 64"),
 )
 
 
@@ -57,7 +63,7 @@ def measure_deploys(run: Run, report: Report) -> None:
     lab.empty()
     lab.up()
     lab.check_configured(fleet.names)
-    playbooks = {way.name: Ansible(lab, fleet, forks=way.forks, pinned=True) for way in WAYS}
+    playbooks = {way.name: Ansible(lab, fleet, style=way.style, forks=way.forks, pinned=True) for way in WAYS}
     name = f"deploy_{run.hosts}"
     medians = interleaved(
         run.runs,
@@ -72,7 +78,9 @@ def measure_deploys(run: Run, report: Report) -> None:
     report.seconds(f"{name}_none_aether_checked_seconds", seconds["aether_checked"], "the same, every host asked what it runs")
     for way in WAYS:
         report.seconds(
-            f"{name}_none_{way.name}_seconds", seconds[way.name], f"ansible-playbook --forks {way.forks}, nothing changed"
+            f"{name}_none_{way.name}_seconds",
+            seconds[way.name],
+            f"{way.playbook}, nothing changed",
         )
         ratio = seconds[way.name] / seconds["aether"]
         report.ratio(f"{name}_none_vs_{way.name}", ratio, f"{way.name} Ansible / Aether, nothing changed", at_least=way.target(5))
@@ -91,7 +99,9 @@ def measure_deploys(run: Run, report: Report) -> None:
     report.seconds(f"{name}_one_aether_seconds", seconds["aether"], "pulumi up, one host's file changed")
     for way in WAYS:
         report.seconds(
-            f"{name}_one_{way.name}_seconds", seconds[way.name], f"ansible-playbook --forks {way.forks}, one host's file changed"
+            f"{name}_one_{way.name}_seconds",
+            seconds[way.name],
+            f"{way.playbook}, one host's file changed",
         )
         ratio = seconds[way.name] / seconds["aether"]
         report.ratio(f"{name}_one_vs_{way.name}", ratio, f"{way.name} Ansible / Aether, one host changed", at_least=way.target(3))
@@ -170,4 +180,4 @@ def _rival(lab: Lab, fleet: Fleet, way: Way, tofu: Tofu) -> tuple[float, float]:
             timed(["bash", item.inputs["create"]], cwd=lab.path, env=environment)
     images = time.monotonic() - begun
     applied = tofu.apply(f"-parallelism={way.parallelism}")
-    return images + applied, Ansible(lab, fleet, forks=way.forks, pinned=False).run(changed=fleet.size)
+    return images + applied, Ansible(lab, fleet, style=way.style, forks=way.forks, pinned=False).run(changed=fleet.size)
