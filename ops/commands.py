@@ -190,8 +190,8 @@ def _options(stack: Stack) -> list[str]:
 
 def _read_back(stack: Stack, arguments: list[str]) -> list[str]:
     """What makes the engine read back first what an earlier command left half-done; says so."""
-    names = stack.broken_off()
-    if not names or any(word.startswith(("--refresh", "-r")) for word in arguments):
+    names = stack.to_read_back(arguments)
+    if not names:
         return []
     out.print(f"An earlier change of {', '.join(names)} broke off: what is there is read back first.")
     return ["--refresh"]

@@ -31,7 +31,7 @@ _REPLACES = ("replace", "create-replacement", "delete-replaced")
 
 def write_review(stack: Stack, arguments: list[str]) -> int:
     """Print the review; with `--output FILE`, write it there. Exit code 0 whatever the change is."""
-    steps = preview_steps(stack)
+    steps = preview_steps(stack, *(["--refresh"] if stack.to_read_back() else []))
     text = render(steps, stack.name, closure_differences(stack, steps, build=True))
     if arguments[:1] == ["--output"] and len(arguments) == 2:
         Path(arguments[1]).write_text(text)
@@ -41,9 +41,7 @@ def write_review(stack: Stack, arguments: list[str]) -> int:
 
 
 def preview_steps(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
-    """Steps of `pulumi preview --json`, after what broke off has been read back."""
-    if stack.broken_off() and "--refresh" not in arguments:
-        arguments = ("--refresh", *arguments)
+    """Steps of `pulumi preview --json`."""
     return list(json.loads(_json(stack.output("preview", "--json", "--show-replacement-steps", *arguments))).get("steps", []))
 
 

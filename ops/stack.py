@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,12 @@ class Stack:
         """
         resources = self._recorded() if self.simulated else self.resources()
         return sorted({str(resource["urn"]).rsplit("::", 1)[1] for resource in resources if resource.get("initErrors")})
+
+    def to_read_back(self, arguments: Iterable[str] = ()) -> list[str]:
+        """What a command has to read back first, by name: what broke off, unless its ARGUMENTS say whether to refresh."""
+        if any(word.startswith(("--refresh", "-r")) for word in arguments):
+            return []
+        return self.broken_off()
 
     def _recorded(self) -> list[dict[str, Any]]:
         """The resources in a simulated stack's state, without asking the engine; none where it is not deployed."""
