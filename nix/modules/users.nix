@@ -23,9 +23,8 @@ in
     };
     passwordSecret = lib.mkOption {
       type = lib.types.nullOr lib.types.str;
-      default = if config.users.mutableUsers then null else "operator-password-hash";
-      defaultText = lib.literalMD "`operator-password-hash` where users are immutable";
-      description = "Secret of the host with the hash (mkpasswd -m yescrypt) of the password that sudo asks for.";
+      default = "operator-password-hash";
+      description = "Secret of the host with the hash (mkpasswd -m yescrypt) of the password for sudo, the console and the login screen; the first one where users are mutable. Null for a machine without secrets.";
     };
     hardwareKeys = lib.mkOption {
       type = lib.types.nullOr lib.types.str;

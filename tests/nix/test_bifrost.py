@@ -29,6 +29,9 @@ FACTS = """host: let c = host.config; inherit (host.pkgs) lib; in {
   btrbk = c.services.btrbk.instances.local;
   iptsd = c.services.iptsd.enable;
   audit = c.security.audit.rules;
+  auditWants = c.systemd.services.audit-rules-nixos.unitConfig.RequiresMountsFor;
+  modprobe = c.boot.extraModprobeConfig;
+  shared = builtins.filter (lib.hasInfix "/shared") c.systemd.tmpfiles.rules;
   nftables = c.networking.nftables.enable;
   sessions = map (s: s.name or "") (c.services.xserver.windowManager.session ++ c.services.displayManager.sessionPackages);
 }"""
@@ -71,10 +74,11 @@ class TestMenu:
                 assert on_esp(entry[key]) in there, (title, key)
         (theme,) = re.findall(r"^include (.*)$", facts["refind"], re.MULTILINE)
         assert f"EFI/refind/{theme}" in there
+        # These two begin at rEFInd's own directory.
         (banner,) = re.findall(r"^banner (.*)$", facts["theme"], re.MULTILINE)
-        assert banner in there
+        assert f"EFI/refind/{banner}" in there
         (icons,) = re.findall(r"^icons_dir (.*)$", facts["theme"], re.MULTILINE)
-        assert any(file.startswith(f"{icons}/") for file in there)
+        assert any(file.startswith(f"EFI/refind/{icons}/") for file in there)
 
     def test_tools_that_it_shows_have_pictures(self, facts: dict[str, Any]) -> None:
         pictures = {"shutdown": "func_shutdown", "reboot": "func_reset", "firmware": "func_firmware"}
@@ -122,6 +126,14 @@ def test_kernel_is_the_surfaces_with_mainline_beside_it(facts: dict[str, Any]) -
     assert facts["kernel"] != facts["mainline"] and facts["iptsd"]
 
 
+def test_the_keyboards_pins_come_before_its_hub(facts: dict[str, Any]) -> None:
+    assert re.search(r"^softdep surface_aggregator pre: .*\bpinctrl_tigerlake\b", facts["modprobe"], re.MULTILINE)
+
+
+def test_shared_data_is_the_owners(facts: dict[str, Any]) -> None:
+    assert facts["shared"] == ["d /shared 0750 mitso users -"]
+
+
 def test_snapshots_are_pruned(facts: dict[str, Any]) -> None:
     settings = facts["btrbk"]["settings"]
     assert set(settings["volume"]) == {"/", "/home", "/shared"} and facts["btrbk"]["onCalendar"] == "hourly"
@@ -130,6 +142,7 @@ def test_snapshots_are_pruned(facts: dict[str, Any]) -> None:
 
 def test_firewall_audit_and_a_light_session(facts: dict[str, Any]) -> None:
     assert facts["nftables"] and any("/boot/efi" in rule for rule in facts["audit"])
+    assert facts["auditWants"] == "/boot/efi"
     assert "openbox" in " ".join(facts["sessions"])
 
 
@@ -145,7 +158,11 @@ if "--create" in arguments:
     disk, part = (arguments[arguments.index(name) + 1] for name in ("--disk", "--part"))
     order = lines[0].split(": ")[1]
     lines[0] = f"BootOrder: 0007,{order}"
-    lines.append(f"Boot0007* {label}\\tHD({part},GPT){loader} {disk}")
+    lines.append(f"Boot0007* {label}\\tHD({part},GPT,aaaa-1){loader} {disk}")
+if "--delete-bootnum" in arguments:
+    number = arguments[arguments.index("--bootnum") + 1]
+    order = [each for each in lines[0].split(": ")[1].split(",") if each != number]
+    lines = ["BootOrder: " + ",".join(order)] + [line for line in lines[1:] if not line.startswith("Boot" + number)]
 if "--bootorder" in arguments:
     lines[0] = "BootOrder: " + arguments[arguments.index("--bootorder") + 1]
     with open(str(state) + ".log", "a") as log:
@@ -165,7 +182,7 @@ class TestFirst:
         for name, text in {
             "efibootmgr": EFIBOOTMGR,
             "findmnt": "#!/bin/sh\necho /dev/nvme0n1p1\n",
-            "lsblk": '#!/bin/sh\ncase "$*" in *PKNAME*) echo nvme0n1 ;; *PARTN*) echo " 1" ;; esac\n',
+            "lsblk": '#!/bin/sh\ncase "$*" in *PKNAME*) echo nvme0n1 ;; *PARTUUID*) echo AAAA-1 ;; *PARTN*) echo " 1" ;; esac\n',
         }.items():
             (tools / name).write_text(text)
             (tools / name).chmod(0o755)
@@ -182,16 +199,24 @@ class TestFirst:
     def test_makes_its_entry_and_goes_first(self, tmp_path: Path) -> None:
         lines = self.run(tmp_path, "BootOrder: 0001,0000\nBoot0000* Windows\nBoot0001* Linux Boot Manager\n")
         assert lines[0] == "BootOrder: 0007,0001,0000"
-        assert lines[-1] == "Boot0007* rEFInd\tHD(1,GPT)\\EFI\\refind\\refind_x64.efi /dev/nvme0n1"
+        assert lines[-1] == "Boot0007* rEFInd\tHD(1,GPT,aaaa-1)\\EFI\\refind\\refind_x64.efi /dev/nvme0n1"
 
     def test_goes_before_a_loader_that_put_itself_first(self, tmp_path: Path) -> None:
-        lines = self.run(tmp_path, "BootOrder: 0001,0007,0000\nBoot0001* Linux Boot Manager\nBoot0007* rEFInd\tHD(1)\n")
+        lines = self.run(
+            tmp_path, "BootOrder: 0001,0007,0000\nBoot0001* Linux Boot Manager\nBoot0007* rEFInd\tHD(1,GPT,aaaa-1)\n"
+        )
         assert lines[0] == "BootOrder: 0007,0001,0000"
         assert sum("rEFInd" in line for line in lines) == 1
 
     def test_changes_nothing_when_it_is_first(self, tmp_path: Path) -> None:
-        self.run(tmp_path, "BootOrder: 0007,0001\nBoot0007* rEFInd\tHD(1)\n")
+        self.run(tmp_path, "BootOrder: 0007,0001\nBoot0007* rEFInd\tHD(1,GPT,aaaa-1)\n")
         assert not (tmp_path / "variables.log").exists()
+
+    def test_an_entry_of_an_erased_disk_is_replaced(self, tmp_path: Path) -> None:
+        stale = "Boot0005* rEFInd\tHD(1,GPT,bbbb-2)\nBoot0006* rEFInd\tHD(1,GPT,cccc-3)\n"
+        lines = self.run(tmp_path, "BootOrder: 0005,0006,0001\nBoot0001* Linux Boot Manager\n" + stale)
+        assert lines[0] == "BootOrder: 0007,0001"
+        assert [line[:8] for line in lines if "rEFInd" in line] == ["Boot0007"] and "aaaa-1" in lines[-1]
 
     def test_says_so_where_there_is_no_firmware(self, tmp_path: Path) -> None:
         assert "no EFI variables here" in self.run(tmp_path, None)[0]

@@ -154,6 +154,13 @@ def test_architecture_is_the_instance_types(host: str, system: str) -> None:
     assert found == system
 
 
+@pytest.mark.parametrize("host", HOSTS)
+def test_its_operator_has_a_password(host: str) -> None:
+    """Without one nobody could sit down at it, and sudo would refuse everybody."""
+    user = evaluate.evaluate(f"nixosConfigurations.{host}.config.users.users.mitso.hashedPasswordFile").value
+    assert user == "/run/secrets-for-users/operator-password-hash"
+
+
 def test_homes_are_one_configuration_for_every_kind_of_machine() -> None:
     names = evaluate.evaluate("homeConfigurations", apply="builtins.attrNames").value
     assert {"mitso@desktop", "mitso@laptop", "mitso@bifrost", "mitso@bifrost-kinoite", "mitso@wsl", "mitso@toolbox"} <= set(names)

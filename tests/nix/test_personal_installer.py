@@ -134,6 +134,14 @@ def test_without_the_machines_key_it_says_how_to_get_it(machine: Machine) -> Non
     assert "sops decrypt" in result.stderr and "secrets/hosts/laptop.yaml" in result.stderr
 
 
+def test_a_key_on_a_stick_is_taken_whoever_may_read_it(machine: Machine) -> None:
+    """FAT has no modes: what root mounted is 0755, and ssh-keygen refuses such a key."""
+    machine.key.chmod(0o755)
+    assert machine.install("S1-ABC\n", "--identity", str(machine.key)).returncode == 0
+    key = machine.directory / "mnt/persist/etc/ssh/ssh_host_ed25519_key"
+    assert key.read_text() == machine.key.read_text() and key.stat().st_mode & 0o777 == 0o600
+
+
 def test_another_machines_key_is_refused(machine: Machine) -> None:
     other = machine.directory / "other"
     machine.new_key(other)

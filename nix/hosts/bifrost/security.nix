@@ -13,6 +13,8 @@
       "-a always,exit -F arch=b64 -S init_module,finit_module,delete_module -k modules"
     ];
   };
+  # A watch does not follow onto a file system that is mounted later.
+  systemd.services.audit-rules-nixos.unitConfig.RequiresMountsFor = "/boot/efi";
   # Secure Boot is optional: keys are made and enrolled by hand with this (docs/bifrost/runbook.md).
   environment.systemPackages = [ pkgs.sbctl ];
 }

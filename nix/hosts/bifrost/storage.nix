@@ -1,5 +1,6 @@
 # One LUKS2 container for both systems: each its own subvolumes, homes and shared data in common. Kinoite needs a /boot
 # that its boot loader can read, outside the container.
+{ config, ... }:
 {
   aether.abilities = {
     disk = {
@@ -37,4 +38,6 @@
     };
   };
   boot.kernelParams = [ "nohibernate" ];
+  # disko makes it root's; what both systems share is the owner's.
+  systemd.tmpfiles.rules = [ "d /shared 0750 ${config.aether.users.operator} users -" ];
 }

@@ -16,7 +16,11 @@
     services.iptsd.enable = lib.mkForce false;
   };
 
-  # The keyboard of the type cover, before the disk is unlocked.
+  # The keyboard of the type cover, before the disk is unlocked. Modules load in parallel, and the hub gives up for good
+  # where its pins are not there yet (linux-surface#2219): this is the order that a list cannot give.
+  boot.extraModprobeConfig = ''
+    softdep surface_aggregator pre: pinctrl_tigerlake intel_lpss_pci 8250_dw
+  '';
   boot.initrd.kernelModules = [
     "surface_aggregator"
     "surface_aggregator_registry"

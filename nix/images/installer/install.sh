@@ -7,7 +7,7 @@
 # AETHER_SYSTEM, AETHER_ERASE, AETHER_MOUNT, AETHER_IDENTITY, AETHER_HOST_KEY; AETHER_ROOT and AETHER_DEV for tests.
 set -euo pipefail
 root=${AETHER_ROOT:-/mnt} dev=${AETHER_DEV:-/dev}
-keep='' identity='' list=''
+keep='' identity='' list='' key=''
 fail() {
   echo "aether-install: $*" >&2
   exit 1
@@ -27,6 +27,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 
+trap 'rm -f "$key"' EXIT
 disks=$(lsblk --json --bytes --nodeps --output PATH,SERIAL,SIZE,MODEL,TYPE,RO |
   jq '[.blockdevices[] | select(.type == "disk" and (.ro | not))]')
 echo "Disks of this machine:"
@@ -35,7 +36,10 @@ jq -r '.[] | "  \(.path)  \(.size / 1073741824 | floor) GiB  \(.model // "-")  s
 
 if [ -n "$identity" ]; then
   [ -r "$identity" ] || fail "$identity cannot be read"
-  public=$(ssh-keygen -y -f "$identity" | cut -d' ' -f1,2) || fail "$identity is no SSH private key without passphrase"
+  # On a stick everybody may read it, and ssh-keygen takes no such key.
+  key=$(mktemp)
+  cat "$identity" >"$key"
+  public=$(ssh-keygen -y -P '' -f "$key" | cut -d' ' -f1,2) || fail "$identity is no SSH private key without passphrase"
   [ "$public" = "$(cut -d' ' -f1,2 <<<"$AETHER_HOST_KEY")" ] ||
     fail "$identity is not $AETHER_HOST's key: the inventory says $AETHER_HOST_KEY. Take it from secrets/hosts/$AETHER_HOST.yaml."
 else
@@ -57,13 +61,13 @@ mounted=$(lsblk --noheadings --output MOUNTPOINTS "$chosen" | grep -v '^\s*$' ||
 
 mkdir -p "$dev/aether"
 ln -sfn "$chosen" "$dev/aether/system"
-trap 'rm -f "$dev/aether/system"' EXIT
+trap 'rm -f "$dev/aether/system" "$key"' EXIT
 if [ -n "$keep" ]; then "$AETHER_MOUNT"; else "$AETHER_ERASE"; fi
 
 # The identity goes where the running machine looks for it, before its first boot.
 place=$root$AETHER_IDENTITY/etc
 install -d -m 0755 "$place/ssh"
-install -m 0600 "$identity" "$place/ssh/ssh_host_ed25519_key"
+install -m 0600 "$key" "$place/ssh/ssh_host_ed25519_key"
 echo "$AETHER_HOST_KEY" >"$place/ssh/ssh_host_ed25519_key.pub"
 [ -s "$place/machine-id" ] || tr -d '-' </proc/sys/kernel/random/uuid >"$place/machine-id"
 

@@ -29,10 +29,11 @@ let
 
     ${lib.concatMapStringsSep "\n" stanza (lib.attrValues cfg.entries)}
   '';
+  # Paths of a theme begin at rEFInd's own directory, those of a stanza at the ESP's root.
   theme = pkgs.writeText "theme.conf" ''
     hideui singleuser,hints,badges,label
-    icons_dir EFI/refind/icons
-    banner EFI/refind/themes/aether/background.png
+    icons_dir icons
+    banner themes/aether/background.png
     banner_scale fillscreen
     big_icon_size 256
   '';
