@@ -51,19 +51,13 @@ let
         vm = vm host;
       }
       # A backup archive of Proxmox has one disk, laid out by nixpkgs.
-      //
-        lib.optionalAttrs
-          (
-            !host.config.aether.abilities.ephemeral.enable
-            && lib.length (host._module.specialArgs.aether.host.disks or [ ]) <= 1
-          )
-          {
-            proxmox =
-              (generated host "proxmox" {
-                aether.disks.layout = "none";
-                proxmox.qemuConf.bios = "ovmf";
-              }).VMA;
-          };
+      // lib.optionalAttrs (lib.length (host._module.specialArgs.aether.host.disks or [ ]) <= 1) {
+        proxmox =
+          (generated host "proxmox" {
+            aether.disks.layout = "none";
+            proxmox.qemuConf.bios = "ovmf";
+          }).VMA;
+      };
     proxmox-lxc = host: {
       lxc = host.config.system.build.tarball;
       vm = vm host;

@@ -12,10 +12,6 @@ let
   disks = aether.host.disks or [ { size = 16; } ];
   data = lib.imap1 (index: disk: disk // { inherit index; }) (lib.tail disks);
 
-  # Where the root is thrown away, the system's partition is what is kept: state and, under it, the store.
-  inherit (config.aether.abilities) ephemeral;
-  systemMount = if ephemeral.enable then ephemeral.store else "/";
-
   # Proxmox' own name of a SCSI disk: the same on every boot, whatever the order of discovery.
   device = index: "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi${toString index}";
 in
@@ -55,7 +51,7 @@ in
               content = {
                 type = "filesystem";
                 format = "ext4";
-                mountpoint = systemMount;
+                mountpoint = "/";
                 mountOptions = [ "noatime" ];
               };
             };
@@ -96,31 +92,7 @@ in
     };
 
     # A disk made larger in the inventory is used after the next boot.
-    boot.growPartition = lib.mkDefault (!ephemeral.enable);
-    fileSystems = {
-      ${systemMount}.autoResize = true;
-    }
-    // lib.optionalAttrs ephemeral.enable {
-      "/nix" = {
-        device = "${systemMount}/nix";
-        fsType = "none";
-        options = [ "bind" ];
-        neededForBoot = true;
-        depends = [ systemMount ];
-      };
-    };
-    # growPartition looks for the partition of `/`, which is none there.
-    boot.initrd.systemd.repart = lib.mkIf ephemeral.enable {
-      enable = true;
-      # It would look for the disk behind `/`, too.
-      device = device 0;
-    };
-    systemd.repart.partitions = lib.mkIf ephemeral.enable {
-      "10-esp" = {
-        Type = "esp";
-        SizeMaxBytes = "512M";
-      };
-      "20-system".Type = "linux-generic";
-    };
+    boot.growPartition = lib.mkDefault true;
+    fileSystems."/".autoResize = true;
   };
 }

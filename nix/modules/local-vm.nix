@@ -39,6 +39,8 @@ in
     };
     aether.network.enable = lib.mkForce false;
     networking.useDHCP = lib.mkForce true;
+    # QEMU's forwards come from its gateway, which is in no network of the inventory.
+    networking.firewall.extraInputRules = "ip saddr 10.0.2.2 accept";
     services.cloud-init.enable = lib.mkForce false;
     # A container has no kernel of its own; its VM needs one.
     boot.isContainer = lib.mkForce false;

@@ -13,7 +13,7 @@ from .conftest import nixos_hosts, replace
 
 pytestmark = pytest.mark.usefixtures("trees")
 
-EPHEMERAL = ["desktop", "laptop", "homelab-vm"]
+EPHEMERAL = ["desktop", "laptop"]
 HOSTS = nixos_hosts()
 
 # Facts of a host that these tests ask for; names as in the options.
@@ -25,6 +25,11 @@ FACTS = """host: let c = host.config; inherit (host.pkgs) lib; e = c.aether.abil
   homes = lib.mapAttrs (_: u: u.home) (lib.filterAttrs (_: u: u.createHome) c.users.users);
   inherit (e) kept store;
   inherit (c.aether.persist) volatile home;
+  identity = { inherit (c.boot.initrd.systemd.services.aether-identity) before requiredBy script; };
+  commit = {
+    initrd = builtins.elem "systemd-machine-id-commit.service" c.boot.initrd.systemd.suppressedUnits;
+    condition = c.systemd.services.systemd-machine-id-commit.unitConfig.ConditionFirstBoot;
+  };
   early = lib.attrNames (lib.filterAttrs (_: f: f.neededForBoot) c.fileSystems);
   fileSystems = lib.mapAttrs (_: f: { inherit (f) device fsType options; }) c.fileSystems;
   hostKeys = map (k: k.path) c.services.openssh.hostKeys;
@@ -95,21 +100,21 @@ class TestEphemeral:
         assert {"/persist", "/etc/ssh"} <= set(found["early"])
 
     def test_the_store_is_not_memory(self, host: str) -> None:
-        store = facts(host)["fileSystems"]["/nix"]
-        assert store["fsType"] == "btrfs" or store["device"] == "/persist/nix"
+        assert facts(host)["fileSystems"]["/nix"]["fsType"] == "btrfs"
+
+    def test_a_disk_without_identity_starts_too(self, host: str) -> None:
+        """A bind mount whose source is missing makes a directory of it, and /etc/machine-id is a file."""
+        found = facts(host)["identity"]
+        assert set(found["before"]) == {"sysroot-etc-ssh.mount", "sysroot-etc-machine\\x2did.mount"}
+        assert found["requiredBy"] == found["before"]
+        assert "/sysroot/persist/etc/machine-id" in found["script"] and "/sysroot/persist/etc/ssh" in found["script"]
+
+    def test_the_machines_id_is_not_written_to_where_it_is(self, host: str) -> None:
+        """systemd-machine-id-commit fails on a bind-mounted id, at each boot and each deploy, which then reverts."""
+        assert facts(host)["commit"] == {"initrd": True, "condition": True}
 
 
-def test_a_disk_made_larger_is_found_without_a_root_on_it() -> None:
-    """systemd-repart asks which disk `/` is on, unless it is told; a tmpfs is on none."""
-    found = evaluate.evaluate(
-        "nixosConfigurations.homelab-vm.config",
-        apply="c: { inherit (c.boot.initrd.systemd.repart) enable device; disk = c.disko.devices.disk.system.device; "
-        "grow = c.boot.growPartition; }",
-    ).value
-    assert found["enable"] and found["device"] == found["disk"] and not found["grow"]
-
-
-@pytest.mark.parametrize("host", ["desktop", "laptop"])
+@pytest.mark.parametrize("host", EPHEMERAL)
 class TestPeoplesMachine:
     def test_is_encrypted_and_found_by_label(self, host: str) -> None:
         assert facts(host)["luks"] == {"cryptroot": "/dev/disk/by-partlabel/disk-main-pool"}
@@ -130,13 +135,20 @@ class TestPeoplesMachine:
 
 def test_a_service_whose_state_would_be_lost_stops_the_evaluation(copy: Path) -> None:
     replace(
-        copy / "nix/modules/security.nix",
-        'aether.persist.directories = lib.optional config.services.fail2ban.enable "/var/lib/fail2ban";',
+        copy / "nix/modules/abilities/wireless.nix",
+        '      "/var/lib/NetworkManager"\n',
         "",
     )
     with pytest.raises(
-        evaluate.NixError, match=r"(?s)homelab-vm has an ephemeral root, and state of fail2ban would be lost.*Write"
+        evaluate.NixError, match=r"(?s)laptop has an ephemeral root, and state of NetworkManager would be lost.*Write"
     ):
+        evaluate.evaluate("nixosConfigurations.laptop.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+
+
+def test_an_ephemeral_root_on_a_disk_of_another_layout_is_refused(copy: Path) -> None:
+    """A guest starts from an image with a root that lasts, and no deploy changes what is mounted there."""
+    replace(copy / "nix/hosts/trinity/homelab-vm/default.nix", "memory.enable", "ephemeral.enable")
+    with pytest.raises(evaluate.NixError, match=r"homelab-vm has an ephemeral root, but nothing that makes its disk"):
         evaluate.evaluate("nixosConfigurations.homelab-vm.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
 
 
@@ -185,7 +197,7 @@ def test_every_image_of_a_host_evaluates(host: str) -> None:
     images = f"legacyPackages.x86_64-linux.images.{host}"
     formats = set(evaluate.evaluate(images, apply="builtins.attrNames").value)
     expected = FORMATS[HOSTS[host]["kind"]]
-    if HOSTS[host]["kind"] == "nixos-vm" and host not in EPHEMERAL and len(HOSTS[host].get("disks", [])) <= 1:
+    if HOSTS[host]["kind"] == "nixos-vm" and len(HOSTS[host].get("disks", [])) <= 1:
         expected = expected | {"proxmox"}
     assert formats == expected
     for kind in sorted(formats):
@@ -193,6 +205,15 @@ def test_every_image_of_a_host_evaluates(host: str) -> None:
         assert str(found.value).endswith(".drv")
         warnings = re.findall(r"evaluation warning: (.*)", found.messages)
         assert [warning for warning in warnings if NOT_OURS not in warning] == [], kind
+
+
+@pytest.mark.parametrize("host", ["gateway", "laptop"])
+def test_ports_forwarded_to_a_local_vm_are_let_in(host: str) -> None:
+    """QEMU forwards from 10.0.2.2, which is nobody in the inventory."""
+    rules = evaluate.evaluate(
+        f"nixosConfigurations.{host}.config.virtualisation.vmVariant.networking.firewall.extraInputRules"
+    ).value
+    assert "ip saddr 10.0.2.2 accept" in rules.splitlines()
 
 
 @pytest.mark.parametrize("name", ["local-vm", "local-server"])

@@ -3,6 +3,7 @@
 {
   config,
   lib,
+  utils,
   ...
 }:
 let
@@ -42,6 +43,10 @@ let
     neededForBoot = true;
     depends = [ cfg.store ];
   };
+  identityMounts = map (path: "${utils.escapeSystemdPath "/sysroot${path}"}.mount") [
+    "/etc/ssh"
+    "/etc/machine-id"
+  ];
 in
 {
   options.aether.abilities.ephemeral = {
@@ -79,6 +84,12 @@ in
   config = lib.mkIf cfg.enable {
     assertions = [
       {
+        assertion = config.aether.abilities.disk.enable;
+        message = ''
+          ${config.networking.hostName} has an ephemeral root, but nothing that makes its disk: a running system cannot lose its root, and an image of somebody else's has another one.
+          Write `aether.abilities.disk.enable = true;` with subvolumes for /nix and ${cfg.store}, and install it from its own image or medium (make image).'';
+      }
+      {
         assertion = lost == { };
         message = ''
           ${config.networking.hostName} has an ephemeral root, and state of ${lib.concatStringsSep ", " (lib.attrNames lost)} would be lost with every reboot.
@@ -90,7 +101,7 @@ in
       }
     ];
 
-    fileSystems = {
+    fileSystems = lib.mkIf config.aether.abilities.disk.enable {
       "/" = {
         device = "none";
         fsType = "tmpfs";
@@ -107,6 +118,29 @@ in
       "/etc/machine-id" = bind "/etc/machine-id";
     };
     boot.initrd.systemd.enable = true;
+    # A disk that no installer wrote to (make image) has no identity yet: it starts with a new one and waits for its
+    # first contact, as every guest. Without these, the mounts would make directories of both.
+    boot.initrd.systemd.services.aether-identity = {
+      description = "Places of the machine's identity";
+      unitConfig = {
+        DefaultDependencies = false;
+        RequiresMountsFor = "/sysroot${cfg.store}";
+      };
+      requiredBy = identityMounts;
+      before = identityMounts;
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+      };
+      script = ''
+        mkdir -p /sysroot${cfg.store}/etc/ssh
+        id=/sysroot${cfg.store}/etc/machine-id
+        [ -s "$id" ] || { read -r uuid </proc/sys/kernel/random/uuid; echo "''${uuid//-/}" >"$id"; }
+      '';
+    };
+    # It would write the id to a disk that it is on already, and fail, in every boot and every deploy.
+    boot.initrd.systemd.suppressedUnits = [ "systemd-machine-id-commit.service" ];
+    systemd.services.systemd-machine-id-commit.unitConfig.ConditionFirstBoot = true;
     # A home that is empty at every boot cannot hold a password that was changed by hand either.
     users.mutableUsers = lib.mkForce false;
     # Builds unpack under /tmp, which would be memory.

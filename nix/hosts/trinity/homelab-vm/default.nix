@@ -1,10 +1,10 @@
-# Homelab VM: self-hosted services on a root that is empty at every boot. Each says what of it stays.
+# Homelab VM: self-hosted services. Its root stays: ephemeral roots are for the machines that people sit at, whose disks
+# their own installer makes.
 {
   imports = [
     ../../../profiles/server.nix
     ./forge.nix
     ./shared-home.nix
   ];
-  aether.abilities.ephemeral.enable = true;
   aether.abilities.memory.enable = true;
 }
