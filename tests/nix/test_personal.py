@@ -152,6 +152,15 @@ def test_an_ephemeral_root_on_a_disk_of_another_layout_is_refused(copy: Path) ->
         evaluate.evaluate("nixosConfigurations.homelab-vm.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
 
 
+def test_the_lid_hibernates_inside_a_session_too() -> None:
+    """PowerDevil takes the lid from logind while Plasma runs."""
+    text = evaluate.evaluate('nixosConfigurations.laptop.config.environment.etc."xdg/powerdevilrc".text').value
+    assert re.findall(r"^\[(\w+)\]\[SuspendAndShutdown\]\nSleepMode=(\d)$", text, re.MULTILINE) == [
+        ("Battery", "3"),
+        ("LowBattery", "3"),
+    ]
+
+
 def test_hibernation_without_swap_is_refused(copy: Path) -> None:
     replace(copy / "nix/hosts/laptop/default.nix", "swap = 16;", "swap = 0;")
     with pytest.raises(evaluate.NixError, match="hibernateAfter needs somewhere to write memory to"):

@@ -152,6 +152,19 @@ def test_an_activation_that_fails_is_taken_back(host: Host) -> None:
     assert host.state() == before
 
 
+def test_a_unit_that_had_failed_before_takes_no_deployment_back(host: Host) -> None:
+    """switch-to-configuration says 4 for any failed unit of the system; a revert would mend none of them."""
+    host.says("systemd-run --quiet --unit=nightly-job false")
+    wait_until("the job has failed", lambda: host.sim.ssh("metal", "systemctl is-failed --quiet nightly-job").code == 0)
+    try:
+        done = host.deploy()
+        assert done.code == 0, done.err
+        assert "had failed before, and still do: nightly-job.service" in done.err
+        assert json.loads(done.out)["closure"] == host.state()[0]
+    finally:
+        host.says("systemctl reset-failed nightly-job")
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize(
     ("fault", "code", "says"),

@@ -34,6 +34,19 @@ in
     systemd.sleep.settings.Sleep = lib.mkIf (cfg.hibernateAfter != null) {
       HibernateDelaySec = cfg.hibernateAfter;
     };
+    # Inside a session Plasma's power management holds the lid, and logind's settings above are for the login screen.
+    environment.etc."xdg/powerdevilrc" =
+      lib.mkIf (config.aether.abilities.plasma.enable && cfg.hibernateAfter != null)
+        {
+          # 3 is "standby, then hibernate" (PowerDevil's SleepMode).
+          text = ''
+            [Battery][SuspendAndShutdown]
+            SleepMode=3
+
+            [LowBattery][SuspendAndShutdown]
+            SleepMode=3
+          '';
+        };
     aether.persist.directories = [ "/var/lib/power-profiles-daemon" ];
     aether.persist.volatile."/var/lib/upower" = "battery history, which it collects again";
   };

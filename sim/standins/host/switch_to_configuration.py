@@ -100,7 +100,9 @@ def activate(system, dry):
     begun = sorted(restart | start)
     if begun:
         systemctl("start", *begun)
-    failed = [unit for unit in begun if systemctl("is-failed", "--quiet", unit).returncode == 0]
+    # Whatever has failed counts, also what had before.
+    listed_failed = systemctl("list-units", "--all", "--plain", "--no-legend", "--state=failed").stdout
+    failed = [line.split()[0] for line in listed_failed.splitlines() if line.strip()]
     fresh = sorted(set(start) - set(failed))
     if fresh:
         say(f"the following new units were started: {', '.join(fresh)}")
