@@ -3,6 +3,7 @@
 {
   config,
   lib,
+  pkgs,
   aether,
   ...
 }:
@@ -31,6 +32,10 @@ in
       cores = lib.mkDefault 2;
       diskImage = "./${aether.name}.qcow2";
       graphics = lib.mkDefault false;
+      # Another architecture's guest is emulated here; what starts it runs on the machine that flake's apps are for.
+      host.pkgs = lib.mkIf (
+        pkgs.stdenv.hostPlatform.system != "x86_64-linux"
+      ) aether.inputs.nixpkgs.legacyPackages.x86_64-linux;
       forwardPorts = map (port: {
         from = "host";
         host.port = outside port;

@@ -225,6 +225,11 @@ def test_ports_forwarded_to_a_local_vm_are_let_in(host: str) -> None:
     assert "ip saddr 10.0.2.2 accept" in rules.splitlines()
 
 
+@pytest.mark.parametrize("host", ["vps", "desktop"])
+def test_a_local_vm_of_any_architecture_is_started_here(host: str) -> None:
+    assert evaluate.evaluate(f"nixosConfigurations.{host}.config.system.build.vm.system").value == "x86_64-linux"
+
+
 @pytest.mark.parametrize("name", ["local-vm", "local-server"])
 def test_local_vm_boots_by_nix_run(name: str) -> None:
     assert evaluate.evaluate(f"apps.x86_64-linux.{name}.program").value.endswith(f"/bin/run-{name}-vm")

@@ -1,4 +1,4 @@
-# VPS: what is public and must work when home does not: a web server, and push messages for alerts about home.
+# VPS: what is public and must work when home does not: a web server, and push messages to whom its owner gives an account.
 { aether, ... }:
 let
   domain = aether.site.public_domain;
