@@ -34,5 +34,18 @@ if [[ $image == *-nvidia ]]; then
 else
   holds 'no NVIDIA driver in the plain image' sh -c '! rpm -q kmod-nvidia'
 fi
+# The initramfs that was built last: it can boot, and a Surface's type cover works at its prompt. A driver may also be built in.
+surface=/usr/lib/dracut/dracut.conf.d/50-surface.conf
+holds 'the drivers of the type cover are named' grep -q '^force_drivers+=" pinctrl_' "$surface"
+# shellcheck source=/dev/null
+read -ra drivers < <(force_drivers='' && . "$surface" && echo "$force_drivers")
+for kernel in /usr/lib/modules/*/; do
+  lsinitrd "${kernel}initramfs.img" >/tmp/initramfs
+  holds "the initramfs of $kernel finds the deployment" grep -q ostree-prepare-root /tmp/initramfs
+  holds "the initramfs of $kernel loads the drivers early" grep -q etc/cmdline.d/20-force_drivers.conf /tmp/initramfs
+  for driver in "${drivers[@]}"; do
+    holds "$driver is in the initramfs of $kernel" grep -Eq "/${driver//_/[-_]}\.ko" /tmp/initramfs "${kernel}modules.builtin"
+  done
+done
 holds 'bootc accepts the image' bootc container lint
 exit "$failed"

@@ -83,6 +83,23 @@ def test_units_that_the_image_brings_and_enables_exist() -> None:
     assert "Where=/nix" in mount, "systemd refuses a mount unit that is not called after its mount point"
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_initramfs_is_built_after_everything_else(path: Path) -> None:
+    kinds = [module["type"] for module in modules(path)]
+    assert kinds[-1] == "initramfs" and kinds.count("initramfs") == 1
+
+
+def test_a_surface_can_be_unlocked_by_its_own_keyboard() -> None:
+    """The same drivers as the NixOS half of the machine, and the one that gives the others an interrupt before them."""
+    text = (IMAGE / "files/system/usr/lib/dracut/dracut.conf.d/50-surface.conf").read_text()
+    # dracut joins the lists of its files: without the blanks the first and the last name would run into others.
+    (drivers,) = re.findall(r'(?m)^force_drivers\+=" (.*) "$', text)
+    nixos = (IMAGE.parent / "nix/hosts/bifrost/surface.nix").read_text()
+    (block,) = re.findall(r"boot\.initrd\.kernelModules = \[(.*?)\];", nixos, re.DOTALL)
+    assert set(drivers.split()) == set(re.findall(r'"([^"]+)"', block))
+    assert drivers.split()[0] == "pinctrl_tigerlake"
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_shellchecked(path: Path) -> None:
     done = subprocess.run([Path(sys.executable).with_name("shellcheck"), str(path)], capture_output=True, text=True, check=False)
