@@ -16,12 +16,17 @@ holds() {
   fi
 }
 
-for package in greenboot podman toolbox distrobox qemu-kvm libvirt-daemon-driver-qemu chezmoi stow syncthing; do
+for package in greenboot podman toolbox distrobox qemu-kvm libvirt-daemon-driver-qemu chezmoi stow syncthing \
+  openbox lxpanel rofi feh obconf; do
   holds "$package is installed" rpm -q "$package"
 done
 for unit in greenboot-healthcheck.service nix.mount podman.socket sshd.service virtqemud.socket; do
   holds "$unit is enabled" systemctl --root=/ is-enabled "$unit"
 done
+holds 'the login screen offers Openbox' grep -q '^Exec=.*openbox-session' /usr/share/xsessions/openbox.desktop
+holds 'the session starts its panel' grep -qx 'lxpanel &' /etc/xdg/openbox/autostart
+holds 'there is an X server for it' test -x /usr/bin/X
+holds 'there is what an X session is started by' test -x /etc/X11/xinit/Xsession
 holds '/nix is there' test -d /nix
 holds 'the policy is JSON' jq -e . /etc/containers/policy.json
 holds 'the policy rejects by default' jq -e '.default == [{"type": "reject"}]' /etc/containers/policy.json
