@@ -16,12 +16,17 @@ holds() {
   fi
 }
 
-for package in greenboot podman toolbox distrobox qemu-kvm libvirt-daemon-driver-qemu chezmoi stow syncthing; do
+for package in greenboot podman toolbox distrobox qemu-kvm libvirt-daemon-driver-qemu chezmoi stow syncthing \
+  openbox lxpanel rofi feh obconf; do
   holds "$package is installed" rpm -q "$package"
 done
 for unit in greenboot-healthcheck.service nix.mount podman.socket sshd.service virtqemud.socket; do
   holds "$unit is enabled" systemctl --root=/ is-enabled "$unit"
 done
+holds 'the login screen offers Openbox' grep -q '^Exec=.*openbox-session' /usr/share/xsessions/openbox.desktop
+holds 'the session starts its panel' grep -qx 'lxpanel &' /etc/xdg/openbox/autostart
+holds 'there is an X server for it' test -x /usr/bin/X
+holds 'there is what an X session is started by' test -x /etc/X11/xinit/Xsession
 holds '/nix is there' test -d /nix
 holds 'the policy is JSON' jq -e . /etc/containers/policy.json
 holds 'the policy rejects by default' jq -e '.default == [{"type": "reject"}]' /etc/containers/policy.json
@@ -34,5 +39,18 @@ if [[ $image == *-nvidia ]]; then
 else
   holds 'no NVIDIA driver in the plain image' sh -c '! rpm -q kmod-nvidia'
 fi
+# The initramfs that was built last: it can boot, and a Surface's type cover works at its prompt. A driver may also be built in.
+surface=/usr/lib/dracut/dracut.conf.d/50-surface.conf
+holds 'the drivers of the type cover are named' grep -q '^force_drivers+=" pinctrl_' "$surface"
+# shellcheck source=/dev/null
+read -ra drivers < <(force_drivers='' && . "$surface" && echo "$force_drivers")
+for kernel in /usr/lib/modules/*/; do
+  lsinitrd "${kernel}initramfs.img" >/tmp/initramfs
+  holds "the initramfs of $kernel finds the deployment" grep -q ostree-prepare-root /tmp/initramfs
+  holds "the initramfs of $kernel loads the drivers early" grep -q etc/cmdline.d/20-force_drivers.conf /tmp/initramfs
+  for driver in "${drivers[@]}"; do
+    holds "$driver is in the initramfs of $kernel" grep -Eq "/${driver//_/[-_]}\.ko" /tmp/initramfs "${kernel}modules.builtin"
+  done
+done
 holds 'bootc accepts the image' bootc container lint
 exit "$failed"

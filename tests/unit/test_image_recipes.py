@@ -83,6 +83,40 @@ def test_units_that_the_image_brings_and_enables_exist() -> None:
     assert "Where=/nix" in mount, "systemd refuses a mount unit that is not called after its mount point"
 
 
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_openbox_comes_with_what_an_x_session_needs(path: Path) -> None:
+    """Plasma brings no X server; the login manager starts the session by xinit's Xsession."""
+    assert {"openbox", "xorg-x11-server-Xorg", "xorg-x11-xinit"} <= packages(path)
+    nixos = set(re.findall(r"pkgs\.(\w+)", (IMAGE.parent / "nix/modules/abilities/openbox.nix").read_text()))
+    assert nixos - packages(path) == {"tint2"}, "of the NixOS half's session, Fedora lacks the panel alone"
+
+
+def test_the_session_starts_as_on_nixos_with_a_panel_that_the_image_has() -> None:
+    text = (IMAGE / "files/system/etc/xdg/openbox/autostart").read_text()
+    nixos = (IMAGE.parent / "nix/modules/abilities/openbox.nix").read_text()
+    (lines,) = re.findall(r"\"xdg/openbox/autostart\"\.text = ''\n(.*?)''", nixos, re.DOTALL)
+    assert text.split() == lines.replace("tint2", "lxpanel").split()
+    brought_by = {"lxpanel": "lxpanel", "nm-applet": "network-manager-applet"}
+    assert {brought_by[program] for program in re.findall(r"(?m)^(\S+) &$", text)} <= packages(RECIPES[0])
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_initramfs_is_built_after_everything_else(path: Path) -> None:
+    kinds = [module["type"] for module in modules(path)]
+    assert kinds[-1] == "initramfs" and kinds.count("initramfs") == 1
+
+
+def test_a_surface_can_be_unlocked_by_its_own_keyboard() -> None:
+    """The same drivers as the NixOS half of the machine, and the one that gives the others an interrupt before them."""
+    text = (IMAGE / "files/system/usr/lib/dracut/dracut.conf.d/50-surface.conf").read_text()
+    # dracut joins the lists of its files: without the blanks the first and the last name would run into others.
+    (drivers,) = re.findall(r'(?m)^force_drivers\+=" (.*) "$', text)
+    nixos = (IMAGE.parent / "nix/hosts/bifrost/surface.nix").read_text()
+    (block,) = re.findall(r"boot\.initrd\.kernelModules = \[(.*?)\];", nixos, re.DOTALL)
+    assert set(drivers.split()) == set(re.findall(r'"([^"]+)"', block))
+    assert drivers.split()[0] == "pinctrl_tigerlake"
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_shellchecked(path: Path) -> None:
     done = subprocess.run([Path(sys.executable).with_name("shellcheck"), str(path)], capture_output=True, text=True, check=False)
