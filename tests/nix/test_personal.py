@@ -225,6 +225,13 @@ def test_ports_forwarded_to_a_local_vm_are_let_in(host: str) -> None:
     assert "ip saddr 10.0.2.2 accept" in rules.splitlines()
 
 
+@pytest.mark.parametrize("host", ["gateway", "laptop"])
+def test_a_local_vm_is_reached_from_its_machine_alone(host: str) -> None:
+    """It takes the password that is written in this repository."""
+    ports = evaluate.evaluate(f"nixosConfigurations.{host}.config.virtualisation.vmVariant.virtualisation.forwardPorts").value
+    assert ports and {port["host"]["address"] for port in ports} == {"127.0.0.1"}
+
+
 @pytest.mark.parametrize("host", ["vps", "desktop"])
 def test_a_local_vm_of_any_architecture_is_started_here(host: str) -> None:
     assert evaluate.evaluate(f"nixosConfigurations.{host}.config.system.build.vm.system").value == "x86_64-linux"
