@@ -2,6 +2,7 @@
 # get-checkers.sh [--nix|--machine] [DIR]: fetches the real programs that check what the hosts' configurations generate, and writes
 # DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, promtool, amtool, blackbox_exporter, quadlet, systemd-analyze, caddy,
 # step-ca, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks (cryptsetup, btrfs, mkfs.*, sgdisk).
+# DIR/backup gets sshd and restic, for tests/ansible.
 # AdGuardHome, bao, loki and tempo are used where they are installed: their Go modules do not build by themselves.
 # With --nix only nixfmt and deadnix; with --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and
 # programs of a live medium), 0.5 GB, for tests/nix/test_machine.py. A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
@@ -83,6 +84,12 @@ fi
 if [ -x "$dir/disks/run" ]; then
   for program in cryptsetup mkfs.btrfs mkfs.vfat fsck.fat sgdisk; do wrap_disk "$program" "usr/sbin/$program"; done
   for program in btrfs partx; do wrap_disk "$program" "usr/bin/$program"; done
+fi
+
+# What backups go through; tests/ansible starts it, with a root of its own.
+if [ ! -x "$dir/backup/run" ]; then
+  "$here/unpack-debian.sh" "$dir/backup" trixie openssh-server restic login ||
+    missing "sshd, restic" "Debian's packages could not be unpacked"
 fi
 
 collector() { # the collector with the parts that hosts use, of nixpkgs' version
