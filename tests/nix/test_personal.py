@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from inventory.models import Home
 from nix.tools import evaluate
+from tests.home.conftest import KEPT
 
 from .conftest import nixos_hosts, replace
 
@@ -30,11 +32,15 @@ FACTS = """host: let c = host.config; inherit (host.pkgs) lib; e = c.aether.abil
   hostKeys = map (k: k.path) c.services.openssh.hostKeys;
   sops = c.sops.age.sshKeyPaths;
   operator = c.aether.users.operator;
-  users = lib.attrNames c.home-manager.users;
   luks = lib.mapAttrs (_: d: d.device) c.boot.initrd.luks.devices;
   swap = map (s: s.device) c.swapDevices;
   zram = c.zramSwap.enable;
   persisted = map (d: d.dirPath) (lib.concatMap (u: u.directories) (lib.attrValues c.environment.persistence.${e.store}.users));
+  restore = {
+    unit = c.systemd.user.units."restore-home.service".text or "";
+    script = c.systemd.user.services.restore-home.script or "";
+    path = map lib.getName (c.systemd.user.services.restore-home.path or [ ]);
+  };
 }"""
 
 
@@ -114,14 +120,24 @@ class TestPeoplesMachine:
     def test_is_encrypted_and_found_by_label(self, host: str) -> None:
         assert facts(host)["luks"] == {"cryptroot": "/dev/disk/by-partlabel/disk-main-pool"}
 
-    def test_the_home_environment_is_the_shared_one(self, host: str) -> None:
-        assert facts(host)["users"] == [facts(host)["operator"]]
-
     def test_what_the_owner_would_miss_persists(self, host: str) -> None:
         kept = set(facts(host)["persisted"])
         home = f"/home/{facts(host)['operator']}"
-        wanted = {".ssh", ".gnupg", "SharedHome", ".mozilla", ".local/share/chezmoi", ".local/share/kwalletd", "Downloads"}
+        wanted = {*KEPT, ".gnupg", ".mozilla", ".local/share/kwalletd", "Downloads"}
         assert {f"{home}/{name}" for name in wanted} <= kept
+
+    def test_what_is_lost_of_the_home_comes_back_at_login(self, host: str) -> None:
+        """tests/home/test_restore.py runs the program itself."""
+        found = facts(host)
+        home = f"/home/{found['operator']}"
+        needed = re.findall(r"^ConditionPathExists=%h/(.*)$", found["restore"]["unit"], re.MULTILINE)
+        assert needed == [".local/share/aether/source/home/bin/restore-home", ".config/chezmoi/chezmoi.toml"]
+        packages = Home(configuration="me@here").stow
+        assert f"~/{needed[0]} '{' '.join(packages)}'" in found["restore"]["script"]
+        assert {"chezmoi", "stow", "git", "age"} <= set(found["restore"]["path"])
+        # Mounts would be in the way of links, and chezmoi would remember files that are gone.
+        places = [f"{home}/{name}" for name in (*packages, ".local/state/chezmoi", ".local/bin")]
+        assert [place for place in places if any(f"{place}/".startswith(f"{kept}/") for kept in found["persisted"])] == []
 
     def test_swap_is_encrypted_or_memory(self, host: str) -> None:
         assert facts(host)["zram"]
