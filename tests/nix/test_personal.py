@@ -36,6 +36,8 @@ FACTS = """host: let c = host.config; inherit (host.pkgs) lib; e = c.aether.abil
   swap = map (s: s.device) c.swapDevices;
   zram = c.zramSwap.enable;
   persisted = map (d: d.dirPath) (lib.concatMap (u: u.directories) (lib.attrValues c.environment.persistence.${e.store}.users));
+  files = map (f: { path = f.filePath; inherit (f) method; })
+    (lib.concatMap (u: u.files) (lib.attrValues c.environment.persistence.${e.store}.users));
   restore = {
     unit = c.systemd.user.units."restore-home.service".text or "";
     script = c.systemd.user.services.restore-home.script or "";
@@ -123,8 +125,13 @@ class TestPeoplesMachine:
     def test_what_the_owner_would_miss_persists(self, host: str) -> None:
         kept = set(facts(host)["persisted"])
         home = f"/home/{facts(host)['operator']}"
-        wanted = {*KEPT, ".gnupg", ".mozilla", ".local/share/kwalletd", "Downloads"}
+        wanted = {*KEPT, ".gnupg", ".mozilla", ".local/share/kwalletd", "Downloads", ".kube", ".talos", ".pulumi", ".config/sops"}
         assert {f"{home}/{name}" for name in wanted} <= kept
+
+    def test_screens_stay_where_the_owner_put_them(self, host: str) -> None:
+        """By a link: whatever renames a new file into place cannot do so onto a mount."""
+        place = f"/home/{facts(host)['operator']}/.config/kwinoutputconfig.json"
+        assert {"path": place, "method": "symlink"} in facts(host)["files"]
 
     def test_what_is_lost_of_the_home_comes_back_at_login(self, host: str) -> None:
         """tests/home/test_restore.py runs the program itself."""

@@ -82,6 +82,28 @@ in
           directory = ".gnupg";
           mode = "0700";
         }
+        # The cluster's and the infrastructure's logins (nix/home/kubernetes.nix).
+        {
+          directory = ".kube";
+          mode = "0700";
+        }
+        {
+          directory = ".pulumi";
+          mode = "0700";
+        }
+        {
+          directory = ".talos";
+          mode = "0700";
+        }
+        # Keys of secrets, and the backup's account (nix/home/files.nix).
+        {
+          directory = ".config/rclone";
+          mode = "0700";
+        }
+        {
+          directory = ".config/sops";
+          mode = "0700";
+        }
         # The answers given once, and the key of its secrets.
         ".config/chezmoi"
         ".config/git"
