@@ -151,6 +151,25 @@ class TestPeoplesMachine:
         assert set(facts(host)["swap"]) <= {"/swap/swapfile"}
 
 
+# What Home Manager makes of a home: names of packages and of files.
+HOME = "c: { packages = map (p: p.pname or p.name) c.home.packages; files = builtins.attrNames c.home.file; }"
+
+
+@pytest.mark.parametrize("host", [name for name, facts in HOSTS.items() if "home" in facts])
+def test_the_home_environment_is_the_shared_one(host: str) -> None:
+    """The system brings the home of nix/home itself: the bootstrap runs no Home Manager on NixOS."""
+    configuration = HOSTS[host]["home"]["configuration"]
+    alone = evaluate.evaluate(f'homeConfigurations."{configuration}".config', apply=HOME).value
+    users = evaluate.evaluate(f"nixosConfigurations.{host}.config.home-manager.users", apply=f"builtins.mapAttrs (_: {HOME})").value
+    assert list(users) == [configuration.split("@")[0]]
+    (system,) = users.values()
+    # The command that switches a home is no part of one that comes with the system.
+    assert set(alone["packages"]) - {"home-manager"} <= set(system["packages"])
+    assert len(alone["packages"]) > 30
+    assert set(alone["files"]) <= set(system["files"])
+    assert len(alone["files"]) > 10
+
+
 def test_a_service_whose_state_would_be_lost_stops_the_evaluation(copy: Path) -> None:
     replace(
         copy / "nix/modules/security.nix",
