@@ -205,7 +205,7 @@ def test_its_operator_has_a_password(host: str) -> None:
 
 def test_homes_are_one_configuration_for_every_kind_of_machine() -> None:
     names = evaluate.evaluate("homeConfigurations", apply="builtins.attrNames").value
-    assert {"mitso@desktop", "mitso@laptop", "mitso@bifrost", "mitso@bifrost-kinoite", "mitso@wsl", "mitso@toolbox"} <= set(names)
+    assert {"mitso@desktop", "mitso@laptop", "mitso@bifrost", "mitso@bifrost-kinoite", "mitso@wsl"} <= set(names)
     for name in names:
         assert str(evaluate.evaluate(f'homeConfigurations."{name}".activationPackage.drvPath').value).endswith(".drv"), name
 
