@@ -141,6 +141,7 @@ class TestPeoplesMachine:
         assert needed == [".local/share/aether/source/home/bin/restore-home", ".config/chezmoi/chezmoi.toml"]
         packages = Home(configuration="me@here").stow
         assert f"~/{needed[0]} '{' '.join(packages)}'" in found["restore"]["script"]
+        assert "systemctl --user daemon-reload" in found["restore"]["script"], "environment.d came after the manager read it"
         assert {"chezmoi", "stow", "git", "age"} <= set(found["restore"]["path"])
         # Mounts would be in the way of links, and chezmoi would remember files that are gone.
         places = [f"{home}/{name}" for name in (*packages, ".local/state/chezmoi", ".local/bin")]
@@ -160,7 +161,9 @@ def test_the_home_environment_is_the_shared_one(host: str) -> None:
     """The system brings the home of nix/home itself: the bootstrap runs no Home Manager on NixOS."""
     configuration = HOSTS[host]["home"]["configuration"]
     alone = evaluate.evaluate(f'homeConfigurations."{configuration}".config', apply=HOME).value
-    users = evaluate.evaluate(f"nixosConfigurations.{host}.config.home-manager.users", apply=f"builtins.mapAttrs (_: {HOME})").value
+    users = evaluate.evaluate(
+        f"nixosConfigurations.{host}.config.home-manager.users", apply=f"builtins.mapAttrs (_: {HOME})"
+    ).value
     assert list(users) == [configuration.split("@")[0]]
     (system,) = users.values()
     # The command that switches a home is no part of one that comes with the system.

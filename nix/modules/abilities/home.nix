@@ -64,7 +64,11 @@ in
       # The desktop's own tools are called where they are there.
       script = ''
         export PATH=$PATH:/etc/profiles/per-user/$USER/bin:/run/current-system/sw/bin
-        exec ~/${source}/source/home/bin/restore-home ${lib.escapeShellArg (toString stow)}
+        code=0
+        ~/${source}/source/home/bin/restore-home ${lib.escapeShellArg (toString stow)} || code=$?
+        # ~/.config/environment.d is new to the manager.
+        systemctl --user daemon-reload
+        exit $code
       '';
       serviceConfig = {
         Type = "oneshot";
