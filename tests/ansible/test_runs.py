@@ -110,11 +110,18 @@ def test_what_the_runs_left_on_the_hosts(simulator: Simulator) -> None:
     assert simulator.ssh("trinity", "systemctl is-active prometheus-node-exporter").strip() == "active"
     assert "pve-no-subscription" in simulator.ssh("trinity", "cat /etc/apt/sources.list.d/proxmox.sources")
     assert "nvidia-ctk cdi generate" in simulator.ssh("gpu", "cat /etc/systemd/system/aether-cdi.service")
+
+
+def test_what_the_runs_left_in_homes(simulator: Simulator) -> None:
+    """After test_second_run_changes_nothing, with the same simulator."""
     assert (
         simulator.ssh("workstation", "readlink -f ~/Documents", "mitso").strip() == "/home/mitso/SharedHome/Documents/Documents"
     )
     assert "org.mozilla.firefox" in simulator.ssh("workstation", "flatpak list --app --columns=application")
-    assert "home-manager-generation" in simulator.ssh("desktop", "readlink -f ~/.local/state/nix/profiles/home-manager", "mitso")
+    generation = "readlink -f ~/.local/state/nix/profiles/home-manager || true"
+    assert "home-manager-generation" in simulator.ssh("wsl", generation, "mitso")
+    assert "home-manager-generation" not in simulator.ssh("desktop", generation, "mitso"), "its system brings Home Manager's home"
+    assert simulator.ssh("desktop", "readlink -f ~/Workspace", "mitso").strip() == "/home/mitso/SharedHome/Workspace/Workspace"
 
 
 def test_check_changes_nothing_and_says_what_it_would(simulator: Simulator) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from inventory.models import Home
 from nix.tools import evaluate
+from tests.home.conftest import KEPT
 
 from .conftest import nixos_hosts, replace
 
@@ -35,11 +37,17 @@ FACTS = """host: let c = host.config; inherit (host.pkgs) lib; e = c.aether.abil
   hostKeys = map (k: k.path) c.services.openssh.hostKeys;
   sops = c.sops.age.sshKeyPaths;
   operator = c.aether.users.operator;
-  users = lib.attrNames c.home-manager.users;
   luks = lib.mapAttrs (_: d: d.device) c.boot.initrd.luks.devices;
   swap = map (s: s.device) c.swapDevices;
   zram = c.zramSwap.enable;
   persisted = map (d: d.dirPath) (lib.concatMap (u: u.directories) (lib.attrValues c.environment.persistence.${e.store}.users));
+  files = map (f: { path = f.filePath; inherit (f) method; })
+    (lib.concatMap (u: u.files) (lib.attrValues c.environment.persistence.${e.store}.users));
+  restore = {
+    unit = c.systemd.user.units."restore-home.service".text or "";
+    script = c.systemd.user.services.restore-home.script or "";
+    path = map lib.getName (c.systemd.user.services.restore-home.path or [ ]);
+  };
 }"""
 
 
@@ -119,18 +127,55 @@ class TestPeoplesMachine:
     def test_is_encrypted_and_found_by_label(self, host: str) -> None:
         assert facts(host)["luks"] == {"cryptroot": "/dev/disk/by-partlabel/disk-main-pool"}
 
-    def test_the_home_environment_is_the_shared_one(self, host: str) -> None:
-        assert facts(host)["users"] == [facts(host)["operator"]]
-
     def test_what_the_owner_would_miss_persists(self, host: str) -> None:
         kept = set(facts(host)["persisted"])
         home = f"/home/{facts(host)['operator']}"
-        wanted = {".ssh", ".gnupg", "SharedHome", ".mozilla", ".local/share/chezmoi", ".local/share/kwalletd", "Downloads"}
+        wanted = {*KEPT, ".gnupg", ".mozilla", ".local/share/kwalletd", "Downloads", ".kube", ".talos", ".pulumi", ".config/sops"}
         assert {f"{home}/{name}" for name in wanted} <= kept
+
+    def test_screens_stay_where_the_owner_put_them(self, host: str) -> None:
+        """By a link: whatever renames a new file into place cannot do so onto a mount."""
+        place = f"/home/{facts(host)['operator']}/.config/kwinoutputconfig.json"
+        assert {"path": place, "method": "symlink"} in facts(host)["files"]
+
+    def test_what_is_lost_of_the_home_comes_back_at_login(self, host: str) -> None:
+        """tests/home/test_restore.py runs the program itself."""
+        found = facts(host)
+        home = f"/home/{found['operator']}"
+        needed = re.findall(r"^ConditionPathExists=%h/(.*)$", found["restore"]["unit"], re.MULTILINE)
+        assert needed == [".local/share/aether/source/home/bin/restore-home", ".config/chezmoi/chezmoi.toml"]
+        packages = Home(configuration="me@here").stow
+        assert f"~/{needed[0]} '{' '.join(packages)}'" in found["restore"]["script"]
+        assert "systemctl --user daemon-reload" in found["restore"]["script"], "environment.d came after the manager read it"
+        assert {"chezmoi", "stow", "git", "age"} <= set(found["restore"]["path"])
+        # Mounts would be in the way of links, and chezmoi would remember files that are gone.
+        places = [f"{home}/{name}" for name in (*packages, ".local/state/chezmoi", ".local/bin")]
+        assert [place for place in places if any(f"{place}/".startswith(f"{kept}/") for kept in found["persisted"])] == []
 
     def test_swap_is_encrypted_or_memory(self, host: str) -> None:
         assert facts(host)["zram"]
         assert set(facts(host)["swap"]) <= {"/swap/swapfile"}
+
+
+# What Home Manager makes of a home: names of packages and of files.
+HOME = "c: { packages = map (p: p.pname or p.name) c.home.packages; files = builtins.attrNames c.home.file; }"
+
+
+@pytest.mark.parametrize("host", [name for name, facts in HOSTS.items() if "home" in facts])
+def test_the_home_environment_is_the_shared_one(host: str) -> None:
+    """The system brings the home of nix/home itself: the bootstrap runs no Home Manager on NixOS."""
+    configuration = HOSTS[host]["home"]["configuration"]
+    alone = evaluate.evaluate(f'homeConfigurations."{configuration}".config', apply=HOME).value
+    users = evaluate.evaluate(
+        f"nixosConfigurations.{host}.config.home-manager.users", apply=f"builtins.mapAttrs (_: {HOME})"
+    ).value
+    assert list(users) == [configuration.split("@")[0]]
+    (system,) = users.values()
+    # The command that switches a home is no part of one that comes with the system.
+    assert set(alone["packages"]) - {"home-manager"} <= set(system["packages"])
+    assert len(alone["packages"]) > 30
+    assert set(alone["files"]) <= set(system["files"])
+    assert len(alone["files"]) > 10
 
 
 def test_a_service_whose_state_would_be_lost_stops_the_evaluation(copy: Path) -> None:
@@ -184,7 +229,7 @@ def test_its_operator_has_a_password(host: str) -> None:
 
 def test_homes_are_one_configuration_for_every_kind_of_machine() -> None:
     names = evaluate.evaluate("homeConfigurations", apply="builtins.attrNames").value
-    assert {"mitso@desktop", "mitso@laptop", "mitso@bifrost", "mitso@bifrost-kinoite", "mitso@wsl", "mitso@toolbox"} <= set(names)
+    assert {"mitso@desktop", "mitso@laptop", "mitso@bifrost", "mitso@bifrost-kinoite", "mitso@wsl"} <= set(names)
     for name in names:
         assert str(evaluate.evaluate(f'homeConfigurations."{name}".activationPackage.drvPath').value).endswith(".drv"), name
 
