@@ -66,6 +66,16 @@ Fqdn = Annotated[
     ),
 ]
 Ipv4 = Annotated[str, AfterValidator(_ipv4)]
+MacAddress = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            # An odd second digit means a group of cards.
+            r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}",
+            "is not the MAC address of a card; write six pairs of digits in lower case, like 00:00:5e:00:53:0a",
+        )
+    ),
+]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 VmId = Annotated[int, Field(ge=100, le=999_999_999, description="Proxmox guest id, unique in the cluster.")]
 Port = Annotated[int, Field(ge=1, le=65535)]

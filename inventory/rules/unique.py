@@ -4,7 +4,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from inventory.models import Guest, Host, ManagedHost, Network
+from inventory.models import Guest, Host, ManagedHost, Network, OwnCard
 from inventory.parse import Draft
 
 # Names that mean something else to Ansible, to a resolver or in `build_on`.
@@ -24,6 +24,7 @@ def check(drafts: Sequence[Draft]) -> None:
         "rename one of them: a name is a host name and a DNS name",
     )
     _once(drafts, _addresses, "duplicate-address", "{} is the address of {} too", "write a free address")
+    _once(drafts, _macs, "duplicate-mac", "{} is the card of {} too", "write the address of this machine's own card")
     _once(
         drafts,
         _vmids,
@@ -85,6 +86,12 @@ def _addresses(draft: Draft) -> Iterator[tuple[object, str, str]]:
         yield node.address, f"nodes.{name}", "address"
     for name, host in draft.hosts.items():
         yield host.address, f"hosts.{name}", "address"
+
+
+def _macs(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    for name, host in draft.hosts.items():
+        if isinstance(host, OwnCard) and host.mac is not None:
+            yield host.mac, f"hosts.{name}", "mac"
 
 
 def _vmids(draft: Draft) -> Iterator[tuple[object, str, str]]:

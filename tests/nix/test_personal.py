@@ -182,6 +182,27 @@ def test_its_operator_has_a_password(host: str) -> None:
     assert user == "/run/secrets-for-users/operator-password-hash"
 
 
+def wifi(flake: str | None = None) -> dict[str, Any]:
+    """How the cards of machines on Wi-Fi name themselves."""
+    found = {}
+    for host in ("laptop", "bifrost"):
+        option = f"nixosConfigurations.{host}.config.networking.networkmanager.wifi.macAddress"
+        found[host] = evaluate.evaluate(option, **({"flake": flake} if flake else {})).value
+    return found
+
+
+def test_the_router_knows_the_card_that_it_has_reserved_an_address_for() -> None:
+    """Another address for each network would be nobody's there, and deploys would not find the host."""
+    # bifrost's other half has the same card, so this half puts on another address.
+    assert wifi() == {"laptop": "permanent", "bifrost": HOSTS["bifrost"]["mac"]}
+
+
+def test_a_card_that_the_router_does_not_know_stays_private(copy: Path) -> None:
+    for host in ("laptop", "bifrost"):
+        replace(copy / "inventory/homelab.toml", f'mac = "{HOSTS[host]["mac"]}"\n', "")
+    assert set(wifi(f"path:{copy}").values()) == {"stable-ssid"}
+
+
 def test_homes_are_one_configuration_for_every_kind_of_machine() -> None:
     names = evaluate.evaluate("homeConfigurations", apply="builtins.attrNames").value
     assert {"mitso@desktop", "mitso@laptop", "mitso@bifrost", "mitso@bifrost-kinoite", "mitso@wsl", "mitso@toolbox"} <= set(names)
