@@ -25,6 +25,7 @@ from inventory.types import (
     Phase,
     Port,
     SshPublicKey,
+    SyncthingId,
     Timezone,
     UnitName,
     UsbId,
@@ -146,7 +147,6 @@ class Home(Facts):
     configuration: HomeAttribute = Field(description="Home Manager flake attribute, like mitso@workstation.")
     flatpaks: tuple[str, ...] = Field(default=(), description="Flathub application ids.")
     containers: tuple[str, ...] = Field(default=(), description="toolbox/distrobox containers, own image.")
-    syncthing_id: str | None = Field(default=None, description="Syncthing device id; SharedHome is synced when set.")
     stow: tuple[str, ...] = Field(default=("Documents", "Pictures", "Workspace"), description="Stow packages")
 
 
@@ -163,6 +163,7 @@ class HostFacts(Facts):
     ssh_user: str = "root"
     ssh_port: Port = 22
     home: Home | None = None
+    syncthing_id: SyncthingId | None = Field(default=None, description="Syncthing device id; who has one syncs SharedHome.")
 
 
 class ManagedHost(HostFacts):

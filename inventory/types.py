@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from inventory.agekey import check_public_key, check_recipient
+from inventory.syncthing import check_device_id
 
 
 def _matches(pattern: str, say: str) -> Callable[[str], str]:
@@ -38,6 +39,12 @@ def _cidr(value: str) -> str:
 def _recipient_holds(value: str) -> str:
     if problem := check_recipient(value):
         raise ValueError(f"{problem}; copy it again from `age-keygen -y` or `python -m inventory secrets list`")
+    return value
+
+
+def _device_holds(value: str) -> str:
+    if problem := check_device_id(value):
+        raise ValueError(f"{problem}; write eight groups of seven, as Syncthing shows them under Actions, Show ID")
     return value
 
 
@@ -97,6 +104,7 @@ AgeRecipient = Annotated[
     AfterValidator(_matches(r"age1[02-9ac-hj-np-z]{58}", "is not an age recipient; write age1 and 58 more characters")),
     AfterValidator(_recipient_holds),
 ]
+SyncthingId = Annotated[str, AfterValidator(_device_holds)]
 ImageDigest = Annotated[
     str,
     AfterValidator(

@@ -41,6 +41,13 @@ def check(drafts: Sequence[Draft]) -> None:
     )
     _once(
         drafts,
+        _devices,
+        "duplicate-syncthing-id",
+        "this device is {1} too",
+        "write the machine's own id, or run `python -m inventory secrets syncthing {name}`",
+    )
+    _once(
+        drafts,
         _networks,
         "duplicate-network",
         "network '{}' is declared as {} too",
@@ -105,6 +112,12 @@ def _host_keys(draft: Draft) -> Iterator[tuple[object, str, str]]:
     for name, host in draft.hosts.items():
         if isinstance(host, ManagedHost):
             yield _bare(host.host_key), f"hosts.{name}", "host_key"
+
+
+def _devices(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    for name, host in draft.hosts.items():
+        if host.syncthing_id is not None:
+            yield host.syncthing_id, f"hosts.{name}", "syncthing_id"
 
 
 def _networks(draft: Draft) -> Iterator[tuple[object, str, str]]:

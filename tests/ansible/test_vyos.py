@@ -120,6 +120,15 @@ def test_firewall_drops_what_is_not_written(settings: dict[str, Any], inventory:
     assert from_wan == ["set firewall ipv4 name WAN-LOCAL rule 100 destination port '{{ vyos_wireguard_port }}'"]
 
 
+def test_clients_reach_the_peer_that_is_always_on(settings: dict[str, Any], inventory: dict[str, Any]) -> None:
+    """SharedHome's server waits for them: port 22000 of it, and no way back that it would have to open."""
+    lines = commands(settings, inventory)
+    assert inventory["hosts"]["homelab-vm"]["network"] == "servers"
+    assert "set firewall ipv4 name CLIENTS-SERVERS default-action 'accept'" in lines
+    assert "set firewall ipv4 name SERVERS-CLIENTS rule 10 state 'established'" in lines
+    assert not any("22000" in line for line in lines)
+
+
 def test_addresses_in_rules_come_from_the_inventory(settings: dict[str, Any], inventory: dict[str, Any]) -> None:
     lines = commands(settings, inventory)
     assert "set firewall ipv4 name SERVERS-MANAGEMENT rule 100 source address '192.168.10.20'" in lines

@@ -8,6 +8,8 @@ import pytest
 from inventory.load import InventoryError, Problem, load, load_all
 from tests.unit.inventory_example import AGES, GOOD, KEYS, SITE
 
+# An id of Syncthing's own tests.
+DEVICE = "P56IOI7-MZJNU2Y-IQGDREY-DM2MGTI-MGL3BXN-PQ6W5BM-TBBZ4TJ-XZWICQ2"
 # What is replaced in GOOD, by what; then code, place and a piece of the fix of the error that must come of it.
 CASES = [
     ("[hosts.dns]", "[hosts.web]", "declared-twice", "hosts.web", "another name"),
@@ -42,6 +44,8 @@ CASES = [
     ('network = "clients"', 'network = "clients"\nmac = "00:00:5E:00:53:0A"', "bad-format", "hosts.desk.mac", "lower case"),
     ('network = "clients"', 'network = "clients"\nmac = "01:00:5e:00:53:0a"', "bad-format", "hosts.desk.mac", "in lower case"),
     ("vmid = 111", 'vmid = 111\nmac = "00:00:5e:00:53:0a"', "unknown-field", "hosts.dns.mac", "remove it"),
+    ("vmid = 111", f'vmid = 111\nsyncthing_id = "{DEVICE[:-1]}3"', "bad-format", "hosts.dns.syncthing_id", "Show ID"),
+    ("vmid = 111", f'vmid = 111\nsyncthing_id = "{DEVICE[8:]}"', "bad-format", "hosts.dns.syncthing_id", "eight groups"),
     ("vlan = 20", "vlan = 20\ndhcp = true", "mac-missing", "hosts.desk.mac", "link/ether"),
     ("vmid = 111", "vmid = 110", "duplicate-vmid", "hosts.dns.vmid", "write a VMID"),
     (KEYS[4], KEYS[3], "duplicate-host-key", "hosts.desk.host_key", "secrets rotate desk"),
@@ -147,6 +151,13 @@ def test_each_error_names_file_place_and_the_line_to_write(
 
 def test_there_are_at_least_50_kinds() -> None:
     assert len({case[2] for case in CASES}) >= 50
+
+
+def test_two_hosts_are_not_one_device(tmp_path: Path) -> None:
+    device = f'syncthing_id = "{DEVICE}"'
+    found = problems_of(tmp_path, edited(("vmid = 110", f"vmid = 110\n{device}"), ("vmid = 111", f"vmid = 111\n{device}")))
+    assert [(p.code, p.where, p.field) for p in found] == [("duplicate-syncthing-id", "hosts.dns", "syncthing_id")]
+    assert "hosts.web" in found[0].message and "secrets syncthing dns" in found[0].fix
 
 
 def test_a_card_is_one_hosts_also_of_another_file(tmp_path: Path) -> None:
