@@ -17,7 +17,7 @@ cat >"$here/bin/nixos-install" <<'INSTALL'
 set -euo pipefail
 source /payload/settings
 root=$2
-findmnt --noheadings --list --output TARGET --submounts "$root" | while read -r place; do
+findmnt --noheadings --list --output TARGET | grep "^$root" | while read -r place; do
   [ "$place" = "$root$ESP" ] || echo "$place" >"$place/mark"
 done
 [ ! -d /payload/esp ] || cp -r /payload/esp/. "$root$ESP/"
@@ -25,9 +25,11 @@ INSTALL
 chmod +x "$here/bin/nixos-install"
 close() {
   swapoff --all
-  umount --recursive /mnt
+  # Of a machine with its root in memory /mnt itself is no mount.
+  mounts | sort --reverse | xargs umount
   cryptsetup close cryptroot
 }
+mounts() { findmnt --noheadings --list --output TARGET | grep '^/mnt'; }
 written() { head -c 1048576 "$1" | tr -d '\0' | wc -c; }
 disk() { lsblk --noheadings --nodeps --output PATH,SERIAL | awk -v serial="$1" '$2 == serial { print $1 }'; }
 firmware() { efibootmgr --verbose | sed -nE 's/^(BootOrder|Boot[0-9A-F]{4})/\1/p'; }
@@ -53,7 +55,7 @@ dmsetup table cryptroot 2>/dev/null | cut -d' ' -f3
 echo "== header"
 cryptsetup luksDump /dev/disk/by-partlabel/disk-main-pool
 echo "== mounts"
-findmnt --submounts /mnt --json --output TARGET,SOURCE,FSTYPE,OPTIONS --list
+findmnt --json --output TARGET,SOURCE,FSTYPE,OPTIONS --list
 echo "== identity"
 (cd "/mnt$STORE/etc" && stat --format '%a %n' ssh/* machine-id && [ "$(<ssh/ssh_host_ed25519_key)" = "$(<"$here/key")" ] && grep -cE '^[0-9a-f]{32}$' machine-id)
 echo "== kept"

@@ -58,7 +58,7 @@ class Machine:
     @property
     def loaders(self) -> Path:
         """systemd-boot and systemd's stub."""
-        return self.hardware / "root/usr/lib/systemd/boot/efi"
+        return self.hardware.parent / "loader/root/usr/lib/systemd/boot/efi"
 
     @cached_property
     def live(self) -> Path:

@@ -40,7 +40,7 @@ def facts(host: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def checkers(trees: evaluate.Trees) -> Path:
     found = CACHE / "checkers"
-    if not (found / "machine/run").exists() or not (found / "medium/run").exists():
+    if not all((found / part / "run").exists() for part in ("machine", "medium", "loader")):
         pytest.skip("no machine to boot: run nix/tools/get-checkers.sh --machine")
     return found
 
