@@ -15,7 +15,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 14
 
 setup: ## the environment and the engine (up and test call it)
-	@$(PYTHON) ops/setup.py --group sim --group ansible
+	@$(PYTHON) ops/setup.py --stack $(STACK) --group sim --group ansible
 
 up: setup ## provision and configure everything; run it again and nothing changes
 	@$(AETHER) up $(ARGS)
@@ -58,7 +58,7 @@ doctor: ## what is there, what is missing, what to do
 	@$(PYTHON) ops/doctor.py
 
 test: ## every test
-	@$(PYTHON) ops/setup.py --tests --group sim --group ansible --group test
+	@$(PYTHON) ops/setup.py --stack sim --tests --group sim --group ansible --group test
 	@.venv/bin/python -m ops test $(ARGS)
 
 test-unit: ## tests/unit: mocks, packages from PyPI alone
@@ -70,7 +70,7 @@ lint: ## ruff, mypy, shellcheck
 	@.venv/bin/python -m ops lint
 
 bench: ## speed, as ratios measured in one run [JSON=FILE]
-	@$(PYTHON) ops/setup.py --group sim --group ansible --group bench
+	@$(PYTHON) ops/setup.py --stack sim --group sim --group ansible --group bench
 	@$(PYTHON) -m engine ensure --only bench
 	@.venv/bin/python -m bench $(if $(JSON),--json $(JSON)) $(ARGS)
 

@@ -36,9 +36,11 @@ def main() -> int:
     )
     if linux:
         root = os.geteuid() == 0
-        rootless = shutil.which("bwrap") is not None
-        how = "overlay mounts as root" if root else "bubblewrap" if rootless else "neither root nor bubblewrap"
-        missing += _line("host isolation", how, None if root or rootless else "apt install bubblewrap, or run as root")
+        missing += _line(
+            "host isolation",
+            "overlay mounts as root" if root else "not root",
+            None if root else "sudo make up (real stacks need no root)",
+        )
     free = shutil.disk_usage(REPOSITORY).free // 2**30
     missing += _line("disk", f"{free} GiB free", None if free >= 6 else "free 6 GiB: the engine's build needs them")
     engine = subprocess.run([sys.executable, "-m", "engine", "doctor"], cwd=REPOSITORY, check=False)

@@ -21,6 +21,11 @@ LOGS = AETHER / "logs"
 UV_VERSION = "0.13.9"
 # Certificates are the machine's, as pip's are: a company's own authority is among them.
 UV_ENVIRONMENT = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": "", "UV_SYSTEM_CERTS": "1"}
+# Said here, before the engine is built for somebody who cannot use it so.
+NEEDS_ROOT = (
+    "The simulated datacentre needs root: its hosts have users, mounts and ports below 1024 of their own. "
+    "Fix: sudo make up, or a virtual machine where you are root. Real stacks (STACK=homelab, STACK=cloud) need none, nor does make test-unit"
+)
 # tool, Debian package
 NEEDED = (("git", "git"), ("ssh", "openssh-client"), ("curl", "curl"))
 # What tests of home/ and of generated text run, too.
@@ -121,6 +126,7 @@ def _uv() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 ops/setup.py", description=__doc__.split("\n")[0])
     parser.add_argument("--group", action="append", default=[], help="dependency group of pyproject.toml; may be repeated")
+    parser.add_argument("--stack", default="", help="what it is for; a simulated one needs root")
     parser.add_argument("--tests", action="store_true", help="also what only tests need")
     parser.add_argument("--only", choices=("environment", "engine"), help="make just this")
     options = parser.parse_args()
@@ -128,6 +134,8 @@ def main() -> int:
         print(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)
         return 1
     try:
+        if options.stack.startswith("sim") and os.geteuid() != 0:
+            raise StepFailed(NEEDS_ROOT)
         needed = (*NEEDED, *TESTED) if options.tests else NEEDED
         machine_packages([package for tool, package in needed if not shutil.which(tool)])
         if options.only != "engine":

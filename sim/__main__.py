@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ops.setup import NEEDS_ROOT
 from sim import control
 from sim.paths import REPO, TOGETHER, SimPaths, start_time
 
@@ -93,6 +94,8 @@ def _running(paths: SimPaths) -> int | None:
 
 
 def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        return _complain(NEEDS_ROOT)
     options = {
         "stack": arguments.stack,
         "inventories": [str(Path(path).resolve()) for path in arguments.inventory],

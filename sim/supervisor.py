@@ -140,7 +140,6 @@ class Supervisor:
             log=self.log,
             served=served.serve,
             boot_seconds=self.options.boot_seconds,
-            userns=os.geteuid() != 0,
             names=names,
             forwardable=self._may_forward_to,
         )

@@ -59,27 +59,27 @@ def machine_python() -> tuple[str, tuple[tuple[str, str], ...]]:
     return f"/opt/aether-sim-python/bin/python3.{sys.version_info.minor}", ((prefix, "/opt/aether-sim-python"),)
 
 
-def prepare(directory: Path, flavour: str, users: Sequence[str], userns: bool) -> Base:
+def prepare(directory: Path, flavour: str, users: Sequence[str]) -> Base:
     """Make the layers of a flavour below `directory`, or find those made before from the same sources."""
     key = (str(directory), flavour, tuple(sorted(users)))
     with _MAKING:
         if key not in _MADE:
-            _MADE[key] = _prepare(directory, flavour, users, userns)
+            _MADE[key] = _prepare(directory, flavour, users)
         return _MADE[key]
 
 
-def _prepare(directory: Path, flavour: str, users: Sequence[str], userns: bool) -> Base:
+def _prepare(directory: Path, flavour: str, users: Sequence[str]) -> Base:
     python, binds = machine_python()
     catalog = catalogue.of(flavour)
     digest = hashlib.sha256()
-    digest.update(repr((flavour, sorted(users), python, userns, catalog.fingerprint())).encode())
+    digest.update(repr((flavour, sorted(users), python, catalog.fingerprint())).encode())
     digest.update(Path(__file__).read_bytes())
     target = directory / f"{flavour}-{digest.hexdigest()[:12]}"
     if not target.exists():
         part = target.with_name(f".{target.name}.{os.getpid()}")
         shutil.rmtree(part, ignore_errors=True)
         _make_root(part / "root", flavour, users)
-        _make_usr(part / "usr", catalog, python, userns)
+        _make_usr(part / "usr", catalog, python)
         for path, text in catalog.files().items():
             _write(part / "root" / path.lstrip("/"), text)
         for path, link in catalog.links().items():
@@ -154,7 +154,7 @@ def _accounts(root: Path, users: Sequence[str]) -> None:
         group.append(f"{name}:x:{number}:")
         home = root / "home" / name
         home.mkdir(parents=True)
-        os.chown(home, number, number) if os.geteuid() == 0 else None
+        os.chown(home, number, number)
         home.chmod(0o700)
     for wanted in ("wheel", "sudo"):
         if not any(line.startswith(f"{wanted}:") for line in group):
@@ -169,7 +169,7 @@ def _is_system(line: str) -> bool:
     return len(fields) > 2 and fields[2].isdigit() and (int(fields[2]) < 1000 or fields[0] in ("nobody", "nogroup"))
 
 
-def _make_usr(usr: Path, catalog: catalogue.Catalogue, python: str, userns: bool) -> None:
+def _make_usr(usr: Path, catalog: catalogue.Catalogue, python: str) -> None:
     library = usr / "lib" / "aether-sim"
     library.mkdir(parents=True)
     for source in catalog.sources():
@@ -196,14 +196,14 @@ def _make_usr(usr: Path, catalog: catalogue.Catalogue, python: str, userns: bool
         place.symlink_to(f"/{LIBRARY}/{script}")
     units = usr / "lib/systemd/system"
     units.mkdir(parents=True, exist_ok=True)
-    _hide_lower(units, userns)
+    _hide_lower(units)
     for name, text in catalog.units().items():
         _write(units / name, text)
 
 
-def _hide_lower(directory: Path, userns: bool) -> None:
+def _hide_lower(directory: Path) -> None:
     """Mark a directory opaque: the machine's own units are not the host's."""
     try:
-        os.setxattr(directory, "user.overlay.opaque" if userns else "trusted.overlay.opaque", b"y")
+        os.setxattr(directory, "trusted.overlay.opaque", b"y")
     except OSError as error:
         raise RuntimeError(f"{directory}: the file system takes no overlay attributes: {error}") from error

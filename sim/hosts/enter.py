@@ -15,13 +15,7 @@ import uuid
 
 libc = ctypes.CDLL(None, use_errno=True)
 
-CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWUSER = (
-    0x00020000,
-    0x04000000,
-    0x08000000,
-    0x20000000,
-    0x10000000,
-)
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID = 0x00020000, 0x04000000, 0x08000000, 0x20000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
@@ -49,8 +43,8 @@ def bind(source: str, target: str, readonly: bool = False, recursive: bool = Fal
         mount("", target, "", MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID)
 
 
-def overlay(target: str, lower: list[str], upper: str, work: str, extra: str) -> None:
-    mount("aether", target, "overlay", 0, f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}{extra}")
+def overlay(target: str, lower: list[str], upper: str, work: str) -> None:
+    mount("aether", target, "overlay", 0, f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work}")
 
 
 def die_with_parent(parent: int) -> None:
@@ -61,15 +55,14 @@ def die_with_parent(parent: int) -> None:
 
 def build_root(spec: dict) -> None:  # type: ignore[type-arg]
     root = spec["root"]
-    extra = ",userxattr" if spec["userns"] else ""
-    overlay(root, spec["lower"], spec["upper"], spec["work"], extra)
-    overlay(f"{root}/usr", spec["usr_lower"], spec["usr_upper"], spec["usr_work"], extra)
+    overlay(root, spec["lower"], spec["upper"], spec["work"])
+    overlay(f"{root}/usr", spec["usr_lower"], spec["usr_upper"], spec["usr_work"])
     for name in ("proc", "sys", "dev", "run", "tmp"):
         os.makedirs(f"{root}/{name}", exist_ok=True)
     mount("tmpfs", f"{root}/dev", "tmpfs", MS_NOSUID, "mode=755,size=1m")
     for name in DEVICES:
         os.close(os.open(f"{root}/dev/{name}", os.O_CREAT | os.O_WRONLY, 0o666))
-        bind(f"/dev/{name}", f"{root}/dev/{name}", recursive=spec["userns"])
+        bind(f"/dev/{name}", f"{root}/dev/{name}")
     for name in ("pts", "shm"):
         os.mkdir(f"{root}/dev/{name}")
     mount("devpts", f"{root}/dev/pts", "devpts", MS_NOSUID, "newinstance,ptmxmode=0666,mode=620")
@@ -81,14 +74,12 @@ def build_root(spec: dict) -> None:  # type: ignore[type-arg]
     mount("tmpfs", f"{root}/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777,size=256m")
     for name in ("lock", "user", "systemd/system", "aether-sim"):
         os.makedirs(f"{root}/run/{name}", exist_ok=True)
-    bind(spec["agent"], f"{root}/run/aether-sim", recursive=spec["userns"])
+    bind(spec["agent"], f"{root}/run/aether-sim")
     for source, target in spec["binds"]:
         os.makedirs(root + target, exist_ok=True)
         bind(source, root + target, readonly=True, recursive=True)
-    # Before the machine's own is out of sight: without root, a new /proc must not show more than one that is there.
     mount("proc", f"{root}/proc", "proc", MS_NOSUID | MS_NODEV)
-    # In a user namespace a mount is taken with all below it, or not at all.
-    bind("/sys", f"{root}/sys", readonly=not spec["userns"], recursive=spec["userns"])
+    bind("/sys", f"{root}/sys", readonly=True)
     if spec["usr_readonly"]:
         mount("", f"{root}/usr", "", MS_BIND | MS_REMOUNT | MS_RDONLY)
 
@@ -129,20 +120,11 @@ def first_process(spec: dict, ready: int) -> None:  # type: ignore[type-arg]
         os._exit(1)
 
 
-def map_root(uid: int, gid: int) -> None:
-    for name, text in (("uid_map", f"0 {uid} 1"), ("setgroups", "deny"), ("gid_map", f"0 {gid} 1")):
-        with open(f"/proc/self/{name}", "w") as handle:
-            handle.write(text)
-
-
 def main() -> int:
     spec = json.loads(sys.stdin.buffer.read())
     die_with_parent(spec["parent"])
-    uid, gid = os.getuid(), os.getgid()
     flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID
-    check(libc.unshare(flags | (CLONE_NEWUSER if spec["userns"] else 0)), "unshare")
-    if spec["userns"]:
-        map_root(uid, gid)
+    check(libc.unshare(flags), "unshare")
     reader, writer = os.pipe()
     os.set_inheritable(writer, False)
     child = os.fork()

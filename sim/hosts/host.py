@@ -43,7 +43,6 @@ class Site:
     log: Callable[[str], None]
     served: Callable[[Call], Awaitable[int]]
     boot_seconds: float = 0.3
-    userns: bool = False
     operator_key: str = ""
     names: dict[str, str] = field(default_factory=dict)
     tls: Callable[[], ssl.SSLContext] | None = None
@@ -90,11 +89,6 @@ class Host:
     def pid(self) -> int:
         """Process 1 of the running host, as the machine numbers it."""
         return self._pid
-
-    @property
-    def userns(self) -> bool:
-        """Whether the host lives in a user namespace (the supervisor is not root)."""
-        return self.site.userns
 
     @property
     def python(self) -> str:
@@ -178,7 +172,7 @@ class Host:
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         if fresh:
             (self.directory / "created").write_text(f"{time.time():.0f}\n")
-        lower = await asyncio.to_thread(bases.prepare, self.site.base, self.facts.flavour, self.facts.users, self.userns)
+        lower = await asyncio.to_thread(bases.prepare, self.site.base, self.facts.flavour, self.facts.users)
         self.faults.publish()
         spec = {
             "parent": os.getpid(),
@@ -193,7 +187,6 @@ class Host:
             "agent": str(self.directory / "agent"),
             "binds": [list(pair) for pair in lower.binds],
             "init": lower.init,
-            "userns": self.userns,
             "usr_readonly": self.facts.flavour == "atomic",
         }
         await self._agent.start()
@@ -325,7 +318,7 @@ class Host:
         user = proc.find_user(self.root, "root")
         assert user is not None
         child = await proc.spawn(
-            [*proc.enter_command(self.pid, user, self.environment(user), self.userns), *command],
+            [*proc.enter_command(self.pid, user, self.environment(user)), *command],
             stderr=asyncio.subprocess.STDOUT,
         )
         assert child.stdout is not None

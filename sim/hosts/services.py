@@ -233,7 +233,7 @@ class ServiceManager:
                 key, _, text = pair.partition("=")
                 environment[key] = text
         where = file.value("Service", "WorkingDirectory", "/").lstrip("-") or "/"
-        entry = proc.enter_command(self.host.pid, user, environment, self.host.userns)
+        entry = proc.enter_command(self.host.pid, user, environment)
         split = len(entry) - len(environment)
         argv = [*entry[:split], "-C", where, *entry[split:], *command]
         return await proc.spawn(argv, stderr=asyncio.subprocess.STDOUT)

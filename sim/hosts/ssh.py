@@ -177,7 +177,7 @@ class HostSsh:
 
 
 def _argv(host: Host, user: proc.User, environment: dict[str, str], command: list[str], tty: bool) -> list[str]:
-    entry = proc.enter_command(host.pid, user, environment, host.userns, tty)
+    entry = proc.enter_command(host.pid, user, environment, tty)
     # env takes -C before the assignments.
     split = len(entry) - len(environment)
     return [*entry[:split], *command[:2], *entry[split:], *command[2:]]

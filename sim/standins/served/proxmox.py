@@ -52,7 +52,7 @@ async def inside(
     """Run a command in a host, as root unless told. `stdin` None: the caller's own, piece by piece."""
     user = user or proc.find_user(host.root, "root")
     assert user is not None
-    argv = [*proc.enter_command(host.pid, user, host.environment(user), host.userns), *command]
+    argv = [*proc.enter_command(host.pid, user, host.environment(user)), *command]
     child = await proc.spawn(argv, stdin=asyncio.subprocess.PIPE)
     assert child.stdin is not None and child.stdout is not None and child.stderr is not None
     if stdin is not None:
