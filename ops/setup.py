@@ -24,7 +24,8 @@ UV_ENVIRONMENT = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": "", "UV_SYSTEM_
 # Said here, before the engine is built for somebody who cannot use it so.
 NEEDS_ROOT = (
     "The simulated datacentre needs root: its hosts have users, mounts and ports below 1024 of their own. "
-    "Fix: sudo make up, or a virtual machine where you are root. Real stacks (STACK=homelab, STACK=cloud) need none, nor does make test-unit"
+    "Fix: sudo make up, or a virtual machine where you are root. "
+    "Real stacks (STACK=homelab, STACK=cloud) need none, nor does make test-unit"
 )
 # tool, Debian package
 NEEDED = (("git", "git"), ("ssh", "openssh-client"), ("curl", "curl"))

@@ -28,6 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if platform.system() != "Linux":
         return _complain("the simulator needs Linux (namespaces, overlay file systems); the program itself runs anywhere")
+    if arguments.run in (_start, _restart) and os.geteuid() != 0:
+        return _complain(NEEDS_ROOT)
     paths = SimPaths.of_checkout()
     try:
         return int(arguments.run(paths, arguments))
@@ -94,8 +96,6 @@ def _running(paths: SimPaths) -> int | None:
 
 
 def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
-    if os.geteuid() != 0:
-        return _complain(NEEDS_ROOT)
     options = {
         "stack": arguments.stack,
         "inventories": [str(Path(path).resolve()) for path in arguments.inventory],
