@@ -23,7 +23,7 @@ from ops.image import nix as asking
 from ops.stack import REPOSITORY, OpsError
 
 # Answers as Nix does, and writes down what it was asked. FACTS: see `Nix` below.
-STAND_IN = r"""#!PYTHON
+STAND_IN = r"""#!PYTHON -IS
 import json, os, pathlib, re, shutil, sys
 
 facts = json.loads(pathlib.Path(os.environ["FACTS"]).read_text())
