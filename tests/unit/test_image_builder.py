@@ -158,6 +158,13 @@ def sums_hold(tmp_path: Path) -> bool:
     return subprocess.run(check, cwd=tmp_path / "dist/3_deploy", check=False, capture_output=True).returncode == 0
 
 
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not come"
+        time.sleep(0.05)
+
+
 def free_space(monkeypatch: pytest.MonkeyPatch, free: Callable[[Path], float]) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(dist.shutil, "disk_usage", lambda path: usage(0, 0, free(Path(path))))
@@ -686,12 +693,8 @@ exec sleep 30
             text=True,
             start_new_session=True,
         )
-        for _ in range(200):
-            if (tmp_path / "dist/vm/running").exists():
-                return process
-            time.sleep(0.05)
-        process.kill()
-        raise AssertionError("the VM did not start")
+        wait_for(tmp_path / "dist/vm/running")
+        return process
 
     def test_ends_in_order_on_ctrl_c(self, nix: Nix, tmp_path: Path) -> None:
         process = self.started(nix, tmp_path, self.TRAPS)
@@ -744,6 +747,32 @@ class TestCommand:
             check=True,
         ).stdout
         assert re.search(r"(?s)2/4 check.*stand-in: checks.*3/4 build", said)
+
+    def test_nix_ends_in_order_on_ctrl_c(self, nix: Nix, output: Path, tmp_path: Path) -> None:
+        nix.add("box", "raw", output)
+        (tmp_path / "nix").rename(tmp_path / "stand-in")
+        (tmp_path / "nix").write_text(
+            f"""#!/bin/bash
+[ "$1" = build ] || exec {tmp_path}/stand-in "$@"
+trap 'sleep 1; echo kept >{tmp_path}/ended; exit 0' INT
+touch {tmp_path}/building
+for _ in $(seq 100); do sleep 0.1; done
+"""
+        )
+        (tmp_path / "nix").chmod(0o755)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ops", "image", "box", "raw", "--dist", str(tmp_path / "dist")],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        wait_for(tmp_path / "building")
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=20)
+        assert (tmp_path / "ended").read_text() == "kept\n" and process.returncode == 130
+        assert "Nix ends in order" in said and "it goes on where this stopped" in said and files(tmp_path) == []
 
     @pytest.mark.parametrize("kind", ["docker", ""])
     def test_an_unknown_format_is_refused(self, kind: str) -> None:

@@ -41,17 +41,6 @@ def test_an_interrupted_copy_continues(tmp_path: Path, torn: bool) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["a.raw"]
 
 
-def test_what_is_there_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, target = tmp_path / "a.raw", tmp_path / "dist/a.raw"
-    source.write_bytes(os.urandom(10 * CHUNK))
-    begun(source, target, source.read_bytes())
-    part = target.with_name("a.raw.part")
-    os.utime(part, (1, 1))
-    copying.copy(source, target, lambda _: None)
-    # Cutting it to the length that it has leaves the blocks alone.
-    assert digest(target) == digest(source)
-
-
 def test_a_copy_of_something_else_starts_anew(tmp_path: Path) -> None:
     source, target = tmp_path / "a.raw", tmp_path / "dist/a.raw"
     source.write_bytes(b"new")
