@@ -453,7 +453,14 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         "machines",
-        [None, "", "# none\n", "ssh://a x86_64-linux,i686-linux\nssh://b - /key 8", "ssh://c # riscv64-linux"],
+        [
+            None,
+            "",
+            "# none\n",
+            "ssh://a x86_64-linux,i686-linux\nssh://b - /key 8",
+            "ssh://c # riscv64-linux",
+            "#ssh://d riscv64-linux",
+        ],
     )
     def test_another_architecture_without_a_builder(self, nix: Nix, output: Path, tmp_path: Path, machines: str | None) -> None:
         nix.add("arm", "raw", output, system="riscv64-linux")
@@ -742,6 +749,7 @@ class TestCommand:
         said = subprocess.run(
             [sys.executable, "-c", script, "box", "raw", "--dist", str(tmp_path / "dist")],
             cwd=REPOSITORY,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
             capture_output=True,
             text=True,
             check=True,
@@ -781,5 +789,5 @@ for _ in $(seq 100); do sleep 0.1; done
 
     @pytest.mark.parametrize(("given", "missing"), [("FORMAT=raw", "HOST"), ("HOST=box", "FORMAT")])
     def test_make_names_what_is_missing(self, given: str, missing: str) -> None:
-        done = subprocess.run(["make", "image", given], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        done = subprocess.run(["make", "-n", "image", given], cwd=REPOSITORY, capture_output=True, text=True, check=False)
         assert done.returncode and f"{missing}=… is missing" in done.stderr
