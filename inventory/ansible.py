@@ -63,7 +63,7 @@ def listing(inventories: Sequence[Inventory]) -> dict[str, Any]:
             for group in _groups(facts):
                 groups.setdefault(group, []).append(name)
     common = {f"aether_{table}": _merged(inventories, table) for table in ("networks", "nodes", "hosts", "services")}
-    common["aether_homes"] = homes(common["aether_hosts"])
+    common["aether_peers"] = peers(common["aether_hosts"])
     return {
         "_meta": {"hostvars": hostvars},
         "all": {"children": ["ungrouped", *groups], "vars": common},
@@ -71,9 +71,10 @@ def listing(inventories: Sequence[Inventory]) -> dict[str, Any]:
     }
 
 
-def homes(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The home of each host that has one, by host. Of its own, so that no home is made anew for what else a host is."""
-    return {name: facts["home"] for name, facts in hosts.items() if facts.get("home")}
+def peers(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Who syncs SharedHome, by host: device id and address. Of its own, so that no home is made anew for what else a host is."""
+    devices = {name: facts for name, facts in hosts.items() if facts.get("syncthing_id")}
+    return {name: {"id": facts["syncthing_id"], "address": facts["address"]} for name, facts in devices.items()}
 
 
 def known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Reach]) -> str:

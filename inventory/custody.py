@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from inventory import agekey, pki, sops
+from inventory import agekey, pki, sops, syncthing
 from inventory.checks import check as check_rules
 from inventory.generate import MAKERS, UNSET, public_half, read_names
 from inventory.keys import bare, new_ssh_key, set_fields
@@ -25,6 +25,7 @@ _REPAIRED = {
     "recipient-mismatch",
     "recipient-missing",
     "duplicate-host-key",
+    "duplicate-syncthing-id",
     "plain-text-file",
 }
 
@@ -63,6 +64,17 @@ class Custody:
         self._give(host, new_ssh_key(host)[0])
         self.rekey()
         print(f"{host}: new host key. The next deployment of {host} must install it: see docs/inventory.md")
+        return []
+
+    def syncthing(self, host: str) -> list[str]:
+        """A new Syncthing identity for HOST: certificate and key in its secrets, the device id in the inventory."""
+        self._known([host])
+        if isinstance(self._hosts()[host], Node):
+            raise ValueError(f"'{host}' is a Proxmox node, which syncs nothing. Fix: name a host")
+        certificate, key = syncthing.new_identity()
+        readers = sops.readers(self.inventories)[_file(host)]
+        self.vault.add(_file(host), {syncthing.CERT: certificate, syncthing.KEY: key}, readers)
+        self._publish_device(host, certificate)
         return []
 
     def rekey(self) -> list[str]:
@@ -144,6 +156,10 @@ class Custody:
             private, public = new_ssh_key(name)
             fresh[_file(name)] = {HOST_KEY: private, HOST_KEY_PUB: public}
             self._publish(name, public)
+            if getattr(self._hosts()[name], "syncthing_id", None):
+                certificate, key = syncthing.new_identity()
+                fresh[_file(name)] |= {syncthing.CERT: certificate, syncthing.KEY: key}
+                self._publish_device(name, certificate)
         self.inventories = self._load()
         self._fill(old, fresh, self._authorities(key_file))
         readers = sops.readers(self.inventories)
@@ -161,8 +177,10 @@ class Custody:
         names = read_names(self.vault.root)
         for file, paths in old.items():
             values = fresh.setdefault(file, {})
+            # The host's identities.
+            there = set(values)
             for path in paths:
-                if path[0] in (HOST_KEY, HOST_KEY_PUB) and file in map(_file, self._names()):
+                if path[0] in there:
                     continue
                 name = f"{Path(file).stem}/{'.'.join(path)}"
                 first, kind = names.value_of(name), names.kind(name)
@@ -196,6 +214,10 @@ class Custody:
             if public != bare(facts.host_key) or public != bare(values.get(HOST_KEY_PUB, public)):
                 fix = f"python -m inventory secrets rotate {name}"
                 found.append(f"{path}: {HOST_KEY} is not host_key of '{name}'. Fix: {fix}")
+        device, certificate = getattr(facts, "syncthing_id", None), values.get(syncthing.CERT, UNSET)
+        if device and certificate != UNSET and device != syncthing.device_id(certificate):
+            fix = f"python -m inventory secrets syncthing {name}"
+            found.append(f"{path}: {syncthing.CERT} is not of the syncthing_id of '{name}'. Fix: {fix}")
         return found
 
     def _check_pairs(self, held: dict[str, dict[str, Any]]) -> list[str]:
@@ -235,6 +257,12 @@ class Custody:
                 values["age_recipient"] = agekey.recipient(public)
             if any(bare(str(getattr(facts, field))) != value for field, value in values.items()):
                 set_fields(file, f"{'nodes' if isinstance(facts, Node) else 'hosts'}.{name}", values)
+
+    def _publish_device(self, name: str, certificate: str) -> None:
+        """Write the device id of CERTIFICATE into the inventory file that holds the host."""
+        for file, inventory in zip(self.files, self.inventories, strict=True):
+            if name in inventory.hosts:
+                set_fields(file, f"hosts.{name}", {"syncthing_id": syncthing.device_id(certificate)})
 
     def _load(self) -> list[Inventory]:
         drafts = [parse(file) for file in self.files]

@@ -20,10 +20,12 @@ from inventory.types import (
     ImageDigest,
     ImageName,
     Ipv4,
+    MacAddress,
     Mebibytes,
     Phase,
     Port,
     SshPublicKey,
+    SyncthingId,
     Timezone,
     UnitName,
     UsbId,
@@ -57,6 +59,7 @@ class Network(Facts):
     nameservers: tuple[Ipv4, ...] = Field(default=(), description="Resolvers that guests are given.")
     bridge: str = Field(default="vmbr0", description="Proxmox bridge that guests attach to.")
     vlan: int = Field(default=0, ge=0, le=4094, description="VLAN tag; 0 is untagged.")
+    dhcp: bool = Field(default=False, description="Machines ask the router for their address: hosts in it need a mac.")
 
 
 class UsbDevice(Facts):
@@ -144,7 +147,6 @@ class Home(Facts):
     configuration: HomeAttribute = Field(description="Home Manager flake attribute, like mitso@workstation.")
     flatpaks: tuple[str, ...] = Field(default=(), description="Flathub application ids.")
     containers: tuple[str, ...] = Field(default=(), description="toolbox/distrobox containers, own image.")
-    syncthing_id: str | None = Field(default=None, description="Syncthing device id; SharedHome is synced when set.")
     stow: tuple[str, ...] = Field(default=("Documents", "Pictures", "Workspace"), description="Stow packages")
 
 
@@ -161,6 +163,7 @@ class HostFacts(Facts):
     ssh_user: str = "root"
     ssh_port: Port = 22
     home: Home | None = None
+    syncthing_id: SyncthingId | None = Field(default=None, description="Syncthing device id; who has one syncs SharedHome.")
 
 
 class ManagedHost(HostFacts):
@@ -208,13 +211,19 @@ class NixosLxc(Guest):
     devices: tuple[DeviceNode, ...] = Field(default=(), description="Device nodes it gets, like /dev/net/tun.")
 
 
-class NixosMetal(NixosHost):
+class OwnCard(Facts):
+    """A machine whose network card nobody makes for it."""
+
+    mac: MacAddress | None = Field(default=None, description="The card's address: the router gives it this host's address.")
+
+
+class NixosMetal(NixosHost, OwnCard):
     """A physical NixOS machine (or one that somebody else provisions)."""
 
     kind: Literal["nixos-metal"]
 
 
-class AtomicHost(ManagedHost):
+class AtomicHost(ManagedHost, OwnCard):
     """A Fedora Atomic host that is rebased to an image digest."""
 
     kind: Literal["atomic"]
@@ -231,7 +240,7 @@ class AtomicHost(ManagedHost):
         return self
 
 
-class AnsibleHost(ManagedHost):
+class AnsibleHost(ManagedHost, OwnCard):
     """A host that stays on Ansible."""
 
     kind: Literal["ansible"]
@@ -274,7 +283,7 @@ class CloudVm(ManagedHost):
         return self
 
 
-class External(HostFacts):
+class External(HostFacts, OwnCard):
     """Modelled (address, DNS, monitoring, topology) and never touched."""
 
     kind: Literal["external"]

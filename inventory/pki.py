@@ -5,7 +5,7 @@ The root's key is in no file of the repository: it goes beside the owner's age k
 
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +72,16 @@ def new_key() -> str:
         RuntimeError: openssl is missing or fails.
     """
     return _openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout")
+
+
+def self_signed(key: Path, subject: str, days: int, extensions: Sequence[str]) -> str:
+    """A certificate, PEM, that the private key in the file KEY signs for itself.
+
+    Raises:
+        RuntimeError: openssl is missing or fails.
+    """
+    added = [word for extension in extensions for word in ("-addext", extension)]
+    return _openssl("req", "-x509", "-new", "-key", str(key), "-subj", subject, "-days", str(days), "-sha256", *added)
 
 
 def _request(key: Path, request: Path, subject: str) -> None:

@@ -34,6 +34,10 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     rotate.add_argument("host", metavar="HOST")
     rotate.set_defaults(run=_run, act=lambda custody, options: custody.rotate(options.host))
 
+    device = actions.add_parser("syncthing", help="a new Syncthing certificate for a host; its id goes into the inventory")
+    device.add_argument("host", metavar="HOST")
+    device.set_defaults(run=_run, act=lambda custody, options: custody.syncthing(options.host))
+
     rekey = actions.add_parser("rekey", help="encrypt every file to whom the inventory says; write .sops.yaml")
     rekey.set_defaults(run=_run, act=lambda custody, options: custody.rekey())
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from inventory.agekey import check_public_key, check_recipient
+from inventory.syncthing import check_device_id
 
 
 def _matches(pattern: str, say: str) -> Callable[[str], str]:
@@ -41,6 +42,12 @@ def _recipient_holds(value: str) -> str:
     return value
 
 
+def _device_holds(value: str) -> str:
+    if problem := check_device_id(value):
+        raise ValueError(f"{problem}; write eight groups of seven, as Syncthing shows them under Actions, Show ID")
+    return value
+
+
 def _key_holds(value: str) -> str:
     if problem := check_public_key(value):
         raise ValueError(f"{problem}; paste the whole line of the .pub file again")
@@ -66,6 +73,16 @@ Fqdn = Annotated[
     ),
 ]
 Ipv4 = Annotated[str, AfterValidator(_ipv4)]
+MacAddress = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            # An odd second digit means a group of cards.
+            r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}",
+            "is not the MAC address of a card; write six pairs of digits in lower case, like 00:00:5e:00:53:0a",
+        )
+    ),
+]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 VmId = Annotated[int, Field(ge=100, le=999_999_999, description="Proxmox guest id, unique in the cluster.")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -87,6 +104,7 @@ AgeRecipient = Annotated[
     AfterValidator(_matches(r"age1[02-9ac-hj-np-z]{58}", "is not an age recipient; write age1 and 58 more characters")),
     AfterValidator(_recipient_holds),
 ]
+SyncthingId = Annotated[str, AfterValidator(_device_holds)]
 ImageDigest = Annotated[
     str,
     AfterValidator(

@@ -41,6 +41,7 @@ _MODELS: dict[str, type[BaseModel]] = {
 _INNER: dict[str, type[BaseModel]] = {"disks": Disk, "home": Home, "open": Opening}
 _EXAMPLES = {
     "address": '"192.168.10.40"',
+    "mac": '"00:00:5e:00:53:0a"',
     "cloud.gateway": '"public-gateway"',
     "availability_zone": '"eu-central-1a"',
     "budget": "20",

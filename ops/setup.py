@@ -19,6 +19,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
 LOGS = AETHER / "logs"
 UV_VERSION = "0.13.9"
+# Certificates are the machine's, as pip's are: a company's own authority is among them.
+UV_ENVIRONMENT = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": "", "UV_SYSTEM_CERTS": "1"}
 # tool, Debian package
 NEEDED = (("git", "git"), ("ssh", "openssh-client"), ("curl", "curl"))
 # What tests of home/ and of generated text run, too.
@@ -100,7 +102,7 @@ def environment(groups: list[str]) -> None:
     groups = sorted(set(groups) | (set(have[1:]) if have[:1] == [wanted] else set()))
     flags = [flag for group in groups for flag in ("--group", group)]
     uv = _uv()
-    step("Python environment", [uv, "sync", "--locked", "--no-dev", *flags], {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": ""})
+    step("Python environment", [uv, "sync", "--locked", "--no-dev", *flags], UV_ENVIRONMENT)
     stamp.write_text(" ".join([wanted, *groups]))
 
 

@@ -18,7 +18,7 @@ from components.github.image_repository import ImageRepository, ImageRepositoryA
 from components.github.workflow import required_checks, used_actions
 from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.system import NixosSystem, NixosSystemArgs
-from inventory.ansible import homes
+from inventory.ansible import peers
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, Cloud, CloudVm
 from stacks.live import drifts
@@ -173,7 +173,7 @@ def _tables(context: Context) -> dict[str, object]:
         for table in ("networks", "nodes", "hosts", "services")
     }
     merged["aether_hosts"] = {name: seen(facts) for name, facts in merged["aether_hosts"].items()}
-    return {"aether_site": contents[-1]["site"], **merged, "aether_homes": homes(merged["aether_hosts"])}
+    return {"aether_site": contents[-1]["site"], **merged, "aether_peers": peers(merged["aether_hosts"])}
 
 
 def _machines(context: Context, gateway: PublicGateway, machines: dict[str, CloudVm]) -> dict[str, CloudMachine]:

@@ -11,7 +11,7 @@ from components.ansible.sources import playbook_hash
 from components.atomic.host import AtomicHost, AtomicHostArgs
 from components.base import REPOSITORY, Operator
 from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
-from inventory.ansible import homes
+from inventory.ansible import peers
 from inventory.load import Inventory
 from inventory.models import AnsibleHost, ManagedHost
 from inventory.models import AtomicHost as AtomicHostFacts
@@ -126,7 +126,7 @@ class Machines:
             f"aether_{table}": content.model_dump(include={table})[table] for table in ("site", "networks", "nodes", "services")
         }
         tables["aether_hosts"] = {name: seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
-        tables["aether_homes"] = homes(tables["aether_hosts"])
+        tables["aether_peers"] = peers(tables["aether_hosts"])
         return playbook_hash(REPOSITORY, playbook, facts, tables, extra)
 
 

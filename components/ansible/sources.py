@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -11,13 +12,15 @@ import yaml
 
 # Read by every playbook.
 COMMON = ("ansible.cfg", "group_vars/all", "library", "filter_plugins", "lookup_plugins")
+# Public keys and certificates that a role reads: a file, a pattern, or the folder where the name is put together.
+_PUBLIC = re.compile(r"/\.\./(nix/pki/[\w.*-]*)")
 
 # libyaml's where PyYAML has it: ten times faster.
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def playbook_hash(repository: Path, playbook: str, facts: Any, tables: Mapping[str, Any], extra: Iterable[Path] = ()) -> str:
-    """SHA-256 (hexadecimal) over PLAYBOOK (under ansible/), the roles it uses and the variables that these can see.
+    """SHA-256 (hexadecimal) over PLAYBOOK (under ansible/), the roles it uses, and the keys and variables that these can see.
 
     Args:
         facts: the host's own entry in the inventory.
@@ -33,15 +36,22 @@ def playbook_hash(repository: Path, playbook: str, facts: Any, tables: Mapping[s
         raise FileNotFoundError(f"ansible/{playbook} does not exist. Fix: write it, or correct `playbook` in the inventory")
     digest = hashlib.sha256()
     folders = [root / common for common in COMMON] + [root / "roles" / role for role in _roles(root, playbook)]
+    files = [file for path in (root / playbook, *folders) for file in _files(path)]
+    public = {key for file in files for key in _public(repository, file)}
     mentioned: set[str] = set()
-    for path in (root / playbook, *folders, *(repository / more for more in extra)):
-        for file in _files(path):
-            content = _content_at(file, file.stat().st_mtime_ns)
-            digest.update(f"{file.relative_to(repository)}\0{hashlib.sha256(content).hexdigest()}\0".encode())
-            mentioned |= {name for name in tables if name.encode() in content}
+    for file in (*files, *sorted(public), *(file for more in extra for file in _files(repository / more))):
+        content = _content_at(file, file.stat().st_mtime_ns)
+        digest.update(f"{file.relative_to(repository)}\0{hashlib.sha256(content).hexdigest()}\0".encode())
+        mentioned |= {name for name in tables if name.encode() in content}
     seen = {"facts": facts, **{name: tables[name] for name in sorted(mentioned)}}
     digest.update(json.dumps(seen, sort_keys=True, default=str).encode())
     return digest.hexdigest()
+
+
+def _public(repository: Path, file: Path) -> list[Path]:
+    """Files under nix/pki/ that FILE names."""
+    found = _PUBLIC.findall(_content_at(file, file.stat().st_mtime_ns).decode(errors="replace"))
+    return [key for name in found for key in repository.glob(f"{name}*" if name.endswith("/") else name) if key.is_file()]
 
 
 def _roles(root: Path, playbook: str) -> list[str]:

@@ -22,6 +22,7 @@ class HomeBootstrap(Component):
 
     Creates:
         - ``aether:ansible:Playbook`` with ``bootstrap.yml``: roles nix, home_manager, chezmoi, stow, flatpak, toolbox, syncthing.
+          NixOS brings Nix, Home Manager's home and Syncthing with the system; there the playbook leaves them out.
 
     Outputs:
         configuration: Home Manager's flake attribute.  recap: Ansible's recap of the host.

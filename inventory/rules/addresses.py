@@ -2,13 +2,13 @@
 
 from ipaddress import IPv4Address, IPv4Network
 
-from inventory.models import AnsibleHost, Host, Network
+from inventory.models import AnsibleHost, Host, ManagedHost, Network, OwnCard
 from inventory.parse import Draft
 from inventory.problems import did_you_mean, one_of
 
 
 def check(draft: Draft) -> None:
-    """Networks, gateways, nameservers, and the address of every host and node."""
+    """Networks, gateways, nameservers, and how every host and node comes by its address."""
     for name, network in draft.networks.items():
         _network(draft, name, network)
     for name, host in draft.hosts.items():
@@ -20,6 +20,7 @@ def check(draft: Draft) -> None:
         elif host.network in draft.networks:
             its = draft.networks[host.network]
             _address(draft, where, host.address, host.network, its, routes=_is_router(host))
+            _mac(draft, name, host, its)
     for name, node in draft.nodes.items():
         found = network_of(draft, node.address)
         if found:
@@ -39,6 +40,18 @@ def network_of(draft: Draft, address: str) -> str | None:
 def _is_router(host: Host) -> bool:
     """A router may have the gateway's address: it is the gateway."""
     return "router" in host.tags or (isinstance(host, AnsibleHost) and host.os == "vyos")
+
+
+def _mac(draft: Draft, name: str, host: Host, network: Network) -> None:
+    """A host that asks for its address gets another one, unless the router knows its card."""
+    where = f"hosts.{name}"
+    if not network.dhcp or not isinstance(host, ManagedHost) or not isinstance(host, OwnCard) or _is_router(host):
+        return
+    if isinstance(host, AnsibleHost) and host.node is not None:
+        return  # a container, with the address that its node writes into it
+    if host.mac is None and "mac" not in draft.damaged.get(where, ()):
+        message = f"is missing, so the router would give it another address than {host.address}"
+        draft.report("mac-missing", where, "mac", message, 'write mac = "…", what `ip link` on it shows as link/ether')
 
 
 def _network(draft: Draft, name: str, network: Network) -> None:

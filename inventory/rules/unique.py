@@ -4,7 +4,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from inventory.models import Guest, Host, ManagedHost, Network
+from inventory.models import Guest, Host, ManagedHost, Network, OwnCard
 from inventory.parse import Draft
 
 # Names that mean something else to Ansible, to a resolver or in `build_on`.
@@ -24,6 +24,7 @@ def check(drafts: Sequence[Draft]) -> None:
         "rename one of them: a name is a host name and a DNS name",
     )
     _once(drafts, _addresses, "duplicate-address", "{} is the address of {} too", "write a free address")
+    _once(drafts, _macs, "duplicate-mac", "{} is the card of {} too", "write the address of this machine's own card")
     _once(
         drafts,
         _vmids,
@@ -37,6 +38,13 @@ def check(drafts: Sequence[Draft]) -> None:
         "duplicate-host-key",
         "this key is {1}'s too, so one host could pass for the other",
         "run `python -m inventory secrets rotate {name}`",
+    )
+    _once(
+        drafts,
+        _devices,
+        "duplicate-syncthing-id",
+        "this device is {1} too",
+        "write the machine's own id, or run `python -m inventory secrets syncthing {name}`",
     )
     _once(
         drafts,
@@ -87,6 +95,12 @@ def _addresses(draft: Draft) -> Iterator[tuple[object, str, str]]:
         yield host.address, f"hosts.{name}", "address"
 
 
+def _macs(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    for name, host in draft.hosts.items():
+        if isinstance(host, OwnCard) and host.mac is not None:
+            yield host.mac, f"hosts.{name}", "mac"
+
+
 def _vmids(draft: Draft) -> Iterator[tuple[object, str, str]]:
     for name, guest in guests(draft):
         yield guest.vmid, f"hosts.{name}", "vmid"
@@ -98,6 +112,12 @@ def _host_keys(draft: Draft) -> Iterator[tuple[object, str, str]]:
     for name, host in draft.hosts.items():
         if isinstance(host, ManagedHost):
             yield _bare(host.host_key), f"hosts.{name}", "host_key"
+
+
+def _devices(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    for name, host in draft.hosts.items():
+        if host.syncthing_id is not None:
+            yield host.syncthing_id, f"hosts.{name}", "syncthing_id"
 
 
 def _networks(draft: Draft) -> Iterator[tuple[object, str, str]]:

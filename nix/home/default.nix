@@ -1,4 +1,5 @@
 # homeConfigurations: one for each host of the inventory with a `home` table, under the name that the table gives (mitso@desktop).
+# Containers to work in need none: they share their host's home and its /nix (ansible/roles/toolbox).
 {
   inputs,
   lib,
@@ -21,13 +22,7 @@ let
       };
       modules = [ ./home.nix ];
     };
-  # Containers to work in (toolbox, distrobox) share the home of their host, and are no host of the inventory.
-  containers = lib.filter (host: host.home.containers or [ ] != [ ]) (lib.attrValues owners);
-  toolbox = lib.optionalAttrs (containers != [ ]) {
-    "${(inventory.siteOf "toolbox").user}@toolbox" = configuration "toolbox" { kind = "container"; };
-  };
 in
-toolbox
-// lib.mapAttrs' (
+lib.mapAttrs' (
   name: host: lib.nameValuePair host.home.configuration (configuration name host)
 ) owners

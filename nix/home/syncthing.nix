@@ -7,20 +7,26 @@
   ...
 }:
 let
-  devices = lib.filterAttrs (_: host: (host.home or { }) ? syncthing_id) aether.inventory.hosts;
-  id = _: host: { id = host.home.syncthing_id; };
+  peers = aether.inventory.peersOf aether.name;
 in
 {
-  services.syncthing = lib.mkIf (config.aether.nixos && (aether.host.home or { }) ? syncthing_id) {
+  services.syncthing = lib.mkIf (config.aether.nixos && aether.host ? syncthing_id) {
     enable = true;
     overrideDevices = true;
     overrideFolders = true;
     settings = {
-      devices = lib.mapAttrs id devices;
+      devices = lib.mapAttrs (_: host: {
+        id = host.syncthing_id;
+        # Where it is at home, and wherever else it says that it is.
+        addresses = [
+          "tcp://${host.address}:22000"
+          "dynamic"
+        ];
+      }) peers;
       folders."shared-home" = {
         label = "SharedHome";
         path = "${config.home.homeDirectory}/SharedHome";
-        devices = lib.attrNames devices;
+        devices = lib.attrNames peers;
         versioning.type = "staggered";
       };
       options = {

@@ -88,6 +88,9 @@ rec {
 
   tagged = tag: hostsWhere (host: builtins.elem tag (host.tags or [ ]));
 
+  # Who syncs SharedHome with a host, by name.
+  peersOf = name: removeAttrs (hostsWhere (host: host ? syncthing_id)) [ name ];
+
   # The hosts in a network, by name.
   inNetwork = network: hostsWhere (host: net.contains networks.${network}.cidr host.address);
 }

@@ -31,7 +31,7 @@ in
     repository = mkOption {
       type = types.str;
       default = "sftp:restic@${aether.inventory.address "smith-storage"}:/srv/backup/${aether.name}";
-      description = "restic repository; host smith-storage keeps one a host.";
+      description = "restic repository; host smith-storage keeps one a host (ansible/roles/restic_server).";
     };
     calendar = mkOption {
       type = types.str;

@@ -38,6 +38,8 @@ in
       ) aether.inputs.nixpkgs.legacyPackages.x86_64-linux;
       forwardPorts = map (port: {
         from = "host";
+        # Its passwords are known to everybody.
+        host.address = "127.0.0.1";
         host.port = outside port;
         guest.port = port;
       }) config.aether.firewall.openPorts.tcp;

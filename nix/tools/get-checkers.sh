@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# get-checkers.sh [--nix] [DIR]: fetches the real programs that check what the hosts' configurations generate, and writes
+# get-checkers.sh [--nix|--machine] [DIR]: fetches the real programs that check what the hosts' configurations generate, and writes
 # DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, promtool, amtool, blackbox_exporter, quadlet, systemd-analyze, caddy,
 # step-ca, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks (cryptsetup, btrfs, mkfs.*, sgdisk).
+# DIR/backup gets sshd and restic, for tests/ansible.
 # AdGuardHome, bao, loki and tempo are used where they are installed: their Go modules do not build by themselves.
-# With --nix only nixfmt and deadnix. A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
+# With --nix only nixfmt and deadnix; with --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and
+# programs of a live medium), 0.5 GB, for tests/nix/test_machine.py. A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
 only=''
-if [ "${1:-}" = --nix ]; then
-  only=nix
+case ${1:-} in --nix | --machine)
+  only=${1#--}
   shift
-fi
+  ;;
+esac
 here=$(dirname "$(realpath "$0")")
 cache=${AETHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/aether}
 dir=$(mkdir -p "${1:-$cache/checkers}/bin" && realpath "${1:-$cache/checkers}")
@@ -17,6 +20,22 @@ dir=$(mkdir -p "${1:-$cache/checkers}/bin" && realpath "${1:-$cache/checkers}")
 missing() {
   echo "get-checkers.sh: no $1: $2" >&2
 }
+
+if [ "$only" = machine ]; then
+  # Two roots: what runs the machine, and what runs in it.
+  [ -x "$dir/machine/run" ] ||
+    "$here/unpack-debian.sh" "$dir/machine" trixie qemu-system-x86 ovmf refind cpio ||
+    missing "qemu-system-x86_64" "Debian's packages could not be unpacked"
+  # NixOS' own release of it knows `preferred` in loader.conf (260), trixie's does not.
+  [ -x "$dir/loader/run" ] || "$here/unpack-debian.sh" "$dir/loader" sid systemd-boot-efi ||
+    missing systemd-boot "Debian's package could not be unpacked"
+  [ -x "$dir/medium/run" ] ||
+    "$here/unpack-debian.sh" "$dir/medium" trixie linux-image-cloud-amd64 base-files bash coreutils findutils grep sed gawk \
+      util-linux mount kmod liblzma5 udev cryptsetup-bin btrfs-progs dosfstools gdisk e2fsprogs parted jq openssh-client \
+      efibootmgr hostname ||
+    missing "a kernel and the programs of a live medium" "Debian's packages could not be unpacked"
+  exit 0
+fi
 
 if command -v cargo >/dev/null; then
   for crate in nixfmt_rs@0.5.3 deadnix@1.3.1; do
@@ -68,6 +87,12 @@ fi
 if [ -x "$dir/disks/run" ]; then
   for program in cryptsetup mkfs.btrfs mkfs.vfat fsck.fat sgdisk; do wrap_disk "$program" "usr/sbin/$program"; done
   for program in btrfs partx; do wrap_disk "$program" "usr/bin/$program"; done
+fi
+
+# What backups go through; tests/ansible starts it, with a root of its own.
+if [ ! -x "$dir/backup/run" ]; then
+  "$here/unpack-debian.sh" "$dir/backup" trixie openssh-server restic login ||
+    missing "sshd, restic" "Debian's packages could not be unpacked"
 fi
 
 collector() { # the collector with the parts that hosts use, of nixpkgs' version

@@ -84,7 +84,13 @@ _OS_RELEASE = {
 }
 
 # Empty folders that a distribution is installed with, and that configuration management writes into.
-_APT_FOLDERS = ("/etc/apt/sources.list.d", "/etc/apt/apt.conf.d", "/etc/apt/keyrings", "/etc/default")
+_APT_FOLDERS = (
+    "/etc/apt/sources.list.d",
+    "/etc/apt/apt.conf.d",
+    "/etc/apt/keyrings",
+    "/etc/default",
+    "/etc/ssh/sshd_config.d",
+)
 _DNF_FOLDERS = ("/etc/yum.repos.d", "/etc/dnf/vars", "/etc/sysconfig")
 _FOLDERS = {
     **dict.fromkeys(("pve", "debian", "wsl"), _APT_FOLDERS),

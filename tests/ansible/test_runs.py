@@ -102,6 +102,7 @@ def test_what_the_runs_left_on_the_hosts(simulator: Simulator) -> None:
     """After test_second_run_changes_nothing, with the same simulator."""
     assert "192.168.30.0/24(rw" in simulator.ssh("smith-storage", "cat /etc/exports")
     assert simulator.ssh("smith-storage", "systemctl is-active nfs-server").strip() == "active"
+    assert simulator.ssh("smith-storage", "stat -c '%a %U' /srv/backup").strip() == "700 restic"
     assert "path = /srv/storage" in simulator.ssh("smith-files", "cat /etc/samba/smb.conf")
     assert simulator.ssh("smith-files", "stat -c %a /etc/samba/.aether-password").strip() == "600"
     for host in ("smith-files", "gpu"):
@@ -109,11 +110,18 @@ def test_what_the_runs_left_on_the_hosts(simulator: Simulator) -> None:
     assert simulator.ssh("trinity", "systemctl is-active prometheus-node-exporter").strip() == "active"
     assert "pve-no-subscription" in simulator.ssh("trinity", "cat /etc/apt/sources.list.d/proxmox.sources")
     assert "nvidia-ctk cdi generate" in simulator.ssh("gpu", "cat /etc/systemd/system/aether-cdi.service")
+
+
+def test_what_the_runs_left_in_homes(simulator: Simulator) -> None:
+    """After test_second_run_changes_nothing, with the same simulator."""
     assert (
         simulator.ssh("workstation", "readlink -f ~/Documents", "mitso").strip() == "/home/mitso/SharedHome/Documents/Documents"
     )
     assert "org.mozilla.firefox" in simulator.ssh("workstation", "flatpak list --app --columns=application")
-    assert "home-manager-generation" in simulator.ssh("desktop", "readlink -f ~/.local/state/nix/profiles/home-manager", "mitso")
+    generation = "readlink -f ~/.local/state/nix/profiles/home-manager || true"
+    assert "home-manager-generation" in simulator.ssh("wsl", generation, "mitso")
+    assert "home-manager-generation" not in simulator.ssh("desktop", generation, "mitso"), "its system brings Home Manager's home"
+    assert simulator.ssh("desktop", "readlink -f ~/Workspace", "mitso").strip() == "/home/mitso/SharedHome/Workspace/Workspace"
 
 
 def test_check_changes_nothing_and_says_what_it_would(simulator: Simulator) -> None:
@@ -121,6 +129,22 @@ def test_check_changes_nothing_and_says_what_it_would(simulator: Simulator) -> N
     assert done.code == 0, done.output[-4000:]
     assert "+/srv/other 192.168.10.0/24" in done.output
     assert "/srv/other" not in simulator.ssh("smith-storage", "cat /etc/exports")
+
+
+def test_a_check_before_backups_have_a_place(simulator: Simulator) -> None:
+    """On a host that other roles have done, with a volume that is empty."""
+    host, files = "smith-storage", "/etc/ssh/restic_keys /etc/ssh/sshd_config.d/aether-restic.conf"
+    assert simulator.play("smith.yml", host).code == 0
+    simulator.ssh(host, f"userdel restic; rm -r /srv/backup {files}; mkdir /srv/backup")
+    done = simulator.play("smith.yml", host, "--check", "--diff")
+    assert done.code == 0, done.output[-4000:]
+    assert "+restrict ssh-ed25519 " in done.output and "+Match User restic" in done.output
+    assert simulator.ssh(host, f"ls -d {files} 2>/dev/null; grep restic /etc/passwd; stat -c %U /srv/backup") == "root\n"
+    made = simulator.play("smith.yml", host)
+    assert made.code == 0, made.output[-4000:]
+    assert "/srv/backup is on the disk of the system" in " ".join(made.output.split())
+    assert simulator.ssh(host, "stat -c '%a %U' /srv/backup").strip() == "700 restic"
+    assert simulator.play("smith.yml", host).count(host, "changed") == 0
 
 
 @pytest.mark.fault

@@ -2,13 +2,14 @@
 
 import importlib.util
 import sys
-import tomllib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import yaml
 
+from inventory.ansible import listing
+from inventory.load import load_all
 from tests.ansible.conftest import REPO
 
 _spec = importlib.util.spec_from_file_location("aether_vyos", REPO / "ansible/filter_plugins/aether_vyos.py")
@@ -23,12 +24,14 @@ OWNED = ["firewall", "service dhcp-server", "service dns forwarding", "interface
 
 
 @pytest.fixture
-def inventory() -> dict[str, Any]:
-    """Both inventory files, merged as ansible/inventory.py does."""
-    files = [tomllib.loads((REPO / "inventory" / name).read_text()) for name in ("homelab.toml", "cloud.toml")]
+def inventory(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the dynamic inventory gives the role, as its vars/main.yml names it."""
+    monkeypatch.delenv("AETHER_REACH", raising=False)
+    monkeypatch.chdir(REPO)
+    listed = listing(load_all([f"inventory/{name}.toml" for name in ("homelab", "cloud")]))
     tables = ("networks", "nodes", "hosts", "services")
-    merged = {table: {k: v for file in files for k, v in file.get(table, {}).items()} for table in tables}
-    return {"site": files[0]["site"], **merged}
+    router = listed["_meta"]["hostvars"]["router"]
+    return {"site": router["aether_site"], **{table: listed["all"]["vars"][f"aether_{table}"] for table in tables}}
 
 
 @pytest.fixture
@@ -56,7 +59,6 @@ def test_networks_become_interfaces(settings: dict[str, Any], inventory: dict[st
 
 
 def test_dhcp(settings: dict[str, Any], inventory: dict[str, Any]) -> None:
-    inventory["hosts"]["laptop"] = {**inventory["hosts"]["laptop"], "mac": "BC:24:11:00:01:0A"}
     at = "set service dhcp-server shared-network-name clients subnet 192.168.20.0/24"
     lines = commands(settings, inventory)
     for end in (
@@ -66,12 +68,23 @@ def test_dhcp(settings: dict[str, Any], inventory: dict[str, Any]) -> None:
         "range 0 start '192.168.20.100'",
         "range 0 stop '192.168.20.239'",
         "static-mapping laptop ip-address '192.168.20.11'",
-        "static-mapping laptop mac-address 'bc:24:11:00:01:0a'",
+        "static-mapping laptop mac-address '00:00:5e:00:53:11'",
     ):
         assert f"{at} {end}" in lines
     fixed = {host["address"] for host in inventory["hosts"].values()}
     pool = {f"192.168.20.{number}" for number in range(100, 240)}
     assert not fixed & pool, "an address of the inventory is handed out by DHCP too"
+
+
+def test_machines_that_ask_for_an_address_are_given_the_inventorys(settings: dict[str, Any], inventory: dict[str, Any]) -> None:
+    """Deploys go there; all that the router does not map are in the pool somewhere."""
+    lines = commands(settings, inventory)
+    asking = {name: host for name, host in inventory["hosts"].items() if inventory["networks"][host["network"]]["dhcp"]}
+    assert {"desktop", "laptop", "bifrost", "bifrost-kinoite", "workstation", "gaming"} <= set(asking)
+    for name, host in asking.items():
+        (mapped,) = (line for line in lines if f" static-mapping {name} ip-address " in line)
+        assert mapped.endswith(f" ip-address '{host['address']}'")
+        assert f"{mapped.rpartition(' ip-address ')[0]} mac-address '{host['mac']}'" in lines
 
 
 def test_words_of_the_next_release(settings: dict[str, Any], inventory: dict[str, Any]) -> None:
@@ -80,6 +93,7 @@ def test_words_of_the_next_release(settings: dict[str, Any], inventory: dict[str
     at = "set service dhcp-server shared-network-name clients subnet 192.168.20.0/24"
     assert f"{at} option default-router '192.168.20.1'" in lines
     assert any(line.startswith(f"{at} subnet-id ") for line in lines)
+    assert f"{at} static-mapping laptop mac '00:00:5e:00:53:11'" in lines
 
 
 def test_names(settings: dict[str, Any], inventory: dict[str, Any]) -> None:
@@ -104,6 +118,15 @@ def test_firewall_drops_what_is_not_written(settings: dict[str, Any], inventory:
                 assert accepted == (source == "local" or settings["policy"].get(f"{source} -> {target}") == "accept")
     from_wan = [line for line in lines if " name WAN-" in line and " destination port " in line]
     assert from_wan == ["set firewall ipv4 name WAN-LOCAL rule 100 destination port '{{ vyos_wireguard_port }}'"]
+
+
+def test_clients_reach_the_peer_that_is_always_on(settings: dict[str, Any], inventory: dict[str, Any]) -> None:
+    """SharedHome's server waits for them: port 22000 of it, and no way back that it would have to open."""
+    lines = commands(settings, inventory)
+    assert inventory["hosts"]["homelab-vm"]["network"] == "servers"
+    assert "set firewall ipv4 name CLIENTS-SERVERS default-action 'accept'" in lines
+    assert "set firewall ipv4 name SERVERS-CLIENTS rule 10 state 'established'" in lines
+    assert not any("22000" in line for line in lines)
 
 
 def test_addresses_in_rules_come_from_the_inventory(settings: dict[str, Any], inventory: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 BIN = REPO / "home" / "bin"
+# What a reboot leaves of what the bootstrap made; tests/nix/test_personal.py holds the machines to it.
+KEPT = (".config/chezmoi", ".config/git", ".local/share/aether", ".ssh", "SharedHome")
 _WHERE = {
     "chezmoi": "`make setup` builds it",
     "age": "`make setup` builds it",

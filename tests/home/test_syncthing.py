@@ -15,7 +15,10 @@ GENERATED = """<configuration version="51">
     <options><listenAddress>default</listenAddress><urAccepted>0</urAccepted></options>
 </configuration>
 """
-DEVICES = {"workstation": "SELF", "laptop": "OTHER"}
+DEVICES = {
+    "workstation": {"id": "SELF", "address": "192.168.20.14"},
+    "laptop": {"id": "OTHER", "address": "192.168.20.11"},
+}
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def config(home: Home) -> Path:
     return path
 
 
-def configure(home: Home, config: Path, devices: dict[str, str]) -> str:
+def configure(home: Home, config: Path, devices: dict[str, dict[str, str]]) -> str:
     """Run syncthing-config."""
     return home.run(BIN / "syncthing-config", config, "/home/mitso/SharedHome", json.dumps(devices)).stdout
 
@@ -34,7 +37,10 @@ def configure(home: Home, config: Path, devices: dict[str, str]) -> str:
 def test_devices_and_folder(home: Home, config: Path) -> None:
     assert "folder: path = /home/mitso/SharedHome" in configure(home, config, DEVICES)
     root = ET.parse(config).getroot()
-    assert {one.get("name"): one.get("id") for one in root.findall("device")} == DEVICES
+    devices = root.findall("device")
+    assert {one.get("name"): one.get("id") for one in devices} == {"workstation": "SELF", "laptop": "OTHER"}
+    addresses = [address.text for one in devices if one.get("id") == "OTHER" for address in one.findall("address")]
+    assert addresses == ["tcp://192.168.20.11:22000", "dynamic"], "where it is at home, then anywhere"
     folder = root.find("folder[@id='shared-home']")
     assert folder is not None
     assert {one.get("id") for one in folder.findall("device")} == {"SELF", "OTHER"}
@@ -53,6 +59,6 @@ def test_second_run_changes_nothing_also_after_syncthing_wrote(home: Home, confi
 
 
 def test_a_machine_that_left_the_inventory_is_removed(home: Home, config: Path) -> None:
-    configure(home, config, {**DEVICES, "stolen": "GONE"})
+    configure(home, config, {**DEVICES, "stolen": {"id": "GONE", "address": "192.168.20.99"}})
     assert "configuration: device GONE removed" in configure(home, config, DEVICES)
     assert "GONE" not in config.read_text()

@@ -149,6 +149,31 @@ def test_a_variable_counts_for_the_playbooks_that_mention_it(ansible: Path) -> N
     assert digest("other.yml", "a") == digest("other.yml", "b")
 
 
+@pytest.mark.parametrize(
+    ("reads", "changed", "runs"),
+    [
+        ("'/../nix/pki/a.pub'", "a.pub", True),
+        ("'/../nix/pki/a.pub'", "b.crt", False),
+        ("'/../nix/pki/*.pub'", "new.pub", True),
+        ("'/../nix/pki/*.pub'", "b.crt", False),
+        ("'/../nix/pki/' ~ name", "b.crt", True),
+    ],
+)
+def test_a_changed_key_runs_the_playbooks_that_read_it(ansible: Path, reads: str, changed: str, runs: bool) -> None:
+    (ansible / "ansible/roles/web/defaults").mkdir()
+    (ansible / "ansible/roles/web/defaults/main.yml").write_text(f"key: \"{{{{ lookup('file', playbook_dir ~ {reads}) }}}}\"\n")
+    (ansible / "nix/pki").mkdir(parents=True)
+    for name in ("a.pub", "b.crt"):
+        (ansible / "nix/pki" / name).write_text("before\n")
+
+    def both() -> list[str]:
+        return [playbook_hash(ansible, name, {}, {}) for name in ("web.yml", "other.yml")]
+
+    before = both()
+    (ansible / "nix/pki" / changed).write_text("after, and longer\n")
+    assert [old != new for old, new in zip(before, both(), strict=True)] == [runs, False]
+
+
 def test_a_missing_role_is_named(ansible: Path) -> None:
     (ansible / "ansible/web.yml").write_text("- hosts: all\n  roles: [nobody]\n")
     with pytest.raises(FileNotFoundError, match=r"ansible/roles/nobody does not exist, and ansible/web.yml uses it"):

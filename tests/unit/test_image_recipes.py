@@ -117,6 +117,12 @@ def test_a_surface_can_be_unlocked_by_its_own_keyboard() -> None:
     assert drivers.split()[0] == "pinctrl_tigerlake"
 
 
+def test_cards_keep_the_address_that_the_router_knows() -> None:
+    """Fedora's own file of this name makes up another for each network."""
+    lines = (IMAGE / "files/system/etc/NetworkManager/conf.d/22-wifi-mac-addr.conf").read_text().splitlines()
+    assert "wifi.cloned-mac-address=permanent" in lines
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_shellchecked(path: Path) -> None:
     done = subprocess.run([Path(sys.executable).with_name("shellcheck"), str(path)], capture_output=True, text=True, check=False)

@@ -130,6 +130,14 @@ def test_ansible_gets_groups_addresses_and_pinned_keys(lab: Path, monkeypatch: p
     assert listing["all"]["vars"]["aether_services"]["wiki"]["login"] == "proxy"
 
 
+def test_ansible_is_told_who_syncs_and_where() -> None:
+    listing = ansible.listing(load_all(FILES))
+    peers = listing["all"]["vars"]["aether_peers"]
+    assert {"homelab-vm", "desktop", "laptop"} <= set(peers)
+    server = load_all(FILES)[0].hosts["homelab-vm"]
+    assert peers["homelab-vm"] == {"id": server.syncthing_id, "address": server.address}
+
+
 def test_vyos_is_reached_as_a_network_device() -> None:
     router = ansible.listing(load_all(FILES))["_meta"]["hostvars"]["router"]
     assert router["ansible_network_os"] == "vyos.vyos.vyos"

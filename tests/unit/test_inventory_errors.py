@@ -8,6 +8,8 @@ import pytest
 from inventory.load import InventoryError, Problem, load, load_all
 from tests.unit.inventory_example import AGES, GOOD, KEYS, SITE
 
+# An id of Syncthing's own tests.
+DEVICE = "P56IOI7-MZJNU2Y-IQGDREY-DM2MGTI-MGL3BXN-PQ6W5BM-TBBZ4TJ-XZWICQ2"
 # What is replaced in GOOD, by what; then code, place and a piece of the fix of the error that must come of it.
 CASES = [
     ("[hosts.dns]", "[hosts.web]", "declared-twice", "hosts.web", "another name"),
@@ -39,6 +41,12 @@ CASES = [
     ('"ada@desk" }', '"ada@desk" }\nwindow = "Sun 03:00"', "contradiction", "hosts.desk.window", 'window = "Sun 03:00"'),
     ("[nodes.metal]", "[nodes.web]", "duplicate-name", "hosts.web", "rename one"),
     ('"192.168.10.30"', '"192.168.10.10"', "duplicate-address", "hosts.talos.address", "free address"),
+    ('network = "clients"', 'network = "clients"\nmac = "00:00:5E:00:53:0A"', "bad-format", "hosts.desk.mac", "lower case"),
+    ('network = "clients"', 'network = "clients"\nmac = "01:00:5e:00:53:0a"', "bad-format", "hosts.desk.mac", "in lower case"),
+    ("vmid = 111", 'vmid = 111\nmac = "00:00:5e:00:53:0a"', "unknown-field", "hosts.dns.mac", "remove it"),
+    ("vmid = 111", f'vmid = 111\nsyncthing_id = "{DEVICE[:-1]}3"', "bad-format", "hosts.dns.syncthing_id", "Show ID"),
+    ("vmid = 111", f'vmid = 111\nsyncthing_id = "{DEVICE[8:]}"', "bad-format", "hosts.dns.syncthing_id", "eight groups"),
+    ("vlan = 20", "vlan = 20\ndhcp = true", "mac-missing", "hosts.desk.mac", "link/ether"),
     ("vmid = 111", "vmid = 110", "duplicate-vmid", "hosts.dns.vmid", "write a VMID"),
     (KEYS[4], KEYS[3], "duplicate-host-key", "hosts.desk.host_key", "secrets rotate desk"),
     ("[hosts.desk]", "[hosts.localhost]", "reserved-name", "hosts.localhost", "another name"),
@@ -143,6 +151,45 @@ def test_each_error_names_file_place_and_the_line_to_write(
 
 def test_there_are_at_least_50_kinds() -> None:
     assert len({case[2] for case in CASES}) >= 50
+
+
+def test_two_hosts_are_not_one_device(tmp_path: Path) -> None:
+    device = f'syncthing_id = "{DEVICE}"'
+    found = problems_of(tmp_path, edited(("vmid = 110", f"vmid = 110\n{device}"), ("vmid = 111", f"vmid = 111\n{device}")))
+    assert [(p.code, p.where, p.field) for p in found] == [("duplicate-syncthing-id", "hosts.dns", "syncthing_id")]
+    assert "hosts.web" in found[0].message and "secrets syncthing dns" in found[0].fix
+
+
+def test_a_card_is_one_hosts_also_of_another_file(tmp_path: Path) -> None:
+    """The router could give it one of the two addresses only."""
+    mac = 'mac = "00:00:5e:00:53:0a"'
+    one, two = tmp_path / "lab.toml", tmp_path / "sky.toml"
+    twice_here = [(line, f"{line}\n{mac}") for line in ('network = "clients"', "health = [{ tcp = 6443 }]")]
+    one.write_text(edited(*twice_here))
+    two.write_text(f'{CLOUD}[hosts.tv]\nkind = "external"\nnetwork = "public"\naddress = "192.168.90.11"\n{mac}\n')
+    with pytest.raises(InventoryError) as raised:
+        load_all([one, two])
+    twice = [(p.where, p.field) for p in raised.value.problems if p.code == "duplicate-mac"]
+    assert sorted(twice) == [("hosts.talos", "mac"), ("hosts.tv", "mac")]
+    assert "00:00:5e:00:53:0a is the card of hosts.desk in" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        # A guest gets its address from Proxmox, a container in a node's file, and nobody logs in to what is external.
+        ("[hosts.talos]", 'kind = "external"'),
+        ("[hosts.talos]", f'kind = "ansible"\nos = "debian"\nplaybook = "x.yml"\nnode = "metal"\nhost_key = "{KEYS[5]}"'),
+    ],
+    ids=["external", "container"],
+)
+def test_who_needs_no_card_where_addresses_are_asked_for(tmp_path: Path, host: tuple[str, str]) -> None:
+    text = edited(
+        ('kind = "external"', host[1]),
+        ('nameservers = ["192.168.10.20", "9.9.9.9"]', "dhcp = true"),
+    )
+    (tmp_path / "lab.toml").write_text(text)
+    assert load(tmp_path / "lab.toml").networks["servers"].dhcp
 
 
 def test_all_errors_at_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 # The owner's environment, by the same Home Manager files as on machines without NixOS (nix/home): it comes with the
-# system, and a deploy changes both. Dotfiles are chezmoi's, applied at login because an ephemeral home starts empty.
+# system, and a deploy changes both. Dotfiles and links into SharedHome are the bootstrap's (ansible/bootstrap.yml); an
+# ephemeral home starts without them, and brings them back at login.
 {
   config,
   lib,
@@ -10,6 +11,14 @@
 let
   cfg = config.aether.abilities.home;
   operator = config.aether.users.operator;
+  source = ".local/share/aether";
+  # As in the inventory (Home in models.py).
+  stow =
+    (aether.host.home or { }).stow or [
+      "Documents"
+      "Pictures"
+      "Workspace"
+    ];
 in
 {
   options.aether.abilities.home.enable =
@@ -33,19 +42,38 @@ in
     programs.zsh.enable = true;
     users.users.${operator}.shell = pkgs.zsh;
 
-    systemd.user.services.dotfiles = {
-      description = "Dotfiles of chezmoi's source";
+    systemd.user.services.restore-home = lib.mkIf config.aether.abilities.ephemeral.enable {
+      description = "Dotfiles and links of the owner's home";
       wantedBy = [ "default.target" ];
-      # A machine whose owner has not run `chezmoi init` yet has none.
-      unitConfig.ConditionPathExists = "%h/.local/share/chezmoi/.git";
-      unitConfig.ConditionUser = operator;
+      # Plasma reads its settings once.
+      before = [ "graphical-session-pre.target" ];
+      unitConfig = {
+        ConditionUser = operator;
+        # Neither is there before the first bootstrap.
+        ConditionPathExists = [
+          "%h/${source}/source/home/bin/restore-home"
+          "%h/.config/chezmoi/chezmoi.toml"
+        ];
+      };
       path = [
         pkgs.chezmoi
+        pkgs.stow
         pkgs.git
         pkgs.age
       ];
-      script = "chezmoi apply --no-tty";
-      serviceConfig.Type = "oneshot";
+      # The desktop's own tools are called where they are there.
+      script = ''
+        export PATH=$PATH:/etc/profiles/per-user/$USER/bin:/run/current-system/sw/bin
+        code=0
+        ~/${source}/source/home/bin/restore-home ${lib.escapeShellArg (toString stow)} || code=$?
+        # ~/.config/environment.d is new to the manager.
+        systemctl --user daemon-reload
+        exit $code
+      '';
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+      };
     };
 
     aether.persist.home = {
@@ -58,10 +86,33 @@ in
           directory = ".gnupg";
           mode = "0700";
         }
+        # The cluster's and the infrastructure's logins (nix/home/kubernetes.nix).
+        {
+          directory = ".kube";
+          mode = "0700";
+        }
+        {
+          directory = ".pulumi";
+          mode = "0700";
+        }
+        {
+          directory = ".talos";
+          mode = "0700";
+        }
+        # Keys of secrets, and the backup's account (nix/home/files.nix).
+        {
+          directory = ".config/rclone";
+          mode = "0700";
+        }
+        {
+          directory = ".config/sops";
+          mode = "0700";
+        }
+        # The answers given once, and the key of its secrets.
         ".config/chezmoi"
         ".config/git"
         ".config/syncthing"
-        ".local/share/chezmoi"
+        source
         ".local/share/direnv"
         ".local/share/go"
         ".local/share/npm"
@@ -69,8 +120,8 @@ in
         ".local/state/nvim"
         ".local/state/syncthing"
         ".local/state/zsh"
+        # ~/Documents, ~/Pictures and ~/Workspace are links into it: a mount in their place could never become one.
         "SharedHome"
-        "Workspace"
       ];
     };
   };

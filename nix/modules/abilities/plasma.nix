@@ -68,6 +68,13 @@ in
         ".mozilla"
         "Downloads"
       ];
+      # Which screen is where. A link and no mount, because a mount refuses a new file that is renamed over it.
+      home.files = [
+        {
+          file = ".config/kwinoutputconfig.json";
+          method = "symlink";
+        }
+      ];
     };
   };
 }

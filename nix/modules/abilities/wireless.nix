@@ -1,7 +1,15 @@
 # Networks that come and go: NetworkManager, with the passwords that people type into it.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  aether,
+  ...
+}:
 let
   operator = config.aether.users.operator;
+  mac = aether.host.mac or null;
+  # Second digit 2, 6, a or e: made up by people, so no card came with it.
+  madeUp = builtins.match ".[26ae]:.*" mac != null;
 in
 {
   options.aether.abilities.wireless.enable =
@@ -12,8 +20,16 @@ in
       useDHCP = false;
       networkmanager = {
         enable = true;
-        # A card's own address follows its owner from network to network.
-        wifi.macAddress = lib.mkDefault "stable-ssid";
+        # A card's own address follows its owner from network to network. But where the inventory knows the card, the router
+        # has reserved the host's address for it; a made-up one is put on.
+        wifi.macAddress = lib.mkDefault (
+          if mac == null then
+            "stable-ssid"
+          else if madeUp then
+            mac
+          else
+            "permanent"
+        );
         wifi.powersave = lib.mkDefault true;
       };
     };

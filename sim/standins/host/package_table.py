@@ -34,7 +34,12 @@ DEBIAN = {
     },
     "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": ""}},
     "rclone": {"programs": {"rclone": ""}},
-    "nix-setup-systemd": {"units": {"nix-daemon.service": SIMULATED}},
+    # It depends on nix-bin.
+    "nix-setup-systemd": {
+        "units": {"nix-daemon.service": SIMULATED},
+        "programs": {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"},
+        "files": {"/etc/nix/nix.conf": ""},
+    },
     "nix-bin": {"programs": {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"}},
     "podman": {"programs": {"podman": "podman.py"}},
     "fail2ban": {"units": {"fail2ban.service": SIMULATED}},

@@ -90,7 +90,8 @@ def main(argv):
     program = os.path.basename(sys.argv[0])
     if program == "podman":
         return podman(argv, state)
-    words = positional(argv, ("--image", "-i", "--name", "-n", "--container", "-c", "--release", "-r", "--distro", "-d"))
+    valued = ("--image", "-i", "--name", "-n", "--container", "-c", "--release", "-r", "--distro", "-d", "--volume")
+    words = positional(argv, valued)
     if "--version" in argv:
         print(f"{program} version 0.1.2")
         return 0

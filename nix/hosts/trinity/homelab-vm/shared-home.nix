@@ -1,5 +1,5 @@
 # The peer of SharedHome that is always on: machines that are never awake together meet here. Devices are those of the
-# inventory that have a Syncthing id.
+# inventory that have a Syncthing id. They come here: the router lets clients into this network, and nothing of it out to them.
 {
   config,
   lib,
@@ -7,20 +7,21 @@
   ...
 }:
 let
-  peers = lib.filterAttrs (
-    name: host: name != aether.name && (host.home or { }) ? syncthing_id
-  ) aether.hosts;
+  peers = aether.inventory.peersOf aether.name;
   cfg = config.services.syncthing;
+  inherit (config.aether.sharedHome) identity;
 in
 {
   services.syncthing = {
     enable = true;
+    cert = identity.cert or null;
+    key = identity.key or null;
     openDefaultPorts = false;
     guiAddress = "127.0.0.1:8384";
     overrideDevices = true;
     overrideFolders = true;
     settings = {
-      devices = lib.mapAttrs (_: host: { id = host.home.syncthing_id; }) peers;
+      devices = lib.mapAttrs (_: host: { id = host.syncthing_id; }) peers;
       folders.shared-home = {
         label = "SharedHome";
         path = "${cfg.dataDir}/SharedHome";
@@ -38,11 +39,7 @@ in
       };
     };
   };
-  aether.firewall.allow.syncthing = {
-    tcp = [ 22000 ];
-    udp = [ 22000 ];
-    from = [ "clients" ];
-  };
+  aether.sharedHome.owner = cfg.user;
   aether.persist.directories = [
     {
       directory = cfg.dataDir;

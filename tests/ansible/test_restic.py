@@ -1,0 +1,212 @@
+"""What role restic_server writes, obeyed by a real sshd: restic backs up and restores, and the key does nothing else."""
+
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from inventory.load import load
+from tests.ansible.conftest import REPO
+from tests.ansible.test_templates import render
+from tests.nix.conftest import CACHE
+
+ROLE = REPO / "ansible/roles/restic_server"
+DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+USER, ROOT = DEFAULTS["restic_server_user"], DEFAULTS["restic_server_root"]
+# Programs of Debian, as nix/tools/get-checkers.sh unpacks them.
+DEBIAN = CACHE / "checkers/backup"
+# As Debian has it, without PAM: a locked account would then be refused.
+SSHD = """Include /etc/ssh/sshd_config.d/*.conf
+ListenAddress 127.0.0.1
+UsePAM no
+PidFile none
+Subsystem sftp /usr/lib/openssh/sftp-server
+"""
+# In mounts of its own, gone with the process: Debian's programs, and what the test wrote.
+START = """
+set -e
+mount --make-rprivate /
+mount --bind -o ro {debian} {root}/usr
+for device in null zero urandom; do
+  : >{root}/dev/$device
+  mount --bind /dev/$device {root}/dev/$device
+done
+chroot {root} /usr/sbin/sshd -t -f /etc/ssh/sshd_config.d/aether-restic.conf
+exec chroot {root} /usr/sbin/sshd -D -e -p {port}
+"""
+
+
+def test_hosts_send_where_the_role_waits() -> None:
+    module = (REPO / "nix/modules/backup.nix").read_text()
+    repository = r'"sftp:(\w+)@\$\{aether\.inventory\.address "([\w-]+)"\}:(\S+)/\$\{aether\.name\}"'
+    user, host, folder = re.findall(repository, module)[0]
+    assert (user, folder) == (USER, ROOT)
+    facts = load(REPO / "inventory/homelab.toml").hosts[host]
+    assert "backup" in facts.tags and facts.playbook == "smith.yml"
+
+
+def test_the_fleet_s_key_and_no_other(tmp_path: Path) -> None:
+    text = render(tmp_path, "smith-storage", "restic_server", "restic_keys.j2")
+    assert text == f"restrict {(REPO / 'nix/pki/restic.pub').read_text().strip()}\n"
+
+
+@dataclass(frozen=True)
+class Server:
+    """An sshd on loopback with the role's files; `key` is the fleet's."""
+
+    folder: Path
+    port: int
+
+    def arguments(self, key: str = "fleet") -> list[str]:
+        """What follows ssh or sftp (both know -o), as the hosts have it."""
+        options = {"StrictHostKeyChecking": "yes", "UserKnownHostsFile": self.folder / "known", "BatchMode": "yes"}
+        options |= {"Port": self.port, "IdentitiesOnly": "yes", "GlobalKnownHostsFile": "/dev/null"}
+        return ["-F", "none", "-i", str(self.folder / key), *(f"-o{name}={value}" for name, value in options.items())]
+
+    def run(self, *command: str | Path, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """A program, and all that it printed."""
+        return subprocess.run(
+            [*map(str, command)],
+            input=stdin,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            timeout=60,
+            check=False,
+        )
+
+    def ssh(self, *arguments: str, key: str = "fleet") -> subprocess.CompletedProcess[str]:
+        return self.run("ssh", *self.arguments(key), *arguments)
+
+    def sftp(self, *lines: str, key: str = "fleet") -> subprocess.CompletedProcess[str]:
+        return self.run("sftp", *self.arguments(key), "-b", "-", f"{USER}@127.0.0.1", stdin="\n".join(lines) + "\n")
+
+    def restic(self, *arguments: str) -> str:
+        """As the service of nix/modules/backup.nix calls it."""
+        repository = f"sftp:{USER}@127.0.0.1:{ROOT}/media"
+        options = ["-r", repository, "-o", f"sftp.args={shlex.join(self.arguments())}", "--no-cache"]
+        done = self.run(DEBIAN / "run", "usr/bin/restic", *options, *arguments, RESTIC_PASSWORD="correct horse")
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("sshd changes its user and its root: needs root on Linux")
+    if not (DEBIAN / "root/usr/sbin/sshd").exists():
+        pytest.skip("sshd and restic are not there: run nix/tools/get-checkers.sh")
+    folder = tmp_path_factory.mktemp("restic")
+    for key in ("fleet", "other", "host"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", folder / key], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
+    root = tree(folder)
+    script = START.format(debian=DEBIAN / "root/usr", root=root, port=port)
+    with (folder / "log").open("w") as log:
+        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]
+        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        answers(port, running, folder / "log")
+        yield Server(folder, port)
+    finally:
+        # Takes everything in its process namespace along.
+        running.kill()
+        running.wait(10)
+
+
+def tree(folder: Path) -> Path:
+    """A small Debian, as the role leaves it: the account, the folder, both files."""
+    root = folder / "root"
+    tasks = {task["name"]: task for task in yaml.safe_load((ROLE / "tasks/main.yml").read_text())}
+    account = tasks["The user"]["ansible.builtin.user"]
+    where = tasks["Where backups go"]["ansible.builtin.file"]
+    files = {
+        "etc/passwd": f"sshd:x:100:65534::/run/sshd:/sbin/nologin\n{USER}:x:990:990::{ROOT}:{account['shell']}\n",
+        "etc/group": f"nogroup:x:65534:\n{USER}:x:990:\n",
+        "etc/shadow": f"sshd:*:20000::::::\n{USER}:{account['password']}:20000::::::\n",
+        "etc/ssh/sshd_config": SSHD,
+        "etc/ssh/ssh_host_ed25519_key": (folder / "host").read_text(),
+        "etc/ssh/sshd_config.d/aether-restic.conf": render(folder, "smith-storage", "restic_server", "sshd.conf.j2"),
+        "etc/ssh/restic_keys": f"restrict {(folder / 'fleet.pub').read_text()}",
+    }
+    for name in ("dev", "usr", "run/sshd", ROOT.lstrip("/")):
+        (root / name).mkdir(parents=True)
+    for name in ("bin", "sbin", "lib", "lib64"):
+        (root / name).symlink_to(f"usr/{name}")
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (root / "etc/ssh/ssh_host_ed25519_key").chmod(0o600)
+    os.chown(root / ROOT.lstrip("/"), 990, 990)
+    (root / ROOT.lstrip("/")).chmod(int(where["mode"], 8))
+    return root
+
+
+def answers(port: int, running: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the server listens."""
+    for _ in range(100):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert running.poll() is None, log.read_text()
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def test_a_backup_comes_back(server: Server, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "notes.txt").write_text("what cannot be made again\n")
+    server.restic("init")
+    server.restic("backup", str(data))
+    assert "no errors were found" in server.restic("check", "--read-data")
+    server.restic("forget", "--prune", "--keep-daily", "7")
+    shutil.rmtree(data)
+    server.restic("restore", "latest", "--target", "/", "--include", str(data))
+    assert (data / "notes.txt").read_text() == "what cannot be made again\n"
+
+
+def test_a_relative_path_is_the_same_folder(server: Server) -> None:
+    assert f"Remote working directory: {ROOT}\n" in server.sftp("pwd").stdout
+
+
+def test_the_key_opens_no_shell(server: Server) -> None:
+    for command in ((), ("id",), ("/usr/lib/openssh/sftp-server",)):
+        done = server.ssh("-T", f"{USER}@127.0.0.1", *command)
+        assert (done.returncode, done.stdout) == (1, "This service allows sftp connections only.\n")
+    terminal = server.ssh("-tt", f"{USER}@127.0.0.1")
+    assert terminal.returncode != 0 and "PTY allocation request failed" in terminal.stdout
+
+
+def test_the_key_forwards_nothing(server: Server) -> None:
+    out = server.ssh("-W", f"127.0.0.1:{server.port}", f"{USER}@127.0.0.1")
+    assert out.returncode != 0 and "administratively prohibited" in out.stdout
+    back = server.ssh("-N", "-o", "ExitOnForwardFailure=yes", "-R", "0:127.0.0.1:1", f"{USER}@127.0.0.1")
+    assert back.returncode != 0 and "remote port forwarding failed" in back.stdout
+
+
+def test_another_key_stays_out_even_where_the_fleet_s_writes_it(server: Server) -> None:
+    put = server.sftp("-mkdir .ssh", "chmod 700 .ssh", f"put {server.folder / 'other.pub'} .ssh/authorized_keys")
+    assert put.returncode == 0, put.stdout
+    refused = server.sftp("pwd", key="other")
+    assert refused.returncode != 0 and "Permission denied (publickey)" in refused.stdout
+
+
+def test_what_the_server_holds_itself_cannot_be_written(server: Server) -> None:
+    for file in ("/etc/ssh/restic_keys", "/etc/ssh/sshd_config.d/aether-restic.conf"):
+        done = server.sftp(f"put {server.folder / 'other.pub'} {file}")
+        assert done.returncode != 0 and "Permission denied" in done.stdout, done.stdout
