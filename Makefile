@@ -51,6 +51,7 @@ fault: setup ## HOST=… FAULT=… [OFF=1]: inject a fault into the simulator (F
 	@.venv/bin/python -m sim fault $(if $(filter list,$(FAULT)),--list,$(HOST) $(FAULT) $(if $(OFF),--off))
 
 image: ## HOST=… FORMAT=raw|iso|qcow|vm|proxmox|lxc|amazon: build an image into dist/ [ARGS=--plain]
+	$(foreach name,HOST FORMAT,$(if $($(name)),,$(error $(name)=… is missing: make image HOST=laptop FORMAT=iso)))
 	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible
 	@$(AETHER) image $(HOST) $(FORMAT) $(ARGS)
 

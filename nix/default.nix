@@ -21,7 +21,12 @@ in
   packages.${system} = import ./images { inherit inputs systems system; };
   # legacyPackages, because it is a tree: images.HOST.FORMAT.
   legacyPackages.${system}.images = import ./images/formats.nix {
-    inherit inputs systems nixosConfigurations;
+    inherit
+      inputs
+      systems
+      nixosConfigurations
+      localVms
+      ;
   };
   devShells.${system}.default = import ./shells { inherit pkgs; };
   checks.${system} = import ./checks { inherit pkgs nixosConfigurations; };

@@ -264,7 +264,7 @@ def topology(stack: Stack, arguments: list[str]) -> int:
 
 
 def image(stack: Stack, arguments: list[str]) -> int:
-    from ops.image import image as make
+    from ops.image.command import image as make
 
     return make(arguments)
 

@@ -4,37 +4,53 @@
   inputs,
   systems,
   nixosConfigurations,
+  localVms,
 }:
 let
   inherit (inputs.nixpkgs) lib;
 
   variant = host: module: (host.extendModules { modules = [ module ]; }).config;
+  # One disk, laid out by nixpkgs, of so many MiB (or of what its content takes).
   generated =
-    host: format: module:
-    (variant host {
-      imports = [
-        inputs.nixos-generators.nixosModules.${format}
-        module
-      ];
-    }).system.build;
+    host: format: attribute: module:
+    let
+      config = variant host {
+        imports = [
+          inputs.nixos-generators.nixosModules.${format}
+          module
+        ];
+      };
+      inherit (config.virtualisation) diskSize;
+    in
+    config.system.build.${attribute}
+    // {
+      sizes = lib.optionalAttrs (lib.isInt diskSize) { disk = "${toString diskSize}M"; };
+    };
 
   # Disk with the host's own layout. An image is a file that anybody can copy, so it has no encryption to pretend to:
   # the installer encrypts.
   disk =
     host: format:
-    (variant host {
-      disko.imageBuilder = {
-        name = "${host.config.networking.hostName}-${format}";
-        imageFormat = format;
+    let
+      config = variant host {
+        disko.imageBuilder = {
+          name = "${host.config.networking.hostName}-${format}";
+          imageFormat = format;
+        };
+        aether.abilities.disk.encrypt = false;
       };
-      aether.abilities.disk.encrypt = false;
-    }).system.build.diskoImages
+    in
+    config.system.build.diskoImages
     // {
-      # The orchestrator asks before it makes what the machine would have encrypted.
+      # What the orchestrator wants to know before it builds: how large each disk is, and (it asks then) whether the
+      # machine would have encrypted what is in it.
+      sizes = lib.mapAttrs (_: disk: disk.imageSize) config.disko.devices.disk;
       plain = host.config.aether.abilities.disk.enable && host.config.aether.abilities.disk.encrypt;
     };
 
-  vm = host: host.config.system.build.vm;
+  # The script is this machine's, what it boots may be another architecture's.
+  vm =
+    host: host.config.system.build.vm // { guestSystem = host.pkgs.stdenv.hostPlatform.system; };
 
   byPlatform = {
     metal = host: {
@@ -53,19 +69,21 @@ let
       # A backup archive of Proxmox has one disk, laid out by nixpkgs.
       // lib.optionalAttrs (lib.length (host._module.specialArgs.aether.host.disks or [ ]) <= 1) {
         proxmox =
-          (generated host "proxmox" {
+          generated host "proxmox" "VMA" {
             aether.disks.layout = "none";
             proxmox.qemuConf.bios = "ovmf";
-          }).VMA;
+          };
       };
     proxmox-lxc = host: {
       lxc = host.config.system.build.tarball;
       vm = vm host;
     };
     cloud = host: {
-      amazon = (generated host "amazon" { }).amazonImage;
+      amazon = generated host "amazon" "amazonImage" { };
       vm = vm host;
     };
   };
 in
 lib.mapAttrs (_: host: byPlatform.${host.config.aether.platform} host) nixosConfigurations
+# Machines that exist as VMs alone.
+// lib.mapAttrs (_: host: { vm = vm host; }) localVms

@@ -6,9 +6,10 @@ set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 cache=${AETHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/aether}
 
-features="experimental-features = nix-command flakes
-accept-flake-config = false
+# The last word on a setting counts: these yield to the caller's NIX_CONFIG, `ours` does not.
+defaults="accept-flake-config = false
 warn-dirty = false"
+ours="extra-experimental-features = nix-command flakes"
 private="substituters =
 sandbox = false
 build-users-group =
@@ -17,7 +18,7 @@ flake-registry ="
 isolate() {
   export NIX_STORE_DIR=$1/nix/store NIX_STATE_DIR=$1/nix/var NIX_LOG_DIR=$1/nix/log NIX_CONF_DIR=$1/nix/etc
   export XDG_CACHE_HOME=$1/nix/cache
-  features+=$'\n'$private
+  ours+=$'\n'$private
 }
 
 if [ -n "${AETHER_NIX:-}" ]; then
@@ -35,5 +36,5 @@ else
 fi
 [ -z "${NIXTREES:-}" ] || isolate "$NIXTREES"
 
-export NIX_CONFIG=${NIX_CONFIG:-$features}
+export NIX_CONFIG=$defaults${NIX_CONFIG:+$'\n'$NIX_CONFIG}$'\n'$ours
 exec "${nix[@]}" "$@"

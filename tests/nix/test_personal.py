@@ -9,6 +9,7 @@ import pytest
 
 from inventory.models import Home
 from nix.tools import evaluate
+from ops.image.nix import DESCRIBE
 from tests.home.conftest import KEPT
 
 from .conftest import nixos_hosts, replace
@@ -325,6 +326,17 @@ def test_every_image_of_a_host_evaluates(host: str) -> None:
         assert str(found.value).endswith(".drv")
         warnings = re.findall(r"evaluation warning: (.*)", found.messages)
         assert [warning for warning in warnings if NOT_OURS not in warning] == [], kind
+
+
+@pytest.mark.parametrize(
+    ("host", "kind", "sizes"),
+    [("local-vm", "vm", {}), ("local-server", "vm", {}), ("media", "raw", {"system": "4G", "data1": "2G"})],
+)
+def test_images_say_what_the_builder_asks(host: str, kind: str, sizes: dict[str, str]) -> None:
+    ask = f"formats: ({DESCRIBE}) formats.{kind}"
+    found = evaluate.evaluate(f"legacyPackages.x86_64-linux.images.{host}", apply=ask).value
+    assert found["drvPath"].endswith(".drv") and found["output"].startswith("/") and found["system"] == "x86_64-linux"
+    assert found["sizes"] == sizes
 
 
 @pytest.mark.parametrize("host", ["gateway", "laptop"])

@@ -1,0 +1,31 @@
+"""The command line of `make image`."""
+
+import argparse
+from pathlib import Path
+
+from ops.image.builder import Builder
+from ops.image.dist import FORMATS
+from ops.stack import REPOSITORY
+
+
+def image(arguments: list[str]) -> int:
+    """The command: returns its exit code; raises OpsError with what to do."""
+    options = _parser().parse_args(arguments)
+    # Nix runs in the repository. A link stays one: what it leads to may not be mounted.
+    dist = options.dist.expanduser().absolute()
+    return Builder(dist, _say).make(options.host, options.format, plain=options.plain, run=not options.no_run)
+
+
+def _say(line: str) -> None:
+    """In order with what programs write, also into a pipe."""
+    print(line, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="make image", description="Build an image of a host.")
+    parser.add_argument("host", help="host of the inventory, local-vm or local-server")
+    parser.add_argument("format", choices=FORMATS, help="what to build")
+    parser.add_argument("--plain", action="store_true", help="accept a disk without the host's encryption")
+    parser.add_argument("--no-run", action="store_true", help="build a vm, but do not boot it")
+    parser.add_argument("--dist", type=Path, default=REPOSITORY / "dist", help="where results go")
+    return parser
