@@ -24,11 +24,11 @@ missing() {
 if [ "$only" = machine ]; then
   # Two roots: what runs the machine, and what runs in it.
   [ -x "$dir/machine/run" ] ||
-    "$here/unpack-debian.sh" "$dir/machine" trixie qemu-system-x86 ovmf refind cpio ||
+    "$here/unpack-debian.sh" "$dir/machine" trixie qemu-system-x86 ovmf cpio ||
     missing "qemu-system-x86_64" "Debian's packages could not be unpacked"
-  # NixOS' own release of it knows `preferred` in loader.conf (260), trixie's does not.
-  [ -x "$dir/loader/run" ] || "$here/unpack-debian.sh" "$dir/loader" sid systemd-boot-efi ||
-    missing systemd-boot "Debian's package could not be unpacked"
+  # nixpkgs' releases of both: trixie's systemd-boot does not know `preferred` in loader.conf (260), its rEFInd shows tools twice.
+  [ -x "$dir/loader/run" ] || "$here/unpack-debian.sh" "$dir/loader" sid systemd-boot-efi refind ||
+    missing "systemd-boot, rEFInd" "Debian's packages could not be unpacked"
   [ -x "$dir/medium/run" ] ||
     "$here/unpack-debian.sh" "$dir/medium" trixie linux-image-cloud-amd64 base-files bash coreutils findutils grep sed gawk \
       util-linux mount kmod liblzma5 udev cryptsetup-bin btrfs-progs dosfstools gdisk e2fsprogs parted jq openssh-client \

@@ -53,7 +53,7 @@ class Machine:
     @property
     def refind(self) -> Path:
         """rEFInd with its pictures."""
-        return self.hardware / "root/usr/share/refind/refind"
+        return self.hardware.parent / "loader/root/usr/share/refind/refind"
 
     @property
     def loaders(self) -> Path:
