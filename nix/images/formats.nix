@@ -49,8 +49,7 @@ let
     };
 
   # The script is this machine's, what it boots may be another architecture's.
-  vm =
-    host: host.config.system.build.vm // { guestSystem = host.pkgs.stdenv.hostPlatform.system; };
+  vm = host: host.config.system.build.vm // { guestSystem = host.pkgs.stdenv.hostPlatform.system; };
 
   byPlatform = {
     metal = host: {
@@ -68,11 +67,10 @@ let
       }
       # A backup archive of Proxmox has one disk, laid out by nixpkgs.
       // lib.optionalAttrs (lib.length (host._module.specialArgs.aether.host.disks or [ ]) <= 1) {
-        proxmox =
-          generated host "proxmox" "VMA" {
-            aether.disks.layout = "none";
-            proxmox.qemuConf.bios = "ovmf";
-          };
+        proxmox = generated host "proxmox" "VMA" {
+          aether.disks.layout = "none";
+          proxmox.qemuConf.bios = "ovmf";
+        };
       };
     proxmox-lxc = host: {
       lxc = host.config.system.build.tarball;

@@ -110,7 +110,10 @@ def test_health_fault_fails_units_of_a_new_system_only(sim: Simulator) -> None:
     wait_until("the unit has failed", lambda: sim.ssh("metal", "systemctl is-failed web").code == 0)
     assert "injected fault" in sim.ssh("metal", "journalctl -u web -n 5").out
     assert sim.ssh("metal", "systemctl is-system-running").out.strip() == "degraded"
-    assert sim.ssh("metal", f"{old}/bin/switch-to-configuration test").code == 0
+    # A unit that failed is one that failed, also when the system that it was of is gone.
+    back = sim.ssh("metal", f"{old}/bin/switch-to-configuration test")
+    assert back.code == 4 and "the following units failed: web.service" in back.err
+    assert sim.ssh("metal", f"systemctl reset-failed; {old}/bin/switch-to-configuration test").code == 0
     sim.fault("metal", "health", off=True)
     assert sim.ssh("metal", f"systemctl reset-failed; {path}/bin/switch-to-configuration test").code == 0
     assert sim.ssh("metal", "systemctl is-active web").code == 0

@@ -640,6 +640,10 @@ exit 7
 """
 
 
+# A shell's background jobs ignore SIGINT, and so would what they start.
+HEEDS_CTRL_C = "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+
+
 class TestVm:
     def script(self, tmp_path: Path, text: str = SCRIPT, name: str = "run-box-vm") -> Path:
         found = tmp_path / "store/1-vm/bin" / name
@@ -692,7 +696,7 @@ exec sleep 30
     def started(self, nix: Nix, tmp_path: Path, text: str) -> "subprocess.Popen[str]":
         """The command with a VM that runs, as in a terminal of its own."""
         nix.add("box", "vm", self.script(tmp_path, text))
-        program = "import sys; from ops.image.command import image; sys.exit(image(sys.argv[1:]))"
+        program = HEEDS_CTRL_C + "from ops.image.command import image; sys.exit(image(sys.argv[1:]))"
         process = subprocess.Popen(
             [sys.executable, "-c", program, "box", "vm", "--dist", str(tmp_path / "dist")],
             cwd=REPOSITORY,
@@ -768,8 +772,9 @@ for _ in $(seq 100); do sleep 0.1; done
 """
         )
         (tmp_path / "nix").chmod(0o755)
+        program = HEEDS_CTRL_C + "runpy.run_module('ops', run_name='__main__')"
         process = subprocess.Popen(
-            [sys.executable, "-m", "ops", "image", "box", "raw", "--dist", str(tmp_path / "dist")],
+            [sys.executable, "-c", program, "image", "box", "raw", "--dist", str(tmp_path / "dist")],
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
