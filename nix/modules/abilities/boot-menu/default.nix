@@ -18,11 +18,11 @@ let
         loader ${backslash entry.loader}
     ${lib.optionalString (entry.options != "") "    options \"${entry.options}\"\n"}}
   '';
+  # No `showtools`: 0.14.2 puts the list of it before its own, and shows most of them twice.
   refindConf = pkgs.writeText "refind.conf" ''
     timeout ${toString cfg.timeout}
     default_selection "${cfg.default}"
     scanfor manual
-    showtools shutdown,reboot,firmware
     use_nvram false
     enable_touch
     include themes/aether/theme.conf
@@ -31,7 +31,7 @@ let
   '';
   # Paths of a theme begin at rEFInd's own directory, those of a stanza at the ESP's root.
   theme = pkgs.writeText "theme.conf" ''
-    hideui singleuser,hints,badges,label
+    hideui singleuser,hints,badges
     icons_dir icons
     banner themes/aether/background.png
     banner_scale fillscreen
@@ -122,10 +122,21 @@ in
         "EFI/refind/icons/os_nixos.png" =
           "${pkgs.nixos-icons}/share/icons/hicolor/256x256/apps/nix-snowflake.png";
       }
-      // lib.genAttrs' [ "os_linux" "os_fedora" "func_shutdown" "func_reset" "func_firmware" ] (
-        name:
-        lib.nameValuePair "EFI/refind/icons/${name}.png" "${pkgs.refind}/share/refind/icons/${name}.png"
-      );
+      //
+        lib.genAttrs'
+          [
+            "os_linux"
+            "os_fedora"
+            "func_about"
+            "func_hidden"
+            "func_shutdown"
+            "func_reset"
+            "func_firmware"
+          ]
+          (
+            name:
+            lib.nameValuePair "EFI/refind/icons/${name}.png" "${pkgs.refind}/share/refind/icons/${name}.png"
+          );
       # The way back from systemd-boot's own menu, should rEFInd be gone.
       extraEntries = lib.mapAttrs' (
         name: entry:
