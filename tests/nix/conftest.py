@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -126,6 +127,12 @@ def replace(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text, f"{file.name} no longer holds {old!r}"
     file.write_text(text.replace(old, new, 1))
+
+
+def sections(text: str) -> dict[str, str]:
+    """What a script printed, by its headings `== NAME`."""
+    parts = re.split(r"^== (.*)$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def show(derivation: str) -> dict[str, Any]:

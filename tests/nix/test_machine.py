@@ -13,7 +13,7 @@ import pytest
 
 from nix.tools import evaluate
 
-from .conftest import CACHE
+from .conftest import CACHE, sections
 from .esp import Real, fill
 from .machine import SERIALS, Machine
 
@@ -97,8 +97,7 @@ class Installed:
         (payload / "settings").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         if host == "bifrost":
             subprocess.run(["cp", "-r", str(real_esp(trees, machine)), str(payload / "esp")], check=True)
-        parts = re.split(r"^== (.*)$", machine.run(payload, 900), flags=re.MULTILINE)
-        self.sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+        self.sections = sections(machine.run(payload, 900))
 
     def __getitem__(self, section: str) -> str:
         assert section in self.sections, self.sections
@@ -164,14 +163,12 @@ class TestFirmware:
         with machines["bifrost"].machine.on([]) as boot:
             boot.until(lambda: "== exit" in boot.result, 900, "NixOS to be started")
             assert re.search(r'starting Boot[0-9A-F]{4} "rEFInd"', boot.console)
-            found = boot.result
-        parts = re.split(r"^== (.*)$", found, flags=re.MULTILINE)
-        sections = dict(zip(parts[1::2], parts[2::2], strict=True))
-        assert "/2-system/init" in sections["cmdline"] and "nohibernate" in sections["cmdline"]
+            found = sections(boot.result)
+        assert "/2-system/init" in found["cmdline"] and "nohibernate" in found["cmdline"]
         places = {mount["mountPoint"].rstrip("/") for mount in facts("bifrost")["fileSystems"]} - {"/boot/efi"}
-        assert set(sections["mounted"].split()) == {f"/mnt{place}" for place in places}
+        assert set(found["mounted"].split()) == {f"/mnt{place}" for place in places}
         # systemd-boot counted this try, on the file system that the running machine mounts.
-        assert len(re.findall(r"^nixos-\S+\+2-1\.conf$", sections["entries"], re.MULTILINE)) == 1
+        assert len(re.findall(r"^nixos-\S+\+2-1\.conf$", found["entries"], re.MULTILINE)) == 1
 
     def test_the_menu_starts_kinoite_by_its_key(self, machines: dict[str, Installed]) -> None:
         with machines["bifrost"].machine.on([]) as boot:

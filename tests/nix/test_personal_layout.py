@@ -10,6 +10,8 @@ import pytest
 
 from nix.tools import evaluate
 
+from .conftest import sections
+
 Checker = Callable[[str], str]
 PROGRAMS = ["cryptsetup", "mkfs.btrfs", "btrfs", "mkfs.vfat", "fsck.fat", "sgdisk", "partx"]
 Sections = dict[str, str]
@@ -46,8 +48,7 @@ def layout(trees: evaluate.Trees, checker: Checker, tmp_path: Path) -> Callable[
             )
             image.unlink()
             assert done.returncode == 0, done.stderr[-3000:]
-            parts = re.split(r"^== (.*)$", done.stdout, flags=re.MULTILINE)
-            made[host] = dict(zip(parts[1::2], parts[2::2], strict=True))
+            made[host] = sections(done.stdout)
         return made[host]
 
     return make

@@ -18,6 +18,8 @@ def listens(*ports):
 NODE_EXPORTER = {"units": {"prometheus-node-exporter.service": SIMULATED + "Listen=9100/http\n"}}
 PLAIN = {}
 
+NIX = {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"}
+
 DEBIAN = {
     "prometheus-node-exporter": NODE_EXPORTER,
     "prometheus-node-exporter-collectors": PLAIN,
@@ -37,10 +39,10 @@ DEBIAN = {
     # It depends on nix-bin.
     "nix-setup-systemd": {
         "units": {"nix-daemon.service": SIMULATED},
-        "programs": {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"},
+        "programs": NIX,
         "files": {"/etc/nix/nix.conf": ""},
     },
-    "nix-bin": {"programs": {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"}},
+    "nix-bin": {"programs": NIX},
     "podman": {"programs": {"podman": "podman.py"}},
     "fail2ban": {"units": {"fail2ban.service": SIMULATED}},
     "wireguard-tools": {"units": {"wg-quick@.service": SIMULATED}, "programs": {"wg": "wg.py", "wg-quick": ""}},
@@ -102,7 +104,7 @@ FEDORA = {
     "rclone": {"programs": {"rclone": ""}},
     "nix": {
         "units": {"nix-daemon.service": SIMULATED},
-        "programs": {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"},
+        "programs": NIX,
     },
     "flatpak": {"programs": {"flatpak": "flatpak.py"}},
     **dict.fromkeys(
