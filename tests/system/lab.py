@@ -51,8 +51,11 @@ class Lab:
     """Digest of the sources that the last `up` left the lab with; empty when that is not known."""
 
     @classmethod
-    def make(cls, path: Path) -> "Lab":
-        """Copy the tracked and new files of the checkout; the environment and the engine are shared."""
+    def make(cls, path: Path, files: Mapping[str, str] | None = None) -> "Lab":
+        """Copy the tracked and new files of the checkout; the environment and the engine are shared.
+
+        FILES (path to text) take the place of the checkout's, or are added.
+        """
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=REPOSITORY,
@@ -64,6 +67,9 @@ class Lab:
             if name and source.is_file():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source, path / name)
+        for name, text in (files or {}).items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_text(text)
         (path / ".aether").mkdir()
         (path / ".venv").symlink_to(REPOSITORY / ".venv")
         for shared in ("engine", "pulumi-home"):

@@ -1,0 +1,85 @@
+"""A small fleet for tests of provisioning: two nodes, a virtual machine and two containers. Its `up` takes seconds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.fleet import NODE_PLAY, NODE_PLAYBOOK, public_key
+from tests.system.lab import REPOSITORY, Lab
+
+_SITE = f"""\
+[site]
+name = "small"
+domain = "small.example.org"
+public_domain = "example.org"
+timezone = "Europe/Berlin"
+user = "owner"
+authorized_keys = ["{public_key("owner")}"]
+age_recipients = ["age19qj9tsgpt9n3cgz8q0ynplheumn0zvdhf7gdlk6vwj5zcgck4vcs56ck6j"]
+
+[networks.management]
+cidr = "192.168.1.0/24"
+gateway = "192.168.1.1"
+
+[networks.servers]
+cidr = "192.168.10.0/24"
+gateway = "192.168.10.1"
+nameservers = ["192.168.1.1"]
+"""
+_NODE = """\
+[nodes.{name}]
+address = "{address}"
+cpu = 16
+memory = 65536
+host_key = "{key}"
+playbook = "{playbook}"
+"""
+_HOST = """\
+[hosts.{name}]
+kind = "{kind}"
+description = "{name}"
+node = "{node}"
+vmid = {vmid}
+address = "192.168.10.{last}"
+cpu = 1
+memory = 512
+disks = [{{ size = 8 }}]
+host_key = "{key}"
+settle = 0
+"""
+# name, kind, node, VMID, last octet of the address
+HOSTS = (("web", "nixos-vm", "pve1", 110, 10), ("dns", "nixos-lxc", "pve1", 111, 11), ("log", "nixos-lxc", "pve2", 112, 12))
+NODES = {"pve1": "192.168.1.11", "pve2": "192.168.1.12"}
+
+
+def inventory() -> str:
+    """The inventory file's text. A test changes it by `lab.replace("inventory/homelab.toml", old, new)`."""
+    nodes = [
+        _NODE.format(name=name, address=address, key=public_key(name), playbook=NODE_PLAYBOOK) for name, address in NODES.items()
+    ]
+    hosts = [
+        _HOST.format(name=name, kind=kind, node=node, vmid=vmid, last=last, key=public_key(name))
+        for name, kind, node, vmid, last in HOSTS
+    ]
+    return "\n".join([_SITE, *nodes, *hosts])
+
+
+def small_lab(path: Path) -> Lab:
+    """A checkout with the small fleet as its homelab, nothing deployed."""
+    if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
+        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
+    files = {"inventory/homelab.toml": inventory(), f"ansible/{NODE_PLAYBOOK}": NODE_PLAY}
+    files |= {f"nix/hosts/{node}/{name}.nix": "{ ... }:\n{ }\n" for name, _, node, _, _ in HOSTS}
+    return Lab.make(path, files)
+
+
+def deployed(path: Path) -> Iterator[Lab]:
+    """The small fleet, deployed; stopped at the end."""
+    lab = small_lab(path)
+    try:
+        up = lab.up()
+        assert up.code == 0, up.text[-6000:]
+        yield lab
+    finally:
+        lab.close()
