@@ -11,7 +11,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/.aether/cache/python
 .PHONY: help setup up preview refresh status down clean doctor test test-unit lint bench drift rollback reboot review fault topology image
 
 help: ## this list
-	@echo "make TARGET [STACK=sim|sim-cloud|homelab|cloud]"
+	@echo "make TARGET [STACK=sim|sim-cloud|sim-staging|homelab|cloud|staging]"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 14
 
 setup: ## the environment and the engine (up and test call it)

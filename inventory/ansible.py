@@ -92,7 +92,7 @@ def known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Reach]) ->
 
 def _reachable(inventory: Inventory) -> dict[str, Node | ManagedHost]:
     hosts = {name: host for name, host in inventory.hosts.items() if isinstance(host, ManagedHost)}
-    return {**inventory.nodes, **hosts}
+    return {**{name: node for name, node in inventory.nodes.items() if not node.shared}, **hosts}
 
 
 def _address(inventory: Inventory, name: str, facts: Node | ManagedHost) -> str:

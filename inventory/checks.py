@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inventory.parse import Draft
-from inventory.rules import addresses, capacity, cloud, files, keys, references, services, unique
+from inventory.rules import addresses, capacity, cloud, environments, files, keys, references, services, unique
 
 
 def check(drafts: Sequence[Draft], secrets: Path | None = None) -> None:
@@ -17,6 +17,7 @@ def check(drafts: Sequence[Draft], secrets: Path | None = None) -> None:
         for subject in (addresses, capacity, cloud, references, services, keys):
             subject.check(draft)
     unique.check(drafts)
+    environments.check(drafts)
     root = files.repository(Path(drafts[0].file)) if drafts else None
     if root or secrets:
         files.check(drafts, root or Path("/nonexistent"), secrets or (root or Path()) / "secrets")

@@ -9,8 +9,15 @@ from pathlib import Path
 
 from inventory import ansible, graph, sops
 from inventory.load import Inventory, InventoryError, load_all
+from inventory.overlay import overlays
 
 FILES = ("inventory/homelab.toml", "inventory/cloud.toml")
+"""What stands in production. An environment beside it is an overlay (overlay.py)."""
+
+
+def all_files() -> tuple[str, ...]:
+    """FILES and every environment that is laid over one of them."""
+    return (*FILES, *(str(path) for path in overlays(Path("inventory"))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     check = commands.add_parser("check", help="print every error at once, one a line; exit 1 when there is one")
-    check.add_argument("files", nargs="*", metavar="FILE", help=f"default: {' and '.join(FILES)}, together")
+    check.add_argument("files", nargs="*", metavar="FILE", help=f"default: {' and '.join(FILES)} and all overlays, together")
     check.add_argument("--secrets", help="directory of the sops files (default: secrets/ of the repository)")
     check.set_defaults(run=_check)
 
@@ -68,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     _file(known)
     known.set_defaults(run=_known_hosts)
 
+    diff = commands.add_parser("diff", help="what an environment (an overlay file) has otherwise than its base")
+    diff.add_argument("environment", help="like staging: the overlay's file, or its site's name")
+    diff.add_argument("--json", action="store_true", help="for programs")
+    diff.set_defaults(run=_diff)
+
     schema = commands.add_parser("schema", help="JSON schema of an inventory file, for editors")
     schema.set_defaults(run=_schema)
 
@@ -91,7 +103,7 @@ def read(options: argparse.Namespace) -> list[Inventory]:
 
 
 def _check(options: argparse.Namespace) -> int:
-    files = options.files or FILES
+    files = options.files or all_files()
     inventories = load_all(files, options.secrets)
     counts = {
         table: sum(len(getattr(inventory, table)) for inventory in inventories)
@@ -153,8 +165,24 @@ def _graph(options: argparse.Namespace) -> int:
     return 0
 
 
+def _diff(options: argparse.Namespace) -> int:
+    from inventory.difference import differences, overlay_named, summary
+
+    try:
+        path = overlay_named(options.environment)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    found = list(differences(path))
+    if options.json:
+        print(json.dumps([each.as_json() for each in found], indent=2))
+        return 0
+    print(summary(path), *found, sep="\n")
+    return 0
+
+
 def _sops(options: argparse.Namespace) -> int:
-    text, path = sops.config(read(options)), Path(".sops.yaml")
+    text, path = sops.config(load_all(options.file or all_files())), Path(".sops.yaml")
     if options.check and (not path.exists() or path.read_text() != text):
         print(f"{path}: is not current. Fix: python -m inventory sops --write", file=sys.stderr)
         return 1
@@ -174,7 +202,7 @@ def _ansible(options: argparse.Namespace) -> int:
 
 
 def _known_hosts(options: argparse.Namespace) -> int:
-    print(ansible.known_hosts(read(options), ansible.reach()), end="")
+    print(ansible.known_hosts(load_all(options.file or all_files()), ansible.reach()), end="")
     return 0
 
 

@@ -2,7 +2,7 @@
 
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from inventory.generate import MAKERS, UNSET, public_half, read_names
 from inventory.keys import bare, new_ssh_key, set_fields
 from inventory.load import Inventory, InventoryError, finish
 from inventory.models import ManagedHost, Node
+from inventory.overlay import base_of
 from inventory.parse import parse
 from inventory.vault import Vault, VaultError, tool
 
@@ -57,6 +58,19 @@ class Custody:
             else:
                 self._give(name, new_ssh_key(name)[0])
         return self.rekey()
+
+    def settle(self, made: Mapping[str, str]) -> None:
+        """Files of an environment's new hosts, MADE their private keys: every value that the base's host has, made anew."""
+        fresh: dict[str, dict[str, Any]] = {}
+        for name, private in made.items():
+            fresh[_file(name)] = {HOST_KEY: private, HOST_KEY_PUB: agekey.public_key(private)}
+        like = {_file(name): _file(str(self._origin(name)[0])) for name in made}
+        self._fill({file: self.vault.leaves(base) for file, base in like.items()}, fresh, {})
+        readers = sops.readers(self.inventories)
+        for file, values in fresh.items():
+            self.vault.create(file, values, readers[file])
+            for key in _unset(values):
+                print(f"{file}: only you know {key}: python -m inventory secrets set {Path(file).stem} {key}")
 
     def rotate(self, host: str) -> list[str]:
         """A new host key for HOST; every file that it reads is encrypted to the new recipient."""
@@ -123,7 +137,7 @@ class Custody:
                 continue
             if set(self.vault.recipients(file)) != set(recipients):
                 problems.append(f"{path}: has other readers. Fix: python -m inventory secrets rekey")
-            missing = declared(self.vault.root.parent, name) - set(self.vault.keys(file))
+            missing = declared(self.vault.root.parent, self._origin(name)[0]) - set(self.vault.keys(file))
             problems += [f"{path}: no '{key}', which nix/ declares. Fix: sops edit {path}" for key in sorted(missing)]
             # Without the owner's key there is less to check.
             with suppress(VaultError):
@@ -150,7 +164,9 @@ class Custody:
             "authorized_keys": [ssh_key.read_text().strip()],
         }
         for file in self.files:
-            set_fields(file, "site", site)
+            # An environment's owner is its base's.
+            if base_of(file) is None:
+                set_fields(file, "site", site)
         fresh: dict[str, dict[str, Any]] = {}
         for name in self._names():
             private, public = new_ssh_key(name)
@@ -182,11 +198,13 @@ class Custody:
             for path in paths:
                 if path[0] in there:
                     continue
-                name = f"{Path(file).stem}/{'.'.join(path)}"
-                first, kind = names.value_of(name), names.kind(name)
+                host, environment = self._origin(Path(file).stem)
+                name = f"{host}/{'.'.join(path)}"
+                first, kind = f"{environment}{names.value_of(name)}", names.kind(name)
                 if first not in made:
-                    made[first] = made.get(name) or MAKERS[kind]()
-                if public := names.public_file(name):
+                    made[first] = made.get(f"{environment}{name}") or MAKERS[kind]()
+                # What the repository publishes is the base's.
+                if not environment and (public := names.public_file(name)):
                     (self.vault.root.parent / public).write_text(public_half(kind, made[first]) + "\n")
                 *above, key = path
                 branch = values
@@ -224,11 +242,12 @@ class Custody:
         """Two sides of one secret that differ, and public halves that belong to another key."""
         names, first, found = read_names(self.vault.root), dict[str, tuple[str, str]](), []
         for host, values in held.items():
-            for name, value in _flat(values, f"{host}/"):
-                shared, earlier = first.setdefault(names.value_of(name), (value, name))
+            written, environment = self._origin(host)
+            for name, value in _flat(values, f"{written}/"):
+                shared, earlier = first.setdefault(f"{environment}{names.value_of(name)}", (value, name))
                 if shared != value:
-                    found.append(f"{name}: is not the value of {earlier}. Fix: set one to the other's value")
-                public = names.public_file(name)
+                    found.append(f"{environment}{name}: is not the value of {earlier}. Fix: set one to the other's value")
+                public = None if environment else names.public_file(name)
                 path = self.vault.root.parent / public if public else None
                 if path is None or value == UNSET:
                     continue
@@ -250,19 +269,22 @@ class Custody:
             facts: Node | ManagedHost | None = inventory.nodes.get(name)
             host = inventory.hosts.get(name)
             facts = host if isinstance(host, ManagedHost) else facts
-            if facts is None:
+            # A node that an environment shares is in its base, and so is where its key stands.
+            if facts is None or (isinstance(facts, Node) and facts.shared):
                 continue
             values: dict[str, str | list[str]] = {"host_key": public}
             if isinstance(facts, ManagedHost) and (facts.age_recipient or facts.secrets):
                 values["age_recipient"] = agekey.recipient(public)
             if any(bare(str(getattr(facts, field))) != value for field, value in values.items()):
-                set_fields(file, f"{'nodes' if isinstance(facts, Node) else 'hosts'}.{name}", values)
+                table = f"nodes.{name}" if isinstance(facts, Node) else f"hosts.{facts.stands_for or name}"
+                set_fields(file, table, values)
 
     def _publish_device(self, name: str, certificate: str) -> None:
         """Write the device id of CERTIFICATE into the inventory file that holds the host."""
         for file, inventory in zip(self.files, self.inventories, strict=True):
             if name in inventory.hosts:
-                set_fields(file, f"hosts.{name}", {"syncthing_id": syncthing.device_id(certificate)})
+                table = f"hosts.{inventory.hosts[name].stands_for or name}"
+                set_fields(file, table, {"syncthing_id": syncthing.device_id(certificate)})
 
     def _load(self) -> list[Inventory]:
         drafts = [parse(file) for file in self.files]
@@ -278,6 +300,13 @@ class Custody:
             found |= inventory.nodes
             found |= {name: host for name, host in inventory.hosts.items() if isinstance(host, ManagedHost)}
         return found
+
+    def _origin(self, name: str) -> tuple[str, str]:
+        """The host that NAME stands for (itself in the base), and ``ENVIRONMENT:``, empty in the base."""
+        for inventory in self.inventories:
+            if name in inventory.hosts and (base := inventory.hosts[name].stands_for):
+                return base, f"{inventory.environment}:"
+        return name, ""
 
     def _names(self) -> list[str]:
         return list(self._hosts())

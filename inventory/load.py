@@ -33,6 +33,13 @@ class Inventory:
 
     path: Path
     content: InventoryFile
+    base: Path | None = None
+    """The file that PATH is an overlay of: an environment beside that one."""
+
+    @property
+    def environment(self) -> str:
+        """Name of the environment where it is not the base's own; empty there."""
+        return self.site.name if self.base else ""
 
     @property
     def site(self) -> Site:
@@ -122,8 +129,13 @@ def load_all(paths: Sequence[Path | str], secrets: Path | str | None = None) -> 
         InventoryError: with every problem of all files.
     """
     drafts = [parse(Path(path)) for path in paths]
-    check(drafts, Path(secrets) if secrets is not None else None)
-    problems = [problem for draft in drafts for problem in draft.problems]
+    # An environment is on the same cluster and in the same networks as its base: what is taken there is taken here.
+    bases = {draft.base.resolve(): draft.base for draft in drafts if draft.base and draft.base.is_file()}
+    for path in paths:
+        bases.pop(Path(path).resolve(), None)
+    all_drafts = [*(parse(base) for base in bases.values()), *drafts]
+    check(all_drafts, Path(secrets) if secrets is not None else None)
+    problems = [problem for draft in all_drafts for problem in draft.problems]
     if problems:
         raise InventoryError(sorted(problems, key=lambda problem: (problem.file, problem.line)))
     return [finish(draft) for draft in drafts]
@@ -142,4 +154,4 @@ def finish(draft: Draft) -> Inventory:
         cloud=draft.cloud,
         image=draft.image,
     )
-    return Inventory(Path(draft.file), content)
+    return Inventory(Path(draft.file), content, draft.base)

@@ -78,6 +78,7 @@ class Node(Facts):
     image_datastore: str = Field(default="local", description="Datastore of images, templates and snippets.")
     host_key: SshPublicKey
     playbook: str = Field(default="proxmox.yml", description="Playbook under ansible/.")
+    shared: bool = Field(default=False, description="Another environment sets it up; this one only has guests on it.")
     usb: tuple[UsbDevice, ...] = Field(default=(), description="USB devices that are plugged into it.")
     ssh_user: str = "root"
 
@@ -164,6 +165,7 @@ class HostFacts(Facts):
     ssh_port: Port = 22
     home: Home | None = None
     syncthing_id: SyncthingId | None = Field(default=None, description="Syncthing device id; who has one syncs SharedHome.")
+    stands_for: HostName | None = Field(default=None, description="Host of the base that it is here: same sources.")
 
 
 class ManagedHost(HostFacts):
@@ -340,6 +342,18 @@ class Rollout(Facts):
     strategy: Literal["all", "canary", "batches"] = "all"
     canary: str | None = Field(default=None, description="Host that goes first, with strategy = canary.")
     batch: int = Field(default=1, ge=1, description="Hosts at a time, with strategy = batches.")
+
+
+class Overlay(Facts):
+    """What an environment takes from the file that ``base`` names, and how it differs (overlay.py)."""
+
+    hosts: tuple[HostName, ...] = Field(default=(), description="Hosts of the base that stand in this environment, by name.")
+    tags: tuple[str, ...] = Field(default=(), description="And those with one of these tags.")
+    shared: tuple[HostName, ...] = Field(default=(), description="Hosts of the base that this environment uses, never touches.")
+    prefix: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$", description="Before names; default: the site's, a hyphen.")
+    vmid_offset: int = Field(default=0, description="Added to the base's VMIDs.")
+    add_tags: tuple[str, ...] = Field(default=(), description="More tags of every host.")
+    set: dict[str, Any] = Field(default={}, description="Fields that every host of the environment has otherwise.")
 
 
 class InventoryFile(Facts):

@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from inventory.models import Cloud, Host, ImageBuild, Network, Node, Rollout, Service, Site
+from inventory import overlay
+from inventory.models import Cloud, Host, ImageBuild, Network, Node, Overlay, Rollout, Service, Site
 from inventory.problems import HEADER, Lines, Problem, did_you_mean, one_of
 from inventory.types import HostName
 from inventory.wording import explain, without_echoes
@@ -57,6 +58,12 @@ class Draft:
     problems: list[Problem] = field(default_factory=list)
     damaged: dict[str, set[str]] = field(default_factory=dict)
     """Fields that did not parse, by table: what depends on them is not judged."""
+    base: Path | None = None
+    """The file that this one is an overlay of."""
+    inherited: set[str] = field(default_factory=set)
+    """Tables of an overlay that are the base's own thing, like ``nodes.oracle``: no second one of them is meant."""
+    written: dict[str, str] = field(default_factory=dict)
+    """Where an overlay writes what a host has otherwise: ``hosts.staging-gateway`` under ``hosts.gateway``."""
 
     def names(self, table: str) -> set[str]:
         """Every name written in TABLE, also of entries that did not parse."""
@@ -65,7 +72,7 @@ class Draft:
 
     def report(self, code: str, where: str, at: str, message: str, fix: str) -> None:
         """Add a problem with field AT of table WHERE."""
-        line = self.lines.find(where, at)
+        line = self.lines.find(self.written.get(where, where), at)
         self.problems.append(Problem(self.file, where, at, message, fix, code, line))
 
 
@@ -86,8 +93,31 @@ def parse(path: Path) -> Draft:
         draft.raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         draft.raw = _block_by_block(draft, text)
+    if "base" in draft.raw:
+        _lay_over(draft, path)
     _tables(draft)
     return draft
+
+
+def _lay_over(draft: Draft, path: Path) -> None:
+    """Put the base's facts under what an overlay file says."""
+    said, draft.base = draft.raw, overlay.base_of(path, draft.raw)
+    draft.raw = {key: value for key, value in said.items() if key not in ("base", "overlay")}
+    if "overlay" in said and _entry(draft, "overlay", "overlay", said["overlay"], TypeAdapter(Overlay)) is None:
+        return
+    try:
+        base = tomllib.loads((draft.base or Path()).read_text(encoding="utf-8"))
+        if "base" in base:
+            raise ValueError("is an overlay itself")
+    except (OSError, ValueError) as error:
+        message = f"{said['base']}: {error.strerror if isinstance(error, OSError) else error}"
+        fix = "name the file beside this one that is written whole, like homelab.toml, and correct that first"
+        draft.report("overlay-base", "base", "", message, fix)
+        return
+    for code, where, at, message, fix in overlay.faults(base, said):
+        draft.report(code, where, at, message, fix)
+    draft.raw = overlay.merge(base, said)
+    draft.written, draft.inherited = overlay.written_as(base, said), overlay.inherited(base, draft.raw)
 
 
 def _block_by_block(draft: Draft, text: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from inventory.custody import Custody
 from inventory.load import load_all
+from inventory.newcomers import give_keys
 from inventory.vault import DEFAULT_KEY_FILE, Vault, VaultError
 
 
@@ -18,7 +19,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument(
         "--key-file", type=Path, help=f"the owner's private key, age or SSH (default: SOPS_AGE_KEY_FILE, {DEFAULT_KEY_FILE})"
     )
-    parser.add_argument("--file", action="append", metavar="FILE", help="inventory files (default: both)")
+    parser.add_argument("--file", action="append", metavar="FILE", help="inventory files (default: all)")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
 
     init = actions.add_parser("init", help="make the SSH host key of every host that has none in secrets/")
@@ -54,12 +55,14 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def _run(options: argparse.Namespace) -> int:
-    from inventory.cli import FILES
+    from inventory.cli import all_files
 
-    files = [Path(file) for file in options.file or FILES]
+    files = [Path(file) for file in options.file or all_files()]
     vault = Vault(Path(options.secrets), options.key_file)
     try:
+        made = give_keys(files, options.hosts) if options.action == "init" and not options.new_owner else {}
         custody = Custody(files, vault)
+        custody.settle(made)
         act: Callable[[Custody, Any], list[str]] = options.act
         problems = act(custody, options)
     except (VaultError, ValueError, RuntimeError) as error:

@@ -16,6 +16,7 @@ from inventory.models import (
     Network,
     Node,
     Opening,
+    Overlay,
     Rollout,
     Service,
     Site,
@@ -37,6 +38,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "rollout": Rollout,
     "cloud": Cloud,
     "image": ImageBuild,
+    "overlay": Overlay,
 }
 _INNER: dict[str, type[BaseModel]] = {"disks": Disk, "home": Home, "open": Opening}
 _EXAMPLES = {

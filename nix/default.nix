@@ -6,7 +6,24 @@ let
   pkgs = inputs.nixpkgs.legacyPackages.${system};
   aetherLib = import ./lib { root = ../.; };
   systems = import ./lib/system.nix { inherit inputs aetherLib; };
-  nixosConfigurations = lib.mapAttrs (_: systems.mkHost) aetherLib.hosts.byAttribute;
+  # Hosts of an environment (an overlay of the inventory) are of the same sources, and see that environment's facts.
+  environments = map (
+    environment:
+    let
+      ours = import ./lib {
+        root = ../.;
+        inherit environment;
+      };
+      theirs = import ./lib/system.nix {
+        inherit inputs;
+        aetherLib = ours;
+      };
+    in
+    lib.mapAttrs (_: theirs.mkHost) ours.hosts.byAttribute
+  ) aetherLib.inventory.environments;
+  nixosConfigurations = lib.mergeAttrsList (
+    environments ++ [ (lib.mapAttrs (_: systems.mkHost) aetherLib.hosts.byAttribute) ]
+  );
   localVms = import ./images/local.nix { inherit systems; };
 in
 {

@@ -33,7 +33,7 @@ def main() -> int:
         epilog="\n".join(f"  {name:9} {text}" for name, (_, text) in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--stack", default="sim", help="sim, sim-cloud, homelab, cloud or one of your own (default: sim)")
+    parser.add_argument("--stack", default="sim", help="sim, sim-cloud, sim-staging, homelab, cloud, staging, … (default: sim)")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to what the command runs")
     options = parser.parse_args()

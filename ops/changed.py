@@ -2,11 +2,11 @@
 
 import subprocess
 import tempfile
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
-from components.nixos.source_closure import source_hash
+from components.nixos.source_closure import source_hashes
+from inventory.overlay import document, environment_of, overlays
 from ops.stack import REPOSITORY, OpsError
 
 INVENTORIES = (Path("inventory/homelab.toml"), Path("inventory/cloud.toml"))
@@ -36,23 +36,33 @@ def changed_hosts(base: str) -> dict[str, str]:
 
 
 def nixos_hosts(repository: Path) -> dict[str, str]:
-    """NixOS hosts of all inventories: name to attribute of nixosConfigurations.
-
-    As written, unchecked: the revision to compare with may have been one that today's rules refuse.
-    """
-    found: dict[str, str] = {}
-    for file in INVENTORIES:
-        hosts = tomllib.loads((repository / file).read_text()).get("hosts", {}) if (repository / file).exists() else {}
-        for name, facts in hosts.items():
-            if str(facts.get("kind", "")).startswith("nixos-") or facts.get("os") == "nixos":
-                found[name] = str(facts.get("flake", name))
-    return found
+    """NixOS hosts of all inventories: name to attribute of nixosConfigurations."""
+    return {name: attribute for file in _files(repository) for name, attribute in _nixos_hosts_of(repository / file).items()}
 
 
 def hashes(repository: Path) -> dict[str, str]:
     """Source hash of every NixOS host of REPOSITORY."""
-    files = [file for file in INVENTORIES if (repository / file).exists()]
-    return {name: source_hash(repository, files, name) for name in nixos_hosts(repository)}
+    found: dict[str, str] = {}
+    for file in _files(repository):
+        seen = [path.relative_to(repository) for path in environment_of(repository / file)]
+        found |= source_hashes(repository, seen, _nixos_hosts_of(repository / file))
+    return found
+
+
+def _files(repository: Path) -> list[Path]:
+    """The inventories that are there, environments last."""
+    environments = [path.relative_to(repository) for path in overlays(repository / "inventory")]
+    return [*(file for file in INVENTORIES if (repository / file).exists()), *environments]
+
+
+def _nixos_hosts_of(file: Path) -> dict[str, str]:
+    """As written, unchecked: the revision to compare with may have been one that today's rules refuse."""
+    hosts = document(file).get("hosts", {})
+    return {
+        name: str(facts.get("flake", name))
+        for name, facts in hosts.items()
+        if str(facts.get("kind", "")).startswith("nixos-") or facts.get("os") == "nixos"
+    }
 
 
 def build(attributes: Iterable[str], nix: str = "nix") -> int:

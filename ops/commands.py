@@ -17,7 +17,7 @@ from inventory.load import Inventory, load
 from inventory.models import AtomicHost, External, NixosHost
 from ops import hosts
 from ops.narrator import Narrator
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import REPOSITORY, SIMULATED, OpsError, Stack
 from stacks.live import ask, drifts, reports
 
 # Tables are wider than the 80 columns that rich takes a pipe for.
@@ -81,7 +81,7 @@ def down(stack: Stack, arguments: list[str]) -> int:
     """Destroy the stack; of a simulated one nothing is left, and the simulator stops with the last."""
     if not stack.simulated:
         return stack.run("destroy", *arguments, check=False)
-    others = [Stack(name) for name in ("sim", "sim-cloud") if name != stack.name]
+    others = [Stack(name) for name in SIMULATED if name != stack.name]
     if stack.exists() and stack.resources():
         _prepare(stack)
         stack.narrate(

@@ -1,11 +1,12 @@
-"""What the inventory files say of the public side, read with tomllib alone as sim/world.py does."""
+"""What the inventory files say of the public side, read as plain tables, as sim/world.py does."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from inventory.overlay import document as tables_of
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class CloudFacts:
 def load(files: Iterable[Path]) -> CloudFacts:
     """The facts of the file that has them; defaults where none has."""
     for path in files:
-        document = tomllib.loads(path.read_text())
+        document = tables_of(path)
         image = document.get("image")
         if image is None:
             continue

@@ -74,8 +74,10 @@ class Supervisor:
         return [path for path in dict.fromkeys(reversed(found)) if path.exists()]
 
     def _stacks(self) -> list[str]:
-        """Both simulated stacks stand in one datacentre; a stack of a name of its own stands alone."""
-        return list(TOGETHER) if self.options.stack in TOGETHER else [self.options.stack]
+        """The simulated stacks stand in one datacentre; a stack of a name of its own stands alone."""
+        if self.options.stack not in TOGETHER:
+            return [self.options.stack]
+        return [stack for stack in TOGETHER if stack == "sim" or self._tracked_stack(stack).exists()]
 
     def _tracked_stack(self, stack: str) -> Path:
         return self.paths.repo / f"Pulumi.{stack}.yaml"

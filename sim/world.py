@@ -1,6 +1,6 @@
 """What stands in the simulated datacentre, read from the inventory files.
 
-Read with tomllib alone, not with the inventory's models: the simulator must start in seconds and also for an
+Read as plain tables, not with the inventory's models: the simulator must start in seconds and also for an
 inventory that the program would refuse.
 """
 
@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from inventory.overlay import document
 
 GUEST_KINDS = ("nixos-vm", "nixos-lxc")
 # Fallbacks for inventories (benchmarks) that do not say which storages a node has.
@@ -77,15 +79,15 @@ def load(files: Iterable[Path]) -> World:
     domain, owner = "home.example.org", ""
     for path in files:
         try:
-            document = tomllib.loads(path.read_text())
+            tables = document(path)
         except tomllib.TOMLDecodeError as error:
             raise tomllib.TOMLDecodeError(f"{path}: {error}") from None
-        site = document.get("site", {})
+        site = tables.get("site", {})
         domain, owner = site.get("domain", domain), site.get("user", owner)
-        for name, facts in document.get("nodes", {}).items():
+        for name, facts in tables.get("nodes", {}).items():
             nodes[name] = facts
             hosts[name] = _host(name, "node", facts, owner)
-        for name, facts in document.get("hosts", {}).items():
+        for name, facts in tables.get("hosts", {}).items():
             if facts.get("kind") != "external":
                 hosts[name] = _host(name, facts["kind"], facts, owner)
     return World(hosts, nodes, domain, owner)

@@ -96,6 +96,7 @@ def _images(
                 NixosImageArgs(
                     guest="vm" if kind == "vm" else "lxc",
                     version=image_hash(REPOSITORY),
+                    environment=inventory.environment,
                     datastores={node: inventory.nodes[node].image_datastore for node in nodes},
                     operator=operator,
                     provider=provider,

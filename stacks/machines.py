@@ -34,11 +34,15 @@ class Machines:
     def _playbooks(self) -> dict[str, str]:
         """Playbook of each node and of each host that stays on Ansible. A host whose playbook is its home's has it there."""
         hosts = {name: host.playbook for name, host in self._hosts(AnsibleHost).items() if host.playbook != "bootstrap.yml"}
-        return {name: node.playbook for name, node in self.inventory.nodes.items()} | hosts
+        return {name: node.playbook for name, node in self.inventory.nodes.items() if not node.shared} | hosts
 
     def nodes(self) -> dict[str, Playbook]:
-        """The playbook of each Proxmox node."""
-        return {name: self._playbook(name, node.playbook, node.model_dump()) for name, node in self.inventory.nodes.items()}
+        """The playbook of each Proxmox node that no other environment sets up."""
+        return {
+            name: self._playbook(name, node.playbook, node.model_dump())
+            for name, node in self.inventory.nodes.items()
+            if not node.shared
+        }
 
     def ansible(self, done: Mapping[str, pulumi.Resource]) -> dict[str, Playbook]:
         """The playbook of each host that stays on Ansible."""

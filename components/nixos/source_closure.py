@@ -8,11 +8,12 @@ of Nix files. It errs on the side of too much: a file too many costs an evaluati
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from inventory.overlay import document
 
 # What every host is made of, whatever its own files say.
 COMMON = ("flake.nix", "flake.lock", "nix/default.nix")
@@ -69,7 +70,7 @@ def source_hash(repository: Path, inventory_files: Iterable[Path], host: str) ->
 
 def source_hashes(repository: Path, inventory_files: Iterable[Path], hosts: Iterable[str]) -> dict[str, str]:
     """``source_hash`` of each of HOSTS; what they share is read once."""
-    tables = [tomllib.loads((repository / file).read_text()) for file in inventory_files]
+    tables = [document(repository / file) for file in inventory_files]
     # What hosts say to each other: nix/lib reads every one.
     offers = [path.relative_to(repository) for path in sorted((repository / "nix/hosts").rglob("offers.nix"))]
     shared = [*(Path(common) for common in COMMON), *offers]
@@ -80,7 +81,7 @@ def source_hashes(repository: Path, inventory_files: Iterable[Path], hosts: Iter
 def _source_hash(sources: "_Sources", tables: list[dict[str, Any]], shared: list[Path], host: str) -> str:
     repository = sources.repository
     own: dict[str, Any] = next((table["hosts"][host] for table in tables if host in table.get("hosts", {})), {})
-    entry = entry_file(repository, host, own.get("node"))
+    entry = entry_file(repository, own.get("stands_for", host), own.get("node"))
     entries = [*shared, entry] if entry else shared
     if entry and entry.name == "default.nix":
         entries = [*entries, *_tree(repository, entry.parent)]

@@ -18,6 +18,7 @@ _FORMATS = {
 
 class NixosImageArgs(Args):
     guest: Literal["vm", "lxc"] = Field(description="What is born from it.")
+    environment: str = Field(default="", description="Before the file's name: environments on one node have their own.")
     version: str = Field(description="Hash of the image's sources; a new one builds and uploads a new file.")
     datastores: dict[str, str] = Field(min_length=1, description="Proxmox node to the datastore that takes images.")
     operator: Operator
@@ -43,6 +44,8 @@ class NixosImage(Component):
         attribute, extension, content_type = _FORMATS[args.guest]
         file_name = f"nixos-{args.guest}-{args.version[:12]}.{extension}"
         path = f".aether/images/{file_name}"
+        if args.environment:
+            file_name = f"{args.environment}-{file_name}"
         self.build = command.local.Command(
             name,
             command.local.CommandArgs(

@@ -13,6 +13,8 @@ def check(draft: Draft) -> None:
         _network(draft, name, network)
     for name, host in draft.hosts.items():
         where = f"hosts.{name}"
+        if where in draft.inherited:
+            continue  # in the base's network, whatever this environment's of that name is
         if host.network not in draft.names("networks"):
             message = f"network '{host.network}' is not declared{did_you_mean(host.network, draft.networks)}"
             fix = f"write network = {one_of(draft.names('networks'))}, or add [networks.{host.network}]"
@@ -22,6 +24,8 @@ def check(draft: Draft) -> None:
             _address(draft, where, host.address, host.network, its, routes=_is_router(host))
             _mac(draft, name, host, its)
     for name, node in draft.nodes.items():
+        if f"nodes.{name}" in draft.inherited:
+            continue
         found = network_of(draft, node.address)
         if found:
             _address(draft, f"nodes.{name}", node.address, found, draft.networks[found], routes=False)

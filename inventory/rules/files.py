@@ -112,8 +112,8 @@ def _nix_posture(draft: Draft, name: str, host: NixosHost | CloudVm, root: Path)
     """The host's Nix file must not turn on the posture that excludes the inventory's."""
     other = "relaxed" if host.security == "hardened" else "hardened"
     pattern = re.compile(rf"aether\.security\.{other}\.enable\s*=\s*(lib\.mkForce\s+)?true")
-    folder, attribute = getattr(host, "node", None), name
-    for base in filter(None, (folder and f"nix/hosts/{folder}/{attribute}", f"nix/hosts/{attribute}")):
+    folder, written = getattr(host, "node", None), host.stands_for or name
+    for base in filter(None, (folder and f"nix/hosts/{folder}/{written}", f"nix/hosts/{written}")):
         for file in (f"{base}.nix", f"{base}/default.nix"):
             path = root / file
             if path.is_file() and pattern.search(path.read_text(errors="replace")):

@@ -87,7 +87,8 @@ def _home(draft: Draft, name: str, host: Host) -> None:
     if draft.site and user != draft.site.user:
         message = f"user '{user}' is not the site's ({draft.site.user})"
         draft.report("home-user", f"hosts.{name}", "home.configuration", message, wanted)
-    if machine not in draft.names("hosts"):
+    # An environment's host has the home of the one that it stands for.
+    if machine not in draft.names("hosts") and machine not in {facts.stands_for for facts in draft.hosts.values()}:
         message = f"host '{machine}' is not declared{did_you_mean(machine, draft.names('hosts'))}"
         draft.report("home-host", f"hosts.{name}", "home.configuration", message, wanted)
 

@@ -3,6 +3,7 @@
 import ipaddress
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 from inventory.models import Guest, Host, ManagedHost, Network, OwnCard
 from inventory.parse import Draft
@@ -63,15 +64,23 @@ def check(drafts: Sequence[Draft]) -> None:
     )
     for draft in drafts:
         _reserved(draft)
-        _vlans(draft)
         _repeated(draft)
-    _overlaps([(draft, name, network) for draft in drafts for name, network in draft.networks.items()])
+    networks = [
+        (draft, name, network)
+        for draft in drafts
+        for name, network in draft.networks.items()
+        if f"networks.{name}" not in draft.inherited
+    ]
+    _vlans(networks)
+    _overlaps(networks)
 
 
 def _once(drafts: Sequence[Draft], values: _Values, code: str, message: str, fix: str) -> None:
     first: dict[object, _Use] = {}
     for draft in drafts:
         for value, where, field in values(draft):
+            if where in draft.inherited:
+                continue
             if value not in first:
                 first[value] = (draft, where, field)
                 continue
@@ -121,11 +130,12 @@ def _devices(draft: Draft) -> Iterator[tuple[object, str, str]]:
 
 
 def _networks(draft: Draft) -> Iterator[tuple[object, str, str]]:
-    return ((name, f"networks.{name}", "") for name in draft.names("networks"))
+    # An environment is read by itself: its networks and services have the base's names.
+    return ((name, f"networks.{name}", "") for name in draft.names("networks") if draft.base is None)
 
 
 def _services(draft: Draft) -> Iterator[tuple[object, str, str]]:
-    return ((name, f"services.{name}", "") for name in draft.names("services"))
+    return ((name, f"services.{name}", "") for name in draft.names("services") if draft.base is None)
 
 
 def _sites(draft: Draft) -> Iterator[tuple[object, str, str]]:
@@ -155,14 +165,15 @@ def _reserved(draft: Draft) -> None:
             )
 
 
-def _vlans(draft: Draft) -> None:
-    seen: dict[tuple[str, int], str] = {}
-    for name, network in draft.networks.items():
-        key = (network.bridge, network.vlan)
+def _vlans(networks: list[tuple[Draft, str, Network]]) -> None:
+    """VLANs of one cluster: a file's own, and those of the environments that are laid over it."""
+    seen: dict[tuple[Path, str, int], str] = {}
+    for draft, name, network in networks:
+        key = ((draft.base or Path(draft.file)).resolve(), network.bridge, network.vlan)
         if key in seen:
             message = f"VLAN {network.vlan} of bridge {network.bridge} is network '{seen[key]}' too"
             draft.report("duplicate-vlan", f"networks.{name}", "vlan", message, "write a free VLAN tag")
-        seen.setdefault(key, name)
+        seen.setdefault(key, name if draft.base is None else f"{name} in {draft.file}")
 
 
 def _repeated(draft: Draft) -> None:

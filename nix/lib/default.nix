@@ -1,10 +1,13 @@
 # Everything here evaluates without nixpkgs, so that it can be unit-tested by a bare Nix (tests/nix).
 # `root` is the repository as a path (or a fixture).
-{ root }:
+{
+  root,
+  environment ? null,
+}:
 let
   files = import ./files.nix;
   net = import ./net.nix;
-  inventory = import ./inventory.nix { inherit root; };
+  inventory = import ./inventory.nix { inherit root environment; };
   hosts = import ./hosts.nix { inherit root inventory; };
 in
 {

@@ -7,9 +7,12 @@ let
     builtins.substring 0 6 host.kind == "nixos-"
     || (host.kind == "cloud-vm" && (host.os or "") == "nixos");
 
-  # Where a host's own folder may be.
+  # Where a host's own folder may be. A host of an environment is written where the one is that it stands for.
   folders =
-    name: host:
+    real: host:
+    let
+      name = host.stands_for or real;
+    in
     (if host ? node then [ "nix/hosts/${host.node}/${name}" ] else [ ]) ++ [ "nix/hosts/${name}" ];
 
   # The places where a host may be written, in order: the group is the Proxmox node it runs on.

@@ -1,17 +1,49 @@
 # The facts of inventory/*.toml, merged. inventory/models.py is the contract and validates; this only reads.
-{ root }:
+# `environment` is the site's name of an overlay, whose hosts see that file alone; the others see every file without a base.
+{
+  root,
+  environment ? null,
+}:
 let
   files = import ./files.nix;
   net = import ./net.nix;
+  overlay = import ./overlay.nix;
   dir = root + "/inventory";
+  read = name: fromTOML (builtins.readFile (dir + "/${name}"));
   tomls = builtins.filter (files.hasSuffix ".toml") (builtins.attrNames (builtins.readDir dir));
-  parsed = map (name: fromTOML (builtins.readFile (dir + "/${name}"))) tomls;
+  written = map read tomls;
+  whole = builtins.filter (file: !(file ? base)) written;
+  laidOver = map (file: overlay (read file.base) file) (builtins.filter (file: file ? base) written);
+  parsed =
+    if environment == null then
+      whole
+    else
+      builtins.filter (file: file.site.name == environment) laidOver;
+  # In an environment the base's name of a host means the one that stands for it.
+  standing = builtins.listToAttrs (
+    builtins.filter (pair: pair.name != null) (
+      map (name: {
+        name = hosts.${name}.stands_for or null;
+        value = name;
+      }) (builtins.attrNames hosts)
+    )
+  );
+  hosts = table "hosts";
   table = name: builtins.foldl' (all: one: all // (one.${name} or { })) { } parsed;
 in
 rec {
   networks = table "networks";
   nodes = table "nodes";
-  hosts = table "hosts";
+  inherit hosts;
+
+  # The environments beside this one, by the names of their sites.
+  environments = map (file: file.site.name) laidOver;
+
+  # The name that a host has in this environment.
+  nameOf = name: if hosts ? ${name} then name else standing.${name} or name;
+
+  # A host's facts, by either name.
+  host = name: hosts.${nameOf name};
 
   # Web services with their defaults filled in (Service in models.py) and their full names.
   services = builtins.mapAttrs (
@@ -39,19 +71,24 @@ rec {
   siteOf =
     name:
     let
-      holding = builtins.filter (file: (file.hosts or { }) ? ${name}) parsed;
+      holding = builtins.filter (file: (file.hosts or { }) ? ${nameOf name}) parsed;
       homelab = builtins.filter (file: file.site.name == "homelab") parsed;
     in
     (builtins.head (holding ++ homelab ++ parsed)).site;
 
-  fqdn = name: "${name}.${(siteOf name).domain}";
+  fqdn = name: "${nameOf name}.${(siteOf name).domain}";
 
   # Address of a host or of a Proxmox node.
   address =
     name:
-    (hosts.${name} or nodes.${name} or (throw ''
+    (hosts.${nameOf name} or nodes.${name} or (throw ''
       '${name}' is neither a host nor a node of the inventory.
-      Add it to inventory/homelab.toml as [hosts.${name}], or correct the name.
+      Add it to inventory/homelab.toml as [hosts.${name}], or correct the name.${
+        if environment == null then
+          ""
+        else
+          " In environment '${environment}': add it to hosts or shared of [overlay]."
+      }
     '')
     ).address;
 

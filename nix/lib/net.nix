@@ -15,6 +15,14 @@ rec {
 
   toInteger = address: builtins.foldl' (sum: octet: sum * 256 + octet) 0 (octets address);
 
+  # 3232238091 -> "192.168.10.11"
+  fromInteger =
+    number:
+    let
+      octet = size: toString (number / size - (number / (size * 256)) * 256);
+    in
+    "${octet 16777216}.${octet 65536}.${octet 256}.${octet 1}";
+
   power2 = n: if n == 0 then 1 else 2 * power2 (n - 1);
 
   # "192.168.10.0/24" -> 24

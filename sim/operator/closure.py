@@ -10,12 +10,13 @@ import hashlib
 import json
 import re
 import shutil
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from inventory.overlay import document as tables_of
+from inventory.overlay import environment_of
 from sim.paths import SimPaths
 from sim.standins.nixos_image import SSHD, SWITCH, kernel_of
 from sim.standins.store import store_name
@@ -31,11 +32,11 @@ def inventory_of(repository: Path, host: str) -> tuple[list[Path], Mapping[str, 
     """The inventory files, and of the one that names the host: its document and the host's facts. Raises BuildError."""
     files = sorted((repository / "inventory").glob("*.toml"))
     for path in [*files, *extra_inventories(repository)]:
-        document = tomllib.loads(path.read_text())
+        document = tables_of(path)
         for name, facts in document.get("hosts", {}).items():
             if host in (name, facts.get("flake")):
                 known = path.parent == repository / "inventory"
-                return (files if known else [path]), document, {**facts, "name": name}
+                return (environment_of(path) if known else [path]), document, {**facts, "name": name}
     raise BuildError(
         f"error: flake 'path:{repository}' does not provide attribute 'nixosConfigurations.{host}.config.system.build.toplevel'"
     )
@@ -69,7 +70,8 @@ def host_files(repository: Path, facts: Mapping[str, Any]) -> list[Path]:
     """The host's own Nix files."""
     base = repository / "nix" / "hosts"
     found: list[Path] = []
-    for place in (base / str(facts.get("node", "")) / facts["name"], base / facts["name"]):
+    name = facts.get("stands_for", facts["name"])
+    for place in (base / str(facts.get("node", "")) / name, base / name):
         if place.with_name(place.name + ".nix").is_file():
             found.append(place.with_name(place.name + ".nix"))
         if place.is_dir():

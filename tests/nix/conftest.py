@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from inventory.overlay import document
 from nix.tools import evaluate
 
 ROOT = evaluate.ROOT
@@ -26,7 +26,7 @@ def nixos_hosts() -> dict[str, dict[str, Any]]:
     """NixOS hosts of all inventory files: name to facts, read without Nix."""
     found: dict[str, dict[str, Any]] = {}
     for file in sorted((ROOT / "inventory").glob("*.toml")):
-        hosts = tomllib.loads(file.read_text())["hosts"]
+        hosts = document(file)["hosts"]
         found |= {
             name: facts
             for name, facts in hosts.items()

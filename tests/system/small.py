@@ -1,6 +1,6 @@
 """A small fleet for tests of provisioning: two nodes, a virtual machine and two containers. Its `up` takes seconds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ gateway = "192.168.1.1"
 cidr = "192.168.10.0/24"
 gateway = "192.168.10.1"
 nameservers = ["192.168.1.1"]
+vlan = 10
 """
 _NODE = """\
 [nodes.{name}]
@@ -48,6 +49,24 @@ disks = [{{ size = 8 }}]
 host_key = "{key}"
 settle = 0
 """
+_STAGING = """\
+base = "homelab.toml"
+
+[site]
+name = "staging"
+domain = "staging.small.example.org"
+
+[overlay]
+hosts = [{names}]
+shared = [{others}]
+vmid_offset = 800
+add_tags = ["staging"]
+
+[networks.servers]
+cidr = "192.168.110.0/24"
+gateway = "192.168.110.1"
+vlan = 110
+"""
 # name, kind, node, VMID, last octet of the address
 HOSTS = (("web", "nixos-vm", "pve1", 110, 10), ("dns", "nixos-lxc", "pve1", 111, 11), ("log", "nixos-lxc", "pve2", 112, 12))
 NODES = {"pve1": "192.168.1.11", "pve2": "192.168.1.12"}
@@ -65,13 +84,20 @@ def inventory() -> str:
     return "\n".join([_SITE, *nodes, *hosts])
 
 
-def small_lab(path: Path) -> Lab:
-    """A checkout with the small fleet as its homelab, nothing deployed."""
+def staging(*names: str) -> str:
+    """An environment beside the small fleet, on the same nodes: NAMES in a network of their own, the others used as they are."""
+    others = ", ".join(f'"{name}"' for name, *_ in HOSTS if name not in names)
+    hosts = [f'[hosts.{name}]\nhost_key = "{public_key(f"staging-{name}")}"\n' for name in names]
+    return "\n".join([_STAGING.format(names=", ".join(f'"{name}"' for name in names), others=others), *hosts])
+
+
+def small_lab(path: Path, more: Mapping[str, str] | None = None) -> Lab:
+    """A checkout with the small fleet as its homelab, nothing deployed. MORE files are added to it."""
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
         pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
     files = {"inventory/homelab.toml": inventory(), f"ansible/{NODE_PLAYBOOK}": NODE_PLAY}
     files |= {f"nix/hosts/{node}/{name}.nix": "{ ... }:\n{ }\n" for name, _, node, _, _ in HOSTS}
-    return Lab.make(path, files)
+    return Lab.make(path, {**files, **(more or {})})
 
 
 def deployed(path: Path) -> Iterator[Lab]:

@@ -60,3 +60,8 @@ def test_changed_hosts_are_those_whose_sources_differ(tmp_path: Path) -> None:
     code = "from ops.changed import changed_hosts; print(*changed_hosts('HEAD'))"
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.stdout.split() == ["cockpit"], result.stdout + result.stderr
+    # An environment's hosts are of the same sources, so they are touched, too.
+    file = tmp_path / "nix/hosts/oracle/adguard/default.nix"
+    file.write_text(file.read_text() + "# touched\n")
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert {"adguard", "cockpit", "staging-adguard"} == set(result.stdout.split()), result.stdout + result.stderr

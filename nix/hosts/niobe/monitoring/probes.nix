@@ -10,7 +10,7 @@
 let
   targets = import ./targets.nix { inherit lib aether; };
   inherit (config.services.prometheus.exporters) blackbox;
-  resolver = aether.hosts.adguard;
+  resolver = aether.inventory.host "adguard";
 
   # Where "/" says nothing about health.
   paths = {
@@ -121,7 +121,7 @@ in
     (probe "probe-dns" "dns" [
       {
         targets = [ "${resolver.address}:53" ];
-        labels.host = "adguard";
+        labels.host = aether.inventory.nameOf "adguard";
       }
     ])
   ];
