@@ -82,7 +82,8 @@ def _line(step: dict[str, Any]) -> str:
     if "AETHER_PLAYBOOK" in new:
         return f"playbook `{new['AETHER_PLAYBOOK']}` {'runs' if not old else 'runs again'}{_reasons(old, new)}"
     if "AETHER_IMAGE" in new and "AETHER_DIGEST" in new:
-        return f"rebased to `{new['AETHER_IMAGE']}@{_short(new['AETHER_DIGEST'])}`"
+        image, digest = new["AETHER_IMAGE"], new["AETHER_DIGEST"]
+        return f"rebased to `{image}@{_short(digest)}`" if digest else f"stays as it is: `{image}` has no digest yet"
     properties = [_property(name, step) for name in step.get("detailedDiff") or {}]
     why = f" because of {', '.join(f'`{key}`' for key in step.get('replaceReasons') or [])}" if step["op"] in _REPLACES else ""
     return f"{kind} {verb}{why}{': ' + ', '.join(properties) if properties and step['op'] == 'update' else ''}"
