@@ -63,10 +63,8 @@ def test_a_change_of_the_environment_leaves_production_alone(both: Environments)
     assert preview.changes().get("to update") == 1, preview.text
     up = lab.up()
     assert up.code == 0, up.text[-4000:]
-    memory = {
-        each["urn"].rsplit("::", 1)[1]: each for each in lab.resources() if each["type"] == "proxmoxve:index/vmLegacy:VmLegacy"
-    }
-    assert memory["staging-web"]["outputs"]["memory"]["dedicated"] == 768
+    guests = [each["outputs"] for each in lab.resources() if each["type"] == "proxmoxve:index/vmLegacy:VmLegacy"]
+    assert [(guest["name"], guest["memory"]["dedicated"]) for guest in guests] == [("staging-web", 768)]
 
 
 def test_a_change_of_the_sources_goes_through_staging_to_production(both: Environments) -> None:
