@@ -14,9 +14,9 @@ PULUMI_VERSION = "3.259.0"
 # The released CLI and the built one report the same version to plugins and programs.
 PULUMI_LDFLAGS = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI_VERSION}"
 
-Group = Literal["core", "plugins", "tools", "bench"]
-GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "bench")
-# What `ensure` gets when nothing is said: the benchmark's comparison is built on demand.
+Group = Literal["core", "plugins", "tools", "bench", "servers"]
+GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "bench", "servers")
+# What `ensure` gets when nothing is said: the benchmark's comparison and the servers of tests are built on demand.
 DEFAULT_GROUPS: tuple[Group, ...] = ("core", "plugins", "tools")
 
 
@@ -127,6 +127,7 @@ PARTS: tuple[Part, ...] = (
         "0.111.1",
         {"terraform-provider-proxmox": "github.com/bpg/terraform-provider-proxmox"},
     ),
+    Part("versitygw", "servers", "1.8.0", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, "-X main.Version=v1.8.0"),
 )
 
 

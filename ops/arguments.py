@@ -48,6 +48,10 @@ def engine_parser(command: str, function: Callable[..., object]) -> argparse.Arg
             group.add_argument(*flags, metavar=metavar, help=text, action=_Pass, dest="passed", default=[])
         else:
             group.add_argument(*flags, help=text, action=_Pass, nargs=0, dest="passed", default=[])
+    if command != "preview":
+        made.add_argument(
+            "--wait", type=float, default=0, metavar="MINUTES", help="for another operator who is at work on the stack; default 0"
+        )
     if command != "refresh":
         group.add_argument(
             "-r", "--refresh", nargs="?", choices=("true", "false"), const="", metavar="true|false", action=_Pass,

@@ -27,7 +27,8 @@ out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty()
 
 def up(stack: Stack, arguments: list[str]) -> int:
     """Bring the stack to what the repository says, then show its hosts."""
-    passed = engine_parser("up", up).parse_args(arguments).passed
+    options = engine_parser("up", up).parse_args(arguments)
+    passed = options.passed
     started = time.monotonic()
     _prepare(stack)
     stack.narrate(
@@ -40,6 +41,7 @@ def up(stack: Stack, arguments: list[str]) -> int:
         *_options(stack),
         *_read_back(stack, passed),
         *passed,
+        wait=options.wait,
     )
     out.print(f"\nDone in {time.monotonic() - started:.0f} s.\n")
     status(stack, [])
@@ -76,15 +78,17 @@ def preview(stack: Stack, arguments: list[str]) -> int:
 
 def refresh(stack: Stack, arguments: list[str]) -> int:
     """Read the real state of every resource into the stack's."""
-    passed = engine_parser("refresh", refresh).parse_args(arguments).passed
+    options = engine_parser("refresh", refresh).parse_args(arguments)
     _prepare(stack)
-    stack.narrate(_narrator(stack), "refresh", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *passed)
+    command = ["refresh", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *options.passed]
+    stack.narrate(_narrator(stack), *command, wait=options.wait)
     return 0
 
 
 def down(stack: Stack, arguments: list[str]) -> int:
     """Destroy the stack; of a simulated one nothing is left, and the simulator stops with the last."""
-    passed = engine_parser("down", down).parse_args(arguments).passed
+    options = engine_parser("down", down).parse_args(arguments)
+    passed = options.passed
     if not stack.simulated:
         return stack.run("destroy", *passed, check=False)
     others = [Stack(name) for name in SIMULATED if name != stack.name]
@@ -99,6 +103,7 @@ def down(stack: Stack, arguments: list[str]) -> int:
             "--continue-on-error",
             *_options(stack),
             *passed,
+            wait=options.wait,
         )
     if any(other.exists() and other.resources() for other in others):
         out.print("The simulator goes on: another stack is on it.")

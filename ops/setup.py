@@ -35,7 +35,7 @@ NEEDS_ROOT = (
 # tool, Debian package
 NEEDED = (("git", "git"), ("ssh", "openssh-client"), ("curl", "curl"))
 # What tests of home/ and of generated text run, too.
-TESTED = (("stow", "stow"),)
+TESTED = (("stow", "stow"), ("pg_lsclusters", "postgresql"))
 
 
 class StepFailed(Exception):

@@ -6,11 +6,13 @@ import os
 import secrets
 import signal
 import subprocess
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops import locks
 from ops.narrator import Narrator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -95,12 +97,20 @@ class Stack:
             print(line, end="", flush=True)
         return process.wait(), "".join(said)
 
-    def narrate(self, narrator: Narrator, *arguments: str) -> None:
-        """As `run`, the output told by NARRATOR.
+    def narrate(self, narrator: Narrator, *arguments: str, wait: float = 0) -> None:
+        """As `run`, the output told by NARRATOR; for another operator's engine it waits up to WAIT minutes.
 
         Raises:
-            OpsError: naming every resource that failed, and why.
+            OpsError: naming every resource that failed, and why; or who has the stack locked.
         """
+        refusal = locks.patiently(
+            lambda: self._narrated(narrator, *arguments), wait, lambda text: print(text, flush=True), time.sleep, time.monotonic
+        )
+        if refusal:
+            raise OpsError(locks.explain(self.name, refusal))
+
+    def _narrated(self, narrator: Narrator, *arguments: str) -> str:
+        """One run; what the engine said when another one has the stack, which changes nothing, else an empty text."""
         log = AETHER / "logs" / f"pulumi-{arguments[0]}-{self.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as kept, narrator:
@@ -119,12 +129,15 @@ class Stack:
                     # The engine has had the same signal: it finishes what it began and writes its state.
                     print("\nStops in order; what is at work is finished first. Ctrl-C again ends it at once.", flush=True)
             code = process.wait()
+        if code and locks.refused(said := log.read_text(errors="replace")):
+            return said
         if code:
             reasons = "\n".join(f"  {reason}" for reason in narrator.failures()) or f"  exit code {code}"
             raise OpsError(
                 f"\npulumi {arguments[0]} did not finish:\n{reasons}\n\n"
                 f"Nothing is lost: run it again when it is mended. The whole log: {log.relative_to(REPOSITORY)}"
             )
+        return ""
 
     def output(self, *arguments: str) -> str:
         """What `pulumi ARGUMENTS` prints on standard output.
@@ -212,17 +225,19 @@ class Stack:
     def heal(self) -> None:
         """Clear away what a killed engine left on a simulated stack: plugins, its lock, and operations that it never finished.
 
-        No other engine of this checkout may be at work. A guest that was created but not recorded is taken over by the provider
+        Nothing while another engine is at work on it. A guest that was created but not recorded is taken over by the provider
         when it is created again, so an unfinished creation needs nothing but to be forgotten.
         """
         if not self.simulated or not self.exists():
             return
+        taken = list((AETHER / f"state/.pulumi/locks/organization/aether/{self.name}").glob("*.json"))
+        if any(_alive(json.loads(lock.read_text() or "{}")) for lock in taken):
+            return  # Another engine is at work: what is unfinished is its own.
         for pid in orphaned_plugins():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-        for lock in (AETHER / f"state/.pulumi/locks/organization/aether/{self.name}").glob("*.json"):
-            if not _alive(json.loads(lock.read_text() or "{}")):
-                lock.unlink(missing_ok=True)
+        for lock in taken:
+            lock.unlink(missing_ok=True)
         checkpoint = json.loads((AETHER / f"state/.pulumi/stacks/aether/{self.name}.json").read_text())
         if not ((checkpoint["checkpoint"].get("latest") or {}).get("pending_operations")):
             return
