@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_proxmoxve as proxmox
 
+from components.ansible.playbook import Playbook
 from components.base import REPOSITORY, Operator
 from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.source_closure import image_hash
@@ -29,9 +30,9 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     """Register every resource of the homelab up to the stack's phase."""
     operator = Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix)
     drifted = drifts(operator.ssh_config, inventory, settings.phase) if settings.detect_drift else {}
-    systems = _systems(settings, inventory, operator, drifted)
     machines = Machines(settings, inventory, operator)
-    machines.nodes()
+    nodes = machines.nodes()
+    systems = _systems(settings, inventory, operator, drifted, nodes)
     done: dict[str, pulumi.Resource] = {**systems}
     done |= machines.ansible(done)
     done |= machines.atomic(drifted, done)
@@ -41,8 +42,10 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     pulumi.export("addresses", {name: host.address for name, host in inventory.hosts.items()})
 
 
-def _systems(settings: Settings, inventory: Inventory, operator: Operator, drifted: Mapping[str, str]) -> dict[str, NixosSystem]:
-    """Every NixOS host's system; a guest is born from an image first, a physical machine is there already."""
+def _systems(
+    settings: Settings, inventory: Inventory, operator: Operator, drifted: Mapping[str, str], nodes: Mapping[str, Playbook]
+) -> dict[str, NixosSystem]:
+    """Every NixOS host's system; a guest is born from an image first, on its node; a physical machine is there already."""
     provider = proxmox_provider(settings)
     hosts = inventory.of(NixosHost, settings.phase)
     guests = inventory.guests(settings.phase)
@@ -56,11 +59,11 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
         )
     except EvaluationError as error:
         raise SettingsError(str(error)) from None
-    images = _images(inventory, guests, operator, provider)
+    images = _images(inventory, guests, operator, provider, nodes)
     systems: dict[str, NixosSystem] = {}
     for name, before in activation_order(inventory, hosts).items():
         facts = hosts[name]
-        guest = _guest(name, guests[name], settings, inventory, operator, provider, images) if name in guests else None
+        guest = _guest(name, guests[name], settings, inventory, operator, provider, images, nodes) if name in guests else None
         first: list[pulumi.Resource] = [guest] if guest else []
         first += [systems[other] for other in before]
         systems[name] = NixosSystem(
@@ -84,9 +87,13 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
 
 
 def _images(
-    inventory: Inventory, hosts: dict[str, Guest], operator: Operator, provider: proxmox.Provider
+    inventory: Inventory,
+    hosts: dict[str, Guest],
+    operator: Operator,
+    provider: proxmox.Provider,
+    after: Mapping[str, Playbook],
 ) -> dict[str, NixosImage]:
-    """The images that the hosts are born from, on the nodes that need them."""
+    """The images that the hosts are born from, on the nodes that need them, AFTER the node is set up."""
     images = {}
     for kind, facts in (("vm", NixosVmFacts), ("lxc", NixosLxcFacts)):
         nodes = sorted({host.node for host in hosts.values() if isinstance(host, facts)})
@@ -97,6 +104,7 @@ def _images(
                     guest="vm" if kind == "vm" else "lxc",
                     version=image_hash(REPOSITORY),
                     datastores={node: inventory.nodes[node].image_datastore for node in nodes},
+                    after={node: after[node] for node in nodes},
                     operator=operator,
                     provider=provider,
                 ),
@@ -112,6 +120,7 @@ def _guest(
     operator: Operator,
     provider: proxmox.Provider,
     images: dict[str, NixosImage],
+    nodes: Mapping[str, Playbook],
 ) -> NixosVm | NixosLxc:
     common = GuestArgs(
         node_name=facts.node,
@@ -125,7 +134,8 @@ def _guest(
         provider=provider,
     )
     shared = {field: getattr(common, field) for field in GuestArgs.model_fields}
+    opts = pulumi.ResourceOptions(depends_on=[nodes[facts.node]])
     if isinstance(facts, NixosVmFacts):
-        return NixosVm(name, NixosVmArgs(facts=facts, **shared))
+        return NixosVm(name, NixosVmArgs(facts=facts, **shared), opts)
     assert isinstance(facts, NixosLxcFacts)
-    return NixosLxc(name, NixosLxcArgs(facts=facts, timeout=settings.proxmox_timeout, **shared))
+    return NixosLxc(name, NixosLxcArgs(facts=facts, timeout=settings.proxmox_timeout, **shared), opts)
