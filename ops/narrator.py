@@ -4,6 +4,8 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TextIO
@@ -37,6 +39,8 @@ class Narrator:
 
     nodes: dict[str, str] = field(default_factory=dict)
     out: TextIO = field(default_factory=lambda: sys.stdout)
+    planned: Mapping[str, int] = field(default_factory=dict)
+    """How many resources of each name were to change, where that is known."""
     _said: set[str] = field(default_factory=set)
     _diagnostics: dict[str, list[str]] = field(default_factory=dict)
     _section: str = ""
@@ -45,6 +49,8 @@ class Narrator:
     _started: float = field(default_factory=time.monotonic)
     _last: float = field(default_factory=time.monotonic)
     _at_work: dict[str, float] = field(default_factory=dict)
+    _done: Counter[str] = field(default_factory=Counter)
+    _broken: dict[str, None] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Narrator":
@@ -73,6 +79,18 @@ class Narrator:
         """One sentence for each resource that failed: which, and why."""
         return [f"{name}: {self._cause(name, lines)}" for name, lines in self._diagnostics.items() if self._failed(lines)]
 
+    def reached(self) -> str:
+        """What was done and what was not, by name, once it is over."""
+        open_ = [*dict.fromkeys([*self._broken, *self._at_work])]
+        done = [name for name in self._done if name not in open_]
+        partly = [name for name in done if self._done[name] < self.planned.get(name, 0)]
+        lines = [f"Done: {_listed([name for name in done if name not in partly])}."]
+        lines += [f"Done in part, the rest waits for what failed: {_listed(partly)}."] if partly else []
+        if waiting := sorted(name for name in self.planned if name not in done and name not in open_):
+            lines.append(f"Not begun: {_listed(waiting)}.")
+        after = "" if self.planned or not open_ else ", and what depends on it"
+        return "\n".join([*lines, f"Not done: {_listed(open_)}{after}."])
+
     def _progress(self, sign: str, type: str, name: str, state: str, took: str, rest: str) -> None:
         kind = type.rsplit(":", 1)[-1]
         rest = re.sub(r"^\[diff: [^\]]*\](; )?", "", rest)
@@ -86,11 +104,13 @@ class Narrator:
             return
         self._at_work.pop(name, None)
         if "failed" in state:
+            self._broken[name] = None
             self._once(f"  ! {name}: {kind} {state.strip('*')}")
             return
         if rest and not rest.startswith("warning"):
             self._once(f"    {rest}")
         duration = f" ({took})" if took else ""
+        self._done[name] += 1
         self._once(f"  {sign.strip() or ' '} {kind} {name} {state}{duration}")
 
     def _diagnose(self, line: str) -> None:
@@ -140,3 +160,9 @@ class Narrator:
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
         print(text, file=self.out, flush=True)
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    """NAMES in a line; "nothing" where there are none."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "nothing") + more

@@ -79,7 +79,9 @@ class Stack:
         process = subprocess.Popen(self.command(*arguments), env=self.environment(), cwd=REPOSITORY)
         code = _wait(process)
         if check and code:
-            raise OpsError(f"pulumi {arguments[0]} ended with an error (above). Nothing is lost: run it again when it is mended")
+            raise OpsError(
+                f"pulumi {arguments[0]} ended with an error (above). The state has what was done: run it again when it is mended"
+            )
         return code
 
     def show(self, *arguments: str) -> tuple[int, str]:
@@ -123,7 +125,8 @@ class Stack:
             reasons = "\n".join(f"  {reason}" for reason in narrator.failures()) or f"  exit code {code}"
             raise OpsError(
                 f"\npulumi {arguments[0]} did not finish:\n{reasons}\n\n"
-                f"Nothing is lost: run it again when it is mended. The whole log: {log.relative_to(REPOSITORY)}"
+                f"{narrator.reached()}\nThe state has what was done: run it again when it is mended, and it goes on there. "
+                f"The whole log: {log.relative_to(REPOSITORY)}"
             )
 
     def output(self, *arguments: str) -> str:
