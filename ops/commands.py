@@ -15,7 +15,7 @@ from rich.table import Table
 from components.nixos.system import check_lines
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, External, NixosHost
-from ops import agreement, hosts, plan
+from ops import agreement, hosts, nodes, plan
 from ops.arguments import engine_parser, nothing, parser
 from ops.narrator import Narrator
 from ops.stack import REPOSITORY, OpsError, Stack
@@ -33,6 +33,7 @@ def up(stack: Stack, arguments: list[str]) -> int:
     started = time.monotonic()
     _prepare(stack)
     passed = [*_read_back(stack, options.passed), *options.passed]
+    asleep = _leave_out(stack, passed)
     steps = agreement.agree_to_up(stack, agreement.Agreement.of(options), passed, out.print)
     stack.narrate(
         _narrator(stack, steps),
@@ -53,7 +54,20 @@ def up(stack: Stack, arguments: list[str]) -> int:
         if stack.simulated
         else ""
     )
-    return 0
+    if asleep:
+        out.print(f"Not done: {nodes.said(inventory_of(stack), asleep)}.")
+    return 1 if asleep else 0
+
+
+def _leave_out(stack: Stack, passed: list[str]) -> list[str]:
+    """Nodes that are down, said; adds to PASSED what leaves them out. The engine takes no exclusions beside targets."""
+    inventory = inventory_of(stack)
+    asleep = nodes.down(stack, inventory) if inventory.nodes and not {"-t", "--target"} & set(passed) else []
+    if asleep:
+        out.print(f"{nodes.said(inventory, asleep)}.")
+        passed += nodes.exclusions(inventory, asleep)
+        os.environ[nodes.ENVIRONMENT] = ",".join(asleep)
+    return asleep
 
 
 def _example(stack: Stack) -> str:

@@ -18,8 +18,23 @@ _LINE = re.compile(
 _RUNNING = ("creating", "updating", "deleting", "replacing", "refreshing", "reading", "running")
 _NOISE = ("using pulumi-resource-", "update failed", "error: 1 error occurred", 'running "components/', "exit status")
 
+# Kinds of locks that Proxmox writes into a guest's configuration.
+_LOCKS = {
+    "backup": "a backup (vzdump)",
+    "snapshot": "a snapshot",
+    "migrate": "a migration",
+    "clone": "a clone",
+    "disk": "a disk move",
+}
+
 # What a provider says, and what it means. {node} is the resource's node, when that is known.
 _CAUSES = (
+    (
+        r"is locked \((?P<by>[\w-]+)\)|configuration to become unlocked",
+        "it is locked{by} on its Proxmox node{node}, and the lock was not given back in time; see the node's task list",
+    ),
+    (r"can't lock file|got timeout", "another task holds its lock on its Proxmox node{node}; see the node's task list"),
+    (r"HTTP 429|Too Many Requests", "the API refuses so many requests at once; run it again, with ARGS='--parallel 4'"),
     (r"HTTP 595|No route to host", "its Proxmox node{node} is offline, or the API cannot reach it"),
     (r"no quorum|cluster not ready", "the Proxmox cluster has lost its quorum; bring a majority of the nodes back"),
     (r"No space left|out of space|not enough space", "the storage on its Proxmox node{node} is full"),
@@ -138,9 +153,10 @@ class Narrator:
         # "nixos-vm-oracle" is the image for node oracle; a guest's node is the inventory's.
         node = self.nodes.get(name) or next((node for node in set(self.nodes.values()) if name.endswith(f"-{node}")), "")
         for pattern, meaning in _CAUSES:
-            if re.search(pattern, text, re.IGNORECASE):
+            if found := re.search(pattern, text, re.IGNORECASE):
+                by = found.groupdict().get("by")
                 said = next((line.strip(" *\t") for line in text.splitlines() if re.search(pattern, line, re.IGNORECASE)), "")
-                return f"{meaning.format(node=f' {node}' if node else '')} ({said})"
+                return f"{meaning.format(node=f' {node}' if node else '', by=f' by {_LOCKS.get(by, by)}' if by else '')} ({said})"
         return text.strip()
 
     def _once(self, text: str) -> None:

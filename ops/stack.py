@@ -42,6 +42,15 @@ class Stack:
         """What `pulumi --config-file` is given, for a simulated stack."""
         return AETHER / "sim" / f"Pulumi.{self.name}.yaml"
 
+    def setting(self, key: str) -> str | None:
+        """A plain setting `aether:KEY` of the stack's configuration file."""
+        path = self.config_file if self.simulated else REPOSITORY / f"Pulumi.{self.name}.yaml"
+        for line in path.read_text().splitlines() if path.exists() else []:
+            name, _, value = line.strip().partition(": ")
+            if name == f"aether:{key}":
+                return value.strip("\"'")
+        return None
+
     def environment(self) -> dict[str, str]:
         """Environment of the engine: the project's tools first, and for a simulated stack its own backend and keys."""
         path = os.pathsep.join([str(AETHER / "engine/bin"), str(REPOSITORY / ".venv/bin"), os.environ.get("PATH", "")])

@@ -1,5 +1,6 @@
 """Machines that exist before any deployment: nodes, router, workstations, and everybody's home on them."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,15 @@ class Machines:
         return {name: node.playbook for name, node in self.inventory.nodes.items()} | hosts
 
     def nodes(self) -> dict[str, Playbook]:
-        """The playbook of each Proxmox node, one node after the other: a mistake stops at the first."""
+        """The playbook of each Proxmox node, one node after the other: a mistake stops at the first.
+
+        None waits for one that is down (`ops` found out, and says it in the environment).
+        """
+        down = os.environ.get("AETHER_NODES_DOWN", "").split(",")
         made: dict[str, Playbook] = {}
         for name, node in self.inventory.nodes.items():
-            made[name] = self._playbook(name, node.playbook, node.model_dump(), [*made.values()][-1:])
+            before = [playbook for other, playbook in made.items() if other not in down][-1:]
+            made[name] = self._playbook(name, node.playbook, node.model_dump(), before)
         return made
 
     def ansible(self, done: Mapping[str, pulumi.Resource]) -> dict[str, Playbook]:

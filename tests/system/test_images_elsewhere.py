@@ -13,7 +13,7 @@ LATER = "[hosts.log]\n"
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The fleet but for the guest of the second node, which is of a later phase."""
     lab = small_lab(tmp_path_factory.mktemp("images"))
     lab.replace("inventory/homelab.toml", LATER, f"{LATER}phase = 7\n")
@@ -25,23 +25,23 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         lab.close()
 
 
-def clean_checkout(lab: Lab) -> None:
+def clean_checkout(fleet: Lab) -> None:
     """What `git clean -ffdx` of a runner does to images."""
-    shutil.rmtree(lab.path / ".aether/images")
+    shutil.rmtree(fleet.path / ".aether/images")
 
 
-def test_a_later_phase_uploads_to_another_node(lab: Lab) -> None:
-    clean_checkout(lab)
-    up = lab.up("--config", "aether:phase=9")
+def test_a_later_phase_uploads_to_another_node(fleet: Lab) -> None:
+    clean_checkout(fleet)
+    up = fleet.up("--config", "aether:phase=9")
     assert up.code == 0, up.text[-6000:]
-    assert set(lab.guests()) == {"web", "dns", "log"}
+    assert set(fleet.guests()) == {"web", "dns", "log"}
 
 
-def test_a_refresh_without_the_files_changes_nothing(lab: Lab) -> None:
-    clean_checkout(lab)
-    refresh = lab.ops("refresh")
+def test_a_refresh_without_the_files_changes_nothing(fleet: Lab) -> None:
+    clean_checkout(fleet)
+    refresh = fleet.ops("refresh")
     assert refresh.code == 0, refresh.text[-6000:]
-    up = lab.up()
+    up = fleet.up()
     assert up.code == 0, up.text[-6000:]
     assert set(up.changes()) == {"unchanged"}, up.text[-3000:]
-    assert not Path(lab.path / ".aether/images").exists(), "nothing needed the files"
+    assert not Path(fleet.path / ".aether/images").exists(), "nothing needed the files"
