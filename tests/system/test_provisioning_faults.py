@@ -18,7 +18,7 @@ def grow_memory(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("target", "fault", "says"),
     [
-        ("oracle", "node-offline", "its Proxmox node oracle is offline"),
+        ("oracle", "node-offline", "oracle does not answer: left out"),
         ("proxmox", "quorum-lost", "the Proxmox cluster has lost its quorum"),
         ("proxmox", "bad-password", "Proxmox refused the user, password or token"),
         ("proxmox", "api-500", "the Proxmox API oracle reported an error of its own"),
