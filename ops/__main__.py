@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 
 from inventory.load import InventoryError
-from ops import commands
+from ops import commands, guests
 from ops.stack import OpsError, Stack
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
@@ -17,6 +17,9 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "drift": (commands.drift, "hosts that run something else than was deployed"),
     "rollback": (commands.rollback, "HOST: back to the system before"),
     "reboot": (commands.reboot, "HOST: reboot, and prove that it came back well"),
+    "follow": (guests.follow, "have the state follow guests that were moved by hand or by HA"),
+    "move": (guests.move, "HOST [NODE]: a container to the node that the inventory names"),
+    "retire": (guests.retire, "HOST [--delete]: stop, back up and keep the guest of a host that left the inventory"),
     "review": (commands.review, "the change as Markdown"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),

@@ -16,6 +16,7 @@ from components.nixos.system import check_lines
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, External, NixosHost
 from ops import hosts
+from ops.guests import followed
 from ops.narrator import Narrator
 from ops.stack import REPOSITORY, OpsError, Stack
 from stacks.live import ask, drifts, reports
@@ -28,6 +29,8 @@ def up(stack: Stack, arguments: list[str]) -> int:
     """Bring the stack to what the repository says, then show its hosts."""
     started = time.monotonic()
     _prepare(stack)
+    for line in followed(stack):
+        out.print(line)
     stack.narrate(
         _narrator(stack),
         "up",
