@@ -84,6 +84,6 @@ def markdown() -> str:
     lines = ["| table | field | virtual machine | container |", "|---|---|---|---|"]
     for table, fields in TABLES.items():
         for field, effects in fields.items():
-            lines.append(f"| {table} | {field} | {' | '.join('–' if effect is None else effect for effect in effects)} |")
+            lines.append(f"| {table} | {field} | {' | '.join('-' if effect is None else effect for effect in effects)} |")
     lines.append(f"| hosts | {', '.join(sorted(DEPLOYMENT))} | {E.NOTHING} | {E.NOTHING} |")
     return "\n".join(lines)

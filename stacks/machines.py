@@ -65,7 +65,7 @@ class Machines:
                 AtomicHostArgs(
                     hostname=name,
                     image=host.image,
-                    digest=host.digest or published_digest(published, host.image) if published else host.digest,
+                    digest=host.digest or published_digest(published, host.image, name) if published else host.digest,
                     signed=host.signed,
                     reboot=host.reboot,
                     window=host.window or "",
