@@ -17,6 +17,7 @@ from inventory.load import Inventory, load
 from inventory.models import AtomicHost, External, NixosHost
 from ops import agreement, hosts, nodes, plan
 from ops.arguments import engine_parser, nothing, parser
+from ops.guests import followed
 from ops.narrator import Narrator
 from ops.stack import REPOSITORY, OpsError, Stack
 from stacks.live import ask, drifts, reports
@@ -32,6 +33,8 @@ def up(stack: Stack, arguments: list[str]) -> int:
     options = made.parse_args(arguments)
     started = time.monotonic()
     _prepare(stack)
+    for line in followed(stack):
+        out.print(line)
     passed = [*_read_back(stack, options.passed), *options.passed]
     asleep = _leave_out(stack, passed)
     steps = agreement.agree_to_up(stack, agreement.Agreement.of(options), passed, out.print)
