@@ -190,6 +190,8 @@ def _stands(
         facts["address"] = _moved(facts["address"], _table(base, "networks").get(network), networks.get(network))
     if "vmid" in facts:
         facts["vmid"] += said.get("vmid_offset", 0)
+    if "was" in facts:
+        facts["was"] = prefix_of(overlay) + facts["was"]
     if "flake" in facts:
         facts["flake"] = prefix_of(overlay) + facts["flake"]
     facts |= {"tags": [*facts.get("tags", ()), *said.get("add_tags", ())]} if said.get("add_tags") else {}

@@ -1,7 +1,7 @@
 """Two operators at once: who holds a stack's lock, since when, and how it is broken safely.
 
-Every backend of Pulumi's own kind (file, S3, PostgreSQL, …) keeps a lock file for each engine at work on a stack and names its
-holder in the refusal; the refusal is what is read here, so that no backend needs a client of its own. Pulumi Cloud has other words.
+Every backend of Pulumi's own kind (file, S3, PostgreSQL, …) keeps a lock file for each engine at work on a stack and names
+its holder in the refusal; that is what is read here, so that no backend needs a client of its own. Pulumi Cloud has other words.
 """
 
 import re
@@ -62,8 +62,8 @@ def explain(stack: str, text: str, now: datetime | None = None) -> str:
     locks = locks_in(text)
     wait = f"Wait for it: make up STACK={stack} ARGS='--wait 30' (minutes)."
     broken = (
-        f"Break the lock only when that engine is gone for good: pulumi cancel -s {stack} --yes, then make refresh STACK={stack}, "
-        "because what it had begun is not in the state (docs/state.md)."
+        f"Break the lock only when that engine is gone for good: pulumi cancel -s {stack} --yes, then make refresh STACK={stack},"
+        " because what it had begun is not in the state (docs/state.md)."
     )
     if not locks:
         return f"Another operator is at work on stack {stack}. {wait}\n{broken}"

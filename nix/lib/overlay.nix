@@ -80,6 +80,7 @@ let
       );
     }
     // (if facts ? vmid then { vmid = facts.vmid + (said.vmid_offset or 0); } else { })
+    // (if facts ? was then { was = prefix + facts.was; } else { })
     // (if facts ? flake then { flake = prefix + facts.flake; } else { })
     // (
       if said.add_tags or [ ] != [ ] then { tags = (facts.tags or [ ]) ++ said.add_tags; } else { }

@@ -73,7 +73,7 @@ def postgres(folder: Path) -> Iterator[Backend]:
     data.mkdir(mode=0o700)
     shutil.chown(data, user)
     try:
-        made = [str(programs[-1] / "initdb"), "--auth=trust", "--username=pulumi", "--no-sync", "--no-instructions", "-D", str(data)]
+        made = [str(programs[-1] / "initdb"), "--auth=trust", "--username=pulumi", "--no-sync", "-D", str(data)]
         subprocess.run(made, check=True, capture_output=True, user=user, cwd=data)
         server = [str(programs[-1] / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(data)]
         with running([*server, "-c", "fsync=off"], port, {}, user):

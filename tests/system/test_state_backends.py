@@ -190,8 +190,8 @@ def test_state_moves_to_another_backend(shared: Shared, tmp_path: Path) -> None:
         exported = tmp_path / "state.json"
         saved = shared.second.pulumi("stack", "export", "--stack", "test", "--file", str(exported))
         assert saved.code == 0, saved.text
-        for command in (("stack", "init", "test", "--no-select"), ("stack", "import", "--stack", "test", "--file", str(exported))):
-            done = moved.pulumi(*command)
+        for command in ("init test --no-select", f"import --stack test --file {exported}"):
+            done = moved.pulumi("stack", *command.split())
             assert done.code == 0, done.text
         preview = moved.pulumi("preview", "--stack", "test", "--expect-no-changes")
         assert preview.code == 0, preview.text

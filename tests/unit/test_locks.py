@@ -8,7 +8,8 @@ from ops import locks
 
 REFUSAL = """\
 Updating (homelab):
-error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with `pulumi cancel`.
+error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with \
+`pulumi cancel`.
   s3://state/.pulumi/locks/organization/aether/homelab/2f0c.json: created by ada@desk (pid 4711) at 2026-11-28T10:00:00Z
 """
 NOW = datetime(2026, 11, 28, 10, 12, tzinfo=UTC)
@@ -33,8 +34,9 @@ def test_an_engine_of_this_machine_that_is_gone_is_known() -> None:
 
 def test_other_errors_and_pulumi_clouds_words() -> None:
     assert not locks.refused("error: update failed")
-    assert locks.refused("error: [409] Conflict: Another update is currently in progress.")
-    assert "Another operator is at work" in locks.explain("homelab", "error: [409] Conflict: Another update is currently in progress.")
+    conflict = "error: [409] Conflict: Another update is currently in progress."
+    assert locks.refused(conflict)
+    assert "Another operator is at work" in locks.explain("homelab", conflict)
 
 
 def test_waiting_ends_when_the_other_one_does() -> None:
