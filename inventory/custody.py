@@ -125,11 +125,11 @@ class Custody:
                 continue
             if set(self.vault.recipients(file)) != set(recipients):
                 problems.append(f"{path}: has other readers. Fix: python -m inventory secrets rekey")
-            held = set(self.vault.keys(file))
-            missing = declared(self.vault.root.parent, name) - held
+            there = set(self.vault.keys(file))
+            missing = declared(self.vault.root.parent, name) - there
             problems += [f"{path}: no '{key}', which nix/ declares. Fix: sops edit {path}" for key in sorted(missing)]
             fix = f"python -m inventory secrets set {name}"
-            unheld = sorted(self._needed(name) - held)
+            unheld = sorted(self._needed(name) - there)
             problems += [f"{path}: no '{key}', which its playbook needs. Fix: {fix} {key}" for key in unheld]
             # Without the owner's key there is less to check.
             with suppress(VaultError):
