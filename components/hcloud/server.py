@@ -59,9 +59,7 @@ class HcloudServer(Component):
             location=facts.location,
             # What it was born with: a key that changes later is the system's, not a reason for another machine.
             ssh_keys=list(args.ssh_keys),
-            user_data=pulumi.Output.secret(
-                pulumi.Output.from_input(args.host_private_key).apply(lambda key: user_data.nixos(key, facts.host_key))
-            ),
+            user_data=_born_with(args),
             # The API takes numbers where Pulumi's ids are texts.
             firewall_ids=[self.firewall.id.apply(int)],
             public_nets=[
@@ -93,9 +91,17 @@ class HcloudServer(Component):
         self.done({"server_id": self.server_id, "address": self.address, "ready": self.ready})
 
 
+def _born_with(args: HcloudServerArgs) -> pulumi.Output[str]:
+    """What first boot takes its SSH host key from."""
+    text = pulumi.Output.from_input(args.host_private_key).apply(lambda key: user_data.nixos(key, args.facts.host_key))
+    return pulumi.Output.secret(text)
+
+
 def _rules(facts: HcloudVm) -> list[hcloud.FirewallRuleArgs]:
     """SSH from where the owner is, and what the inventory opens."""
-    rules = [("tcp", facts.ssh_port, f"SSH from {name}", (cidr,)) for name, cidr in sorted(facts.ssh_from.items())]
+    rules: list[tuple[str, int, str, tuple[str, ...]]] = [
+        ("tcp", facts.ssh_port, f"SSH from {name}", (cidr,)) for name, cidr in sorted(facts.ssh_from.items())
+    ]
     rules += [(opening.protocol, opening.port, opening.purpose, opening.cidrs) for opening in facts.open]
     return [
         hcloud.FirewallRuleArgs(

@@ -128,11 +128,12 @@ class Api:
                 "id": own[family]["id"],
                 "ip": own[family]["ip"],
                 "blocked": False,
-                "dns_ptr": [] if family == "ipv6" else "",
+                "dns_ptr": names,
             }
             if family in own
             else None
-            for family in ("ipv4", "ipv6")
+            # IPv4 has one name, IPv6 a list of them.
+            for family, names in (("ipv4", ""), ("ipv6", []))
         }
         volumes = [each["id"] for each in self.store.things["volumes"].values() if each["server"] == thing["id"]]
         kind = server_type(thing["server_type"])
