@@ -205,6 +205,15 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
             ("POST", f"{vm}/migrate", self._qm_migrate),
         ]
 
+    @staticmethod
+    def _vm_maxdisk(vm: Any) -> int:
+        """Size of the first disk (PVE::QemuServer::Drive::resolve_first_disk); fakepve takes the EFI disk for it."""
+        for key in sorted(vm.config):
+            volume, props = split_drive(str(vm.config[key])) if re.fullmatch(r"(scsi|virtio|sata|ide)\d+", key) else ("", {})
+            if volume and props.get("media") != "cdrom":
+                return _size_bytes(props.get("size", "0"))
+        return 0
+
     async def _do_start(self, vm: Any, user: str, p: Values) -> Any:
         try:
             self.before_start(vm)
