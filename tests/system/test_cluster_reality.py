@@ -39,7 +39,7 @@ def test_what_is_on_a_node_that_is_down_is_left_out_and_the_others_go_on(fleet: 
     assert healed.code == 0, healed.text[-4000:]
     assert set(fleet.guests()) == {"web", "dns", "log"}
     assert "rootfs: tank:" in fleet.ssh("pve2", "pct config 112").text
-    assert "rootfs: local-lvm:" in fleet.ssh("pve1", "pct config 111").text
+    assert "rootfs: local-zfs:" in fleet.ssh("pve1", "pct config 111").text
 
 
 def grow(fleet: Lab, name: str, memory: int) -> None:
