@@ -62,8 +62,9 @@ def _link() -> Finding:
 def _part(part: Part) -> Finding:
     what = f"{part.group}: {part.name} {part.version}"
     if not cache.is_complete(part):
-        if part.group in ("bench", "servers"):
-            purpose = "benchmarks" if part.group == "bench" else "tests of state in S3"
+        if part.group not in DEFAULT_GROUPS:
+            purposes = {"bench": "benchmarks", "servers": "tests of state in S3"}
+            purpose = purposes.get(part.group, f"stacks at {part.name}")
             return Finding(what, "not built", f"`python3 -m engine ensure --only {part.group}` ({purpose} only)", needed=False)
         return Finding(what, "not built", REMEDY)
     source = (cache.part_entry(part) / "source").read_text().strip()

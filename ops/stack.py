@@ -17,7 +17,7 @@ from ops.narrator import Narrator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
-SIMULATED = ("sim", "sim-cloud", "sim-staging")
+SIMULATED = ("sim", "sim-cloud", "sim-hetzner", "sim-staging")
 # Stack: setting that names the other one, that stack, and the output that it is asked for.
 REFERENCES = {
     "sim": ("aether:cloudStack", "sim-cloud", "images"),

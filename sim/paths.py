@@ -9,7 +9,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 # Stacks that stand in one datacentre: starting it for the one gives the other its file, too.
-TOGETHER = ("sim", "sim-cloud", "sim-staging")
+TOGETHER = ("sim", "sim-cloud", "sim-hetzner", "sim-staging")
 
 
 @dataclass(frozen=True)
