@@ -16,8 +16,7 @@ PULUMI_LDFLAGS = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=
 
 Group = Literal["core", "plugins", "tools", "bench", "hcloud", "servers"]
 GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "bench", "hcloud", "servers")
-# What `ensure` gets when nothing is said: the benchmark's comparison, providers of single stacks and the servers of tests are made
-# on demand.
+# What `ensure` gets when nothing is said: benchmarks' tools, providers of single stacks and tests' servers are made on demand.
 DEFAULT_GROUPS: tuple[Group, ...] = ("core", "plugins", "tools")
 
 
