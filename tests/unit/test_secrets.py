@@ -326,7 +326,7 @@ def test_names_that_nix_declares(tmp_path: Path) -> None:
 
 
 def test_this_repositorys_files_are_readable_by_whom_the_inventory_says() -> None:
-    inventories = load_all([ROOT / "inventory" / "homelab.toml", ROOT / "inventory" / "cloud.toml"])
+    inventories = load_all([ROOT / "inventory" / name for name in ("homelab.toml", "cloud.toml", "staging.toml")])
     for file, recipients in sops.readers(inventories).items():
         text = (ROOT / "secrets" / file).read_text()
         assert set(sops_recipients(text)) == set(recipients), file
