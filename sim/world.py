@@ -57,6 +57,8 @@ class World:
     nodes: Mapping[str, Mapping[str, Any]]
     domain: str = "home.example.org"
     owner: str = ""
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    """Nodes, networks and hosts of all files as they are written."""
 
     def guest(self, name: str) -> HostFacts | None:
         """The facts of a guest that the API created, when the inventory knows it by name, or by the one it had before."""
@@ -82,20 +84,23 @@ def load(files: Iterable[Path]) -> World:
     hosts: dict[str, HostFacts] = {}
     nodes: dict[str, Mapping[str, Any]] = {}
     domain, owner = "home.example.org", ""
+    tables: dict[str, dict[str, Any]] = {"nodes": {}, "networks": {}, "hosts": {}}
     for path in files:
         try:
-            tables = document(path)
+            said = document(path)
         except tomllib.TOMLDecodeError as error:
             raise tomllib.TOMLDecodeError(f"{path}: {error}") from None
-        site = tables.get("site", {})
+        for name, table in tables.items():
+            table.update(said.get(name, {}))
+        site = said.get("site", {})
         domain, owner = site.get("domain", domain), site.get("user", owner)
-        for name, facts in tables.get("nodes", {}).items():
+        for name, facts in said.get("nodes", {}).items():
             nodes[name] = facts
             hosts[name] = _host(name, "node", facts, owner)
-        for name, facts in tables.get("hosts", {}).items():
+        for name, facts in said.get("hosts", {}).items():
             if facts.get("kind") != "external":
                 hosts[name] = _host(name, facts["kind"], facts, owner)
-    return World(hosts, nodes, domain, owner)
+    return World(hosts, nodes, domain, owner, tables)
 
 
 def _host(name: str, kind: str, facts: Mapping[str, Any], owner: str) -> HostFacts:
