@@ -91,7 +91,7 @@ def load(files: Iterable[Path]) -> World:
         except tomllib.TOMLDecodeError as error:
             raise tomllib.TOMLDecodeError(f"{path}: {error}") from None
         for name, table in tables.items():
-            table.update(said.get(name, {}))
+            table.update(_told_apart(path.stem, said).get(name, {}))
         site = said.get("site", {})
         domain, owner = site.get("domain", domain), site.get("user", owner)
         for name, facts in said.get("nodes", {}).items():
@@ -101,6 +101,16 @@ def load(files: Iterable[Path]) -> World:
             if facts.get("kind") != "external":
                 hosts[name] = _host(name, facts["kind"], facts, owner)
     return World(hosts, nodes, domain, owner, tables)
+
+
+def _told_apart(file: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables of FILE with networks under names of their own: an environment's have those of its base's."""
+    hosts = said.get("hosts", {}).items()
+    return {
+        **said,
+        "networks": {f"{file}.{name}": facts for name, facts in said.get("networks", {}).items()},
+        "hosts": {name: {**facts, "network": f"{file}.{facts.get('network', 'servers')}"} for name, facts in hosts},
+    }
 
 
 def _host(name: str, kind: str, facts: Mapping[str, Any], owner: str) -> HostFacts:

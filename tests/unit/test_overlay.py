@@ -101,6 +101,9 @@ def test_every_reader_sees_the_same(tmp_path: Path) -> None:
     assert {name: facts.vmid for name, facts in seen.hosts.items() if facts.is_guest} == {"staging-web": 910}
     assert seen.hosts["staging-web"].address == load(path).hosts["staging-web"].address
     assert document(path)["hosts"]["staging-web"]["vmid"] == 910
+    # The simulated cluster lets the program into both networks of one name.
+    vlans = {facts.get("vlan") for facts in world.load([path, tmp_path / "lab.toml"]).tables["networks"].values()}
+    assert vlans == {None, 20, 110}
     # An environment sees itself alone; the others see nothing of it.
     assert environment_of(path) == [path]
     assert environment_of(tmp_path / "lab.toml") == [tmp_path / "lab.toml"]
