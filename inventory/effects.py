@@ -77,7 +77,7 @@ TABLES = {"hosts": GUEST, "hosts (disks)": DISKS, "networks": NETWORK, "site": S
 DEPLOYMENT = frozenset(
     [
         "phase", "depends_on", "health", "ssh_user", "ssh_port", "home", "syncthing_id", "host_key", "age_recipient", "secrets",
-        "flake", "security", "build_on", "reboot", "confirm_timeout", "settle",
+        "flake", "security", "build_on", "reboot", "confirm_timeout", "settle", "stands_for",
     ]
 )  # fmt: skip
 
