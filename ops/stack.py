@@ -16,11 +16,8 @@ from ops.narrator import Narrator
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
 SIMULATED = ("sim", "sim-cloud")
-# Stack: setting that names the other one, that stack, and the output that it is asked for.
-REFERENCES = {
-    "sim": ("aether:cloudStack", "sim-cloud", "images"),
-    "sim-cloud": ("aether:homelabStack", "sim", "addresses"),
-}
+# Stack: setting that names the one that it asks, that stack, and the output that it is asked for. None asks back.
+REFERENCES = {"sim": ("aether:cloudStack", "sim-cloud", "images")}
 
 
 class OpsError(Exception):
@@ -172,7 +169,7 @@ class Stack:
 
     def refer(self) -> None:
         """Name the other simulated stack in this one's settings while that is deployed, as docs/cloud.md tells an owner."""
-        if not self.simulated:
+        if self.name not in REFERENCES:
             return
         key, other, output = REFERENCES[self.name]
         lines = [line for line in self.config_file.read_text().splitlines() if not line.startswith(f"  {key}:")]

@@ -17,6 +17,7 @@ from inventory.load import Inventory
 from inventory.models import Guest, NixosHost
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
+from stacks.images import Images
 from stacks.live import drifts
 from stacks.machines import Machines
 from stacks.proxmox import proxmox_provider
@@ -34,8 +35,10 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     machines.nodes()
     done: dict[str, pulumi.Resource] = {**systems}
     done |= machines.ansible(done)
-    done |= machines.atomic(drifted, done)
+    images = Images(settings, inventory)
+    done |= machines.atomic(drifted, done, images)
     machines.homes(done)
+    images.export()
     pulumi.export("generations", {name: system.generation for name, system in systems.items()})
     pulumi.export("closures", {name: system.closure for name, system in systems.items()})
     pulumi.export("addresses", {name: host.address for name, host in inventory.hosts.items()})

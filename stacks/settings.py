@@ -42,7 +42,8 @@ class Settings(BaseModel):
     image_registry: str = "ghcr.io"
     image_public_key: str = "image/cosign.pub"
     adopt_image_repository: bool = False
-    homelab_stack: str = ""
+    image_timeout: int = Field(default=7200, ge=1)
+    image_build: str = ""
     cloud_stack: str = ""
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -43,6 +44,9 @@ class Registry:
         self.signer = Signer(supervisor.paths.keys / "image", self.tools)
         self.other = Signer(supervisor.paths.keys / "image-other", self.tools)
         self.on: set[str] = set()
+        # crane keeps manifests in memory alone: what is published again at each start, with the same digests.
+        last = self.directory / "last.json"
+        self._last: dict[str, str] = json.loads(last.read_text()) if last.exists() else {}
         self.port = self._port()
         self.gate = Gate("127.0.0.1", self.port)
         self._child: asyncio.subprocess.Process | None = None
@@ -118,13 +122,28 @@ class Registry:
             "image.yaml", {"cosign_private_key": self.signer.private.read_text(), "cosign_password": self.signer.password}
         )
         for image in self.facts.images:
-            self.publish(image, _FIRST)
+            self.publish(image, self._last.get(image, _FIRST))
+        for reference in self.facts.foreign:
+            # Its builders are others: nobody here signs it.
+            images.push(self.tools, f"127.0.0.1:{self.port}/{reference}", f"{reference}\n")
 
     def publish(self, image: str, content: str, signer: Signer | None = None, signed: bool = True) -> str:
         """A new `latest` of IMAGE; returns its digest. Raises ImageError."""
         digest = images.push(self.tools, f"{self.reference(image)}:latest", f"{image}\n{content}")
         if signed:
             (signer or self.signer).sign(f"{self.reference(image)}@{digest}")
+        return digest
+
+    def build(self, image: str, commit: str) -> str:
+        """A new `latest` of IMAGE from COMMIT, as a workflow makes it; returns its digest. Raises ImageError."""
+        self._last[image] = f"built from {commit}\n"
+        write_atomic(self.directory / "last.json", json.dumps(self._last).encode())
+        wrong = self.on & {"wrong-key", "unsigned", "tampered"}
+        digest = self.publish(
+            image, self._last[image], self.other if "wrong-key" in wrong else None, not wrong or "wrong-key" in wrong
+        )
+        if "tampered" in wrong:
+            self._borrow(image, digest)
         return digest
 
     async def stop(self) -> None:
@@ -160,16 +179,17 @@ class Registry:
         if name == "wrong-key" and on:
             await asyncio.to_thread(self.other.ensure)
         for image in self.facts.images:
-            content = f"{name}\n" if on else _FIRST
+            content = f"{name}\n" if on else self._last.get(image, _FIRST)
             digest = await asyncio.to_thread(
                 self.publish, image, content, self.other if on else None, not on or name == "wrong-key"
             )
             if on and name == "tampered":
-                await asyncio.to_thread(self._borrow_signature, image, digest)
+                await asyncio.to_thread(self._borrow, image, digest)
 
-    def _borrow_signature(self, image: str, digest: str) -> None:
+    def _borrow(self, image: str, digest: str) -> None:
         """Put the signature of the first build beside another image."""
         real = images.push(self.tools, f"{self.reference(image)}:first", f"{image}\n{_FIRST}")
+        self.signer.sign(f"{self.reference(image)}@{real}")
         images.borrow_signature(self.tools, self.reference(image), real, digest)
 
 

@@ -1,0 +1,139 @@
+"""One graph: repository, workflow, published digest, rebase. One `up` from nothing, with the real engine and GitHub provider."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bench.fleet import public_key
+from tests.system.lab import REPOSITORY, Lab
+from tests.system.small import small_lab
+
+RECIPE = "image/recipes/common/fonts.yml"
+MORE = f"""\
+[image]
+owner = "example"
+repository = "aether-image"
+images = ["aether-kinoite", "aether-kinoite-nvidia"]
+hosts = "homelab.toml"
+
+[hosts.station]
+kind = "atomic"
+address = "192.168.10.20"
+image = "ghcr.io/example/aether-kinoite"
+host_key = "{public_key("station")}"
+health = [{{ unit = "sshd.service" }}]
+
+[hosts.games]
+kind = "atomic"
+address = "192.168.10.21"
+image = "ghcr.io/ublue-os/bazzite"
+tag = "stable"
+host_key = "{public_key("games")}"
+health = [{{ unit = "sshd.service" }}]
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The small fleet with two Atomic hosts and an image repository, deployed by one `up`."""
+    for tool in ("cosign", "crane", "sops"):
+        if not (REPOSITORY / ".aether/engine/bin" / tool).exists():
+            pytest.skip(f"{tool} is not there; make it with: python3 -m engine ensure")
+    made = small_lab(tmp_path_factory.mktemp("graph"), MORE)
+    try:
+        up = made.up()
+        assert up.code == 0, up.text[-6000:]
+        yield made
+    finally:
+        made.close()
+
+
+def booted(lab: Lab, host: str) -> str:
+    """The image that an Atomic host has booted, by digest."""
+    status = lab.ssh(host, "rpm-ostree status --json")
+    deployments = json.loads(status.text)["deployments"]
+    return str(next(item for item in deployments if item["booted"]).get("container-image-reference", ""))
+
+
+def outputs(lab: Lab) -> dict[str, Any]:
+    found: dict[str, Any] = next(item for item in lab.resources() if item["type"] == "pulumi:pulumi:Stack")["outputs"]
+    return found
+
+
+def repository(lab: Lab) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((lab.path / ".aether/sim/github/github.json").read_text())["repositories"][0]
+    return found
+
+
+def digest(lab: Lab) -> str:
+    return str(outputs(lab)["images"]["aether-kinoite"]).partition("@")[2]
+
+
+def applied(lab: Lab) -> str:
+    up = lab.up()
+    assert up.code == 0, up.text[-5000:]
+    return up.text
+
+
+def test_one_up_builds_publishes_and_rebases(lab: Lab) -> None:
+    (run,) = repository(lab)["runs"]
+    assert (run["event"], run["conclusion"], run["head_sha"]) == ("push", "success", outputs(lab)["imageCommit"])
+    assert booted(lab, "station") == f"ostree-image-signed:docker://ghcr.io/example/aether-kinoite@{digest(lab)}"
+
+
+def test_an_image_of_others_is_followed_by_its_tag(lab: Lab) -> None:
+    assert re.fullmatch(r"ostree-image-signed:docker://ghcr.io/ublue-os/bazzite@sha256:[0-9a-f]{64}", booted(lab, "games"))
+
+
+def test_nothing_changed_asks_no_workflow_and_changes_nothing(lab: Lab) -> None:
+    runs = len(repository(lab)["runs"])
+    assert set(lab.preview().changes()) == {"unchanged"}
+    assert "unchanged" in applied(lab) and len(repository(lab)["runs"]) == runs
+
+
+def test_a_changed_recipe_is_one_commit_one_run_and_the_next_digest(lab: Lab) -> None:
+    before = digest(lab)
+    lab.replace(RECIPE, "- Inter", "- Inter\n        - Lora")
+    shown = lab.preview()
+    assert shown.changes()["to update"] == 3, shown.text[-3000:]
+    applied(lab)
+    assert len(repository(lab)["runs"]) == 2 and digest(lab) != before
+    assert booted(lab, "station").endswith(digest(lab))
+
+
+@pytest.mark.fault
+def test_a_failed_workflow_says_why_leaves_hosts_and_is_started_again_by_the_next_up(lab: Lab) -> None:
+    before = booted(lab, "station")
+    lab.replace(RECIPE, "- Lora", "- Lato")
+    lab.fault("github", "workflow-fails")
+    up = lab.up()
+    assert up.code != 0
+    for words in ("ended with failure", "job build aether-kinoite", "package 'no-such-package' was not found", "/actions/runs/"):
+        assert words in up.text, up.text[-4000:]
+    assert booted(lab, "station") == before
+    assert "starts its failed jobs again" in applied(lab)
+    assert booted(lab, "station").endswith(digest(lab)) and booted(lab, "station") != before
+
+
+@pytest.mark.fault
+def test_a_private_package_is_a_warning_and_its_host_stays_as_it_is(lab: Lab) -> None:
+    before = booted(lab, "station")
+    lab.replace(RECIPE, "- Lato", "- Lora")
+    assert lab.sim("fault", "registry", "private=aether-kinoite").code == 0
+    text = applied(lab)
+    assert "the registry denies it without a login" in text and "Fix: make it public" in text, text[-4000:]
+    assert booted(lab, "station") == before
+    lab.clear_faults()
+    assert lab.sim("fault", "registry", "private=aether-kinoite", "--off").code == 0
+    applied(lab)
+    assert booted(lab, "station") != before, "the next update asks again"
+    assert set(lab.preview().changes()) == {"unchanged"}
+
+
+def test_no_token_is_in_the_state(lab: Lab) -> None:
+    token = (lab.path / ".aether/sim/keys/github-token").read_text()
+    state = (lab.path / ".aether/state/.pulumi/stacks/aether/sim.json").read_text()
+    assert token not in state
