@@ -4,9 +4,13 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from inventory.load import InventoryError
-from ops import commands
-from ops.stack import OpsError, Stack
+from inventory.environment import enter
+
+enter("ops")
+
+from inventory.load import InventoryError  # noqa: E402
+from ops import commands  # noqa: E402
+from ops.stack import OpsError, Stack  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "up": (commands.up, "provision and configure everything"),
@@ -35,7 +39,7 @@ def main() -> int:
     )
     parser.add_argument("--stack", default="sim", help="sim, sim-cloud, homelab, cloud or one of your own (default: sim)")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to what the command runs")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the command's own: COMMAND --help")
     options = parser.parse_args()
     try:
         return COMMANDS[options.command][0](Stack(options.stack), options.arguments)

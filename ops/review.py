@@ -29,12 +29,12 @@ _VERBS = {
 _REPLACES = ("replace", "create-replacement", "delete-replaced")
 
 
-def write_review(stack: Stack, arguments: list[str]) -> int:
-    """Print the review; with `--output FILE`, write it there. Exit code 0 whatever the change is."""
+def write_review(stack: Stack, output: Path | None = None) -> int:
+    """Print the review, or write it to OUTPUT. Exit code 0 whatever the change is."""
     steps = preview_steps(stack, *(["--refresh"] if stack.to_read_back() else []))
     text = render(steps, stack.name, closure_differences(stack, steps, build=True))
-    if arguments[:1] == ["--output"] and len(arguments) == 2:
-        Path(arguments[1]).write_text(text)
+    if output:
+        output.write_text(text)
     else:
         sys.stdout.write(text)
     return 0
