@@ -10,6 +10,7 @@ enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
 from ops import commands  # noqa: E402
+from ops.github import github  # noqa: E402
 from ops.stack import OpsError, Stack  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
@@ -25,6 +26,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),
     "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, proxmox, lxc or amazon into dist/"),
+    "github": (github, "token: what the GitHub token has to be allowed"),
     "test": (commands.test, "every test"),
     "lint": (commands.lint, "ruff, mypy, shellcheck"),
 }

@@ -9,7 +9,7 @@ import pulumi_command as command
 import pulumi_github as github
 from pydantic import Field
 
-from components.base import PYTHON, Args, Component, Text
+from components.base import Args, Component, Text, script
 from components.github.workflow import ignored_paths
 from components.registry.lookup import Answer
 from inventory.models import ImageBuild
@@ -203,7 +203,7 @@ class ImageRepository(Component):
         return command.local.Command(
             f"{name}-commit",
             command.local.CommandArgs(
-                create=f"{PYTHON} -m components.github.push",
+                create=script("github", "scripts", "push.sh"),
                 environment={**self._access(args), "AETHER_IGNORED": " ".join(ignored_paths(args.files))},
                 # A reviewer sees a changed file as a difference of this document.
                 stdin=json.dumps(args.files, indent=1),
@@ -217,7 +217,7 @@ class ImageRepository(Component):
         return command.local.Command(
             f"{name}-images",
             command.local.CommandArgs(
-                create=f"{PYTHON} -m components.github.published",
+                create=script("github", "scripts", "published.sh"),
                 environment={
                     **self._access(args),
                     "AETHER_COMMIT": built,

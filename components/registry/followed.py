@@ -4,7 +4,7 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import PYTHON, Args, Component
+from components.base import Args, Component, script
 from components.registry.lookup import Answer
 
 
@@ -31,7 +31,7 @@ class FollowedImage(Component):
         self.asked = command.local.Command(
             name,
             command.local.CommandArgs(
-                create=f"{PYTHON} -m components.registry.digest",
+                create=script("registry", "scripts", "digest.sh"),
                 environment={
                     "AETHER_REFERENCE": args.reference,
                     "AETHER_ATTEMPT": str(args.attempt),

@@ -13,6 +13,8 @@ from components.github.api import Api, Failed
 from components.github.permissions import PERMISSIONS
 from components.github.published import wait
 from components.github.push import blob_id, push
+from ops.github import github as command
+from ops.stack import Stack
 from sim.github.actions import may_deploy
 from sim.github.permissions import GRANTED
 from tests.unit.github_server import FILES, TOKEN, Served, served
@@ -169,6 +171,12 @@ class TestToken:
                 if error.code == 403:
                     found.add(error.headers["X-Accepted-GitHub-Permissions"].partition("=")[0])
         return found
+
+    def test_it_is_printed_with_what_it_is_for(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert command(Stack("cloud"), ["token"]) == 0
+        text = capsys.readouterr().out
+        assert all(permission.shown in text for permission in PERMISSIONS.values())
+        assert "cannot create one" in text and "pulumi -s cloud config set --secret aether:githubToken" in text
 
     def test_what_is_printed_is_what_the_simulated_token_has(self) -> None:
         assert {name: permission.level for name, permission in PERMISSIONS.items() if name != "metadata"} == GRANTED
