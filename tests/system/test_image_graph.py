@@ -37,7 +37,7 @@ health = [{{ unit = "sshd.service" }}]
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The small fleet with two Atomic hosts and an image repository, deployed by one `up`."""
     for tool in ("cosign", "crane", "sops"):
         if not (REPOSITORY / ".aether/engine/bin" / tool).exists():
@@ -78,62 +78,62 @@ def applied(lab: Lab) -> str:
     return up.text
 
 
-def test_one_up_builds_publishes_and_rebases(lab: Lab) -> None:
-    (run,) = repository(lab)["runs"]
-    assert (run["event"], run["conclusion"], run["head_sha"]) == ("push", "success", outputs(lab)["imageCommit"])
-    assert booted(lab, "station") == f"ostree-image-signed:docker://ghcr.io/example/aether-kinoite@{digest(lab)}"
+def test_one_up_builds_publishes_and_rebases(graph: Lab) -> None:
+    (run,) = repository(graph)["runs"]
+    assert (run["event"], run["conclusion"], run["head_sha"]) == ("push", "success", outputs(graph)["imageCommit"])
+    assert booted(graph, "station") == f"ostree-image-signed:docker://ghcr.io/example/aether-kinoite@{digest(graph)}"
 
 
-def test_an_image_of_others_is_followed_by_its_tag(lab: Lab) -> None:
-    assert re.fullmatch(r"ostree-image-signed:docker://ghcr.io/ublue-os/bazzite@sha256:[0-9a-f]{64}", booted(lab, "games"))
+def test_an_image_of_others_is_followed_by_its_tag(graph: Lab) -> None:
+    assert re.fullmatch(r"ostree-image-signed:docker://ghcr.io/ublue-os/bazzite@sha256:[0-9a-f]{64}", booted(graph, "games"))
 
 
-def test_nothing_changed_asks_no_workflow_and_changes_nothing(lab: Lab) -> None:
-    runs = len(repository(lab)["runs"])
-    assert set(lab.preview().changes()) == {"unchanged"}
-    assert "unchanged" in applied(lab) and len(repository(lab)["runs"]) == runs
+def test_nothing_changed_asks_no_workflow_and_changes_nothing(graph: Lab) -> None:
+    runs = len(repository(graph)["runs"])
+    assert set(graph.preview().changes()) == {"unchanged"}
+    assert "unchanged" in applied(graph) and len(repository(graph)["runs"]) == runs
 
 
-def test_a_changed_recipe_is_one_commit_one_run_and_the_next_digest(lab: Lab) -> None:
-    before = digest(lab)
-    lab.replace(RECIPE, "- Inter", "- Inter\n        - Lora")
-    shown = lab.preview()
+def test_a_changed_recipe_is_one_commit_one_run_and_the_next_digest(graph: Lab) -> None:
+    before = digest(graph)
+    graph.replace(RECIPE, "- Inter", "- Inter\n        - Lora")
+    shown = graph.preview()
     assert shown.changes()["to update"] == 3, shown.text[-3000:]
-    applied(lab)
-    assert len(repository(lab)["runs"]) == 2 and digest(lab) != before
-    assert booted(lab, "station").endswith(digest(lab))
+    applied(graph)
+    assert len(repository(graph)["runs"]) == 2 and digest(graph) != before
+    assert booted(graph, "station").endswith(digest(graph))
 
 
 @pytest.mark.fault
-def test_a_failed_workflow_says_why_leaves_hosts_and_is_started_again_by_the_next_up(lab: Lab) -> None:
-    before = booted(lab, "station")
-    lab.replace(RECIPE, "- Lora", "- Lato")
-    lab.fault("github", "workflow-fails")
-    up = lab.up()
+def test_a_failed_workflow_says_why_leaves_hosts_and_is_started_again_by_the_next_up(graph: Lab) -> None:
+    before = booted(graph, "station")
+    graph.replace(RECIPE, "- Lora", "- Lato")
+    graph.fault("github", "workflow-fails")
+    up = graph.up()
     assert up.code != 0
     for words in ("ended with failure", "job build aether-kinoite", "package 'no-such-package' was not found", "/actions/runs/"):
         assert words in up.text, up.text[-4000:]
-    assert booted(lab, "station") == before
-    assert "starts its failed jobs again" in applied(lab)
-    assert booted(lab, "station").endswith(digest(lab)) and booted(lab, "station") != before
+    assert booted(graph, "station") == before
+    assert "starts its failed jobs again" in applied(graph)
+    assert booted(graph, "station").endswith(digest(graph)) and booted(graph, "station") != before
 
 
 @pytest.mark.fault
-def test_a_private_package_is_a_warning_and_its_host_stays_as_it_is(lab: Lab) -> None:
-    before = booted(lab, "station")
-    lab.replace(RECIPE, "- Lato", "- Lora")
-    assert lab.sim("fault", "registry", "private=aether-kinoite").code == 0
-    text = applied(lab)
+def test_a_private_package_is_a_warning_and_its_host_stays_as_it_is(graph: Lab) -> None:
+    before = booted(graph, "station")
+    graph.replace(RECIPE, "- Lato", "- Lora")
+    assert graph.sim("fault", "registry", "private=aether-kinoite").code == 0
+    text = applied(graph)
     assert "the registry denies it without a login" in text and "Fix: make it public" in text, text[-4000:]
-    assert booted(lab, "station") == before
-    lab.clear_faults()
-    assert lab.sim("fault", "registry", "private=aether-kinoite", "--off").code == 0
-    applied(lab)
-    assert booted(lab, "station") != before, "the next update asks again"
-    assert set(lab.preview().changes()) == {"unchanged"}
+    assert booted(graph, "station") == before
+    graph.clear_faults()
+    assert graph.sim("fault", "registry", "private=aether-kinoite", "--off").code == 0
+    applied(graph)
+    assert booted(graph, "station") != before, "the next update asks again"
+    assert set(graph.preview().changes()) == {"unchanged"}
 
 
-def test_no_token_is_in_the_state(lab: Lab) -> None:
-    token = (lab.path / ".aether/sim/keys/github-token").read_text()
-    state = (lab.path / ".aether/state/.pulumi/stacks/aether/sim.json").read_text()
+def test_no_token_is_in_the_state(graph: Lab) -> None:
+    token = (graph.path / ".aether/sim/keys/github-token").read_text()
+    state = (graph.path / ".aether/state/.pulumi/stacks/aether/sim.json").read_text()
     assert token not in state
