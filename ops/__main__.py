@@ -9,7 +9,7 @@ from inventory.environment import enter
 enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
-from ops import commands  # noqa: E402
+from ops import commands, guests  # noqa: E402
 from ops.github import github  # noqa: E402
 from ops.stack import OpsError, Stack  # noqa: E402
 
@@ -22,6 +22,9 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "drift": (commands.drift, "hosts that run something else than was deployed"),
     "rollback": (commands.rollback, "HOST: back to the system before"),
     "reboot": (commands.reboot, "HOST: reboot, and prove that it came back well"),
+    "follow": (guests.follow, "have the state follow guests that were moved by hand or by HA"),
+    "move": (guests.move, "HOST [NODE]: a container to the node that the inventory names"),
+    "retire": (guests.retire, "HOST [--delete]: stop, back up and keep the guest of a host that left the inventory"),
     "review": (commands.review, "the change as Markdown"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),

@@ -17,6 +17,7 @@ from inventory.load import Inventory, load
 from inventory.models import AtomicHost, External, NixosHost
 from ops import hosts
 from ops.arguments import engine_parser, nothing, parser
+from ops.guests import followed
 from ops.narrator import Narrator
 from ops.stack import REPOSITORY, OpsError, Stack
 from stacks.live import ask, drifts, reports
@@ -30,6 +31,8 @@ def up(stack: Stack, arguments: list[str]) -> int:
     passed = engine_parser("up", up).parse_args(arguments).passed
     started = time.monotonic()
     _prepare(stack)
+    for line in followed(stack):
+        out.print(line)
     stack.narrate(
         _narrator(stack),
         "up",

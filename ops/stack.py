@@ -206,6 +206,10 @@ class Stack:
             return []
         return (json.loads(state.read_text())["checkpoint"].get("latest") or {}).get("resources") or []
 
+    def recorded(self) -> list[dict[str, Any]]:
+        """The resources in the state as they are written there: nothing is decrypted, and a simulated one asks no engine."""
+        return self._recorded() if self.simulated else self.resources()
+
     def heal(self) -> None:
         """Clear away what a killed engine left on a simulated stack: plugins, its lock, and operations that it never finished.
 

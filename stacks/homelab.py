@@ -1,6 +1,6 @@
 """The homelab: NixOS guests on Proxmox, provisioned and configured in one graph."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pulumi
 import pulumi_proxmoxve as proxmox
@@ -17,10 +17,13 @@ from inventory.load import Inventory
 from inventory.models import Guest, NixosHost
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
+from stacks.cluster import Cluster, ask
 from stacks.images import Images
 from stacks.live import drifts
-from stacks.machines import Machines
+from stacks.machines import Machines, renamed
+from stacks.preflight import Preflight
 from stacks.proxmox import proxmox_provider
+from stacks.recorded import export, recorded
 from stacks.rollout import activation_order
 from stacks.settings import Settings, SettingsError
 from stacks.ssh import write_client_config
@@ -28,9 +31,10 @@ from stacks.ssh import write_client_config
 
 def compose(settings: Settings, inventory: Inventory) -> None:
     """Register every resource of the homelab up to the stack's phase."""
+    cluster = ask(settings)
     operator = Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix)
     drifted = drifts(operator.ssh_config, inventory, settings.phase) if settings.detect_drift else {}
-    systems = _systems(settings, inventory, operator, drifted)
+    systems = _systems(settings, inventory, operator, drifted, cluster)
     machines = Machines(settings, inventory, operator)
     machines.nodes()
     done: dict[str, pulumi.Resource] = {**systems}
@@ -44,7 +48,13 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     pulumi.export("addresses", {name: host.address for name, host in inventory.hosts.items()})
 
 
-def _systems(settings: Settings, inventory: Inventory, operator: Operator, drifted: Mapping[str, str]) -> dict[str, NixosSystem]:
+def _systems(
+    settings: Settings,
+    inventory: Inventory,
+    operator: Operator,
+    drifted: Mapping[str, str],
+    cluster: Callable[[], Cluster | None],
+) -> dict[str, NixosSystem]:
     """Every NixOS host's system; a guest is born from an image first, a physical machine is there already."""
     provider = proxmox_provider(settings)
     hosts = inventory.of(NixosHost, settings.phase)
@@ -59,17 +69,27 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
         )
     except EvaluationError as error:
         raise SettingsError(str(error)) from None
+    there = cluster()
+    nodes = {name: facts.node for name, facts in guests.items()}
+    if there is not None:
+        preflight = Preflight(inventory, guests, there, recorded(), settings.stack, settings.protect)
+        preflight.check()
+        nodes = {name: preflight.node_of(name) for name in guests}
+    export(guests)
     images = _images(inventory, guests, operator, provider)
     systems: dict[str, NixosSystem] = {}
     for name, before in activation_order(inventory, hosts).items():
         facts = hosts[name]
-        guest = _guest(name, guests[name], settings, inventory, operator, provider, images) if name in guests else None
+        guest = (
+            _guest(name, guests[name], nodes[name], settings, inventory, operator, provider, images) if name in guests else None
+        )
         first: list[pulumi.Resource] = [guest] if guest else []
         first += [systems[other] for other in before]
         systems[name] = NixosSystem(
             name,
             NixosSystemArgs(
                 hostname=name,
+                was=getattr(facts, "was", None),
                 flake=facts.flake or name,
                 desired=desired[name],
                 health=facts.health,
@@ -81,7 +101,7 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
                 drift=drifted.get(name),
                 operator=operator,
             ),
-            opts=pulumi.ResourceOptions(depends_on=first),
+            opts=pulumi.ResourceOptions(depends_on=first, aliases=renamed(facts)),
         )
     return systems
 
@@ -110,6 +130,7 @@ def _images(
 def _guest(
     name: str,
     facts: Guest,
+    node: str,
     settings: Settings,
     inventory: Inventory,
     operator: Operator,
@@ -117,18 +138,19 @@ def _guest(
     images: dict[str, NixosImage],
 ) -> NixosVm | NixosLxc:
     common = GuestArgs(
-        node_name=facts.node,
-        node=inventory.nodes[facts.node],
+        node_name=node,
+        node=inventory.nodes.get(node, inventory.nodes[facts.node]),
         network=inventory.networks[facts.network],
         domain=inventory.site.domain,
         authorized_keys=inventory.site.authorized_keys,
         image=images["vm" if isinstance(facts, NixosVmFacts) else "lxc"].files[facts.node],
-        protect=settings.protect and facts.protect,
+        protect=settings.protect and not (facts.disposable or facts.replace),
         operator=operator,
         provider=provider,
     )
     shared = {field: getattr(common, field) for field in GuestArgs.model_fields}
+    opts = pulumi.ResourceOptions(aliases=renamed(facts))
     if isinstance(facts, NixosVmFacts):
-        return NixosVm(name, NixosVmArgs(facts=facts, **shared))
+        return NixosVm(name, NixosVmArgs(facts=facts, **shared), opts)
     assert isinstance(facts, NixosLxcFacts)
-    return NixosLxc(name, NixosLxcArgs(facts=facts, timeout=settings.proxmox_timeout, **shared))
+    return NixosLxc(name, NixosLxcArgs(facts=facts, timeout=settings.proxmox_timeout, **shared), opts)

@@ -88,7 +88,7 @@ class Machines:
                     instance=(instances or {}).get(name, ""),
                     operator=self.operator,
                 ),
-                opts=pulumi.ResourceOptions(depends_on=[done[name]] if name in done else []),
+                opts=pulumi.ResourceOptions(depends_on=[done[name]] if name in done else [], aliases=renamed(host)),
             )
             for name, host in self._hosts(ManagedHost).items()
             if host.home is not None
@@ -123,6 +123,12 @@ class Machines:
         tables["aether_hosts"] = {name: seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
         tables["aether_peers"] = peers(tables["aether_hosts"])
         return playbook_hash(REPOSITORY, playbook, facts, tables, extra)
+
+
+def renamed(host: object) -> list[pulumi.Alias | str]:
+    """Aliases of a component of HOST: what the state calls it until the host is renamed. Its children inherit them."""
+    was = getattr(host, "was", None)
+    return [pulumi.Alias(name=was)] if was else []
 
 
 def seen(facts: dict[str, Any]) -> dict[str, Any]:
