@@ -27,9 +27,15 @@ class Api:
         # The provider takes any other host for an enterprise server, whose API is below this path.
         self.base = base if base == HOSTED or base.endswith("/api/v3") else f"{base}/api/v3"
         self.token, self.repository = token, repository
-        # GitHub's secondary rate limit asks for pauses; an own server does not.
-        pauses = {} if self.base == HOSTED else {"seconds_between_requests": 0.0, "seconds_between_writes": 0.0}
-        self._requester = Github(base_url=self.base, auth=Auth.Token(token), per_page=100, **pauses).requester
+        # GitHub's secondary rate limit asks for pauses (seconds); an own server does not.
+        reads, writes = (0.25, 1.0) if self.base == HOSTED else (0.0, 0.0)
+        self._requester = Github(
+            base_url=self.base,
+            auth=Auth.Token(token),
+            per_page=100,
+            seconds_between_requests=reads,
+            seconds_between_writes=writes,
+        ).requester
 
     @classmethod
     def from_environment(cls) -> Api:
