@@ -15,7 +15,7 @@ from rich.table import Table
 from components.nixos.system import check_lines
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, External, NixosHost
-from ops import hosts
+from ops import agreement, hosts, nodes, plan
 from ops.arguments import engine_parser, nothing, parser
 from ops.guests import followed
 from ops.narrator import Narrator
@@ -28,20 +28,25 @@ out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty()
 
 def up(stack: Stack, arguments: list[str]) -> int:
     """Bring the stack to what the repository says, then show its hosts."""
-    passed = engine_parser("up", up).parse_args(arguments).passed
+    made = engine_parser("up", up)
+    agreement.add_options(made)
+    options = made.parse_args(arguments)
     started = time.monotonic()
     _prepare(stack)
     for line in followed(stack):
         out.print(line)
+    passed = [*_read_back(stack, options.passed), *options.passed]
+    asleep = _leave_out(stack, passed)
+    steps = agreement.agree_to_up(stack, agreement.Agreement.of(options), passed, out.print)
     stack.narrate(
-        _narrator(stack),
+        _narrator(stack, steps),
         "up",
         "--yes",
         "--skip-preview",
         "--suppress-outputs",
+        # A host that fails stops those that depend on it, and no other.
         "--continue-on-error",
         *_options(stack),
-        *_read_back(stack, passed),
         *passed,
     )
     out.print(f"\nDone in {time.monotonic() - started:.0f} s.\n")
@@ -52,7 +57,20 @@ def up(stack: Stack, arguments: list[str]) -> int:
         if stack.simulated
         else ""
     )
-    return 0
+    if asleep:
+        out.print(f"Not done: {nodes.said(inventory_of(stack), asleep)}.")
+    return 1 if asleep else 0
+
+
+def _leave_out(stack: Stack, passed: list[str]) -> list[str]:
+    """Nodes that are down, said; adds to PASSED what leaves them out. The engine takes no exclusions beside targets."""
+    inventory = inventory_of(stack)
+    asleep = nodes.down(stack, inventory) if inventory.nodes and not {"-t", "--target"} & set(passed) else []
+    if asleep:
+        out.print(f"{nodes.said(inventory, asleep)}.")
+        passed += nodes.exclusions(inventory, asleep)
+        os.environ[nodes.ENVIRONMENT] = ",".join(asleep)
+    return asleep
 
 
 def _example(stack: Stack) -> str:
@@ -64,11 +82,19 @@ def _example(stack: Stack) -> str:
 def preview(stack: Stack, arguments: list[str]) -> int:
     """What `up` would change, and inside redeployed hosts which packages and units, where both closures are at hand."""
     from ops.differences import closure_differences
-    from ops.review import preview_steps
+    from ops.review import preview_steps, render
 
-    passed = engine_parser("preview", preview).parse_args(arguments).passed
+    made = engine_parser("preview", preview)
+    made.add_argument("--save-plan", type=Path, metavar="FILE", help="write it there, for `up --plan FILE`")
+    options = made.parse_args(arguments)
     _prepare(stack)
-    passed = [*_read_back(stack, passed), *passed]
+    passed = [*_read_back(stack, options.passed), *options.passed]
+    if options.save_plan:
+        steps = preview_steps(stack, *passed)
+        out.print(render(steps, stack.name))
+        plan.save(options.save_plan, stack.name, steps)
+        out.print(f"Then: make up STACK={stack.name} ARGS='--plan {options.save_plan}' (with --yes, nobody is asked)")
+        return 0
     code, text = stack.show("preview", "--diff", *_options(stack), *passed)
     # Only a redeployed host has anything inside to compare, and looking costs a second preview.
     if code == 0 and re.search(r"^ *~ AETHER_DESIRED", text, re.MULTILINE):
@@ -87,9 +113,13 @@ def refresh(stack: Stack, arguments: list[str]) -> int:
 
 def down(stack: Stack, arguments: list[str]) -> int:
     """Destroy the stack; of a simulated one nothing is left, and the simulator stops with the last."""
-    passed = engine_parser("down", down).parse_args(arguments).passed
+    made = engine_parser("down", down)
+    agreement.add_options(made, whole=True)
+    options = made.parse_args(arguments)
+    passed = options.passed
+    agreement.agree_to_down(stack, agreement.Agreement.of(options), out.print)
     if not stack.simulated:
-        return stack.run("destroy", *passed, check=False)
+        return stack.run("destroy", "--yes", "--skip-preview", *passed, check=False)
     others = [Stack(name) for name in ("sim", "sim-cloud") if name != stack.name]
     if stack.exists() and stack.resources():
         _prepare(stack)
@@ -188,8 +218,9 @@ def _prepare(stack: Stack, *, quiet: bool = False) -> None:
         stack.heal()
 
 
-def _narrator(stack: Stack) -> Narrator:
-    return Narrator({name: str(getattr(host, "node", None) or "") for name, host in inventory_of(stack).hosts.items()})
+def _narrator(stack: Stack, steps: list[plan.Step] | None = None) -> Narrator:
+    nodes = {name: str(getattr(host, "node", None) or "") for name, host in inventory_of(stack).hosts.items()}
+    return Narrator(nodes, planned=plan.counts(steps or []))
 
 
 def _sim(*arguments: str) -> int:

@@ -39,6 +39,15 @@ class Stack:
         """What `pulumi --config-file` is given, for a simulated stack."""
         return AETHER / "sim" / f"Pulumi.{self.name}.yaml"
 
+    def setting(self, key: str) -> str | None:
+        """A plain setting `aether:KEY` of the stack's configuration file."""
+        path = self.config_file if self.simulated else REPOSITORY / f"Pulumi.{self.name}.yaml"
+        for line in path.read_text().splitlines() if path.exists() else []:
+            name, _, value = line.strip().partition(": ")
+            if name == f"aether:{key}":
+                return value.strip("\"'")
+        return None
+
     def environment(self) -> dict[str, str]:
         """Environment of the engine: the project's tools first, and for a simulated stack its own backend and keys."""
         path = os.pathsep.join([str(AETHER / "engine/bin"), str(REPOSITORY / ".venv/bin"), os.environ.get("PATH", "")])
@@ -76,7 +85,9 @@ class Stack:
         process = subprocess.Popen(self.command(*arguments), env=self.environment(), cwd=REPOSITORY)
         code = _wait(process)
         if check and code:
-            raise OpsError(f"pulumi {arguments[0]} ended with an error (above). Nothing is lost: run it again when it is mended")
+            raise OpsError(
+                f"pulumi {arguments[0]} ended with an error (above). The state has what was done: run it again when it is mended"
+            )
         return code
 
     def show(self, *arguments: str) -> tuple[int, str]:
@@ -120,7 +131,8 @@ class Stack:
             reasons = "\n".join(f"  {reason}" for reason in narrator.failures()) or f"  exit code {code}"
             raise OpsError(
                 f"\npulumi {arguments[0]} did not finish:\n{reasons}\n\n"
-                f"Nothing is lost: run it again when it is mended. The whole log: {log.relative_to(REPOSITORY)}"
+                f"{narrator.reached()}\nThe state has what was done: run it again when it is mended, and it goes on there. "
+                f"The whole log: {log.relative_to(REPOSITORY)}"
             )
 
     def output(self, *arguments: str) -> str:

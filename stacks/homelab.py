@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import pulumi
 import pulumi_proxmoxve as proxmox
 
+from components.ansible.playbook import Playbook
 from components.base import REPOSITORY, Operator
 from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.source_closure import image_hash
@@ -34,9 +35,8 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     cluster = ask(settings)
     operator = Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix)
     drifted = drifts(operator.ssh_config, inventory, settings.phase) if settings.detect_drift else {}
-    systems = _systems(settings, inventory, operator, drifted, cluster)
     machines = Machines(settings, inventory, operator)
-    machines.nodes()
+    systems = _systems(settings, inventory, operator, drifted, cluster, machines.nodes)
     done: dict[str, pulumi.Resource] = {**systems}
     done |= machines.ansible(done)
     images = Images(settings, inventory)
@@ -54,8 +54,11 @@ def _systems(
     operator: Operator,
     drifted: Mapping[str, str],
     cluster: Callable[[], Cluster | None],
+    set_up: Callable[[], Mapping[str, Playbook]],
 ) -> dict[str, NixosSystem]:
-    """Every NixOS host's system; a guest is born from an image first, a physical machine is there already."""
+    """Every NixOS host's system; a guest is born from an image first, on its node once that is SET_UP; a physical machine is
+    there already.
+    """
     provider = proxmox_provider(settings)
     hosts = inventory.of(NixosHost, settings.phase)
     guests = inventory.guests(settings.phase)
@@ -76,12 +79,15 @@ def _systems(
         preflight.check()
         nodes = {name: preflight.node_of(name) for name in guests}
     export(guests)
-    images = _images(inventory, guests, operator, provider)
+    playbooks = set_up()
+    images = _images(inventory, guests, operator, provider, playbooks)
     systems: dict[str, NixosSystem] = {}
     for name, before in activation_order(inventory, hosts).items():
         facts = hosts[name]
         guest = (
-            _guest(name, guests[name], nodes[name], settings, inventory, operator, provider, images) if name in guests else None
+            _guest(name, guests[name], nodes[name], settings, inventory, operator, provider, images, playbooks)
+            if name in guests
+            else None
         )
         first: list[pulumi.Resource] = [guest] if guest else []
         first += [systems[other] for other in before]
@@ -107,9 +113,13 @@ def _systems(
 
 
 def _images(
-    inventory: Inventory, hosts: dict[str, Guest], operator: Operator, provider: proxmox.Provider
+    inventory: Inventory,
+    hosts: dict[str, Guest],
+    operator: Operator,
+    provider: proxmox.Provider,
+    after: Mapping[str, Playbook],
 ) -> dict[str, NixosImage]:
-    """The images that the hosts are born from, on the nodes that need them."""
+    """The images that the hosts are born from, on the nodes that need them, AFTER the node is set up."""
     images = {}
     for kind, facts in (("vm", NixosVmFacts), ("lxc", NixosLxcFacts)):
         nodes = sorted({host.node for host in hosts.values() if isinstance(host, facts)})
@@ -120,6 +130,7 @@ def _images(
                     guest="vm" if kind == "vm" else "lxc",
                     version=image_hash(REPOSITORY),
                     datastores={node: inventory.nodes[node].image_datastore for node in nodes},
+                    after={node: after[node] for node in nodes if node in after},
                     operator=operator,
                     provider=provider,
                 ),
@@ -136,6 +147,7 @@ def _guest(
     operator: Operator,
     provider: proxmox.Provider,
     images: dict[str, NixosImage],
+    playbooks: Mapping[str, Playbook],
 ) -> NixosVm | NixosLxc:
     common = GuestArgs(
         node_name=node,
@@ -149,7 +161,7 @@ def _guest(
         provider=provider,
     )
     shared = {field: getattr(common, field) for field in GuestArgs.model_fields}
-    opts = pulumi.ResourceOptions(aliases=renamed(facts))
+    opts = pulumi.ResourceOptions(aliases=renamed(facts), depends_on=[playbooks[node]] if node in playbooks else [])
     if isinstance(facts, NixosVmFacts):
         return NixosVm(name, NixosVmArgs(facts=facts, **shared), opts)
     assert isinstance(facts, NixosLxcFacts)

@@ -18,7 +18,7 @@ def grow_memory(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("target", "fault", "says"),
     [
-        ("oracle", "node-offline", "its Proxmox node oracle is offline"),
+        ("oracle", "node-offline", "oracle does not answer: left out"),
         ("proxmox", "quorum-lost", "the Proxmox cluster has lost its quorum"),
     ],
 )
