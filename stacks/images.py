@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pulumi
 
@@ -15,6 +15,7 @@ from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 
 if TYPE_CHECKING:
+    from components.github.api import Api
     from components.github.image_repository import ImageRepository
 
 _FORGET_FILES = (
@@ -101,7 +102,7 @@ def image_repository(settings: Settings, inventory: Inventory, build: ImageBuild
     # Their SDKs take a while to import, and most stacks need them not.
     from components.github.api import Api, Failed
     from components.github.content import ContentError, repository_files
-    from components.github.image_repository import BRANCH, ImageRepository, ImageRepositoryArgs
+    from components.github.image_repository import ImageRepository, ImageRepositoryArgs
     from components.github.workflow import required_checks, used_actions
     from stacks.github import github_provider
 
@@ -123,14 +124,13 @@ def image_repository(settings: Settings, inventory: Inventory, build: ImageBuild
         raise SettingsError(str(error)) from None
     provider = github_provider(settings, build.owner)
     assert settings.github_token is not None, "the provider's is the same"
-    ruleset = None
+    ruleset = policy = None
     if settings.adopt_image_repository:
-        token = pulumi.Config("aether").require("githubToken")
+        api = Api(settings.github_base_url, pulumi.Config("aether").require("githubToken"), f"{build.owner}/{build.repository}")
         try:
-            found = Api(settings.github_base_url, token, f"{build.owner}/{build.repository}").get("rulesets")
+            ruleset, policy = _named(api.get("rulesets")), _named(_policies(api))
         except Failed as error:
             raise SettingsError(str(error)) from None
-        ruleset = next((str(item["id"]) for item in found if item["name"] == BRANCH), None)
     return ImageRepository(
         build.repository,
         ImageRepositoryArgs(
@@ -149,7 +149,25 @@ def image_repository(settings: Settings, inventory: Inventory, build: ImageBuild
             again=settings.image_build,
             adopt=settings.adopt_image_repository,
             adopt_ruleset=ruleset,
+            adopt_policy=policy,
             protect=settings.protect,
             provider=provider,
         ),
     )
+
+
+def _named(items: list[dict[str, Any]]) -> str | None:
+    """Id of the one of ITEMS that is named as the branch, as what the component makes is."""
+    return next((str(item["id"]) for item in items if item["name"] == "main"), None)
+
+
+def _policies(api: "Api") -> list[dict[str, Any]]:
+    from components.github.api import Failed, status_of
+
+    try:
+        return list(api.get("environments/release/deployment-branch-policies")["branch_policies"])
+    except Failed as error:
+        # It has no such environment.
+        if status_of(error) == 404:
+            return []
+        raise

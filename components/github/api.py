@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import requests
-from github import Auth, Github, GithubException
+from github import Auth, Github, GithubException, GithubRetry
 
 HOSTED = "https://api.github.com"
 
@@ -33,6 +33,8 @@ class Api:
             base_url=self.base,
             auth=Auth.Token(token),
             per_page=100,
+            # Also of what moves the branch, whose repetition changes nothing.
+            retry=GithubRetry(total=8, allowed_methods=frozenset({"GET", "POST", "PATCH"})),
             seconds_between_requests=reads,
             seconds_between_writes=writes,
         ).requester

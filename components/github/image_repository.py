@@ -41,6 +41,7 @@ class ImageRepositoryArgs(Args):
         default=False, description="The repository exists already: import it instead of creating it. For one run."
     )
     adopt_ruleset: str | None = Field(default=None, description="Id of its ruleset of that name, where it has one.")
+    adopt_policy: str | None = Field(default=None, description="Id of its deployment branch policy, where it has one.")
     protect: bool = Field(default=False, description="Refuse to destroy the repository.")
     provider: pulumi.ProviderResource = Field(description="The github provider, with the owner's token.")
 
@@ -150,7 +151,9 @@ class ImageRepository(Component):
             repository=self.repository.name,
             environment=environment.environment,
             branch_pattern=BRANCH,
-            opts=self._part(args),
+            opts=self._part(
+                args, import_=f"{args.build.repository}:{ENVIRONMENT}:{args.adopt_policy}" if args.adopt_policy else None
+            ),
         )
         made: list[pulumi.Resource] = [policy]
         for secret, value in (("COSIGN_PRIVATE_KEY", args.signing_key), ("COSIGN_PASSWORD", args.signing_password)):

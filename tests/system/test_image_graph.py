@@ -108,12 +108,13 @@ def test_a_changed_recipe_is_one_commit_one_run_and_the_next_digest(graph: Lab) 
 def test_a_failed_workflow_says_why_leaves_hosts_and_is_started_again_by_the_next_up(graph: Lab) -> None:
     before = booted(graph, "station")
     graph.replace(RECIPE, "- Lora", "- Lato")
-    graph.fault("github", "workflow-fails")
+    graph.fault("github", "workflow-fails=9")
     up = graph.up()
     assert up.code != 0
     for words in ("ended with failure", "job build aether-kinoite", "package 'no-such-package' was not found", "/actions/runs/"):
         assert words in up.text, up.text[-4000:]
     assert booted(graph, "station") == before
+    graph.clear_faults()
     assert "starts its failed jobs again" in applied(graph)
     assert booted(graph, "station").endswith(digest(graph)) and booted(graph, "station") != before
 
@@ -137,3 +138,22 @@ def test_no_token_is_in_the_state(graph: Lab) -> None:
     token = (graph.path / ".aether/sim/keys/github-token").read_text()
     state = (graph.path / ".aether/state/.pulumi/stacks/aether/sim.json").read_text()
     assert token not in state
+
+
+def test_a_repository_that_exists_is_adopted_with_its_rules(graph: Lab) -> None:
+    """The state forgets it, as if somebody else had made it."""
+    code = (
+        "from ops.stack import Stack; s = Stack('sim')\n"
+        "for item in [r for r in s.resources() if r['type'].startswith('github:index/')][::-1]:\n"
+        "    s.output('state', 'delete', item['urn'], '--yes', '--force', '--target-dependents')\n"
+    )
+    graph.run(graph.python, "-c", code, timeout=600)
+    before = repository(graph)
+    adopted = graph.up("--config", "aether:adoptImageRepository=true")
+    assert adopted.code == 0, adopted.text[-4000:]
+    after = repository(graph)
+    for what in ("rulesets", "runs"):
+        assert after[what] == before[what], what
+    assert after["environments"]["release"]["policies"] == before["environments"]["release"]["policies"]
+    ended = graph.up("--config", "aether:adoptImageRepository=false")
+    assert ended.code == 0 and "unchanged" in ended.text, ended.text[-3000:]
