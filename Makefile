@@ -59,8 +59,9 @@ image: ## HOST=… FORMAT=raw|iso|qcow|vm|proxmox|lxc|amazon: build an image int
 	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible
 	@$(AETHER) image $(HOST) $(FORMAT) $(ARGS)
 
-doctor: ## what is there, what is missing, what to do
+doctor: ## what is there, what is missing, what to do; with STACK=homelab also what that stack needs around it
 	@$(PYTHON) ops/doctor.py
+	@$(if $(filter sim%,$(STACK)),,$(AETHER) doctor)
 
 test: ## every test
 	@$(PYTHON) ops/setup.py --stack sim --tests --group sim --group ansible --group test

@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inventory.load import Inventory
 from inventory.models import CloudVm, ManagedHost, Node
+from inventory.rolesecrets import needed
 from inventory.types import Port, SshPublicKey
 
+_PLAYBOOKS = Path(__file__).resolve().parents[1] / "ansible"
 _PYTHON = {"nixos": "/run/current-system/sw/bin/python3"}
 
 
@@ -129,6 +131,7 @@ def _connection(name: str, facts: Node | ManagedHost, address: str, other: Reach
         "aether_os": os_name,
         "aether_facts": facts.model_dump(mode="json"),
         "aether_known_hosts": str(known),
+        "aether_secrets": list(needed(_PLAYBOOKS, getattr(facts, "playbook", None), getattr(facts, "tags", ()))),
     }
     if os_name == "vyos":
         variables |= {

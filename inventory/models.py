@@ -329,6 +329,9 @@ class Cloud(Facts):
     ssh_from: dict[HostName, Cidr] = Field(default={}, description="Named networks that may reach SSH; empty: by SSM alone.")
     ssm: bool = Field(default=True, description="Let the machines be managed by AWS Systems Manager (sessions without SSH).")
     zone_id: str | None = Field(default=None, description="Route 53 zone of the public domain; default: made here.")
+    way_home: HostName | None = Field(
+        default=None, description="Public service of the homelab that is asked through the gateway to prove the tunnel."
+    )
     budget: int = Field(ge=1, description="US dollars a month; an alarm is sent at 80 % spent and 100 % forecast.")
     budget_email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", description="Who gets the alarm.")
 

@@ -9,7 +9,7 @@ from inventory.environment import enter
 enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
-from ops import commands, guests  # noqa: E402
+from ops import commands, examine, guests  # noqa: E402
 from ops.github import github  # noqa: E402
 from ops.stack import OpsError, Stack  # noqa: E402
 
@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "refresh": (commands.refresh, "read the real state of every resource into the stack"),
     "status": (commands.status, "host, kind, node, address, state, generation"),
     "down": (commands.down, "destroy the stack, and stop the simulator"),
+    "doctor": (examine.doctor, "what the stack needs around it, looked at and never changed"),
     "drift": (commands.drift, "hosts that run something else than was deployed"),
     "rollback": (commands.rollback, "HOST: back to the system before"),
     "reboot": (commands.reboot, "HOST: reboot, and prove that it came back well"),

@@ -12,6 +12,7 @@ from components.ansible.sources import playbook_hash
 from components.aws.health import Healthy, HealthyArgs
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
+from components.aws.way_home import WayHome, WayHomeArgs
 from components.base import REPOSITORY, Component, Operator
 from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.system import NixosSystem, NixosSystemArgs
@@ -26,6 +27,8 @@ from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
 
+# The homelab's end of the tunnel (nix/hosts/oracle/gateway/wireproxy.nix).
+HOME_GATEWAY = "gateway"
 HOST_KEY = "ssh_host_ed25519_key"
 # EC2 calls an instance running when its first boot begins.
 FIRST_BOOT = 300  # seconds
@@ -134,7 +137,8 @@ def _configure(
     """Run the machine's playbook, then its health checks; the text is known once they hold."""
     settings, playbook = context.settings, facts.playbook
     assert playbook is not None, "the inventory's model says so of amazon-linux"
-    gateway = context.homelab.hosts.get("gateway") if context.homelab else None
+    gateway = context.homelab.hosts.get(HOME_GATEWAY) if context.homelab else None
+    home = str(gateway.address) if gateway else ""
     run = Playbook(
         name,
         PlaybookArgs(
@@ -144,14 +148,47 @@ def _configure(
             inventory=str(settings.inventory),
             reach_file=settings.reach_file,
             # Where home's connections come from.
-            variables={"homelab_gateway": str(gateway.address) if gateway else ""},
+            variables={"homelab_gateway": home},
             instance=_reached(context, name, instance, ready),
             operator=context.operator,
         ),
         opts=parent.child(),
     )
     checks = HealthyArgs(health=facts.health, after=run.recap, operator=context.operator)
-    return Healthy(name, checks, opts=parent.child()).healthy
+    healthy = Healthy(name, checks, opts=parent.child()).healthy
+    service = _way_home(context) if name == context.cloud.gateway else None
+    if service is None:
+        return healthy
+    way = WayHome(
+        name,
+        WayHomeArgs(
+            service=service,
+            home=home if settings.prove_way_home else "",
+            after=pulumi.Output.concat(run.recap, healthy),
+            operator=context.operator,
+        ),
+        opts=parent.child(),
+    )
+    return pulumi.Output.all(healthy, way.state).apply(lambda values: str(values[0]))
+
+
+def _way_home(context: Context) -> str | None:
+    """The public name that proves the way home.
+
+    Raises:
+        SettingsError: the homelab has no such public service.
+    """
+    service, homelab = context.cloud.way_home, context.homelab
+    if service is None or homelab is None:
+        return None
+    facts = homelab.services.get(service)
+    if facts is None or not facts.public:
+        public = ", ".join(name for name, found in homelab.services.items() if found.public) or "none is public"
+        raise SettingsError(
+            f"{context.settings.inventory}: [cloud] way_home: '{service}' is no public service of {homelab.path.name}. "
+            f"Fix: write one of {public}, or public = true below [services.{service}]"
+        )
+    return f"{facts.subdomain or service}.{context.inventory.site.public_domain}"
 
 
 def _reached(context: Context, name: str, instance: pulumi.Output[str], ready: pulumi.Output[str]) -> pulumi.Output[str]:

@@ -45,6 +45,7 @@ class Settings(BaseModel):
     image_timeout: int = Field(default=7200, ge=1)
     image_build: str = ""
     cloud_stack: str = ""
+    prove_way_home: bool = False
 
     @classmethod
     def read(cls, config: pulumi.Config) -> "Settings":

@@ -48,10 +48,12 @@ def test_the_homelab_names_the_cloud_exactly_while_that_is_deployed(aether: Path
     assert settings(aether, "sim") == SETTINGS
 
 
-def test_the_cloud_asks_no_other_stack(aether: Path) -> None:
-    state(aether, "sim", exported(images={}, addresses={}))
+def test_the_cloud_asks_no_other_stack_and_proves_the_way_home_once_there_is_one(aether: Path) -> None:
     Stack("sim-cloud").refer()
     assert settings(aether, "sim-cloud") == SETTINGS
+    state(aether, "sim", exported(addresses={}))
+    Stack("sim-cloud").refer()
+    assert settings(aether, "sim-cloud") == SETTINGS.replace("config:\n", "config:\n  aether:proveWayHome: 'true'\n")
 
 
 def test_one_that_failed_before_it_exported_anything_is_not_named(aether: Path) -> None:
