@@ -15,7 +15,7 @@ from ops.narrator import Narrator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
-SIMULATED = ("sim", "sim-cloud")
+SIMULATED = ("sim", "sim-cloud", "sim-hetzner")
 # Stack: setting that holds while another stack is deployed, that stack, the output that shows it, the value. The homelab asks the
 # cloud for its images; the cloud asks nobody.
 REFERENCES = {
