@@ -16,6 +16,7 @@ from sim.github.permissions import GRANTED
 from sim.github.store import Repository, Store
 from sim.loopback import LoopbackService
 from sim.paths import write_atomic
+from sim.registry.images import ImageError
 
 if TYPE_CHECKING:
     from sim.supervisor import Supervisor
@@ -72,7 +73,10 @@ class GitHub(LoopbackService):
         for name, secret in held.items():
             if not secret:
                 raise JobFailed(f"Error: {name} is empty\nError: Process completed with exit code 1.")
-        digest = await asyncio.to_thread(registry.build, image, commit)
+        try:
+            digest = await asyncio.to_thread(registry.build, image, commit)
+        except ImageError as error:
+            raise JobFailed(f"Error: {error}") from None
         return f"{registry.reference(image)}@{digest}\n"
 
     def stack_settings(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import socket
@@ -41,14 +42,18 @@ class Registry:
         self.facts = cloud_facts.load(supervisor.inventory_files())
         self.directory = supervisor.paths.state / "registry"
         self.tools = supervisor.paths.engine_bin
-        self.signer = Signer(supervisor.paths.keys / "image", self.tools)
-        self.other = Signer(supervisor.paths.keys / "image-other", self.tools)
+        self.login = self.directory / "login"
+        self.signer = Signer(supervisor.paths.keys / "image", self.tools, self.login)
+        self.other = Signer(supervisor.paths.keys / "image-other", self.tools, self.login)
         self.on: set[str] = set()
         # crane keeps manifests in memory alone: what is published again at each start, with the same digests.
         last = self.directory / "last.json"
         self._last: dict[str, str] = json.loads(last.read_text()) if last.exists() else {}
         self.port = self._port()
         self.gate = Gate("127.0.0.1", self.port)
+        # A workflow is logged in: what is private to others is not to it.
+        auth = {"auth": base64.b64encode(b"workflow:token").decode()}
+        write_atomic(self.login / "config.json", json.dumps({"auths": {f"127.0.0.1:{self.port}": auth}}).encode())
         self._child: asyncio.subprocess.Process | None = None
         self._filling: asyncio.Task[None] | None = None
 
@@ -129,7 +134,7 @@ class Registry:
 
     def publish(self, image: str, content: str, signer: Signer | None = None, signed: bool = True) -> str:
         """A new `latest` of IMAGE; returns its digest. Raises ImageError."""
-        digest = images.push(self.tools, f"{self.reference(image)}:latest", f"{image}\n{content}")
+        digest = images.push(self.tools, f"{self.reference(image)}:latest", f"{image}\n{content}", self.login)
         if signed:
             (signer or self.signer).sign(f"{self.reference(image)}@{digest}")
         return digest
