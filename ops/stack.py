@@ -185,7 +185,7 @@ class Stack:
                 handle.write(f"{line}\n")
 
     def refer(self) -> None:
-        """Name the other simulated stack in this one's settings while that is deployed, as docs/cloud.md tells an owner."""
+        """Name the other simulated stack in this one's settings while that is deployed, as docs/aws.md tells an owner."""
         if self.name not in REFERENCES:
             return
         key, other, output, value = REFERENCES[self.name]
