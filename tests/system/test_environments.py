@@ -19,7 +19,7 @@ class Environments:
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environments]:
-    lab = small_lab(tmp_path_factory.mktemp("environments"), {"inventory/staging.toml": staging("web", "dns")})
+    lab = small_lab(tmp_path_factory.mktemp("environments"), added={"inventory/staging.toml": staging("web", "dns")})
     made = Environments(lab, Lab(lab.path, stack="sim-staging"))
     try:
         for each in (made.production, made.staging):
