@@ -71,6 +71,7 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
                 desired=desired[name],
                 health=facts.health,
                 settle=facts.settle,
+                may_fail=facts.may_fail,
                 confirm_timeout=facts.confirm_timeout,
                 reboot=facts.reboot,
                 build_on=facts.build_on,

@@ -32,6 +32,7 @@ PROVISIONING_FACTS = frozenset(
         "reboot",
         "confirm_timeout",
         "settle",
+        "may_fail",
         # A cloud machine's; not instance_type, which says its architecture.
         "ami",
         "disk",
