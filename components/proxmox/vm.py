@@ -56,6 +56,8 @@ class NixosVm(Component):
             startup=proxmox.VmLegacyStartupArgs(order=facts.start_order, up_delay=-1, down_delay=-1)
             if facts.start_order
             else None,
+            # A hung kernel is reset; the guest's systemd keeps it quiet (nix/modules/security.nix).
+            watchdog=proxmox.VmLegacyWatchdogArgs(enabled=True, model="i6300esb", action="reset"),
             on_boot=True,
             started=True,
             timeout_create=600,
