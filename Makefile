@@ -8,46 +8,50 @@ export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.aether/cache/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up preview refresh status down clean doctor test test-unit lint bench drift rollback reboot review fault topology image
+.PHONY: help setup ready up preview refresh status down clean doctor test test-unit lint bench drift rollback reboot review fault topology image
 
 help: ## this list
 	@echo "make TARGET [STACK=sim|sim-cloud|homelab|cloud]"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  \1\t/' | expand -t 14
 
-setup: ## the environment and the engine (up and test call it)
+# Root is asked for where the simulator is: by the commands, which wait for `ready`.
+setup: ## the environment and the engine, without root; then `. ops/env.sh` for python, pulumi, sops and age
+	@$(PYTHON) ops/setup.py --group sim --group ansible
+
+ready:
 	@$(PYTHON) ops/setup.py --stack $(STACK) --group sim --group ansible
 
-up: setup ## provision and configure everything; run it again and nothing changes
+up: ready ## provision and configure everything; run it again and nothing changes
 	@$(AETHER) up $(ARGS)
 
-preview: setup ## what `up` would change
+preview: ready ## what `up` would change
 	@$(AETHER) preview $(ARGS)
 
-refresh: setup ## read the real state of every resource into the stack
+refresh: ready ## read the real state of every resource into the stack
 	@$(AETHER) refresh $(ARGS)
 
-status: setup ## host, kind, node, address, state, generation
+status: ready ## host, kind, node, address, state, generation
 	@$(AETHER) status $(ARGS)
 
-down: setup ## destroy the stack (and stop the simulator)
+down: ready ## destroy the stack (and stop the simulator)
 	@$(AETHER) down $(ARGS)
 
-drift: setup ## hosts that run something else than was deployed
+drift: ready ## hosts that run something else than was deployed
 	@$(AETHER) drift $(ARGS)
 
-rollback: setup ## HOST=… back to the system before
+rollback: ready ## HOST=… back to the system before
 	@$(AETHER) rollback $(HOST)
 
-reboot: setup ## HOST=… reboot, and prove that it came back well
+reboot: ready ## HOST=… reboot, and prove that it came back well
 	@$(AETHER) reboot $(HOST)
 
-review: setup ## the change as Markdown, for a merge request
+review: ready ## the change as Markdown, for a merge request
 	@$(AETHER) review $(ARGS)
 
-topology: setup ## a page with the picture of the fleet, in dist/topology.html
+topology: ready ## a page with the picture of the fleet, in dist/topology.html
 	@$(AETHER) topology
 
-fault: setup ## HOST=… FAULT=… [OFF=1]: inject a fault into the simulator (FAULT=list lists them)
+fault: ready ## HOST=… FAULT=… [OFF=1]: inject a fault into the simulator (FAULT=list lists them)
 	@.venv/bin/python -m sim fault $(if $(filter list,$(FAULT)),--list,$(HOST) $(FAULT) $(if $(OFF),--off))
 
 image: ## HOST=… FORMAT=raw|iso|qcow|vm|proxmox|lxc|amazon: build an image into dist/ [ARGS=--plain]
@@ -55,8 +59,9 @@ image: ## HOST=… FORMAT=raw|iso|qcow|vm|proxmox|lxc|amazon: build an image int
 	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible
 	@$(AETHER) image $(HOST) $(FORMAT) $(ARGS)
 
-doctor: ## what is there, what is missing, what to do
+doctor: ## what is there, what is missing, what to do; with STACK=homelab also what that stack needs around it
 	@$(PYTHON) ops/doctor.py
+	@$(if $(filter sim%,$(STACK)),,$(AETHER) doctor)
 
 test: ## every test
 	@$(PYTHON) ops/setup.py --stack sim --tests --group sim --group ansible --group test

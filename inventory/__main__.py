@@ -2,6 +2,10 @@
 
 import sys
 
-from inventory.cli import main
+from inventory.environment import enter
+
+enter("inventory")
+
+from inventory.cli import main  # noqa: E402
 
 sys.exit(main())

@@ -194,7 +194,11 @@ class Guest(NixosHost):
     cpu: int = Field(ge=1)
     memory: Mebibytes
     disks: tuple[Disk, ...] = Field(min_length=1)
-    protect: bool = Field(default=False, description="Holds data: not destroyed under `aether:protect`.")
+    disposable: bool = Field(default=False, description="May be destroyed; any other guest is protected under `aether:protect`.")
+    replace: bool = Field(
+        default=False, description="A change that only a new guest can have destroys this one. Remove it after."
+    )
+    was: HostName | None = Field(default=None, description="Its name before: the guest is renamed. Remove it after.")
     start_order: int | None = Field(default=None, ge=1, description="Boot order on the node.")
 
 

@@ -76,7 +76,8 @@ _EXAMPLES = {
     "health": '[{ unit = "sshd.service" }]',
     "usb": '["zwave"]',
     "secrets": '["hosts/gateway.yaml"]',
-    "protect": "true",
+    "disposable": "true",
+    "was": '"old-name"',
     "host_key": '"ssh-ed25519 AAAA…" (`python -m inventory secrets init` makes one)',
 }
 _TYPES = {

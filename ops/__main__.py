@@ -4,9 +4,13 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from inventory.load import InventoryError
-from ops import commands
-from ops.stack import OpsError, Stack
+from inventory.environment import enter
+
+enter("ops")
+
+from inventory.load import InventoryError  # noqa: E402
+from ops import commands, examine, guests  # noqa: E402
+from ops.stack import OpsError, Stack  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "up": (commands.up, "provision and configure everything"),
@@ -14,9 +18,13 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "refresh": (commands.refresh, "read the real state of every resource into the stack"),
     "status": (commands.status, "host, kind, node, address, state, generation"),
     "down": (commands.down, "destroy the stack, and stop the simulator"),
+    "doctor": (examine.doctor, "what the stack needs around it, looked at and never changed"),
     "drift": (commands.drift, "hosts that run something else than was deployed"),
     "rollback": (commands.rollback, "HOST: back to the system before"),
     "reboot": (commands.reboot, "HOST: reboot, and prove that it came back well"),
+    "follow": (guests.follow, "have the state follow guests that were moved by hand or by HA"),
+    "move": (guests.move, "HOST [NODE]: a container to the node that the inventory names"),
+    "retire": (guests.retire, "HOST [--delete]: stop, back up and keep the guest of a host that left the inventory"),
     "review": (commands.review, "the change as Markdown"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),
@@ -35,7 +43,7 @@ def main() -> int:
     )
     parser.add_argument("--stack", default="sim", help="sim, sim-cloud, homelab, cloud or one of your own (default: sim)")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to what the command runs")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the command's own: COMMAND --help")
     options = parser.parse_args()
     try:
         return COMMANDS[options.command][0](Stack(options.stack), options.arguments)

@@ -1,12 +1,12 @@
 """One function a command: what it does with the stack, and its exit code."""
 
-import argparse
 import os
 import re
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +15,9 @@ from rich.table import Table
 from components.nixos.system import check_lines
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, External, NixosHost
-from ops import hosts
+from ops import agreement, hosts, nodes, plan
+from ops.arguments import engine_parser, nothing, parser
+from ops.guests import followed
 from ops.narrator import Narrator
 from ops.stack import REPOSITORY, OpsError, Stack
 from stacks.live import ask, drifts, reports
@@ -26,18 +28,26 @@ out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty()
 
 def up(stack: Stack, arguments: list[str]) -> int:
     """Bring the stack to what the repository says, then show its hosts."""
+    made = engine_parser("up", up)
+    agreement.add_options(made)
+    options = made.parse_args(arguments)
     started = time.monotonic()
     _prepare(stack)
+    for line in followed(stack):
+        out.print(line)
+    passed = [*_read_back(stack, options.passed), *options.passed]
+    asleep = _leave_out(stack, passed)
+    steps = agreement.agree_to_up(stack, agreement.Agreement.of(options), passed, out.print)
     stack.narrate(
-        _narrator(stack),
+        _narrator(stack, steps),
         "up",
         "--yes",
         "--skip-preview",
         "--suppress-outputs",
+        # A host that fails stops those that depend on it, and no other.
         "--continue-on-error",
         *_options(stack),
-        *_read_back(stack, arguments),
-        *arguments,
+        *passed,
     )
     out.print(f"\nDone in {time.monotonic() - started:.0f} s.\n")
     status(stack, [])
@@ -47,7 +57,20 @@ def up(stack: Stack, arguments: list[str]) -> int:
         if stack.simulated
         else ""
     )
-    return 0
+    if asleep:
+        out.print(f"Not done: {nodes.said(inventory_of(stack), asleep)}.")
+    return 1 if asleep else 0
+
+
+def _leave_out(stack: Stack, passed: list[str]) -> list[str]:
+    """Nodes that are down, said; adds to PASSED what leaves them out. The engine takes no exclusions beside targets."""
+    inventory = inventory_of(stack)
+    asleep = nodes.down(stack, inventory) if inventory.nodes and not {"-t", "--target"} & set(passed) else []
+    if asleep:
+        out.print(f"{nodes.said(inventory, asleep)}.")
+        passed += nodes.exclusions(inventory, asleep)
+        os.environ[nodes.ENVIRONMENT] = ",".join(asleep)
+    return asleep
 
 
 def _example(stack: Stack) -> str:
@@ -59,28 +82,44 @@ def _example(stack: Stack) -> str:
 def preview(stack: Stack, arguments: list[str]) -> int:
     """What `up` would change, and inside redeployed hosts which packages and units, where both closures are at hand."""
     from ops.differences import closure_differences
-    from ops.review import preview_steps
+    from ops.review import preview_steps, render
 
+    made = engine_parser("preview", preview)
+    made.add_argument("--save-plan", type=Path, metavar="FILE", help="write it there, for `up --plan FILE`")
+    options = made.parse_args(arguments)
     _prepare(stack)
-    arguments = [*_read_back(stack, arguments), *arguments]
-    code, text = stack.show("preview", "--diff", *_options(stack), *arguments)
+    passed = [*_read_back(stack, options.passed), *options.passed]
+    if options.save_plan:
+        steps = preview_steps(stack, *passed)
+        out.print(render(steps, stack.name))
+        plan.save(options.save_plan, stack.name, steps)
+        out.print(f"Then: make up STACK={stack.name} ARGS='--plan {options.save_plan}' (with --yes, nobody is asked)")
+        return 0
+    code, text = stack.show("preview", "--diff", *_options(stack), *passed)
     # Only a redeployed host has anything inside to compare, and looking costs a second preview.
     if code == 0 and re.search(r"^ *~ AETHER_DESIRED", text, re.MULTILINE):
-        for host, what in closure_differences(stack, preview_steps(stack, *arguments), build=False).items():
+        for host, what in closure_differences(stack, preview_steps(stack, *passed), build=False).items():
             out.print(f"\n{host}, packages and units:\n{textwrap.indent(what, '  ')}")
     return code
 
 
 def refresh(stack: Stack, arguments: list[str]) -> int:
+    """Read the real state of every resource into the stack's."""
+    passed = engine_parser("refresh", refresh).parse_args(arguments).passed
     _prepare(stack)
-    stack.narrate(_narrator(stack), "refresh", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *arguments)
+    stack.narrate(_narrator(stack), "refresh", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *passed)
     return 0
 
 
 def down(stack: Stack, arguments: list[str]) -> int:
     """Destroy the stack; of a simulated one nothing is left, and the simulator stops with the last."""
+    made = engine_parser("down", down)
+    agreement.add_options(made, whole=True)
+    options = made.parse_args(arguments)
+    passed = options.passed
+    agreement.agree_to_down(stack, agreement.Agreement.of(options), out.print)
     if not stack.simulated:
-        return stack.run("destroy", *arguments, check=False)
+        return stack.run("destroy", "--yes", "--skip-preview", *passed, check=False)
     others = [Stack(name) for name in ("sim", "sim-cloud") if name != stack.name]
     if stack.exists() and stack.resources():
         _prepare(stack)
@@ -92,7 +131,7 @@ def down(stack: Stack, arguments: list[str]) -> int:
             "--suppress-outputs",
             "--continue-on-error",
             *_options(stack),
-            *arguments,
+            *passed,
         )
     if any(other.exists() and other.resources() for other in others):
         out.print("The simulator goes on: another stack is on it.")
@@ -102,6 +141,7 @@ def down(stack: Stack, arguments: list[str]) -> int:
 
 def status(stack: Stack, arguments: list[str]) -> int:
     """A table of every host; exit code 1 when one that should answer does not."""
+    nothing("status", status, arguments)
     inventory = inventory_of(stack)
     if stack.simulated and not hosts.ssh_config(stack.name).exists():
         out.print("Nothing is deployed. Fix: make up")
@@ -140,7 +180,8 @@ def inventory_of(stack: Stack) -> Inventory:
 
 
 def test(stack: Stack, arguments: list[str]) -> int:
-    """Every test, in several processes: much of a deployment is waiting."""
+    """Every test, in several processes: much of a deployment is waiting. What else is given goes to pytest."""
+    _, arguments = parser("test", test).parse_known_args(arguments)
     code = lint(stack, [])
     if code:
         return code
@@ -151,6 +192,8 @@ def test(stack: Stack, arguments: list[str]) -> int:
 
 
 def lint(stack: Stack, arguments: list[str]) -> int:
+    """Ruff, mypy and shellcheck."""
+    nothing("lint", lint, arguments)
     scripts = [
         str(path) for folder in ("components", "sim", "image", "nix", "home", "ops") for path in Path(folder).rglob("*.sh")
     ]
@@ -175,8 +218,9 @@ def _prepare(stack: Stack, *, quiet: bool = False) -> None:
         stack.heal()
 
 
-def _narrator(stack: Stack) -> Narrator:
-    return Narrator({name: str(getattr(host, "node", None) or "") for name, host in inventory_of(stack).hosts.items()})
+def _narrator(stack: Stack, steps: list[plan.Step] | None = None) -> Narrator:
+    nodes = {name: str(getattr(host, "node", None) or "") for name, host in inventory_of(stack).hosts.items()}
+    return Narrator(nodes, planned=plan.counts(steps or []))
 
 
 def _sim(*arguments: str) -> int:
@@ -207,6 +251,7 @@ def _deployed(stack: Stack) -> set[str]:
 
 def drift(stack: Stack, arguments: list[str]) -> int:
     """Hosts whose running system is not the one that was deployed."""
+    nothing("drift", drift, arguments)
     drifted = drifts(str(hosts.ssh_config(stack.name)), inventory_of(stack))
     for host, what in drifted.items():
         out.print(f"{host}: {what}")
@@ -219,13 +264,13 @@ def drift(stack: Stack, arguments: list[str]) -> int:
 
 def rollback(stack: Stack, arguments: list[str]) -> int:
     """A host back to the system before its current one."""
-    name, host = _one_host(stack, arguments)
+    name, host = _one_host(stack, "rollback", rollback, arguments)
     return _on_host(stack, name, host, "rollback.sh")
 
 
 def reboot(stack: Stack, arguments: list[str]) -> int:
     """Reboot a NixOS host and prove that it came back on what it ran, healthy."""
-    name, host = _one_host(stack, arguments)
+    name, host = _one_host(stack, "reboot", reboot, arguments)
     if isinstance(host, AtomicHost):
         raise OpsError(
             f"{name} is a Fedora Atomic host; it is rebooted by its next rebase, or by itself. Fix: ssh and systemctl reboot"
@@ -237,28 +282,34 @@ def reboot(stack: Stack, arguments: list[str]) -> int:
 
 
 def review(stack: Stack, arguments: list[str]) -> int:
+    """The change as Markdown, for a merge request: what happens to each host, what is replaced and why, what is risky."""
     from ops.review import write_review
 
+    made = parser("review", review)
+    made.add_argument("--output", type=Path, metavar="FILE", help="write it there (default: print it)")
+    options = made.parse_args(arguments)
     _prepare(stack, quiet=True)
-    return write_review(stack, arguments)
+    return write_review(stack, options.output)
 
 
 def changed(stack: Stack, arguments: list[str]) -> int:
     """NixOS hosts whose sources differ from a git revision's (--base REVISION, default origin/main); --build builds them."""
     from ops.changed import build, changed_hosts
 
-    parser = argparse.ArgumentParser(prog="python -m ops changed", description=changed.__doc__)
-    parser.add_argument("--base", default="origin/main", metavar="REVISION")
-    parser.add_argument("--build", action="store_true")
-    options = parser.parse_args(arguments)
+    made = parser("changed", changed)
+    made.add_argument("--base", default="origin/main", metavar="REVISION")
+    made.add_argument("--build", action="store_true")
+    options = made.parse_args(arguments)
     found = changed_hosts(options.base)
     out.print("\n".join(found) or "No host changes.")
     return build(found.values()) if options.build and found else 0
 
 
 def topology(stack: Stack, arguments: list[str]) -> int:
+    """A page with the picture of the fleet, in dist/topology.html."""
     from ops.topology import write_page
 
+    nothing("topology", topology, arguments)
     out.print(f"Open {write_page(inventory_of(stack))}")
     return 0
 
@@ -269,12 +320,17 @@ def image(stack: Stack, arguments: list[str]) -> int:
     return make(arguments)
 
 
-def _one_host(stack: Stack, arguments: list[str]) -> tuple[str, NixosHost | AtomicHost]:
+def _one_host(
+    stack: Stack, command: str, function: Callable[..., int], arguments: list[str]
+) -> tuple[str, NixosHost | AtomicHost]:
+    made = parser(command, function)
+    made.add_argument("host", nargs="?", metavar="HOST", help="a NixOS or Fedora Atomic host of the inventory")
+    name = made.parse_args(arguments).host
     inventory = inventory_of(stack)
     choice = {name: host for name, host in inventory.hosts.items() if isinstance(host, NixosHost | AtomicHost)}
-    if len(arguments) != 1 or arguments[0] not in choice:
+    if name not in choice:
         raise OpsError(f"Name one host, HOST={{{','.join(choice)}}}")
-    return arguments[0], choice[arguments[0]]
+    return name, choice[name]
 
 
 def _on_host(stack: Stack, name: str, host: NixosHost | AtomicHost, script: str, *arguments: str) -> int:

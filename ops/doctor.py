@@ -7,7 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from ops.setup import PYTHONS, usable
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+ROOT_FOR = "the simulator needs root: sudo make up; real stacks need none"
 # tool, what it is needed for, how to get it
 TOOLS = (
     ("git", "the checkout", "apt install git"),
@@ -24,7 +30,7 @@ def main() -> int:
         found = shutil.which(tool)
         missing += _line(tool, found or f"missing, needed for {purpose}", None if found else fix)
     version = platform.python_version()
-    missing += _line("Python", version, None if sys.version_info >= (3, 11) else "install Python 3.11 or newer")
+    _line("Python", version, None, note="" if usable() else f"not {PYTHONS}: make setup looks for one, or downloads it")
     made = (REPOSITORY / ".venv/bin/python").exists()
     _line("environment", ".venv" if made else "not made yet", None, note="" if made else "make setup makes it")
     linux = platform.system() == "Linux"
@@ -36,11 +42,7 @@ def main() -> int:
     )
     if linux:
         root = os.geteuid() == 0
-        missing += _line(
-            "host isolation",
-            "overlay mounts as root" if root else "not root",
-            None if root else "sudo make up (real stacks need no root)",
-        )
+        _line("host isolation", "overlay mounts as root" if root else "not root", None, note="" if root else ROOT_FOR)
     free = shutil.disk_usage(REPOSITORY).free // 2**30
     missing += _line("disk", f"{free} GiB free", None if free >= 6 else "free 6 GiB: the engine's build needs them")
     engine = subprocess.run([sys.executable, "-m", "engine", "doctor"], cwd=REPOSITORY, check=False)

@@ -4,6 +4,8 @@ import re
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TextIO
@@ -16,8 +18,23 @@ _LINE = re.compile(
 _RUNNING = ("creating", "updating", "deleting", "replacing", "refreshing", "reading", "running")
 _NOISE = ("using pulumi-resource-", "update failed", "error: 1 error occurred", 'running "components/', "exit status")
 
+# Kinds of locks that Proxmox writes into a guest's configuration.
+_LOCKS = {
+    "backup": "a backup (vzdump)",
+    "snapshot": "a snapshot",
+    "migrate": "a migration",
+    "clone": "a clone",
+    "disk": "a disk move",
+}
+
 # What a provider says, and what it means. {node} is the resource's node, when that is known.
 _CAUSES = (
+    (
+        r"is locked \((?P<by>[\w-]+)\)|configuration to become unlocked",
+        "it is locked{by} on its Proxmox node{node}, and the lock was not given back in time; see the node's task list",
+    ),
+    (r"can't lock file|got timeout", "another task holds its lock on its Proxmox node{node}; see the node's task list"),
+    (r"HTTP 429|Too Many Requests", "the API refuses so many requests at once; run it again, with ARGS='--parallel 4'"),
     (r"HTTP 595|No route to host", "its Proxmox node{node} is offline, or the API cannot reach it"),
     (r"no quorum|cluster not ready", "the Proxmox cluster has lost its quorum; bring a majority of the nodes back"),
     (r"No space left|out of space|not enough space", "the storage on its Proxmox node{node} is full"),
@@ -37,6 +54,8 @@ class Narrator:
 
     nodes: dict[str, str] = field(default_factory=dict)
     out: TextIO = field(default_factory=lambda: sys.stdout)
+    planned: Mapping[str, int] = field(default_factory=dict)
+    """How many resources of each name were to change, where that is known."""
     _said: set[str] = field(default_factory=set)
     _diagnostics: dict[str, list[str]] = field(default_factory=dict)
     _section: str = ""
@@ -45,6 +64,8 @@ class Narrator:
     _started: float = field(default_factory=time.monotonic)
     _last: float = field(default_factory=time.monotonic)
     _at_work: dict[str, float] = field(default_factory=dict)
+    _done: Counter[str] = field(default_factory=Counter)
+    _broken: dict[str, None] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Narrator":
@@ -73,6 +94,18 @@ class Narrator:
         """One sentence for each resource that failed: which, and why."""
         return [f"{name}: {self._cause(name, lines)}" for name, lines in self._diagnostics.items() if self._failed(lines)]
 
+    def reached(self) -> str:
+        """What was done and what was not, by name, once it is over."""
+        open_ = [*dict.fromkeys([*self._broken, *self._at_work])]
+        done = [name for name in self._done if name not in open_]
+        partly = [name for name in done if self._done[name] < self.planned.get(name, 0)]
+        lines = [f"Done: {_listed([name for name in done if name not in partly])}."]
+        lines += [f"Done in part, the rest waits for what failed: {_listed(partly)}."] if partly else []
+        if waiting := sorted(name for name in self.planned if name not in done and name not in open_):
+            lines.append(f"Not begun: {_listed(waiting)}.")
+        after = "" if self.planned or not open_ else ", and what depends on it"
+        return "\n".join([*lines, f"Not done: {_listed(open_)}{after}."])
+
     def _progress(self, sign: str, type: str, name: str, state: str, took: str, rest: str) -> None:
         kind = type.rsplit(":", 1)[-1]
         rest = re.sub(r"^\[diff: [^\]]*\](; )?", "", rest)
@@ -86,11 +119,13 @@ class Narrator:
             return
         self._at_work.pop(name, None)
         if "failed" in state:
+            self._broken[name] = None
             self._once(f"  ! {name}: {kind} {state.strip('*')}")
             return
         if rest and not rest.startswith("warning"):
             self._once(f"    {rest}")
         duration = f" ({took})" if took else ""
+        self._done[name] += 1
         self._once(f"  {sign.strip() or ' '} {kind} {name} {state}{duration}")
 
     def _diagnose(self, line: str) -> None:
@@ -118,9 +153,10 @@ class Narrator:
         # "nixos-vm-oracle" is the image for node oracle; a guest's node is the inventory's.
         node = self.nodes.get(name) or next((node for node in set(self.nodes.values()) if name.endswith(f"-{node}")), "")
         for pattern, meaning in _CAUSES:
-            if re.search(pattern, text, re.IGNORECASE):
+            if found := re.search(pattern, text, re.IGNORECASE):
+                by = found.groupdict().get("by")
                 said = next((line.strip(" *\t") for line in text.splitlines() if re.search(pattern, line, re.IGNORECASE)), "")
-                return f"{meaning.format(node=f' {node}' if node else '')} ({said})"
+                return f"{meaning.format(node=f' {node}' if node else '', by=f' by {_LOCKS.get(by, by)}' if by else '')} ({said})"
         return text.strip()
 
     def _once(self, text: str) -> None:
@@ -140,3 +176,9 @@ class Narrator:
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
         print(text, file=self.out, flush=True)
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    """NAMES in a line; "nothing" where there are none."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "nothing") + more

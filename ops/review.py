@@ -29,12 +29,12 @@ _VERBS = {
 _REPLACES = ("replace", "create-replacement", "delete-replaced")
 
 
-def write_review(stack: Stack, arguments: list[str]) -> int:
-    """Print the review; with `--output FILE`, write it there. Exit code 0 whatever the change is."""
+def write_review(stack: Stack, output: Path | None = None) -> int:
+    """Print the review, or write it to OUTPUT. Exit code 0 whatever the change is."""
     steps = preview_steps(stack, *(["--refresh"] if stack.to_read_back() else []))
     text = render(steps, stack.name, closure_differences(stack, steps, build=True))
-    if arguments[:1] == ["--output"] and len(arguments) == 2:
-        Path(arguments[1]).write_text(text)
+    if output:
+        output.write_text(text)
     else:
         sys.stdout.write(text)
     return 0
@@ -82,7 +82,8 @@ def _line(step: dict[str, Any]) -> str:
     if "AETHER_PLAYBOOK" in new:
         return f"playbook `{new['AETHER_PLAYBOOK']}` {'runs' if not old else 'runs again'}{_reasons(old, new)}"
     if "AETHER_IMAGE" in new and "AETHER_DIGEST" in new:
-        return f"rebased to `{new['AETHER_IMAGE']}@{_short(new['AETHER_DIGEST'])}`"
+        image, digest = new["AETHER_IMAGE"], new["AETHER_DIGEST"]
+        return f"rebased to `{image}@{_short(digest)}`" if digest else f"stays as it is: `{image}` has no digest yet"
     properties = [_property(name, step) for name in step.get("detailedDiff") or {}]
     why = f" because of {', '.join(f'`{key}`' for key in step.get('replaceReasons') or [])}" if step["op"] in _REPLACES else ""
     return f"{kind} {verb}{why}{': ' + ', '.join(properties) if properties and step['op'] == 'update' else ''}"

@@ -5,6 +5,8 @@
 What is there already is left alone. Ctrl-C leaves something that the next run completes.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import os
@@ -19,13 +21,16 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
 LOGS = AETHER / "logs"
 UV_VERSION = "0.13.9"
+# As pyproject.toml's requires-python says.
+OLDEST, NEWEST = (3, 11), (3, 14)
+PYTHONS = "Python {}.{} to {}.{}".format(*OLDEST, *NEWEST)
 # Certificates are the machine's, as pip's are: a company's own authority is among them.
-UV_ENVIRONMENT = {"UV_PYTHON_DOWNLOADS": "never", "VIRTUAL_ENV": "", "UV_SYSTEM_CERTS": "1"}
+UV_ENVIRONMENT = {"VIRTUAL_ENV": "", "UV_SYSTEM_CERTS": "1"}
 # Said here, before the engine is built for somebody who cannot use it so.
 NEEDS_ROOT = (
     "The simulated datacentre needs root: its hosts have users, mounts and ports below 1024 of their own. "
     "Fix: sudo make up, or a virtual machine where you are root. "
-    "Real stacks (STACK=homelab, STACK=cloud) need none, nor does make test-unit"
+    "Real stacks (STACK=homelab, STACK=cloud) need none, nor do make setup and make test-unit"
 )
 # tool, Debian package
 NEEDED = (("git", "git"), ("ssh", "openssh-client"), ("curl", "curl"))
@@ -81,7 +86,7 @@ class Ticker:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "Ticker":
+    def __enter__(self) -> Ticker:
         self._thread.start()
         return self
 
@@ -119,8 +124,29 @@ def environment(groups: list[str]) -> None:
     groups = sorted(set(groups) | (set(have[1:]) if have[:1] == [wanted] else set()))
     flags = [flag for group in groups for flag in ("--group", group)]
     uv = _uv()
-    step("Python environment", [uv, "sync", "--locked", "--no-dev", *flags], UV_ENVIRONMENT)
+    try:
+        step("Python environment", [uv, "sync", "--locked", "--no-dev", *_python(), *flags], UV_ENVIRONMENT)
+    except StepFailed as error:
+        if usable():
+            raise
+        running = ".".join(map(str, sys.version_info[:3]))
+        raise StepFailed(
+            f"{error}\nThis is Python {running}, {PYTHONS} is needed, and uv found or got none. "
+            f"Fix: install one and name it: make setup PYTHON=python3.12"
+        ) from None
     stamp.write_text(" ".join([wanted, *groups]))
+
+
+def usable() -> bool:
+    """Whether the Python that runs this can be the environment's."""
+    return OLDEST <= sys.version_info[:2] <= NEWEST
+
+
+def _python() -> list[str]:
+    """The environment's Python: the one that runs this; where that is too old or too new, one that uv finds or downloads."""
+    if usable():
+        return ["--python", sys.executable, "--no-python-downloads"]
+    return ["--python", ">={}.{},<{}.{}".format(*OLDEST, NEWEST[0], NEWEST[1] + 1)]
 
 
 def _uv() -> str:
@@ -142,9 +168,6 @@ def main() -> int:
     parser.add_argument("--tests", action="store_true", help="also what only tests need")
     parser.add_argument("--only", choices=("environment", "engine"), help="make just this")
     options = parser.parse_args()
-    if sys.version_info < (3, 11):  # noqa: UP036  the system Python may be older than what the project asks for
-        print(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}", file=sys.stderr)
-        return 1
     try:
         if options.stack.startswith("sim") and os.geteuid() != 0:
             raise StepFailed(NEEDS_ROOT)
@@ -156,7 +179,8 @@ def main() -> int:
         if options.only != "engine":
             environment(options.group)
         if options.only != "environment":
-            engine = [sys.executable, "-m", "engine", "ensure"]
+            own = str(REPOSITORY / ".venv/bin/python")
+            engine = [sys.executable if usable() or not Path(own).exists() else own, "-m", "engine", "ensure"]
             return subprocess.run(engine, cwd=REPOSITORY, check=False).returncode
     except StepFailed as error:
         print(error, file=sys.stderr)

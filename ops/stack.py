@@ -42,6 +42,15 @@ class Stack:
         """What `pulumi --config-file` is given, for a simulated stack."""
         return AETHER / "sim" / f"Pulumi.{self.name}.yaml"
 
+    def setting(self, key: str) -> str | None:
+        """A plain setting `aether:KEY` of the stack's configuration file."""
+        path = self.config_file if self.simulated else REPOSITORY / f"Pulumi.{self.name}.yaml"
+        for line in path.read_text().splitlines() if path.exists() else []:
+            name, _, value = line.strip().partition(": ")
+            if name == f"aether:{key}":
+                return value.strip("\"'")
+        return None
+
     def environment(self) -> dict[str, str]:
         """Environment of the engine: the project's tools first, and for a simulated stack its own backend and keys."""
         path = os.pathsep.join([str(AETHER / "engine/bin"), str(REPOSITORY / ".venv/bin"), os.environ.get("PATH", "")])
@@ -79,7 +88,9 @@ class Stack:
         process = subprocess.Popen(self.command(*arguments), env=self.environment(), cwd=REPOSITORY)
         code = _wait(process)
         if check and code:
-            raise OpsError(f"pulumi {arguments[0]} ended with an error (above). Nothing is lost: run it again when it is mended")
+            raise OpsError(
+                f"pulumi {arguments[0]} ended with an error (above). The state has what was done: run it again when it is mended"
+            )
         return code
 
     def show(self, *arguments: str) -> tuple[int, str]:
@@ -123,7 +134,8 @@ class Stack:
             reasons = "\n".join(f"  {reason}" for reason in narrator.failures()) or f"  exit code {code}"
             raise OpsError(
                 f"\npulumi {arguments[0]} did not finish:\n{reasons}\n\n"
-                f"Nothing is lost: run it again when it is mended. The whole log: {log.relative_to(REPOSITORY)}"
+                f"{narrator.reached()}\nThe state has what was done: run it again when it is mended, and it goes on there. "
+                f"The whole log: {log.relative_to(REPOSITORY)}"
             )
 
     def output(self, *arguments: str) -> str:
@@ -208,6 +220,10 @@ class Stack:
         if not state.exists():
             return []
         return (json.loads(state.read_text())["checkpoint"].get("latest") or {}).get("resources") or []
+
+    def recorded(self) -> list[dict[str, Any]]:
+        """The resources in the state as they are written there: nothing is decrypted, and a simulated one asks no engine."""
+        return self._recorded() if self.simulated else self.resources()
 
     def heal(self) -> None:
         """Clear away what a killed engine left on a simulated stack: plugins, its lock, and operations that it never finished.

@@ -91,6 +91,7 @@ class Supervisor:
         control: asyncio.AbstractServer | None = None
         try:
             self._claim_addresses()
+            self._rename_hosts()
             self._make_site()
             await self._start_everything()
             self._write_stack()
@@ -126,6 +127,17 @@ class Supervisor:
         self.block, self._claim = block.claim(kept.get("block"), seed)
         self.ssh_port = block.free_port(self.block, kept.get("ssh_port"), seed)
         write_atomic(kept_file, json.dumps({"block": self.block, "ssh_port": self.ssh_port}).encode())
+
+    def _rename_hosts(self) -> None:
+        """A host that the inventory renamed keeps its disk and its key, as a real one does."""
+        for name, facts in self.world.hosts.items():
+            if facts.was is None or facts.was in self.world.hosts:
+                continue
+            for folder in (self.paths.hosts, self.paths.keys / "hosts"):
+                for ending in ("", ".pub"):
+                    old, new = folder / f"{facts.was}{ending}", folder / f"{name}{ending}"
+                    if old.exists() and not new.exists():
+                        old.rename(new)
 
     def _make_site(self) -> None:
         from sim.standins import served

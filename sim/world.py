@@ -32,6 +32,11 @@ class HostFacts:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def was(self) -> str | None:
+        """The name that it had before."""
+        return self.extra.get("was")
+
+    @property
     def is_guest(self) -> bool:
         """Whether Proxmox decides its power."""
         return self.kind in GUEST_KINDS or self.kind == "guest"
@@ -52,8 +57,8 @@ class World:
     owner: str = ""
 
     def guest(self, name: str) -> HostFacts | None:
-        """The facts of a guest that the API created, when the inventory knows it by name."""
-        facts = self.hosts.get(name)
+        """The facts of a guest that the API created, when the inventory knows it by name, or by the one it had before."""
+        facts = self.hosts.get(name) or next((host for host in self.hosts.values() if host.was == name), None)
         return facts if facts is not None and facts.is_guest else None
 
 

@@ -1,10 +1,11 @@
 """The homelab: NixOS guests on Proxmox, provisioned and configured in one graph."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pulumi
 import pulumi_proxmoxve as proxmox
 
+from components.ansible.playbook import Playbook
 from components.base import REPOSITORY, Operator
 from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.source_closure import image_hash
@@ -17,9 +18,12 @@ from inventory.load import Inventory
 from inventory.models import Guest, NixosHost
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
+from stacks.cluster import Cluster, ask
 from stacks.live import drifts
-from stacks.machines import Machines
+from stacks.machines import Machines, renamed
+from stacks.preflight import Preflight
 from stacks.proxmox import proxmox_provider
+from stacks.recorded import export, recorded
 from stacks.rollout import activation_order
 from stacks.settings import Settings, SettingsError
 from stacks.ssh import write_client_config
@@ -27,11 +31,11 @@ from stacks.ssh import write_client_config
 
 def compose(settings: Settings, inventory: Inventory) -> None:
     """Register every resource of the homelab up to the stack's phase."""
+    cluster = ask(settings)
     operator = Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix)
     drifted = drifts(operator.ssh_config, inventory, settings.phase) if settings.detect_drift else {}
-    systems = _systems(settings, inventory, operator, drifted)
     machines = Machines(settings, inventory, operator)
-    machines.nodes()
+    systems = _systems(settings, inventory, operator, drifted, cluster, machines.nodes)
     done: dict[str, pulumi.Resource] = {**systems}
     done |= machines.ansible(done)
     done |= machines.atomic(drifted, done)
@@ -41,8 +45,17 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     pulumi.export("addresses", {name: host.address for name, host in inventory.hosts.items()})
 
 
-def _systems(settings: Settings, inventory: Inventory, operator: Operator, drifted: Mapping[str, str]) -> dict[str, NixosSystem]:
-    """Every NixOS host's system; a guest is born from an image first, a physical machine is there already."""
+def _systems(
+    settings: Settings,
+    inventory: Inventory,
+    operator: Operator,
+    drifted: Mapping[str, str],
+    cluster: Callable[[], Cluster | None],
+    set_up: Callable[[], Mapping[str, Playbook]],
+) -> dict[str, NixosSystem]:
+    """Every NixOS host's system; a guest is born from an image first, on its node once that is SET_UP; a physical machine is
+    there already.
+    """
     provider = proxmox_provider(settings)
     hosts = inventory.of(NixosHost, settings.phase)
     guests = inventory.guests(settings.phase)
@@ -56,17 +69,30 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
         )
     except EvaluationError as error:
         raise SettingsError(str(error)) from None
-    images = _images(inventory, guests, operator, provider)
+    there = cluster()
+    nodes = {name: facts.node for name, facts in guests.items()}
+    if there is not None:
+        preflight = Preflight(inventory, guests, there, recorded(), settings.stack, settings.protect)
+        preflight.check()
+        nodes = {name: preflight.node_of(name) for name in guests}
+    export(guests)
+    playbooks = set_up()
+    images = _images(inventory, guests, operator, provider, playbooks)
     systems: dict[str, NixosSystem] = {}
     for name, before in activation_order(inventory, hosts).items():
         facts = hosts[name]
-        guest = _guest(name, guests[name], settings, inventory, operator, provider, images) if name in guests else None
+        guest = (
+            _guest(name, guests[name], nodes[name], settings, inventory, operator, provider, images, playbooks)
+            if name in guests
+            else None
+        )
         first: list[pulumi.Resource] = [guest] if guest else []
         first += [systems[other] for other in before]
         systems[name] = NixosSystem(
             name,
             NixosSystemArgs(
                 hostname=name,
+                was=getattr(facts, "was", None),
                 flake=facts.flake or name,
                 desired=desired[name],
                 health=facts.health,
@@ -79,15 +105,19 @@ def _systems(settings: Settings, inventory: Inventory, operator: Operator, drift
                 drift=drifted.get(name),
                 operator=operator,
             ),
-            opts=pulumi.ResourceOptions(depends_on=first),
+            opts=pulumi.ResourceOptions(depends_on=first, aliases=renamed(facts)),
         )
     return systems
 
 
 def _images(
-    inventory: Inventory, hosts: dict[str, Guest], operator: Operator, provider: proxmox.Provider
+    inventory: Inventory,
+    hosts: dict[str, Guest],
+    operator: Operator,
+    provider: proxmox.Provider,
+    after: Mapping[str, Playbook],
 ) -> dict[str, NixosImage]:
-    """The images that the hosts are born from, on the nodes that need them."""
+    """The images that the hosts are born from, on the nodes that need them, AFTER the node is set up."""
     images = {}
     for kind, facts in (("vm", NixosVmFacts), ("lxc", NixosLxcFacts)):
         nodes = sorted({host.node for host in hosts.values() if isinstance(host, facts)})
@@ -98,6 +128,7 @@ def _images(
                     guest="vm" if kind == "vm" else "lxc",
                     version=image_hash(REPOSITORY),
                     datastores={node: inventory.nodes[node].image_datastore for node in nodes},
+                    after={node: after[node] for node in nodes if node in after},
                     operator=operator,
                     provider=provider,
                 ),
@@ -108,25 +139,28 @@ def _images(
 def _guest(
     name: str,
     facts: Guest,
+    node: str,
     settings: Settings,
     inventory: Inventory,
     operator: Operator,
     provider: proxmox.Provider,
     images: dict[str, NixosImage],
+    playbooks: Mapping[str, Playbook],
 ) -> NixosVm | NixosLxc:
     common = GuestArgs(
-        node_name=facts.node,
-        node=inventory.nodes[facts.node],
+        node_name=node,
+        node=inventory.nodes.get(node, inventory.nodes[facts.node]),
         network=inventory.networks[facts.network],
         domain=inventory.site.domain,
         authorized_keys=inventory.site.authorized_keys,
         image=images["vm" if isinstance(facts, NixosVmFacts) else "lxc"].files[facts.node],
-        protect=settings.protect and facts.protect,
+        protect=settings.protect and not (facts.disposable or facts.replace),
         operator=operator,
         provider=provider,
     )
     shared = {field: getattr(common, field) for field in GuestArgs.model_fields}
+    opts = pulumi.ResourceOptions(aliases=renamed(facts), depends_on=[playbooks[node]] if node in playbooks else [])
     if isinstance(facts, NixosVmFacts):
-        return NixosVm(name, NixosVmArgs(facts=facts, **shared))
+        return NixosVm(name, NixosVmArgs(facts=facts, **shared), opts)
     assert isinstance(facts, NixosLxcFacts)
-    return NixosLxc(name, NixosLxcArgs(facts=facts, timeout=settings.proxmox_timeout, **shared))
+    return NixosLxc(name, NixosLxcArgs(facts=facts, timeout=settings.proxmox_timeout, **shared), opts)

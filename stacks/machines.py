@@ -1,6 +1,7 @@
 """Machines that exist before any deployment: nodes, router, workstations, and everybody's home on them."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,16 @@ class Machines:
         return {name: node.playbook for name, node in self.inventory.nodes.items()} | hosts
 
     def nodes(self) -> dict[str, Playbook]:
-        """The playbook of each Proxmox node."""
-        return {name: self._playbook(name, node.playbook, node.model_dump()) for name, node in self.inventory.nodes.items()}
+        """The playbook of each Proxmox node, one node after the other: a mistake stops at the first.
+
+        None waits for one that is down (`ops` found out, and says it in the environment).
+        """
+        down = os.environ.get("AETHER_NODES_DOWN", "").split(",")
+        made: dict[str, Playbook] = {}
+        for name, node in self.inventory.nodes.items():
+            before = [playbook for other, playbook in made.items() if other not in down][-1:]
+            made[name] = self._playbook(name, node.playbook, node.model_dump(), before)
+        return made
 
     def ansible(self, done: Mapping[str, pulumi.Resource]) -> dict[str, Playbook]:
         """The playbook of each host that stays on Ansible."""
@@ -65,7 +74,7 @@ class Machines:
                 AtomicHostArgs(
                     hostname=name,
                     image=host.image,
-                    digest=host.digest or published_digest(published, host.image) if published else host.digest,
+                    digest=host.digest or published_digest(published, host.image, name) if published else host.digest,
                     signed=host.signed,
                     reboot=host.reboot,
                     window=host.window or "",
@@ -93,7 +102,7 @@ class Machines:
                     instance=(instances or {}).get(name, ""),
                     operator=self.operator,
                 ),
-                opts=pulumi.ResourceOptions(depends_on=[done[name]] if name in done else []),
+                opts=pulumi.ResourceOptions(depends_on=[done[name]] if name in done else [], aliases=renamed(host)),
             )
             for name, host in self._hosts(ManagedHost).items()
             if host.home is not None
@@ -105,7 +114,7 @@ class Machines:
     def _after(self, name: str, done: Mapping[str, pulumi.Resource]) -> list[pulumi.Resource]:
         return [done[other] for other in self.inventory.hosts[name].depends_on if other in done]
 
-    def _playbook(self, name: str, playbook: str, facts: dict[str, Any], after: list[pulumi.Resource] | None = None) -> Playbook:
+    def _playbook(self, name: str, playbook: str, facts: dict[str, Any], after: Sequence[pulumi.Resource] = ()) -> Playbook:
         return Playbook(
             name,
             PlaybookArgs(
@@ -117,7 +126,7 @@ class Machines:
                 check=self.checked.get(name),
                 operator=self.operator,
             ),
-            opts=pulumi.ResourceOptions(depends_on=after or []),
+            opts=pulumi.ResourceOptions(depends_on=list(after)),
         )
 
     def _version(self, playbook: str, facts: dict[str, Any], extra: tuple[Path, ...] = ()) -> str:
@@ -128,6 +137,12 @@ class Machines:
         tables["aether_hosts"] = {name: seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
         tables["aether_peers"] = peers(tables["aether_hosts"])
         return playbook_hash(REPOSITORY, playbook, facts, tables, extra)
+
+
+def renamed(host: object) -> list[pulumi.Alias | str]:
+    """Aliases of a component of HOST: what the state calls it until the host is renamed. Its children inherit them."""
+    was = getattr(host, "was", None)
+    return [pulumi.Alias(name=was)] if was else []
 
 
 def seen(facts: dict[str, Any]) -> dict[str, Any]:

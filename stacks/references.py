@@ -2,7 +2,7 @@
 
 import pulumi
 
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings
 
 
 def homelab_addresses(settings: Settings) -> pulumi.Output[dict[str, str]]:
@@ -20,15 +20,17 @@ def published_images(settings: Settings) -> pulumi.Output[dict[str, str]] | None
     return pulumi.StackReference(settings.cloud_stack).get_output("images").apply(lambda images: dict(images or {}))
 
 
-def published_digest(published: pulumi.Output[dict[str, str]], image: str) -> pulumi.Output[str]:
-    """The digest of IMAGE (``REGISTRY/OWNER/NAME``) among PUBLISHED."""
+def published_digest(published: pulumi.Output[dict[str, str]], image: str, host: str) -> pulumi.Output[str]:
+    """The digest of IMAGE (``REGISTRY/OWNER/NAME``) among PUBLISHED; empty, with a warning of HOST, where it has none."""
 
     def find(images: dict[str, str]) -> str:
-        name = image.rsplit("/", 1)[1]
-        if name not in images:
-            raise SettingsError(
-                f"{image}: not published yet ({', '.join(images) or 'nothing'} is). Fix: pin digest in the inventory"
+        reference = images.get(image.rsplit("/", 1)[1])
+        if reference is None:
+            pulumi.log.warn(
+                f"{host} stays as it is: the stack that builds {image} knows no digest of it ({', '.join(images) or 'none'} is "
+                "known). Fix: what that stack's own warning says (docs/image.md), or pin digest in the inventory"
             )
-        return images[name].rsplit("@", 1)[1]
+            return ""
+        return reference.rsplit("@", 1)[1]
 
     return published.apply(find)

@@ -14,7 +14,9 @@ from inventory.models import HealthCheck
 class AtomicHostArgs(Args):
     hostname: str = Field(description="What the machine calls itself; a machine of another name is refused.")
     image: str = Field(description="Registry, owner and name without tag, like ghcr.io/OWNER/IMAGE.")
-    digest: Text = Field(description="sha256:…; a tag is refused, it may mean another image tomorrow.")
+    digest: Text = Field(
+        description="sha256:…; a tag is refused, it may mean another image tomorrow. Empty: the host stays as it is."
+    )
     signed: bool = Field(default=True, description="End on ostree-image-signed:, so that every update is verified.")
     reboot: Literal["now", "window", "never"] = Field(default="now", description="When the staged deployment is booted.")
     window: str = Field(default="", description="systemd calendar of the maintenance window, with reboot = window.")

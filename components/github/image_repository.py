@@ -9,7 +9,8 @@ import pulumi_command as command
 import pulumi_github as github
 from pydantic import Field
 
-from components.base import Args, Component, Text, script
+from components.base import PYTHON, Args, Component, Text
+from components.registry.lookup import Answer
 from inventory.models import ImageBuild
 
 BRANCH = "main"
@@ -187,7 +188,7 @@ class ImageRepository(Component):
     def _published(self, args: ImageRepositoryArgs) -> pulumi.Output[dict[str, str]]:
         """What the registry has under ``latest``; a digest that the key did not sign ends the run."""
         answer = command.local.run_output(
-            command=script("github", "scripts", "published.sh"),
+            command=f"{PYTHON} -m components.registry.digests",
             environment={
                 "AETHER_REGISTRY": f"{args.registry}/{args.build.owner}",
                 "AETHER_IMAGES": " ".join(args.build.images),
@@ -203,4 +204,7 @@ def _images(stdout: Any) -> dict[str, str]:
     found = json.loads(stdout or "{}")
     if "error" in found:
         raise pulumi.RunError(str(found["error"]))
-    return {str(image): str(reference) for image, reference in found.items()}
+    answer = Answer.model_validate(found)
+    for reason in answer.unreadable.values():
+        pulumi.log.warn(reason)
+    return answer.images

@@ -13,6 +13,7 @@ from inventory.models import CommandCheck, HealthCheck, HttpCheck, TcpCheck, Uni
 
 class NixosSystemArgs(Args):
     hostname: str = Field(description="What the machine calls itself; a machine of another name is refused.")
+    was: str | None = Field(default=None, description="What it calls itself until this deployment, when it is renamed.")
     flake: str = Field(description="Attribute of nixosConfigurations.")
     desired: str = Field(description="Desired closure: drvPath, or source:HASH where there is no Nix. A new one deploys.")
     health: tuple[HealthCheck, ...] = Field(default=(), description="What must hold before the activation is confirmed.")
@@ -43,7 +44,7 @@ class NixosSystem(Component):
         super().__init__("aether:nixos:NixosSystem", name, opts)
         environment = args.operator.environment(
             name,
-            AETHER_HOSTNAME=args.hostname,
+            AETHER_HOSTNAME=" ".join([args.hostname, *([args.was] if args.was else [])]),
             AETHER_FLAKE=args.flake,
             AETHER_DESIRED=args.desired,
             AETHER_CHECKS=check_lines(args.health),

@@ -1,5 +1,8 @@
 """The NixOS image that guests are born from: a VM disk image or an LXC template."""
 
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 import pulumi
@@ -7,7 +10,7 @@ import pulumi_command as command
 import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
-from components.base import Args, Component, Operator, script
+from components.base import REPOSITORY, Args, Component, Operator, script
 
 _FORMATS = {
     # flake output, extension, Proxmox content type
@@ -20,12 +23,16 @@ class NixosImageArgs(Args):
     guest: Literal["vm", "lxc"] = Field(description="What is born from it.")
     version: str = Field(description="Hash of the image's sources; a new one builds and uploads a new file.")
     datastores: dict[str, str] = Field(min_length=1, description="Proxmox node to the datastore that takes images.")
+    after: dict[str, pulumi.Resource] = Field(default={}, description="Node to what its upload waits for.")
     operator: Operator
     provider: pulumi.ProviderResource = Field(description="The proxmoxve provider.")
 
 
 class NixosImage(Component):
     """Builds one image and uploads it once to each node.
+
+    The build runs once a version; the file that it leaves is this machine's. Where an upload comes later, or on another machine,
+    the file is made when the upload needs it: taken from the cache, or built. One that is not needed is not looked for.
 
     Creates:
         - ``command:local:Command``: the build (``nix build``), into ``.aether/images/``.
@@ -43,20 +50,19 @@ class NixosImage(Component):
         attribute, extension, content_type = _FORMATS[args.guest]
         file_name = f"nixos-{args.guest}-{args.version[:12]}.{extension}"
         path = f".aether/images/{file_name}"
+        build = script("proxmox", "scripts", "build-image.sh")
+        environment = {
+            "AETHER_NIX": args.operator.nix,
+            "AETHER_IMAGE": attribute,
+            "AETHER_OUTPUT": path,
+            "AETHER_DESIRED": f"source:{args.version}",
+        }
         self.build = command.local.Command(
             name,
-            command.local.CommandArgs(
-                create=script("proxmox", "scripts", "build-image.sh"),
-                environment={
-                    "AETHER_NIX": args.operator.nix,
-                    "AETHER_IMAGE": attribute,
-                    "AETHER_OUTPUT": path,
-                    "AETHER_DESIRED": f"source:{args.version}",
-                },
-                logging=command.local.Logging.STDERR,
-            ),
+            command.local.CommandArgs(create=build, environment=environment, logging=command.local.Logging.STDERR),
             opts=self.child(),
         )
+        made = pulumi.ResourceHook(f"{name}-file", _made(build, environment))
         self.uploads = {
             node: proxmox.FileLegacy(
                 f"{name}-{node}",
@@ -67,9 +73,31 @@ class NixosImage(Component):
                 source_file=proxmox.FileLegacySourceFileArgs(path=path, file_name=file_name),
                 # A file of this name holds this content (the name has its hash): one that an interrupted run left is taken over.
                 overwrite=True,
-                opts=self.child(provider=args.provider, depends_on=[self.build]),
+                opts=self.child(
+                    provider=args.provider,
+                    depends_on=[self.build, *([args.after[node]] if node in args.after else [])],
+                    hooks=pulumi.ResourceHookBinding(before_create=[made]),
+                    # The provider calls a file changed that is not on this machine, or was built on another day. The name says
+                    # what it holds.
+                    ignore_changes=["sourceFile.changed"],
+                ),
             )
             for node, datastore in args.datastores.items()
         }
         self.files = {node: upload.id for node, upload in self.uploads.items()}
         self.done({"files": self.files})
+
+
+def _made(build: str, environment: dict[str, str]) -> Callable[[pulumi.ResourceHookArgs], Awaitable[None]]:
+    """A hook that has the image's file made, unless it is there."""
+
+    async def run(_: pulumi.ResourceHookArgs) -> None:
+        process = await asyncio.create_subprocess_exec(
+            build, cwd=REPOSITORY, env={**os.environ, **environment},
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        said = (await process.communicate())[1]
+        if process.returncode:
+            raise RuntimeError(f"FAILED: the image could not be built for its upload\n{said.decode(errors='replace')[-2000:]}")
+
+    return run

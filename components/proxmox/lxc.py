@@ -5,7 +5,7 @@ import pulumi_command as command
 import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
-from components.base import Component
+from components.base import Component, script
 from components.proxmox.guest import GuestArgs, first_contact
 from inventory.models import NixosLxc as NixosLxcFacts
 
@@ -20,6 +20,7 @@ class NixosLxc(Component):
 
     Creates:
         - ``proxmoxve:ContainerLegacy``: unprivileged with nesting unless the inventory says otherwise, devices passed through.
+        - ``command:local:Command``: its data disks, added, grown and detached in place (``NAME-disks``).
         - ``command:local:Command``: first contact (its SSH host key).
 
     Outputs:
@@ -27,12 +28,13 @@ class NixosLxc(Component):
     """
 
     guest: proxmox.ContainerLegacy
+    disks: command.local.Command
     contact: command.local.Command
 
     def __init__(self, name: str, args: NixosLxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:proxmox:NixosLxc", name, opts)
         facts = args.facts
-        first, *more = facts.disks
+        first = facts.disks[0]
         self.guest = proxmox.ContainerLegacy(
             name,
             node_name=args.node_name,
@@ -45,12 +47,6 @@ class NixosLxc(Component):
             cpu=proxmox.ContainerLegacyCpuArgs(cores=facts.cpu),
             memory=proxmox.ContainerLegacyMemoryArgs(dedicated=facts.memory, swap=0),
             disk=proxmox.ContainerLegacyDiskArgs(datastore_id=first.datastore or args.node.disk_datastore, size=first.size),
-            mount_points=[
-                proxmox.ContainerLegacyMountPointArgs(
-                    path=disk.mount or "", volume=disk.datastore or args.node.disk_datastore, size=f"{disk.size}G"
-                )
-                for disk in more
-            ],
             network_interfaces=[
                 proxmox.ContainerLegacyNetworkInterfaceArgs(
                     name="eth0", bridge=args.network.bridge, vlan_id=args.network.vlan or None
@@ -84,20 +80,43 @@ class NixosLxc(Component):
             opts=self.child(
                 provider=args.provider,
                 protect=args.protect,
+                # Both have the same VMID: the provider would take the old one for the new one, and then delete it.
+                delete_before_replace=True,
                 ignore_changes=[
+                    # To the provider each change of a data disk is another container; `disks` makes it in place.
+                    "mountPoints",
                     # The template is what a container is born from; what it runs later comes from NixosSystem.
                     "operatingSystem.templateFileId",
                     # Read at creation only: the deployed system owns root's keys.
                     "initialization.userAccount",
+                    # The deployed system owns its resolvers; the provider reboots a container for them.
+                    "initialization.dns",
                 ],
             ),
         )
         self.instance = self.guest.network_interfaces.apply(
             lambda interfaces: (interfaces[0].mac_address or "") if interfaces else ""
         )
+        self.disks = self._data_disks(name, args)
         self.contact = first_contact(
             self, name, args, kind="lxc", host_key=facts.host_key, vmid=self.guest.vm_id, instance=self.instance
         )
         self.vm_id = self.guest.vm_id
         self.ready = self.contact.stdout
         self.done({"vm_id": self.vm_id, "instance": self.instance, "ready": self.ready})
+
+    def _data_disks(self, name: str, args: NixosLxcArgs) -> command.local.Command:
+        """The container's disks after the first. What leaves the inventory is detached and its volume kept."""
+        wanted = [f"{disk.mount} {disk.size} {disk.datastore or args.node.disk_datastore}" for disk in args.facts.disks[1:]]
+        environment = args.operator.environment(name, AETHER_NODE=args.node_name, AETHER_DISKS="\n".join(wanted))
+        environment["AETHER_VMID"] = self.guest.vm_id.apply(str)
+        environment["AETHER_INSTANCE"] = self.instance
+        return command.local.Command(
+            f"{name}-disks",
+            command.local.CommandArgs(
+                create=script("proxmox", "scripts", "data-disks.sh"),
+                environment=environment,
+                logging=command.local.Logging.STDERR,
+            ),
+            opts=self.child(),
+        )

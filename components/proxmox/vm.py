@@ -60,6 +60,12 @@ class NixosVm(Component):
             watchdog=proxmox.VmLegacyWatchdogArgs(enabled=True, model="i6300esb", action="reset"),
             on_boot=True,
             started=True,
+            migrate=True,
+            # What a change needs is pending until the controlled reboot (python -m ops reboot), one host after the other.
+            reboot_after_update=False,
+            # A guest that goes must not take its backup, replication and HA jobs along, nor disks that were detached from it.
+            purge_on_destroy=False,
+            delete_unreferenced_disks_on_destroy=False,
             timeout_create=600,
             timeout_shutdown_vm=180,
             opts=self.child(provider=args.provider, protect=args.protect, ignore_changes=_ignored(len(facts.disks))),
@@ -79,6 +85,9 @@ def _ignored(disks: int) -> list[str]:
     return [
         # The image is what a guest is born from; what it runs later comes from NixosSystem, so a new image replaces nobody.
         "disks[0].importFrom",
+        # Read at first boot only: the deployed system owns keys and resolvers, and a changed cloud-init drive asks for a reboot.
+        "initialization.userAccount",
+        "initialization.dns",
         # The provider declares eight zeros where no limit is set and reads back none: with zeros or without, a false update.
         *(f"disks[{index}].speed" for index in range(disks)),
     ]

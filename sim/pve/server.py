@@ -202,6 +202,7 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
             ("PUT", f"{vm}/resize", self._qm_resize),
             ("PUT", f"{vm}/cloudinit", self._qm_cloudinit),
             ("GET", f"{vm}/cloudinit", self._qm_cloudinit_pending),
+            ("POST", f"{vm}/migrate", self._qm_migrate),
         ]
 
     async def _do_start(self, vm: Any, user: str, p: Values) -> Any:
@@ -339,6 +340,40 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
             vm.config[disk] = join_drive(volume, dict(props, size=format_size(size)))
 
         return await self.task(vm.node, "resize", vm.vmid, user, body, vm=vm)
+
+    async def _qm_migrate(self, v: Values, user: str) -> Any:
+        """POST …/migrate (PVE::API2::Qemu migrate_vm): the guest and its local volumes go to another node."""
+        vm, target = self.find(v["node"], v["vmid"]), str(v["target"])
+        self._check_target(v["node"], target)
+        self._check_lock(vm)
+        running = vm.status == "running"
+        if running and not v.get("online"):
+            raise die("can't migrate running VM without --online")
+
+        async def body() -> str:
+            if running and not v.get("with-local-disks"):
+                raise TaskError("can't live migrate attached local disks without with-local-disks option")
+            self._move_volumes(vm, target)
+            vm.node = target
+            return "migration finished successfully"
+
+        return await self.task(v["node"], "qmigrate", vm.vmid, user, body, vm=vm)
+
+    def _check_target(self, source: str, target: str) -> None:
+        if target == source:
+            raise param_error(target="target is local node.")
+        self.need_quorum()
+        if target not in self.nodes:
+            raise die(f"no such cluster node '{target}'")
+
+    def _move_volumes(self, guest: Any, target: str) -> None:
+        """The guest's volumes on the other node. Raises TaskError in PVE's words where that has no such storage."""
+        old, new = self._stores.of(guest.node), self._stores.of(target)
+        for name, store in old.items():
+            for volume in [key for key, facts in store["volumes"].items() if facts.get("vmid") == guest.vmid]:
+                if name not in new:
+                    raise TaskError(f"storage '{name}' is not available on node '{target}'")
+                new[name]["volumes"][volume] = store["volumes"].pop(volume)
 
     async def _qm_cloudinit(self, v: Values, user: str) -> None:
         """PUT …/cloudinit: regenerate the drive; the next boot reads it anyway."""

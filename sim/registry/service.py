@@ -11,6 +11,7 @@ from sim import cloud_facts
 from sim.keys import KeysError
 from sim.paths import write_atomic
 from sim.registry import images
+from sim.registry.gate import Gate
 from sim.registry.images import ImageError, Signer
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Registry:
         "wrong-key": "`latest` of every image is one that another key signed",
         "unsigned": "`latest` of every image is one that nobody signed",
         "tampered": "`latest` of every image is one that somebody changed, with the signature of the real one beside it",
+        "private": "the package VALUE (default: every image's) is private, as a new one is: who has not logged in is denied",
         "offline": "the registry does not answer",
     }
 
@@ -42,6 +44,7 @@ class Registry:
         self.other = Signer(supervisor.paths.keys / "image-other", self.tools)
         self.on: set[str] = set()
         self.port = self._port()
+        self.gate = Gate("127.0.0.1", self.port)
         self._child: asyncio.subprocess.Process | None = None
         self._filling: asyncio.Task[None] | None = None
 
@@ -87,13 +90,14 @@ class Registry:
 
     async def _serve(self) -> None:
         (self.directory / "blobs").mkdir(parents=True, exist_ok=True)
+        inner = _free_port()
         with (self.directory / "registry.log").open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 str(self.tools / "crane"),
                 "registry",
                 "serve",
                 "--address",
-                f"127.0.0.1:{self.port}",
+                f"127.0.0.1:{inner}",
                 "--disk",
                 str(self.directory / "blobs"),
                 stdout=log,
@@ -101,10 +105,11 @@ class Registry:
             )
         for _ in range(100):
             with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                _, writer = await asyncio.open_connection("127.0.0.1", inner)
                 writer.close()
-                return
+                break
             await asyncio.sleep(0.05)
+        await self.gate.open(f"http://127.0.0.1:{inner}")
 
     def _first_images(self) -> None:
         """crane keeps manifests in memory alone: the images are made anew at each start, with the same digests."""
@@ -126,6 +131,7 @@ class Registry:
         """End the child."""
         if self._filling is not None:
             await asyncio.gather(self._filling, return_exceptions=True)
+        await self.gate.close()
         if self._child is not None and self._child.returncode is None:
             self._child.terminate()
             await self._child.wait()
@@ -142,6 +148,10 @@ class Registry:
     async def switch(self, target: str, name: str, on: bool, value: str = "") -> None:
         """Turn a fault on or off."""
         (self.on.add if on else self.on.discard)(name)
+        if name == "private":
+            packages = {f"{self.facts.owner}/{image}" for image in self.facts.images if value in ("", image)}
+            self.gate.private = self.gate.private | packages if on else set()
+            return
         if name == "offline":
             await self.stop()
             if not on:
@@ -161,6 +171,12 @@ class Registry:
         """Put the signature of the first build beside another image."""
         real = images.push(self.tools, f"{self.reference(image)}:first", f"{image}\n{_FIRST}")
         images.borrow_signature(self.tools, self.reference(image), real, digest)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def create(supervisor: Supervisor) -> Registry:

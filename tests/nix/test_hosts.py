@@ -64,8 +64,8 @@ class TestHost:
         assert [name for name, text in texts.items() if KEY_MATERIAL.search(text)] == []
 
     def test_protected_data_has_a_backup(self, host: str, report: Report) -> None:
-        if HOSTS[host].get("protect"):
-            assert report(host)["backup"], f"{host} is protected in the inventory but backs nothing up"
+        if HOSTS[host]["kind"] in ("nixos-vm", "nixos-lxc") and not HOSTS[host].get("disposable"):
+            assert report(host)["backup"], f"{host} is not disposable in the inventory but backs nothing up"
 
     def test_mounts_the_inventorys_disks(self, host: str, report: Report) -> None:
         if HOSTS[host]["kind"] == "nixos-vm":

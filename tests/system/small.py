@@ -26,6 +26,7 @@ gateway = "192.168.1.1"
 cidr = "192.168.10.0/24"
 gateway = "192.168.10.1"
 nameservers = ["192.168.1.1"]
+vlan = 10
 """
 _NODE = """\
 [nodes.{name}]

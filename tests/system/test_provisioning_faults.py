@@ -18,10 +18,8 @@ def grow_memory(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("target", "fault", "says"),
     [
-        ("oracle", "node-offline", "its Proxmox node oracle is offline"),
+        ("oracle", "node-offline", "oracle does not answer: left out"),
         ("proxmox", "quorum-lost", "the Proxmox cluster has lost its quorum"),
-        ("proxmox", "bad-password", "Proxmox refused the user, password or token"),
-        ("proxmox", "api-500", "the Proxmox API oracle reported an error of its own"),
     ],
 )
 def test_a_broken_cluster_is_named_with_the_host_it_stops(settled: Lab, target: str, fault: str, says: str) -> None:
@@ -35,6 +33,24 @@ def test_a_broken_cluster_is_named_with_the_host_it_stops(settled: Lab, target: 
     assert {item["urn"] for item in settled.resources()} == before
     healed = settled.up()
     assert healed.code == 0, healed.text
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("bad-password", "Proxmox refused the user, password or token. Nothing was changed"),
+        ("api-500", "the Proxmox API reported an error of its own"),
+    ],
+)
+def test_a_cluster_that_cannot_be_asked_stops_an_up_before_anything_and_a_preview_says_so(
+    settled: Lab, fault: str, says: str
+) -> None:
+    settled.fault("proxmox", fault)
+    up, preview = settled.up(), settled.preview()
+    settled.fault("proxmox", fault, off=True)
+    assert up.code != 0
+    assert says in up.text, up.text
+    assert "whether VMIDs are free was not looked at" in preview.text, preview.text
 
 
 def test_an_api_that_never_answers_is_given_up_and_named(settled: Lab) -> None:

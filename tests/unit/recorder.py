@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import pulumi
 from pulumi.runtime import mocks as pulumi_mocks
@@ -149,5 +150,7 @@ def record(
 
         await run_pulumi_func(main)
 
-    loop.run_until_complete(everything())
+    # Hooks are called by the engine, and there is none.
+    with mock.patch("pulumi.resource_hooks.register_resource_hook", lambda hook: asyncio.ensure_future(asyncio.sleep(0))):
+        loop.run_until_complete(everything())
     return recording

@@ -1,8 +1,6 @@
 """The image repository with mocks."""
 
 import json
-import subprocess
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -92,13 +90,15 @@ def test_rules_hold_after_the_files_are_there(recording: Recording) -> None:
 
 def test_images_are_known_by_digest() -> None:
     reference = f"ghcr.io/example/aether-kinoite@{DIGEST}"
-    repository(published=json.dumps({"aether-kinoite": reference}))
+    repository(published=json.dumps({"images": {"aether-kinoite": reference}}))
     assert seen["images"] == {"aether-kinoite": reference}
 
 
-def test_nothing_published_yet_is_no_error() -> None:
-    repository(published="{}")
-    assert seen["images"] == {}
+def test_an_image_without_a_digest_is_a_warning_and_the_rest_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    repository(published=json.dumps({"images": {"a": f"ghcr.io/example/a@{DIGEST}"}, "unreadable": {"b": "b: is private"}}))
+    assert list(seen["images"]) == ["a"] and said == ["b: is private"]
 
 
 def test_an_image_that_the_key_did_not_sign_ends_the_run() -> None:
@@ -112,41 +112,3 @@ def test_a_preview_of_something_new_works() -> None:
 
 def test_the_repository_is_protected_where_the_stack_wants_it() -> None:
     assert [item.type for item in repository(protect=True).resources if item.protect] == ["github:index/repository:Repository"]
-
-
-class TestPublishedScript:
-    """components/github/scripts/published.sh with stand-ins for crane and cosign."""
-
-    script = Path("components/github/scripts/published.sh").resolve()
-
-    def run(self, tmp_path: Path, crane: str, cosign: str = "exit 0") -> "subprocess.CompletedProcess[str]":
-        for name, text in (("crane", crane), ("cosign", cosign)):
-            tool = tmp_path / name
-            tool.write_text(f"#!/bin/sh\n{text}\n")
-            tool.chmod(0o755)
-        (tmp_path / "cosign.pub").write_text("key\n")
-        environment = {
-            "PATH": f"{tmp_path}:/usr/bin:/bin",
-            "AETHER_REGISTRY": "ghcr.io/example",
-            "AETHER_IMAGES": "one two",
-            "AETHER_PUBLIC_KEY": str(tmp_path / "cosign.pub"),
-        }
-        return subprocess.run([self.script], env=environment, capture_output=True, text=True, check=False)
-
-    def test_digests_come_as_json(self, tmp_path: Path) -> None:
-        done = self.run(tmp_path, f"echo {DIGEST}")
-        assert json.loads(done.stdout) == {name: f"ghcr.io/example/{name}@{DIGEST}" for name in ("one", "two")}
-
-    @pytest.mark.parametrize("answer", ["MANIFEST_UNKNOWN: manifest unknown", "NAME_UNKNOWN", "DENIED: requested access"])
-    def test_an_image_that_was_never_published_is_left_out(self, tmp_path: Path, answer: str) -> None:
-        done = self.run(tmp_path, f'case $2 in *one*) echo "{answer}" >&2; exit 1 ;; *) echo {DIGEST} ;; esac')
-        assert done.returncode == 0 and list(json.loads(done.stdout)) == ["two"]
-
-    def test_a_registry_that_does_not_answer_ends_the_run(self, tmp_path: Path) -> None:
-        done = self.run(tmp_path, 'echo "dial tcp: connection refused" >&2; exit 1')
-        assert list(json.loads(done.stdout)) == ["error"] and "does not answer" in done.stdout
-
-    def test_a_signature_of_another_key_ends_the_run(self, tmp_path: Path) -> None:
-        done = self.run(tmp_path, f"echo {DIGEST}", 'echo "Error: no matching signatures" >&2; exit 10')
-        assert list(json.loads(done.stdout)) == ["error"]
-        assert "is not signed by" in done.stdout and "no host is given it" in done.stdout

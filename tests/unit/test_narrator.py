@@ -2,6 +2,8 @@
 
 import io
 
+import pytest
+
 from ops.narrator import Narrator
 
 OUTPUT = """Updating (sim):
@@ -58,3 +60,20 @@ def test_a_failure_is_one_sentence_with_host_and_cause() -> None:
         "media: not healthy after activation: unit jellyfin.service; back on generation 2 (/nix/store/x)"
     )
     assert "cannot open database" in media
+
+
+@pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        ("error: received an HTTP 500 response - Reason: VM is locked (backup)", "it is locked by a backup (vzdump)"),
+        ("error: timeout while waiting for VM 110 configuration to become unlocked", "the lock was not given back in time"),
+        ("error: can't lock file '/var/lock/qemu-server/lock-110.conf' - got timeout", "another task holds its lock"),
+        ("error: received an HTTP 429 response - Reason: Too Many Requests", "refuses so many requests at once"),
+        ("error: cluster not ready - no quorum?", "has lost its quorum"),
+    ],
+)
+def test_a_clusters_own_troubles_are_told_in_words(said: str, means: str) -> None:
+    narrator = Narrator({"web": "oracle"}, io.StringIO())
+    for line in ("Diagnostics:", "  proxmoxve:index:VmLegacy (web):", f"    {said}"):
+        narrator.feed(line)
+    assert means in narrator.failures()[0]

@@ -89,6 +89,21 @@ def test_images_go_once_to_each_node_that_needs_them(recording: Recording) -> No
     assert sorted(recording.of("FileLegacy")) == ["nixos-lxc-oracle", "nixos-vm-niobe", "nixos-vm-oracle", "nixos-vm-trinity"]
 
 
+def test_nodes_are_set_up_one_after_the_other_and_guests_wait_for_theirs(recording: Recording) -> None:
+    nodes = list(load(HOMELAB).nodes)
+    runs = {item.name: item for item in recording.resources if "AETHER_PLAYBOOK" in item.environment and item.name in nodes}
+    for before, node in zip([None, *nodes], nodes, strict=False):
+        waits = [urn.rsplit("::", 1)[1] for urn in runs[node].depends_on]
+        assert waits == ([before] if before else [])
+    for kind, name, node in (
+        ("FileLegacy", "nixos-vm-niobe", "niobe"),
+        ("VmLegacy", "gateway", "oracle"),
+        ("ContainerLegacy", "keycloak", "oracle"),
+    ):
+        waits = recording.one(kind, name).depends_on
+        assert any(urn.endswith(f"Playbook$command:local:Command::{node}") for urn in waits), waits
+
+
 def test_no_resource_is_given_a_secret_in_its_command(recording: Recording) -> None:
     commands = [item for item in recording.resources if item.type == "command:local:Command"]
     assert commands
@@ -114,7 +129,7 @@ def test_a_guest_is_told_from_its_successor_by_the_mac_of_its_device(recording: 
 def test_guests_that_hold_data_are_protected(recording: Recording) -> None:
     protected = {item.name for item in recording.resources if item.protect}
     inventory = load(HOMELAB)
-    assert protected == {name for name, facts in inventory.guests().items() if facts.protect}
+    assert protected == {name for name, facts in inventory.guests().items() if not facts.disposable}
     assert not [item for item in compose(protect=False).resources if item.protect]
 
 
@@ -138,8 +153,11 @@ def test_each_ignored_change_is_one_property(recording: Recording) -> None:
                 "disks[0].importFrom",
                 "disks[0].speed",
                 "disks[1].speed",
+                "mountPoints",
                 "operatingSystem.templateFileId",
+                "sourceFile.changed",
                 "initialization.userAccount",
+                "initialization.dns",
                 "environment.AETHER_DRIFT",
                 "environment.AETHER_CHECK",
             }

@@ -1,13 +1,18 @@
 #!/usr/bin/env bash
 # Rebases a Fedora Atomic host to an image digest, boots it, and keeps it only when greenboot says green.
-# Environment: AETHER_HOST, AETHER_HOSTNAME, AETHER_IMAGE, AETHER_DIGEST, AETHER_SIGNED (yes, no), AETHER_REBOOT (now, window, never),
-#   AETHER_WINDOW, AETHER_CHECKS, AETHER_SSH_CONFIG, AETHER_BOOT_TIMEOUT seconds (default 300).
+# Environment: AETHER_HOST, AETHER_HOSTNAME, AETHER_IMAGE, AETHER_DIGEST (empty: nothing is done), AETHER_SIGNED (yes, no),
+#   AETHER_REBOOT (now, window, never), AETHER_WINDOW, AETHER_CHECKS, AETHER_SSH_CONFIG, AETHER_BOOT_TIMEOUT seconds (default 300).
 # Standard output: "BOOTED STAGED" digests, - where none.
 # Exit codes: 12 unreachable, 21 wrong host, 22 wrong host key, 34 did not come back, 60 rebase, 61 signature, 62 greenboot red, 63 health.
 # shellcheck source=components/scripts/operator.sh
 source components/scripts/operator.sh
 host_scripts="components/nixos/scripts/host.sh components/atomic/scripts/verdict.sh"
 
+if [[ -z $AETHER_DIGEST ]]; then
+  say "stays as it is: $AETHER_IMAGE has no digest yet"
+  printf -- '- -\n'
+  exit 0
+fi
 [[ $AETHER_DIGEST == sha256:* ]] || fail 60 "$AETHER_DIGEST is no digest; write sha256:… (a tag may mean another image tomorrow)"
 status=0
 hold "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?

@@ -28,6 +28,7 @@ COMMANDS: dict[str, Handler] = {
     "pvesm": proxmox.pvesm,
     "pvesh": proxmox.pvesh,
     "pveversion": proxmox.pveversion,
+    "vzdump": proxmox.vzdump,
 }
 
 

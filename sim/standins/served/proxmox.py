@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from typing import Any
 
 from fakepve import FakeCt, FakeVm, PveError
@@ -128,8 +129,8 @@ async def _power(call: Call, guest: Any, action: str) -> int:
     return 0
 
 
-async def pct(call: Call) -> int:  # noqa: PLR0911 - one branch a subcommand
-    """`pct status|config|list|start|stop|shutdown|reboot|destroy|exec|enter|push|pull|set`."""
+async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcommand
+    """`pct status|config|list|start|stop|shutdown|reboot|destroy|exec|enter|push|pull|set|resize|migrate`."""
     call.need_root("please run as root.")
     words = call.argv[1:]
     verb = words.pop(0) if words else ""
@@ -146,7 +147,9 @@ async def pct(call: Call) -> int:  # noqa: PLR0911 - one branch a subcommand
         call.out(f"status: {ct.status}")
         return 0
     if verb == "config":
-        return _config(call, ct)
+        return _ct_config(call, ct, current=_options(words).get("current", "0") == "1")
+    if verb in ("resize", "migrate"):
+        return await {"resize": _pct_resize, "migrate": _pct_migrate}[verb](call, ct, words)
     if verb in ("start", "stop", "shutdown", "reboot"):
         return await _power(call, ct, verb)
     if verb == "set":
@@ -167,6 +170,34 @@ async def pct(call: Call) -> int:  # noqa: PLR0911 - one branch a subcommand
             await host.changed.wait()
         return await {"exec": _pct_exec, "push": _pct_push, "pull": _pct_pull}[verb](call, host, words)
     raise Refused(f"ERROR: unknown command 'pct {verb}'", 255)
+
+
+def _ct_config(call: Call, ct: Any, *, current: bool) -> int:
+    """As it will be: with what waits for the next start, unless --current."""
+    pending = {} if current else ct.pending
+    for key, value in sorted({**ct.config, **pending}.items()):
+        if value is not None:
+            call.out(f"{key}: {value}")
+    return 0
+
+
+async def _pct_resize(call: Call, ct: Any, words: list[str]) -> int:
+    if len(words) < 2:
+        raise Refused("400 not enough arguments", 255)
+    values = {"node": call.host.name, "vmid": ct.vmid, "disk": words[0], "size": words[1]}
+    await _api(call, _cluster().api._lxc_resize("root@pam", values))
+    _cluster().touched(ct.vmid)
+    return 0
+
+
+async def _pct_migrate(call: Call, ct: Any, words: list[str]) -> int:
+    if not words:
+        raise Refused("400 not enough arguments", 255)
+    values = {"node": call.host.name, "vmid": ct.vmid, "target": words[0], **_options(words[1:])}
+    await _api(call, _cluster().api._lxc_migrate("root@pam", values))
+    _cluster().touched(ct.vmid)
+    await _cluster().settle()
+    return 0
 
 
 async def _pct_exec(call: Call, host: Host, words: list[str]) -> int:
@@ -218,7 +249,7 @@ async def _pct_pull(call: Call, host: Host, words: list[str]) -> int:
 
 
 async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcommand
-    """`qm status|config|list|start|stop|shutdown|reboot|destroy|set|guest|agent|disk|importdisk|resize|cloudinit|unlock`."""
+    """`qm status|config|list|start|stop|reboot|destroy|set|guest|agent|disk|importdisk|resize|migrate|cloudinit|unlock…`."""
     call.need_root("please run as root.")
     words = call.argv[1:]
     verb = words.pop(0) if words else ""
@@ -260,6 +291,11 @@ async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcom
     if verb in ("resize", "disk resize") and len(words) >= 2:
         values = {"node": call.host.name, "vmid": vm.vmid, "disk": words[0], "size": words[1]}
         await _api(call, _cluster().api._qm_resize(values, "root@pam"))
+        return 0
+    if verb == "migrate" and words:
+        values = {"node": call.host.name, "vmid": vm.vmid, "target": words[0], **_options(words[1:])}
+        await _api(call, _cluster().api._qm_migrate(values, "root@pam"))
+        await _cluster().settle()
         return 0
     if verb == "cloudinit":
         return 0
@@ -361,7 +397,10 @@ async def pvesm(call: Call) -> int:
             return 0
         if words[:1] == ["status"]:
             call.out("Name             Type     Status           Total            Used       Available        %")
+            wanted = _options(words[1:]).get("content")
             for name, store in sorted(api.storages.items()):
+                if wanted is not None and wanted not in store["content"].split(","):
+                    continue
                 total, used, avail = api._space(store)
                 call.out(f"{name} {store['type']} active {total // 1024} {used // 1024} {avail // 1024} 0.00%")
             return 0
@@ -415,4 +454,27 @@ async def pvesh(call: Call) -> int:
 async def pveversion(call: Call) -> int:
     """The version line."""
     call.out(f"pve-manager/{_cluster().api.version}/simulated (running kernel: 6.14.11-2-pve)")
+    return 0
+
+
+async def vzdump(call: Call) -> int:
+    """`vzdump VMID --storage STORAGE`: the archive is a file of the node, as in a directory storage."""
+    call.need_root("please run as root.")
+    vmid, options = call.argv[1], _options(call.argv[2:])
+    api = _cluster().api
+    guest = api.guest(int(vmid))
+    if guest is None or guest.node != call.host.name:
+        raise Refused(f"ERROR: unable to find VM '{vmid}'", 255)
+    token = current_node.set(call.host.name)
+    try:
+        store = api.storages.get(options.get("storage", "local"))
+    finally:
+        current_node.reset(token)
+    if store is None or "backup" not in store["content"].split(","):
+        raise Refused(f"ERROR: storage '{options.get('storage')}' does not support backups", 255)
+    kind, ending = ("qemu", "vma.zst") if isinstance(guest, FakeVm) else ("lxc", "tar.zst")
+    archive = f"/var/lib/vz/dump/vzdump-{kind}-{vmid}-{time.strftime('%Y_%m_%d-%H_%M_%S')}.{ending}"
+    call.out(f"INFO: starting new backup job: vzdump {' '.join(call.argv[1:])}")
+    call.host.root.write(archive, f"{guest.name}\n".encode())
+    call.out(f"INFO: creating vzdump archive '{archive}'\nINFO: Finished Backup of VM {vmid} (00:00:01)")
     return 0

@@ -1,0 +1,1 @@
+"""Container registries: which digest an image has, and who signed it."""

@@ -1,0 +1,89 @@
+"""What a changed field of the inventory does to a guest that is there: the one table that docs and tests are made of.
+
+The table is held against the real provider by tests/system/test_guest_fields.py, and printed into docs/proxmox.md by
+`python -m inventory effects --write docs/proxmox.md`.
+"""
+
+from enum import StrEnum
+
+
+class Effect(StrEnum):
+    """What happens to the guest. Only a reboot interrupts it; nothing but `REPLACE` can lose its data."""
+
+    NOTHING = "nothing: the system's deployment, or nobody, uses it"
+    UPDATE = "changed in place, at once"
+    PENDING = "changed in place, effective after `python -m ops reboot HOST`"
+    REBOOT = "changed in place by the provider, which reboots the container"
+    MIGRATE = "migrated, running, with its local disks"
+    MOVE = "stays, with a warning; `python -m ops move HOST` migrates it (a restart)"
+    REFUSED = "refused before anything runs"
+    REPLACE = "refused; with `replace = true` destroyed and made anew"
+    RENAME = "the guest is renamed in place"
+    WORD = "says what a change may do; changes nothing by itself"
+
+
+E = Effect
+# Field -> (virtual machine, container); None: the kind has no such field.
+GUEST: dict[str, tuple[Effect | None, Effect | None]] = {
+    "kind": (E.REPLACE, E.REPLACE),
+    "vmid": (E.REPLACE, E.REPLACE),
+    "node": (E.MIGRATE, E.MOVE),
+    "description": (E.UPDATE, E.UPDATE),
+    "tags": (E.UPDATE, E.UPDATE),
+    "cpu": (E.PENDING, E.UPDATE),
+    "memory": (E.PENDING, E.REBOOT),
+    "address": (E.PENDING, E.REBOOT),
+    "network": (E.PENDING, E.REBOOT),
+    "start_order": (E.UPDATE, E.UPDATE),
+    "usb": (E.PENDING, None),
+    "unprivileged": (None, E.REPLACE),
+    "nesting": (None, E.UPDATE),
+    "keyctl": (None, E.UPDATE),
+    "fuse": (None, E.UPDATE),
+    "devices": (None, E.REBOOT),
+    "was": (E.RENAME, E.RENAME),
+    "disposable": (E.WORD, E.WORD),
+    "replace": (E.WORD, E.WORD),
+}
+DISKS: dict[str, tuple[Effect | None, Effect | None]] = {
+    "first disk grows": (E.UPDATE, E.UPDATE),
+    "data disk is added": (E.UPDATE, E.UPDATE),
+    "data disk grows": (E.UPDATE, E.UPDATE),
+    "data disk leaves (detached, its volume is kept as unused)": (E.UPDATE, E.UPDATE),
+    "a disk shrinks": (E.REFUSED, E.REFUSED),
+    "datastore of the first disk": (E.UPDATE, E.REPLACE),
+    "datastore of a data disk": (E.UPDATE, E.REFUSED),
+}
+NETWORK: dict[str, tuple[Effect | None, Effect | None]] = {
+    "bridge": (E.UPDATE, E.REBOOT),
+    "vlan": (E.UPDATE, E.REBOOT),
+    "gateway": (E.PENDING, E.REBOOT),
+    "cidr": (E.PENDING, E.REBOOT),
+    "nameservers": (E.NOTHING, E.NOTHING),
+}
+SITE: dict[str, tuple[Effect | None, Effect | None]] = {
+    "domain": (E.NOTHING, E.NOTHING),
+    "authorized_keys": (E.NOTHING, E.NOTHING),
+}
+# A node's datastores are those of the disks that name none.
+NODE: dict[str, tuple[Effect | None, Effect | None]] = {
+    "disk_datastore": DISKS["datastore of the first disk"],
+}
+TABLES = {"hosts": GUEST, "hosts (disks)": DISKS, "networks": NETWORK, "site": SITE, "nodes": NODE}
+# Fields of a host that never reach its guest: how it is deployed and checked.
+DEPLOYMENT = frozenset(
+    [
+        "phase", "depends_on", "health", "ssh_user", "ssh_port", "home", "syncthing_id", "host_key", "age_recipient", "secrets",
+        "flake", "security", "build_on", "reboot", "confirm_timeout", "settle",
+    ]
+)  # fmt: skip
+
+
+def markdown() -> str:
+    """The tables, for docs."""
+    lines = ["| table | field | virtual machine | container |", "|---|---|---|---|"]
+    for table, fields in TABLES.items():
+        for field, effects in fields.items():
+            lines.append(f"| {table} | {field} | {' | '.join('-' if effect is None else effect for effect in effects)} |")
+    lines.append(f"| hosts | {', '.join(sorted(DEPLOYMENT))} | {E.NOTHING} | {E.NOTHING} |")
+    return "\n".join(lines)

@@ -1,0 +1,78 @@
+"""What stands before the registry: packages that are private, and denied to whom has not logged in, as GHCR does it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+import aiohttp
+from aiohttp import web
+
+_HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
+
+
+class Gate:
+    """A reverse proxy on HOST:PORT. `private` are packages (OWNER/NAME) that nobody gets without a login; no client has one."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = host, port
+        self.private: set[str] = set()
+        self.behind = ""
+        self._runner: web.AppRunner | None = None
+        self._client: aiohttp.ClientSession | None = None
+
+    async def open(self, behind: str) -> None:
+        """Listen, and pass on to the registry at BEHIND, like http://127.0.0.1:5000."""
+        self.behind = behind
+        # Layers are passed on as they are.
+        self._client = aiohttp.ClientSession(auto_decompress=False)
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_get("/token", self._token)
+        app.router.add_route("*", "/{path:.*}", self._pass)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self.host, self.port, reuse_address=True).start()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._client is not None:
+            await self._client.close()
+        self._runner = self._client = None
+
+    async def _token(self, request: web.Request) -> web.Response:
+        """GHCR gives a token for a public package without a login, and denies one for a private."""
+        scopes: Iterable[str] = request.query.getall("scope", [])
+        if any(scope.split(":")[1] in self.private for scope in scopes if scope.startswith("repository:")):
+            return _errors(403, "DENIED", "requested access to the resource is denied")
+        return web.json_response({"token": "anonymous"})
+
+    async def _pass(self, request: web.Request) -> web.StreamResponse:
+        if self._is_private(request.path):
+            name = request.path.removeprefix("/v2/").rpartition("/manifests/")[0] or request.path
+            realm = f'Bearer realm="http://{self.host}:{self.port}/token",service="registry",scope="repository:{name}:pull"'
+            return _errors(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": realm})
+        # A client that looks whether this registry wants a login at all: it does once a package is private.
+        if request.path == "/v2/" and self.private and "Authorization" not in request.headers:
+            realm = f'Bearer realm="http://{self.host}:{self.port}/token",service="registry"'
+            return _errors(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": realm})
+        assert self._client is not None
+        headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
+        body = await request.read() if request.body_exists else None
+        with contextlib.suppress(aiohttp.ClientError):
+            async with self._client.request(
+                request.method, self.behind + request.raw_path, headers=headers, data=body, allow_redirects=False
+            ) as answer:
+                kept = {key: value for key, value in answer.headers.items() if key.lower() not in _HOP_BY_HOP}
+                if request.method == "HEAD" and "Content-Length" in answer.headers:
+                    kept["Content-Length"] = answer.headers["Content-Length"]
+                return web.Response(status=answer.status, headers=kept, body=await answer.read())
+        return _errors(502, "UNAVAILABLE", "the registry is not there")
+
+    def _is_private(self, path: str) -> bool:
+        return any(path.startswith(f"/v2/{package}/") for package in self.private)
+
+
+def _errors(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response({"errors": [{"code": code, "message": message}]}, status=status, headers=headers)

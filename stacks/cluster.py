@@ -1,0 +1,144 @@
+"""What the Proxmox cluster holds, asked over its API before anything is registered."""
+
+import ssl
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import pulumi
+
+from stacks.settings import Settings, SettingsError
+
+TAG = "aether"
+"""Tag of every guest that the program made."""
+RETIRED = "retired"
+"""Tag of a guest that `python -m ops retire` stopped and kept."""
+
+
+@dataclass(frozen=True)
+class ClusterGuest:
+    """One virtual machine or container, as `/cluster/resources` lists it."""
+
+    vmid: int
+    kind: Literal["qemu", "lxc"]
+    name: str
+    node: str
+    tags: frozenset[str] = frozenset()
+    running: bool = False
+    disk: int = 0
+    """Size of the boot disk or root file system, in bytes; 0 when it is not known."""
+    ha: bool = False
+    """The HA manager decides on its node."""
+
+    @classmethod
+    def of(cls, item: dict[str, Any]) -> "ClusterGuest":
+        """The guest of one element of the API's answer."""
+        return cls(
+            vmid=int(item["vmid"]),
+            kind=item["type"],
+            name=str(item.get("name", "")),
+            node=str(item["node"]),
+            tags=frozenset(tag for tag in str(item.get("tags", "")).replace(",", ";").split(";") if tag),
+            running=item.get("status") == "running",
+            disk=int(item.get("maxdisk") or 0),
+            ha=bool(item.get("hastate")),
+        )
+
+
+Cluster = dict[int, ClusterGuest]
+"""Every guest of the cluster by VMID."""
+
+
+def ask(settings: Settings) -> Callable[[], Cluster | None]:
+    """Start asking the stack's cluster; what is returned waits for the answer.
+
+    The answer is None in a preview that cannot reach the API, which is said, and where the stack's configuration holds no
+    credentials (tests with mocks).
+
+    Raises (when waited for):
+        SettingsError: the API does not answer an `up`, or refuses the credentials.
+    """
+    login = credentials()
+    if login is None or not settings.proxmox_endpoint:
+        return lambda: None
+    pool = ThreadPoolExecutor(1)
+    answer = pool.submit(guests, settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure)
+    pool.shutdown(wait=False)
+
+    def wait() -> Cluster | None:
+        try:
+            return answer.result()
+        except ClusterError as error:
+            said = f"{settings.proxmox_endpoint}: {error}"
+            if not pulumi.runtime.is_dry_run():
+                raise SettingsError(f"{said}. Nothing was changed. {error.fix}") from None
+            pulumi.log.warn(f"{said}: whether VMIDs are free was not looked at, an `up` will be refused. {error.fix}")
+            return None
+
+    return wait
+
+
+class ClusterError(Exception):
+    """The API gave no answer that could be used; FIX says what to do."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        self.fix = f"Fix: {fix}"
+        super().__init__(message)
+
+
+def credentials() -> dict[str, str] | None:
+    """What proxmoxer logs in with: the stack's API token, or its user and password."""
+    config = pulumi.Config("aether")
+    token, password = config.get("proxmoxApiToken"), config.get("proxmoxPassword")
+    if token:
+        identity, _, value = token.partition("=")
+        user, _, name = identity.partition("!")
+        return {"user": user, "token_name": name, "token_value": value}
+    return {"user": config.get("proxmoxUsername") or "", "password": password} if password else None
+
+
+def guests(endpoint: str, login: dict[str, str], *, insecure: bool = False) -> Cluster:
+    """Every guest of the cluster at ENDPOINT.
+
+    Raises:
+        ClusterError: with what the API said.
+    """
+    # Imported here: it takes as long as the answer, and runs beside the rest of the program's start.
+    import requests
+    from proxmoxer import AuthenticationError, ResourceException
+
+    try:
+        found = connect(endpoint, login, insecure=insecure).cluster.resources.get(type="vm")
+    except AuthenticationError:
+        raise ClusterError("Proxmox refused the user, password or token", "set what the stack logs in with") from None
+    except ResourceException as error:
+        if error.status_code in (401, 403):
+            raise ClusterError("Proxmox refused the user, password or token", "set what the stack logs in with") from None
+        message = f"the Proxmox API reported an error of its own ({error.status_code} {str(error.content).strip()})"
+        raise ClusterError(message, "look at the node's log (journalctl -u pvedaemon), then run it again") from None
+    except requests.exceptions.SSLError as error:
+        message = f"the Proxmox API's certificate is not trusted ({error})"
+        raise ClusterError(message, "set SSL_CERT_FILE to the cluster's CA (/etc/pve/pve-root-ca.pem of a node)") from None
+    except requests.exceptions.Timeout:
+        raise ClusterError("the Proxmox API did not answer in time", "see whether the node is up") from None
+    except requests.exceptions.RequestException as error:
+        fix = "see whether the node is up, or set aether:proxmoxEndpoint"
+        raise ClusterError(f"the Proxmox API cannot be reached ({error})", fix) from None
+    return {guest.vmid: guest for guest in map(ClusterGuest.of, found)}
+
+
+def connect(endpoint: str, login: dict[str, str], *, insecure: bool = False) -> Any:
+    """A proxmoxer client. It trusts what the provider trusts: the system's authorities, or SSL_CERT_FILE."""
+    from proxmoxer import ProxmoxAPI
+
+    url = urlsplit(endpoint)
+    paths = ssl.get_default_verify_paths()
+    return ProxmoxAPI(
+        url.hostname,
+        port=url.port or 443,
+        verify_ssl=False if insecure else paths.cafile or paths.capath or True,
+        timeout=20,
+        **login,
+    )

@@ -1,0 +1,146 @@
+"""What cluster and state hold against what the inventory wants, before anything is registered.
+
+Nothing is adopted, replaced, moved or destroyed by the way: what would be is refused, each with the line to write.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pulumi
+
+from inventory.load import Inventory
+from inventory.models import Guest, NixosVm
+from inventory.problems import InventoryError, Lines, Problem
+from stacks.cluster import RETIRED, TAG, Cluster, ClusterGuest
+from stacks.recorded import RecordedGuest
+
+_WORDS = {"qemu": "a virtual machine", "lxc": "a container"}
+GIB = 1024**3
+# code, field, message, fix
+Finding = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """The three views of a stack's guests, and whether they may be destroyed."""
+
+    inventory: Inventory
+    guests: Mapping[str, Guest]
+    """Those that this deployment wants."""
+    cluster: Cluster
+    state: Mapping[str, RecordedGuest]
+    stack: str
+    protect: bool
+
+    def check(self) -> None:
+        """Refuse what would cost a guest.
+
+        Raises:
+            InventoryError: with every problem.
+        """
+        lines = Lines(self.inventory.path.read_text())
+        findings = [(name, found) for name, facts in self.guests.items() for found in self._findings(name, facts)]
+        findings += [(name, found) for name in self.state for found in self._missing(name)]
+        problems = [
+            Problem(str(self.inventory.path), f"hosts.{name}", at, message, fix, code, lines.find(f"hosts.{name}", at))
+            for name, (code, at, message, fix) in findings
+        ]
+        if problems:
+            raise InventoryError(problems)
+
+    def node_of(self, name: str) -> str:
+        """The node that the guest of host NAME is on, or is to be on.
+
+        A guest that somebody or the HA manager moved stays where it is. An inventory that names another node than at the last
+        deployment moves a virtual machine; a container is moved by `python -m ops move`, which restarts it.
+        """
+        facts = self.guests[name]
+        found = self.cluster.get(facts.vmid)
+        if found is None:
+            return facts.node
+        before = self._before(name)
+        if before is not None and before.node != found.node:
+            pulumi.log.warn(f"hosts.{name}.node: the guest was moved from {before.node} to {found.node}; an `up` follows it")
+            return before.node
+        if found.node == facts.node:
+            return facts.node
+        edited = before is not None and (before.wanted != facts.node if before.wanted else before.node == found.node)
+        if edited and found.kind == "qemu" and not found.ha:
+            return facts.node
+        why = "the HA manager decides" if found.ha else "edited in the inventory" if edited else "it was moved there"
+        fix = f'To move it: python -m ops --stack {self.stack} move {name}. To leave it there: write node = "{found.node}"'
+        pulumi.log.warn(f"hosts.{name}.node: the guest is on {found.node} ({why}), the inventory says {facts.node}. {fix}")
+        return found.node
+
+    def _before(self, name: str) -> RecordedGuest | None:
+        return self.state.get(name) or self.state.get(self.guests[name].was or "")
+
+    def _findings(self, name: str, facts: Guest) -> Iterator[Finding]:
+        found = self.cluster.get(facts.vmid)
+        if found is not None:
+            yield from self._taken(name, facts, found)
+        before = self._before(name)
+        if before is None or facts.replace or (found is None and before.vmid == facts.vmid):
+            return
+        kind = "qemu" if isinstance(facts, NixosVm) else "lxc"
+        again = "or, to have it destroyed and made anew, replace = true"
+        if before.vmid != facts.vmid:
+            yield (
+                "replaces",
+                "vmid",
+                f"its guest has VMID {before.vmid}, which cannot be changed",
+                f"write vmid = {before.vmid}, {again}",
+            )
+        elif before.kind != kind:
+            yield "replaces", "kind", f"its guest is {_WORDS[before.kind]}", f"write a free vmid for another guest, {again}"
+        elif found is not None and found.node != before.node and not pulumi.runtime.is_dry_run():
+            fix = f"python -m ops --stack {self.stack} follow"
+            yield "moved", "node", f"its guest was moved to {found.node}, the state has {before.node}", fix
+
+    def _taken(self, name: str, facts: Guest, found: ClusterGuest) -> Iterator[Finding]:
+        """What stands against FACTS being what was FOUND under its VMID: the provider would adopt whatever that is."""
+        what = f"{_WORDS[found.kind]} on {found.node} that is called '{found.name}'"
+        other = f"write a free one, vmid = {self._free(facts.vmid)}"
+        kind = "qemu" if isinstance(facts, NixosVm) else "lxc"
+        if RETIRED in found.tags:
+            message = f"{facts.vmid} is the retired {what}"
+            yield (
+                "vmid-taken",
+                "vmid",
+                message,
+                f"{other}; or delete it: python -m ops --stack {self.stack} retire {found.name} --delete",
+            )
+        elif TAG not in found.tags:
+            message = f"{facts.vmid} is taken by {what} and was not made by Aether; it stays as it is"
+            yield "vmid-taken", "vmid", message, f"{other} (or take it over: docs/proxmox.md, What exists already)"
+        elif found.kind != kind and name not in self.state:
+            yield "vmid-taken", "vmid", f"{facts.vmid} is {what}, and the inventory makes it {_WORDS[kind]}", other
+        elif found.name != name and found.name in self.inventory.hosts:
+            yield "vmid-taken", "vmid", f"{facts.vmid} is host '{found.name}' of this inventory on the cluster", other
+        elif found.name not in (name, facts.was):
+            message = f"{facts.vmid} is {what}: a host that is renamed keeps its guest only when the inventory says so"
+            yield "renamed", "was", message, f'write was = "{found.name}"; or, for a guest of its own, {other}'
+        elif facts.disks[0].size * GIB < found.disk and not facts.replace:
+            size = -(-found.disk // GIB)
+            message = f"the first disk has {size} GiB and {facts.disks[0].size} are wanted: a disk cannot be shrunk"
+            yield "disk-shrinks", "disks", message, f"write size = {size} for it"
+
+    def _missing(self, name: str) -> Iterator[Finding]:
+        """A guest of the state that this deployment no longer wants would be destroyed."""
+        before = self.state[name]
+        if name in self.guests or any(facts.was == name for facts in self.guests.values()):
+            return
+        if any(facts.vmid == before.vmid for facts in self.guests.values()):
+            return  # Renamed without `was`, which is said.
+        facts = self.inventory.hosts.get(name)
+        why = f"is of phase {facts.phase}, which this deployment leaves out" if facts else "is no longer in the inventory"
+        if not self.protect or before.disposable:
+            pulumi.log.warn(f"hosts.{name}: {why}: its guest {before.vmid} is destroyed")
+            return
+        back = f"set aether:phase to {facts.phase}" if facts else "put its entry back"
+        message = f"{why}, and its guest {before.vmid} would be destroyed"
+        yield "missing", "", message, f"{back}; or stop it and keep its disks: python -m ops --stack {self.stack} retire {name}"
+
+    def _free(self, wanted: int) -> int:
+        taken = {*self.cluster, *(host.vmid for host in self.inventory.guests().values())}
+        return next(vmid for vmid in range(max(wanted, 100), 1_000_000_000) if vmid not in taken)

@@ -1,0 +1,56 @@
+"""The guests that this stack's state holds, as its last deployment left it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from inventory.models import Guest
+
+_KINDS = {"proxmoxve:index/vmLegacy:VmLegacy": "qemu", "proxmoxve:index/containerLegacy:ContainerLegacy": "lxc"}
+EXPORT = "guests"
+"""Output of the stack: what a later run has to know of a guest, also when the inventory no longer has it."""
+
+
+@dataclass(frozen=True)
+class RecordedGuest:
+    kind: str
+    vmid: int
+    node: str
+    """Where the state has it."""
+    wanted: str = ""
+    """The node that the inventory named at the last deployment; empty when that is not known."""
+    disposable: bool = False
+
+
+def recorded() -> dict[str, RecordedGuest]:
+    """The state's guests by the name of their host."""
+    found = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}).value
+    return guests_of((found or {}).get("outputs") or {})
+
+
+def guests_of(resources: Mapping[str, Any]) -> dict[str, RecordedGuest]:
+    """The guests among RESOURCES (URN to its type and outputs)."""
+    stack = next((item["outputs"] for item in resources.values() if item["type"] == "pulumi:pulumi:Stack"), None) or {}
+    exported = stack.get(EXPORT) or {}
+    found = {}
+    for urn, item in resources.items():
+        outputs = item["outputs"] or {}
+        if item["type"] not in _KINDS or not outputs.get("vmId"):
+            continue
+        name = urn.rsplit("::", 1)[1]
+        said = exported.get(name) or {}
+        found[name] = RecordedGuest(
+            kind=_KINDS[item["type"]],
+            vmid=int(outputs["vmId"]),
+            node=str(outputs.get("nodeName", "")),
+            wanted=str(said.get("node", "")),
+            disposable=bool(said.get("disposable")),
+        )
+    return found
+
+
+def export(guests: Mapping[str, Guest]) -> None:
+    """Leave GUESTS to the next run."""
+    pulumi.export(EXPORT, {name: {"node": facts.node, "disposable": facts.disposable} for name, facts in guests.items()})

@@ -1,0 +1,210 @@
+"""What a change, a slip or a hand on the cluster must never cost: the guest. By the real engine and the real provider."""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from stacks.cluster import connect
+from tests.system.lab import Lab, Result
+from tests.system.small import small_lab
+
+INVENTORY = "inventory/homelab.toml"
+PROTECT = ("--config", "aether:protect=true")
+
+
+@pytest.fixture(scope="module")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The small fleet's cluster, nothing deployed."""
+    lab = small_lab(tmp_path_factory.mktemp("kept"))
+    try:
+        started = lab.sim("start", "--stack", "sim")
+        assert started.code == 0, started.text
+        yield lab
+    finally:
+        lab.close()
+
+
+@pytest.fixture(scope="module")
+def fleet(stock: Lab) -> Lab:
+    """The small fleet, deployed."""
+    up = stock.up()
+    assert up.code == 0, up.text[-6000:]
+    return stock
+
+
+def api(lab: Lab) -> Any:
+    """The cluster's API, as its owner."""
+    config = yaml.safe_load((lab.path / ".aether/sim/Pulumi.sim.yaml").read_text())["config"]
+    login = {"user": config["aether:proxmoxUsername"], "password": config["aether:proxmoxPassword"]}
+    return connect(config["aether:proxmoxEndpoint"], login, insecure=True)
+
+
+def task(lab: Lab, upid: str) -> None:
+    """Wait for a task; it must end well."""
+    node = upid.split(":")[1]
+    deadline = time.monotonic() + 60
+    while (status := api(lab).nodes(node).tasks(upid).status.get())["status"] != "stopped":
+        assert time.monotonic() < deadline, status
+    assert status["exitstatus"] == "OK", status
+
+
+def guest(lab: Lab, vmid: int) -> dict[str, Any]:
+    """The cluster's entry of a guest."""
+    return next(item for item in api(lab).cluster.resources.get(type="vm") if item["vmid"] == vmid)
+
+
+def boot(lab: Lab, host: str) -> str:
+    return lab.ssh(host, "cat /proc/sys/kernel/random/boot_id").text
+
+
+def replaces(result: Result) -> list[str]:
+    """Lines of a preview in which a guest is made, replaced or deleted."""
+    return re.findall(r"^ *(?:\+|-|\+-|\+\+|--)\s*proxmoxve:index/(?:vm|container)Legacy.*$", result.text, re.MULTILINE)
+
+
+def ours(lab: Lab) -> dict[int, tuple[str, str]]:
+    return {item["vmid"]: (item["name"], item["node"]) for item in api(lab).cluster.resources.get(type="vm")}
+
+
+def test_a_vmid_that_somebody_elses_guest_has_is_refused_with_the_line_to_write(stock: Lab) -> None:
+    task(stock, api(stock).nodes("pve1").qemu.post(vmid=110, name="old-production-db", memory=512, scsi0="local-zfs:4"))
+    task(stock, api(stock).nodes("pve2").qemu.post(vmid=112, name="log", memory=512))
+    for result in (stock.preview(), stock.up()):
+        assert result.code != 0, result.text
+        assert re.search(
+            r"hosts\.web\.vmid: 110 is taken by a virtual machine on pve1 that is called 'old-production-db'", result.text
+        )
+        assert re.search(r"hosts\.log\.vmid: 112 is taken", result.text), "all problems at once"
+        assert "vmid = 113" in result.text
+    assert ours(stock) == {110: ("old-production-db", "pve1"), 112: ("log", "pve2")}
+    task(stock, api(stock).nodes("pve1").qemu(110).delete())
+    task(stock, api(stock).nodes("pve2").qemu(112).delete())
+
+
+def test_a_login_key_and_a_nameserver_reboot_no_guest(fleet: Lab) -> None:
+    before = {host: boot(fleet, host) for host in ("web", "dns", "log")}
+    text = (fleet.path / INVENTORY).read_text()
+    key = re.search(r'authorized_keys = \["([^"]*)"', text)
+    assert key is not None
+    other = key[1].split()[0] + " " + key[1].split()[1][:-4] + "AAAA second"
+    fleet.replace(INVENTORY, f'authorized_keys = ["{key[1]}"', f'authorized_keys = ["{key[1]}", "{other}"')
+    fleet.replace(INVENTORY, 'nameservers = ["192.168.1.1"]', 'nameservers = ["192.168.1.1", "192.168.1.2"]')
+    up = fleet.up()
+    assert up.code == 0, up.text
+    assert {host: boot(fleet, host) for host in before} == before
+
+
+def test_a_containers_data_disk_is_added_grown_and_detached_in_place(fleet: Lab) -> None:
+    before, born = boot(fleet, "dns"), fleet.ssh("pve1", "pct config 111 | grep ^net0").text
+    entry = 'address = "192.168.10.11"\ncpu = 1\nmemory = 512\ndisks = [{ size = 8 }'
+    fleet.replace(INVENTORY, entry, entry + ', { size = 10, mount = "/srv/data" }')
+    preview = fleet.preview()
+    assert not replaces(preview), preview.text
+    assert "/srv/data 10 local-zfs" in preview.text, preview.text
+    assert fleet.up().code == 0
+    assert "mp=/srv/data,size=10G" in fleet.ssh("pve1", "pct config 111").text.replace("backup=1,", "")
+
+    fleet.replace(INVENTORY, entry + ", { size = 10", entry.replace("size = 8", "size = 12") + ", { size = 20")
+    up = fleet.up()
+    assert up.code == 0, up.text
+    config = fleet.ssh("pve1", "pct config 111").text
+    assert "size=20G" in config and re.search(r"rootfs: .*size=12G", config), config
+
+    entry = entry.replace("size = 8", "size = 12")
+    fleet.replace(INVENTORY, entry + ", { size = 20", entry + ", { size = 15")
+    shrunk = fleet.up()
+    assert shrunk.code != 0
+    assert "a disk cannot be shrunk. Fix: write size = 20 for it" in shrunk.text, shrunk.text
+
+    fleet.replace(INVENTORY, entry + ', { size = 15, mount = "/srv/data" }', entry)
+    up = fleet.up()
+    assert up.code == 0, up.text
+    assert boot(fleet, "dns") == before, "in place, without a boot"
+    assert fleet.ssh("pve1", "pct config 111 | grep ^net0").text == born
+    assert fleet.ssh("pve1", "pct reboot 111").code == 0
+    assert re.search(r"unused0: local-zfs:\S*111-disk-1", fleet.ssh("pve1", "pct config 111").text), "the volume is kept"
+
+
+def test_a_shrunk_first_disk_is_refused_before_anything_runs(fleet: Lab) -> None:
+    for address, size in (("192.168.10.10", 8), ("192.168.10.12", 8)):
+        entry = f'address = "{address}"\ncpu = 1\nmemory = 512\ndisks = [{{ size = '
+        fleet.replace(INVENTORY, f"{entry}{size}", f"{entry}4")
+    up = fleet.up()
+    assert up.code != 0
+    for host in ("web", "log"):
+        assert f"hosts.{host}.disks: the first disk has 8 GiB and 4 are wanted: a disk cannot be shrunk" in up.text, up.text
+    for address in ("192.168.10.10", "192.168.10.12"):
+        entry = f'address = "{address}"\ncpu = 1\nmemory = 512\ndisks = [{{ size = '
+        fleet.replace(INVENTORY, f"{entry}4", f"{entry}8")
+
+
+def test_what_needs_a_new_container_is_refused_until_the_entry_says_so_and_then_leaves_one(fleet: Lab) -> None:
+    fleet.replace(INVENTORY, "vmid = 112\n", "vmid = 112\nunprivileged = false\n")
+    before = boot(fleet, "log")
+    refused = fleet.up(*PROTECT)
+    assert refused.code != 0
+    assert "protect" in refused.text, refused.text
+    assert boot(fleet, "log") == before
+    fleet.replace(INVENTORY, "unprivileged = false\n", "unprivileged = false\nreplace = true\n")
+    up = fleet.up(*PROTECT)
+    assert up.code == 0, up.text
+    assert ours(fleet)[112] == ("log", "pve2"), "one guest, the new one"
+    assert boot(fleet, "log") != before
+    fleet.replace(INVENTORY, "unprivileged = false\nreplace = true\n", "unprivileged = false\n")
+    up = fleet.up("--config", "aether:protect=false")
+    assert up.code == 0, up.text
+
+
+def test_a_renamed_host_keeps_its_guest(fleet: Lab) -> None:
+    born = {vmid: fleet.ssh("pve1", f"{tool} config {vmid} | grep ^net0").text for vmid, tool in ((110, "qm"), (111, "pct"))}
+    for old, new in (("web", "www"), ("dns", "names")):
+        fleet.replace(INVENTORY, f"[hosts.{old}]", f"[hosts.{new}]")
+        (fleet.path / f"nix/hosts/pve1/{old}.nix").rename(fleet.path / f"nix/hosts/pve1/{new}.nix")
+    fleet.run("git", "add", "-A")
+    for result in (fleet.preview(), fleet.up()):
+        assert result.code != 0
+        assert 'write was = "web"' in result.text and 'write was = "dns"' in result.text, result.text
+    assert {name for name, _ in ours(fleet).values()} == {"web", "dns", "log"}
+
+    fleet.replace(INVENTORY, "[hosts.www]\n", '[hosts.www]\nwas = "web"\n')
+    fleet.replace(INVENTORY, "[hosts.names]\n", '[hosts.names]\nwas = "dns"\n')
+    preview = fleet.preview()
+    assert preview.code == 0, preview.text
+    assert not replaces(preview), preview.text
+    up = fleet.up()
+    assert up.code == 0, up.text
+    assert ours(fleet) == {110: ("www", "pve1"), 111: ("names", "pve1"), 112: ("log", "pve2")}
+    assert {
+        vmid: fleet.ssh("pve1", f"{tool} config {vmid} | grep ^net0").text for vmid, tool in ((110, "qm"), (111, "pct"))
+    } == born
+    assert [fleet.ssh(host, "hostname").text.strip() for host in ("www", "names")] == ["www", "names"]
+    for new in ('was = "web"\n', 'was = "dns"\n'):
+        fleet.replace(INVENTORY, new, "")
+    again = fleet.up()
+    assert again.code == 0, again.text
+    assert set(ours(fleet)) == {110, 111, 112}
+
+
+def test_a_container_that_was_moved_is_followed(fleet: Lab) -> None:
+    moved = fleet.ssh("pve2", "pct migrate 112 pve1 --restart 1")
+    assert moved.code == 0, moved.text
+    up = fleet.up()
+    assert up.code == 0, up.text
+    assert re.search(r"log: .*moved .*pve1", up.text), up.text
+    assert ours(fleet)[112] == ("log", "pve1")
+    assert set(fleet.preview("--refresh").changes()) == {"unchanged"}
+
+
+def test_a_host_that_left_the_inventory_is_refused_where_guests_are_protected(fleet: Lab) -> None:
+    text = (fleet.path / INVENTORY).read_text()
+    start = text.index("[hosts.log]")
+    (fleet.path / INVENTORY).write_text(text[:start])
+    refused = fleet.preview(*PROTECT)
+    assert refused.code != 0
+    assert "hosts.log: is no longer in the inventory, and its guest 112 would be destroyed" in refused.text, refused.text
+    assert "retire log" in refused.text
+    (fleet.path / INVENTORY).write_text(text)

@@ -1,0 +1,47 @@
+"""Image files are one machine's: another checkout, or a runner that starts clean, goes on where the last one stopped."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.lab import Lab
+from tests.system.small import small_lab
+
+LATER = "[hosts.log]\n"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The fleet but for the guest of the second node, which is of a later phase."""
+    lab = small_lab(tmp_path_factory.mktemp("images"))
+    lab.replace("inventory/homelab.toml", LATER, f"{LATER}phase = 7\n")
+    try:
+        up = lab.up("--config", "aether:phase=6")
+        assert up.code == 0, up.text[-6000:]
+        yield lab
+    finally:
+        lab.close()
+
+
+def clean_checkout(fleet: Lab) -> None:
+    """What `git clean -ffdx` of a runner does to images."""
+    shutil.rmtree(fleet.path / ".aether/images")
+
+
+def test_a_later_phase_uploads_to_another_node(fleet: Lab) -> None:
+    clean_checkout(fleet)
+    up = fleet.up("--config", "aether:phase=9")
+    assert up.code == 0, up.text[-6000:]
+    assert set(fleet.guests()) == {"web", "dns", "log"}
+
+
+def test_a_refresh_without_the_files_changes_nothing(fleet: Lab) -> None:
+    clean_checkout(fleet)
+    refresh = fleet.ops("refresh")
+    assert refresh.code == 0, refresh.text[-6000:]
+    up = fleet.up()
+    assert up.code == 0, up.text[-6000:]
+    assert set(up.changes()) == {"unchanged"}, up.text[-3000:]
+    assert not Path(fleet.path / ".aether/images").exists(), "nothing needed the files"
