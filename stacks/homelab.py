@@ -7,7 +7,7 @@ import pulumi_proxmoxve as proxmox
 
 from components.ansible.playbook import Playbook
 from components.base import REPOSITORY, Operator
-from components.nixos.desired import EvaluationError, desired_closures
+from components.nixos.desired import EvaluationError, desired_closures, untracked
 from components.nixos.source_closure import image_hash
 from components.nixos.system import NixosSystem, NixosSystemArgs
 from components.proxmox.guest import GuestArgs
@@ -59,6 +59,8 @@ def _systems(
     provider = proxmox_provider(settings)
     hosts = inventory.of(NixosHost, settings.phase)
     guests = inventory.guests(settings.phase)
+    if unseen := untracked(REPOSITORY):
+        pulumi.log.warn(f"git does not track {', '.join(unseen)}, so the flake does not see it. Fix: git add {' '.join(unseen)}")
     try:
         desired = desired_closures(
             REPOSITORY,

@@ -51,6 +51,16 @@ def desired_closures(
     return {host: cache[digest] for host, digest in hashes.items()}
 
 
+def untracked(repository: Path) -> list[str]:
+    """Files of the flake's folders that git does not track: a flake does not see them. None outside a git checkout."""
+    command = ["git", "ls-files", "--others", "--exclude-standard", "--", "flake.nix", "nix", "inventory", "home"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=repository)
+    except FileNotFoundError:
+        return []
+    return listed.stdout.splitlines() if listed.returncode == 0 else []
+
+
 class EvaluationCache:
     """drvPath by source hash, in a file that may be deleted at any time."""
 

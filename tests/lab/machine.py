@@ -143,13 +143,13 @@ class Machine:
             return str(self.boot.ask("query-migrate").get("status", ""))
         return ""
 
-    def ssh(self, command: str, text: str = "", timeout: int = 120) -> "subprocess.CompletedProcess[str]":
+    def ssh(self, command: str, text: str = "", timeout: int = 300) -> "subprocess.CompletedProcess[str]":
         """COMMAND as root, over a connection of its own."""
         line = ["ssh", "-F", str(self.work / "ssh_config"), self.name, command]
         self.configure([self])
         return subprocess.run(line, input=text, capture_output=True, text=True, timeout=timeout, check=False)
 
-    def sh(self, command: str, timeout: int = 120) -> str:
+    def sh(self, command: str, timeout: int = 300) -> str:
         """COMMAND's output. Raises AssertionError where it fails."""
         done = self.ssh(command, timeout=timeout)
         assert done.returncode == 0, f"{self.name}: {command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -158,13 +158,13 @@ class Machine:
     def answers(self) -> bool:
         assert self.boot and self.boot.process.poll() is None, (self.work / "qemu.log").read_text()
         try:
-            return self.ssh("true", timeout=30).returncode == 0
+            return self.ssh("true", timeout=150).returncode == 0
         except subprocess.TimeoutExpired:
             return False
 
     def boot_id(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self.ssh("cat /proc/sys/kernel/random/boot_id", timeout=30).stdout.strip()
+            return self.ssh("cat /proc/sys/kernel/random/boot_id", timeout=150).stdout.strip()
         return ""
 
     def booted_anew(self, before: str, seconds: int = BOOT_DEADLINE) -> None:
@@ -182,7 +182,7 @@ class Machine:
         ]
         common = (
             f'Host *\n  UserKnownHostsFile "{known}"\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n'
-            f"  UpdateHostKeys no\n  CheckHostIP no\n  BatchMode yes\n  ConnectTimeout 10\n"
+            f"  UpdateHostKeys no\n  CheckHostIP no\n  BatchMode yes\n  ConnectTimeout 120\n"
             f'  IdentityFile "{self.base.operator_key}"\n'
             "  IdentitiesOnly yes\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n"
         )
