@@ -184,7 +184,7 @@ class Machine:
             f'Host *\n  UserKnownHostsFile "{known}"\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n'
             f"  UpdateHostKeys no\n  CheckHostIP no\n  BatchMode yes\n  ConnectTimeout 120\n"
             f'  IdentityFile "{self.base.operator_key}"\n'
-            "  IdentitiesOnly yes\n  ServerAliveInterval 5\n  ServerAliveCountMax 3\n"
+            "  IdentitiesOnly yes\n  ServerAliveInterval 60\n  ServerAliveCountMax 3\n"
         )
         return _write(self.work / "ssh_config", "".join(blocks) + common)
 
