@@ -11,9 +11,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inventory.load import Inventory
-from inventory.models import CloudVm, ManagedHost, Node
+from inventory.models import CloudVm, HcloudVm, ManagedHost, Node
+from inventory.rolesecrets import needed
 from inventory.types import Port, SshPublicKey
 
+_PLAYBOOKS = Path(__file__).resolve().parents[1] / "ansible"
 _PYTHON = {"nixos": "/run/current-system/sw/bin/python3"}
 
 
@@ -97,7 +99,7 @@ def _reachable(inventory: Inventory) -> dict[str, Node | ManagedHost]:
 
 def _address(inventory: Inventory, name: str, facts: Node | ManagedHost) -> str:
     """A cloud machine's own address is of its own network alone; its name leads to the public one."""
-    return inventory.fqdn(name) if isinstance(facts, CloudVm) else facts.address
+    return inventory.fqdn(name) if isinstance(facts, CloudVm | HcloudVm) else facts.address
 
 
 def _port(facts: Node | ManagedHost) -> int:
@@ -129,6 +131,7 @@ def _connection(name: str, facts: Node | ManagedHost, address: str, other: Reach
         "aether_os": os_name,
         "aether_facts": facts.model_dump(mode="json"),
         "aether_known_hosts": str(known),
+        "aether_secrets": list(needed(_PLAYBOOKS, getattr(facts, "playbook", None), getattr(facts, "tags", ()))),
     }
     if os_name == "vyos":
         variables |= {
@@ -149,7 +152,7 @@ def _kind(facts: Node | ManagedHost) -> str:
 
 def _os(facts: Node | ManagedHost) -> str:
     kind = _kind(facts)
-    if kind.startswith("nixos-"):
+    if kind.startswith("nixos-") or kind == "hcloud-vm":
         return "nixos"
     return {"node": "debian", "atomic": "fedora-atomic"}.get(kind) or str(getattr(facts, "os", ""))
 

@@ -71,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="JSON schema of an inventory file, for editors")
     schema.set_defaults(run=_schema)
 
+    effects = commands.add_parser("effects", help="what a changed field does to a guest that is there")
+    effects.add_argument("--write", metavar="FILE", help="replace the block of tables in FILE")
+    effects.set_defaults(run=_effects)
+
     from inventory.secretcli import add_to
 
     add_to(commands)
@@ -182,4 +186,15 @@ def _schema(options: argparse.Namespace) -> int:
     from inventory.models import InventoryFile
 
     print(json.dumps(InventoryFile.model_json_schema(), indent=2))
+    return 0
+
+
+def _effects(options: argparse.Namespace) -> int:
+    from inventory import effects
+
+    if options.write:
+        path = Path(options.write)
+        path.write_text(effects.replace_block(path.read_text()))
+    else:
+        print(effects.markdown())
     return 0

@@ -14,6 +14,7 @@ from inventory.keys import bare, new_ssh_key, set_fields
 from inventory.load import Inventory, InventoryError, finish
 from inventory.models import ManagedHost, Node
 from inventory.parse import parse
+from inventory.rolesecrets import needed
 from inventory.vault import Vault, VaultError, tool
 
 HOST_KEY = "ssh_host_ed25519_key"
@@ -22,6 +23,7 @@ SIGNING = "fleet/nix-signing-key"
 # What these commands are there to repair must not stop them.
 _REPAIRED = {
     "no-such-secret",
+    "no-such-key",
     "secret-unreadable",
     "recipient-mismatch",
     "recipient-missing",
@@ -136,8 +138,12 @@ class Custody:
                 continue
             if set(self.vault.recipients(file)) != set(recipients):
                 problems.append(f"{path}: has other readers. Fix: python -m inventory secrets rekey")
-            missing = declared(self.vault.root.parent, name) - set(self.vault.keys(file))
+            there = set(self.vault.keys(file))
+            missing = declared(self.vault.root.parent, name) - there
             problems += [f"{path}: no '{key}', which nix/ declares. Fix: sops edit {path}" for key in sorted(missing)]
+            fix = f"python -m inventory secrets set {name}"
+            unheld = sorted(self._needed(name) - there)
+            problems += [f"{path}: no '{key}', which its playbook needs. Fix: {fix} {key}" for key in unheld]
             # Without the owner's key there is less to check.
             with suppress(VaultError):
                 values[name] = self.vault.read(file)
@@ -158,6 +164,9 @@ class Custody:
         if not ssh_key.exists():
             raise VaultError(f"{ssh_key}: does not exist. Fix: ssh-keygen -t ed25519, or --ssh-key FILE")
         old = {file: self.vault.leaves(file) for file in self.vault.files()}
+        for name in self._names():
+            paths = old.setdefault(_file(name), [])
+            paths += [(key,) for key in sorted(self._needed(name)) if (key,) not in paths]
         site = {
             "age_recipients": [_owner_recipient(key_file)],
             "authorized_keys": [ssh_key.read_text().strip()],
@@ -294,6 +303,12 @@ class Custody:
 
     def _names(self) -> list[str]:
         return list(self._hosts())
+
+    def _needed(self, name: str) -> set[str]:
+        """What the host's playbook cannot do without."""
+        facts = self._hosts().get(name)
+        playbook, tags = getattr(facts, "playbook", None), getattr(facts, "tags", ())
+        return set(needed(self.vault.root.parent / "ansible", playbook, tags))
 
     def _recipients(self) -> dict[str, str]:
         hosts = self._hosts().items()

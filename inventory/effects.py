@@ -1,10 +1,12 @@
 """What a changed field of the inventory does to a guest that is there: the one table that docs and tests are made of.
 
-The table is held against the real provider by tests/system/test_guest_fields.py, and printed into docs/proxmox.md by
-`python -m inventory effects --write docs/proxmox.md`.
+What loses a guest or boots it is held against the real provider by tests/system/test_guests_kept.py. The table is printed into
+docs/proxmox.md by `python -m inventory effects --write docs/proxmox.md`.
 """
 
 from enum import StrEnum
+
+BEGIN, END = "<!-- effects:begin -->", "<!-- effects:end -->"
 
 
 class Effect(StrEnum):
@@ -87,3 +89,12 @@ def markdown() -> str:
             lines.append(f"| {table} | {field} | {' | '.join('-' if effect is None else effect for effect in effects)} |")
     lines.append(f"| hosts | {', '.join(sorted(DEPLOYMENT))} | {E.NOTHING} | {E.NOTHING} |")
     return "\n".join(lines)
+
+
+def replace_block(text: str) -> str:
+    """TEXT with the tables between the markers. Raises ValueError where it lacks them."""
+    before, begin, rest = text.partition(BEGIN)
+    _old, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"has no block {BEGIN} … {END}")
+    return f"{before}{BEGIN}\n{markdown()}\n{END}{after}"

@@ -288,6 +288,20 @@ class CloudVm(ManagedHost):
         return self
 
 
+class HcloudVm(NixosHost):
+    """A NixOS server at Hetzner Cloud. ``address`` names it in this file; the public one is Hetzner's."""
+
+    kind: Literal["hcloud-vm"]
+    server_type: str = Field(pattern=r"^[a-z]+[0-9]+$", description="Size, like cax11 (arm64) or cx23.")
+    location: str = Field(pattern=r"^[a-z]{3}[0-9]$", description="Like fsn1, nbg1, hel1.")
+    image: str = Field(pattern=r"^[0-9]+$", description="Id of the snapshot of an own NixOS image; another one replaces it.")
+    ipv6: bool = Field(default=True, description="Also an IPv6 address, which goes with the server.")
+    open: tuple[Opening, ...] = Field(default=(), description="What the internet may reach.")
+    ssh_from: dict[HostName, Cidr] = Field(min_length=1, description="Named networks that may reach SSH.")
+    volume: Gibibytes | None = Field(default=None, description="Data volume, which outlives the server.")
+    protect: bool = Field(default=True, description="Neither destroyed nor replaced under `aether:protect`.")
+
+
 class External(HostFacts, OwnCard):
     """Modelled (address, DNS, monitoring, topology) and never touched."""
 
@@ -296,7 +310,7 @@ class External(HostFacts, OwnCard):
 
 
 Host = Annotated[
-    NixosVm | NixosLxc | NixosMetal | AtomicHost | AnsibleHost | CloudVm | External,
+    NixosVm | NixosLxc | NixosMetal | AtomicHost | AnsibleHost | CloudVm | HcloudVm | External,
     Field(discriminator="kind"),
 ]
 
@@ -325,6 +339,9 @@ class Cloud(Facts):
     ssh_from: dict[HostName, Cidr] = Field(default={}, description="Named networks that may reach SSH; empty: by SSM alone.")
     ssm: bool = Field(default=True, description="Let the machines be managed by AWS Systems Manager (sessions without SSH).")
     zone_id: str | None = Field(default=None, description="Route 53 zone of the public domain; default: made here.")
+    way_home: HostName | None = Field(
+        default=None, description="Public service of the homelab that is asked through the gateway to prove the tunnel."
+    )
     budget: int = Field(ge=1, description="US dollars a month; an alarm is sent at 80 % spent and 100 % forecast.")
     budget_email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", description="Who gets the alarm.")
 

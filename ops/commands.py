@@ -15,7 +15,7 @@ from rich.table import Table
 from components.nixos.system import check_lines
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, External, NixosHost
-from ops import agreement, hosts, nodes, plan
+from ops import agreement, hosts, nodes, plan, tasks
 from ops.arguments import engine_parser, nothing, parser
 from ops.guests import followed
 from ops.narrator import Narrator
@@ -31,10 +31,11 @@ def up(stack: Stack, arguments: list[str]) -> int:
     made = engine_parser("up", up)
     agreement.add_options(made)
     options = made.parse_args(arguments)
-    started = time.monotonic()
+    started, since = time.monotonic(), time.time()
     _prepare(stack)
     for line in followed(stack):
         out.print(line)
+    tasks.wait(stack, inventory_of(stack), out.print)
     passed = [*_read_back(stack, options.passed), *options.passed]
     asleep = _leave_out(stack, passed)
     steps = agreement.agree_to_up(stack, agreement.Agreement.of(options), passed, out.print)
@@ -49,6 +50,8 @@ def up(stack: Stack, arguments: list[str]) -> int:
         *_options(stack),
         *passed,
     )
+    for line in tasks.warnings(stack, inventory_of(stack), since):
+        out.print(line)
     out.print(f"\nDone in {time.monotonic() - started:.0f} s.\n")
     status(stack, [])
     out.print(

@@ -15,7 +15,7 @@ from ops.narrator import Narrator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
-SIMULATED = ("sim", "sim-cloud")
+SIMULATED = ("sim", "sim-cloud", "sim-hetzner")
 # Stack: setting that names the other one, that stack, and the output that it is asked for.
 REFERENCES = {
     "sim": ("aether:cloudStack", "sim-cloud", "images"),
@@ -185,6 +185,8 @@ class Stack:
     def refer(self) -> None:
         """Name the other simulated stack in this one's settings while that is deployed, as docs/cloud.md tells an owner."""
         if not self.simulated:
+            return
+        if self.name not in REFERENCES:
             return
         key, other, output = REFERENCES[self.name]
         lines = [line for line in self.config_file.read_text().splitlines() if not line.startswith(f"  {key}:")]

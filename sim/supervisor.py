@@ -25,6 +25,8 @@ from sim.hosts.host import Host, Site
 from sim.keys import Keys, KeysError
 from sim.paths import TOGETHER, SimPaths, bind_unix, start_time, write_atomic
 from sim.pve.service import Proxmox
+from sim.role_secrets import role_secrets
+from sim.way_home import WayHome
 from sim.world import HostFacts, World
 
 
@@ -154,6 +156,7 @@ class Supervisor:
             boot_seconds=self.options.boot_seconds,
             names=names,
             forwardable=self._may_forward_to,
+            answer=WayHome(self).status,
         )
 
     def address_of(self, facts: HostFacts) -> str:
@@ -214,7 +217,7 @@ class Supervisor:
         for name in self.world.hosts:
             self.keys.host_public(name)
         try:
-            self.keys.write_secrets(self.world.hosts)
+            self.keys.write_secrets(self.world.hosts, role_secrets(self.paths.repo, self.world, self.keys))
             self.keys.write_signing()
         except KeysError as error:
             self.warnings.append(f"secrets were not written: {error}")

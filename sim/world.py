@@ -64,7 +64,7 @@ class World:
 
 def flavour_of(kind: str, facts: Mapping[str, Any]) -> str:
     """Which base root a host has: nixos, pve, atomic, debian, alpine, fedora, vyos, amazon-linux or wsl."""
-    if kind.startswith("nixos"):
+    if kind.startswith("nixos") or kind == "hcloud-vm":
         return "nixos"
     return {"node": "pve", "atomic": "atomic"}.get(kind) or str(facts.get("os", "debian"))
 

@@ -12,6 +12,7 @@ from components.ansible.sources import playbook_hash
 from components.aws.health import Healthy, HealthyArgs
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
+from components.aws.way_home import WayHome, WayHomeArgs
 from components.base import REPOSITORY, Component, Operator
 from components.github.content import ContentError, repository_files
 from components.github.image_repository import ImageRepository, ImageRepositoryArgs
@@ -29,6 +30,8 @@ from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
 
+# The homelab's end of the tunnel (nix/hosts/oracle/gateway/wireproxy.nix).
+HOME_GATEWAY = "gateway"
 HOST_KEY = "ssh_host_ed25519_key"
 # EC2 calls an instance running when its first boot begins.
 FIRST_BOOT = 300  # seconds
@@ -149,14 +152,47 @@ def _configure(
             inventory=str(settings.inventory),
             reach_file=settings.reach_file,
             # Where home's connections come from, once the homelab's stack says so.
-            variables={"homelab_gateway": homelab.apply(lambda known: known.get("gateway", ""))},
+            variables={"homelab_gateway": homelab.apply(lambda known: known.get(HOME_GATEWAY, ""))},
             instance=_reached(context, name, instance, ready),
             operator=context.operator,
         ),
         opts=parent.child(),
     )
     checks = HealthyArgs(health=facts.health, after=run.recap, operator=context.operator)
-    return Healthy(name, checks, opts=parent.child()).healthy
+    healthy = Healthy(name, checks, opts=parent.child()).healthy
+    service = _way_home(context) if name == context.cloud.gateway else None
+    if service is None:
+        return healthy
+    way = WayHome(
+        name,
+        WayHomeArgs(
+            service=service,
+            home=homelab.apply(lambda known: known.get(HOME_GATEWAY, "")),
+            after=pulumi.Output.concat(run.recap, healthy),
+            operator=context.operator,
+        ),
+        opts=parent.child(),
+    )
+    return pulumi.Output.all(healthy, way.state).apply(lambda values: str(values[0]))
+
+
+def _way_home(context: Context) -> str | None:
+    """The public name that proves the way home.
+
+    Raises:
+        SettingsError: the homelab has no such public service.
+    """
+    service, homelab = context.cloud.way_home, context.homelab
+    if service is None or homelab is None:
+        return None
+    facts = homelab.services.get(service)
+    if facts is None or not facts.public:
+        public = ", ".join(name for name, found in homelab.services.items() if found.public) or "none is public"
+        raise SettingsError(
+            f"{context.settings.inventory}: [cloud] way_home: '{service}' is no public service of {homelab.path.name}. "
+            f"Fix: write one of {public}, or public = true below [services.{service}]"
+        )
+    return f"{facts.subdomain or service}.{context.inventory.site.public_domain}"
 
 
 def _reached(context: Context, name: str, instance: pulumi.Output[str], ready: pulumi.Output[str]) -> pulumi.Output[str]:

@@ -35,6 +35,8 @@ options:
 """
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# inventory/generate.py; a value that is still this one is none.
+UNSET = "REPLACE-ME"
 # One decryption a file and process: sops takes 30 ms each.
 _FILES: dict[tuple[str, int], dict[str, Any]] = {}
 
@@ -50,15 +52,18 @@ class LookupModule(LookupBase):  # type: ignore[misc]
 
     def _secret(self, name: str, host: str, variables: dict[str, Any]) -> str:
         variable = "AETHER_SECRET_" + name.upper().replace("-", "_")
-        if os.environ.get(variable):
+        if _set(os.environ.get(variable)):
             return os.environ[variable]
         directory = Path(os.environ.get("AETHER_SECRETS") or REPOSITORY / "secrets")
         file = directory / "hosts" / f"{host}.yaml"
         if file.exists() and name in _keys(file):
-            return str(self._decrypt(file, variables)[name])
+            value = str(self._decrypt(file, variables)[name])
+            if _set(value):
+                return value
         if self.get_option("required"):
             raise AnsibleError(
-                f"secret '{name}' of host '{host}' is nowhere: set {variable}, or write a line `{name}: …` with `sops {file}`"
+                f"secret '{name}' of host '{host}' is nowhere, or not set yet: write a line `{name}: …` with `sops {file}`, "
+                f"or set {variable}"
             )
         return ""
 
@@ -74,6 +79,11 @@ class LookupModule(LookupBase):  # type: ignore[misc]
                 ) from error
             _FILES[key] = yaml.safe_load(text) or {}
         return _FILES[key]
+
+
+def _set(value: str | None) -> bool:
+    """Whether there is a value; what only the owner can know is UNSET at first."""
+    return bool(value) and value != UNSET
 
 
 def _keys(file: Path) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 # Read by every playbook.
-COMMON = ("ansible.cfg", "group_vars/all", "library", "filter_plugins", "lookup_plugins")
+COMMON = ("ansible.cfg", "group_vars/all", "library", "filter_plugins", "lookup_plugins", "tasks")
 # Public keys and certificates that a role reads: a file, a pattern, or the folder where the name is put together.
 _PUBLIC = re.compile(r"/\.\./(nix/pki/[\w.*-]*)")
 

@@ -11,6 +11,7 @@ from inventory.models import AnsibleHost, CloudVm, ManagedHost, NixosHost
 from inventory.parse import Draft
 from inventory.plaintext import why_secret
 from inventory.problems import Problem, did_you_mean
+from inventory.rolesecrets import needed
 
 # Files of secrets/ that are meant to be read.
 READABLE = {"README.md", "names.toml", ".gitignore", ".gitkeep"}
@@ -31,6 +32,7 @@ def check(drafts: Sequence[Draft], root: Path, secrets: Path) -> None:
                 _secrets(draft, name, host, secrets)
             if isinstance(host, AnsibleHost | CloudVm) and host.playbook:
                 _playbook(draft, f"hosts.{name}", host.playbook, root)
+                _role_secrets(draft, name, needed(root / "ansible", host.playbook, host.tags), secrets)
             if isinstance(host, NixosHost | CloudVm):
                 _nix_posture(draft, name, host, root)
         for name, node in draft.nodes.items():
@@ -97,6 +99,17 @@ def _secrets(draft: Draft, name: str, host: ManagedHost, secrets: Path) -> None:
             if recipients and host.age_recipient and host.age_recipient not in recipients:
                 message = f"{secrets.name}/{file} is not encrypted to this host's age_recipient"
                 draft.report("secret-unreadable", where, "secrets", message, "run `python -m inventory secrets rekey`")
+
+
+def _role_secrets(draft: Draft, name: str, wanted: Sequence[str], secrets: Path) -> None:
+    """What the host's playbook would stop for: a secret that its file does not hold."""
+    path = secrets / "hosts" / f"{name}.yaml"
+    held = sops_keys(path.read_text(errors="replace")) if path.is_file() else []
+    for key in wanted:
+        if key not in held:
+            message = f"{secrets.name}/hosts/{name}.yaml holds no '{key}', which the host's playbook cannot do without"
+            fix = f"run `python -m inventory secrets set {name} {key}`"
+            draft.report("no-such-key", f"hosts.{name}", "secrets", message, fix)
 
 
 def _playbook(draft: Draft, where: str, playbook: str, root: Path) -> None:

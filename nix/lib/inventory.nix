@@ -32,8 +32,19 @@ rec {
       fqdn = "${full.subdomain}.${site.domain}";
       publicFqdn = "${full.subdomain}.${site.public_domain}";
       address = address service.host;
+      # The one name that is the same inside and outside: the public one of a service that has it.
+      name = if full.public then "${full.subdomain}.${site.public_domain}" else "${full.subdomain}.${site.domain}";
+      # Every name that it is asked for by.
+      names = [
+        "${full.subdomain}.${site.domain}"
+      ]
+      ++ (if full.public then [ "${full.subdomain}.${site.public_domain}" ] else [ ]);
     }
   ) (table "services");
+
+  # Who says who everyone is: one address in every token, whether asked from inside (the resolver answers with the
+  # gateway) or from outside (by the public gateway).
+  issuer = "https://${services.auth.name}/realms/homelab";
 
   # The `[site]` of the file that holds a host; of the homelab for a name that no file holds (images).
   siteOf =

@@ -25,8 +25,9 @@ in
     };
     issuer = lib.mkOption {
       type = lib.types.str;
-      default = "https://${aether.services.auth.fqdn}/realms/homelab";
-      description = "OIDC issuer: the realm of Keycloak.";
+      default = aether.inventory.issuer;
+      defaultText = lib.literalMD "realm homelab at the name of service `auth`";
+      description = "OIDC issuer: the realm of Keycloak, under the same name inside and outside.";
     };
     clients = lib.mkOption {
       type = lib.types.attrsOf lib.types.attrs;

@@ -50,6 +50,8 @@ class Site:
     # Called when a guest turns itself off, so that the API says so.
     powered_off: Callable[[Host], None] | None = None
     forwardable: Callable[[str, int], bool] | None = None
+    # The HTTP status of a request: host, unit, name that is asked for, status of a service that is ready.
+    answer: Callable[[Host, str, str, int], int] | None = None
 
 
 class Host:

@@ -23,8 +23,9 @@ async def serve(host: Host, unit: str, listen: Listen) -> asyncio.AbstractServer
             else:
                 head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
                 body = f"{host.name} {unit}\n".encode()
-                reason = "OK" if listen.status == 200 else "Simulated"
-                lines = f"HTTP/1.1 {listen.status} {reason}\r\nContent-Type: text/plain\r\n"
+                status = host.site.answer(host, unit, _host_of(head), listen.status) if host.site.answer else listen.status
+                reason = "OK" if status == 200 else "Simulated"
+                lines = f"HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\n"
                 lines += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
                 writer.write(lines.encode() + (b"" if head.startswith(b"HEAD ") else body))
                 await writer.drain()
@@ -39,3 +40,12 @@ async def serve(host: Host, unit: str, listen: Listen) -> asyncio.AbstractServer
     except OSError:
         sock.close()
         raise
+
+
+def _host_of(head: bytes) -> str:
+    """The name that a request is for, without the port."""
+    for line in head.decode("latin-1").splitlines():
+        field, _, value = line.partition(":")
+        if field.lower() == "host":
+            return value.strip().partition(":")[0]
+    return ""

@@ -72,6 +72,8 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         # New containers whose volumes found no room, with PVE's message; their tasks fail with it.
         self._no_space: dict[int, str] = {}
         self.api_faults: dict[str, str] = {}
+        # Nodes whose tasks end with a warning.
+        self.warning_nodes: set[str] = set()
 
     @property
     def storages(self) -> NodeStores:
@@ -109,6 +111,8 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
             if node is not None or "/cluster" in request.path:
                 if self._fault_hits("api-timeout", node):
                     await self._hang(request, node)
+                if self._fault_hits("api-429", node):
+                    return web.json_response({"data": None, "message": "Too Many Requests\n"}, status=429)
                 if self._fault_hits("api-500", node):
                     return web.json_response({"data": None, "message": "injected fault: api-500\n"}, status=500)
             if node in self.nodes:
@@ -179,15 +183,21 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
     # Tasks
 
     async def task(self, node: str, ttype: str, tid: Any, user: str, body: Any, **kwargs: Any) -> str:
-        """Run a task; its guest is saved and its power followed before the task counts as done."""
+        """Run a task; its guest is saved and its power followed before the task counts as done.
+
+        With the fault `task-warnings` it does its work and ends with a warning, which Proxmox counts as a success.
+        """
         guest = kwargs.get("vm") or self.guest(int(tid) if str(tid).isdigit() else -1)
 
         async def watched() -> Any:
             try:
-                return await body()
+                result = await body()
             finally:
                 if guest is not None:
                     self.touched(guest.vmid)
+            if node in self.warning_nodes:
+                raise TaskError("WARNINGS: 1")
+            return result
 
         upid: str = await super().task(node, ttype, tid, user, watched, **kwargs)
         if guest is not None:
@@ -204,6 +214,15 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
             ("GET", f"{vm}/cloudinit", self._qm_cloudinit_pending),
             ("POST", f"{vm}/migrate", self._qm_migrate),
         ]
+
+    @staticmethod
+    def _vm_maxdisk(vm: Any) -> int:
+        """Size of the first disk (PVE::QemuServer::Drive::resolve_first_disk); fakepve takes the EFI disk for it."""
+        for key in sorted(vm.config):
+            volume, props = split_drive(str(vm.config[key])) if re.fullmatch(r"(scsi|virtio|sata|ide)\d+", key) else ("", {})
+            if volume and props.get("media") != "cdrom":
+                return _size_bytes(props.get("size", "0"))
+        return 0
 
     async def _do_start(self, vm: Any, user: str, p: Values) -> Any:
         try:

@@ -20,6 +20,7 @@ from fakepve.lxc import split_props
 from sim.hosts.host import Host
 from sim.paths import write_atomic
 from sim.pve import guests
+from sim.pve.backups import Backups
 from sim.pve.server import SimPve
 from sim.pve.storage import CONTENT_DIRECTORIES, NodeStores, new_stores
 from sim.world import DISK_DATASTORE, IMAGE_DATASTORE, HostFacts, World
@@ -29,6 +30,9 @@ FAULTS = {
     "quorum-lost": "the cluster has no quorum: reads work, changes do not",
     "api-500": "requests for the node (or all of `proxmox`) end with HTTP 500; VALUE: how many",
     "api-timeout": "requests for the node (or all of `proxmox`) are never answered; VALUE: how many",
+    "api-429": "requests for the node (or all of `proxmox`) are refused as too many; VALUE: how many",
+    "guest-backup": "a backup (vzdump) holds the lock of the node's guests; VALUE: seconds",
+    "task-warnings": "tasks of the node end with a warning",
     "storage-full": "no byte is left on the node's storages",
     "bad-password": "the API refuses the password and tokens",
 }
@@ -53,6 +57,7 @@ class Proxmox:
                 for name, facts in nodes.items()
             }
         )
+        self.backups = Backups(lambda: self.api)
         self.guest_hosts: dict[int, Host] = {}
         self.node_hosts: dict[str, Host] = {}
         self._meta: dict[int, dict[str, Any]] = {}
@@ -314,6 +319,11 @@ class Proxmox:
             await self._node_power(nodes, not on)
         elif name == "quorum-lost":
             self.api.quorate = not on
+        elif name == "guest-backup":
+            for node in nodes:
+                self.backups.switch(node, on, float(value or "3600"))
+        elif name == "task-warnings":
+            self.api.warning_nodes = (self.api.warning_nodes | set(nodes)) if on else (self.api.warning_nodes - set(nodes))
         elif name.startswith("api-"):
             self.api.api_faults.pop(f"{target}/{name}", None)
             if on:

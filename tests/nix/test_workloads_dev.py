@@ -38,15 +38,17 @@ def quadlets() -> dict[str, str]:
 class TestCoder:
     def test_logs_in_at_keycloak_with_a_client_of_its_own(self) -> None:
         found = environment("coder.service")
-        assert found["CODER_OIDC_ISSUER_URL"] == "https://auth.home.example.org/realms/homelab"
+        assert found["CODER_OIDC_ISSUER_URL"] == "https://auth.example.org/realms/homelab"
         assert found["CODER_OIDC_CLIENT_ID"] == "coder"
-        assert found["CODER_ACCESS_URL"] == "https://coder.home.example.org"
+        assert found["CODER_ACCESS_URL"] == "https://coder.example.org"
         assert not any("SECRET" in key or "PASSWORD" in key for key in found)
         assert unit("coder.service")["EnvironmentFile"] == ["/run/secrets/rendered/coder.env"]
 
     def test_keycloak_knows_where_to_send_people_back(self) -> None:
         redirects = evaluate.evaluate("nixosConfigurations.dev.config.aether.web.clients.coder.redirects").value
-        assert redirects == ["https://coder.home.example.org/api/v2/users/oidc/callback"]
+        assert redirects == [
+            f"https://coder.{domain}/api/v2/users/oidc/callback" for domain in ("home.example.org", "example.org")
+        ]
 
     def test_its_containers_have_no_root(self) -> None:
         assert environment("coder.service")["DOCKER_HOST"] == f"unix:///run/user/{UID}/podman/podman.sock"

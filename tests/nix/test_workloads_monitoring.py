@@ -267,7 +267,7 @@ class TestGrafana:
     def test_logs_in_at_keycloak(self, ini: configparser.RawConfigParser) -> None:
         oauth = ini["auth.generic_oauth"]
         assert oauth["enabled"] == "true"
-        assert oauth["auth_url"] == "https://auth.home.example.org/realms/homelab/protocol/openid-connect/auth"
+        assert oauth["auth_url"] == "https://auth.example.org/realms/homelab/protocol/openid-connect/auth"
         # Nobody gets in by merely having an account.
         assert oauth["role_attribute_strict"] == "true"
 

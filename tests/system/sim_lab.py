@@ -311,4 +311,4 @@ def wrapped_ssh(folder: Path, body: str) -> dict[str, str]:
     log = f'printf "%s\\n" "$(printf "%s" "$*" | tr "\\n" " ")" >>{folder}/asked'
     program.write_text(f'#!/bin/bash\n{log}\n{body}\nexec {SSH} "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+    return {"PATH": f"{folder}:{REPOSITORY / '.aether/engine/bin'}:{os.environ['PATH']}"}

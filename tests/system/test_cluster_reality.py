@@ -1,4 +1,4 @@
-"""A cluster on an ordinary day: one node is down, and the others are deployed all the same."""
+"""A cluster on an ordinary day: a node that is down, a backup at night, tasks that end with a warning, an API that throttles."""
 
 from collections.abc import Iterator
 
@@ -14,6 +14,8 @@ pytestmark = pytest.mark.fault
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The small fleet, nothing deployed, the simulator running."""
     made = small_lab(tmp_path_factory.mktemp("reality"))
+    # Two nodes with unlike storage names.
+    made.replace("inventory/homelab.toml", "[nodes.pve2]\n", '[nodes.pve2]\nimage_datastore = "files"\ndisk_datastore = "tank"\n')
     try:
         started = made.sim("start")
         assert started.code == 0, started.text
@@ -31,8 +33,42 @@ def test_what_is_on_a_node_that_is_down_is_left_out_and_the_others_go_on(fleet: 
     assert f"{node} does not answer: left out, with what is on it (web, dns)" in up.text
     assert up.text.count("Run it again when the node is back") == 2, "said at once, and at the end"
     assert set(fleet.guests()) == {"log"}
-    assert "failed" not in up.text, up.text[-4000:]
+    assert "  ! " not in up.text, up.text[-4000:]
     fleet.fault(node, "node-offline", off=True)
     healed = fleet.up()
     assert healed.code == 0, healed.text[-4000:]
     assert set(fleet.guests()) == {"web", "dns", "log"}
+    assert "rootfs: tank:" in fleet.ssh("pve2", "pct config 112").text
+    assert "rootfs: local-zfs:" in fleet.ssh("pve1", "pct config 111").text
+
+
+def grow(fleet: Lab, name: str, memory: int) -> None:
+    text = (fleet.path / "inventory/homelab.toml").read_text()
+    head, entry = text.split(f"[hosts.{name}]\n")
+    before = next(line for line in entry.splitlines() if line.startswith("memory = "))
+    entry = entry.replace(before, f"memory = {memory}", 1)
+    (fleet.path / "inventory/homelab.toml").write_text(f"{head}[hosts.{name}]\n{entry}")
+
+
+def test_a_backup_is_waited_for_by_its_name_and_a_warning_is_a_success(fleet: Lab) -> None:
+    fleet.fault("pve2", "guest-backup=15")
+    fleet.fault("pve2", "task-warnings")
+    grow(fleet, "log", 640)
+    up = fleet.up()
+    fleet.fault("pve2", "task-warnings", off=True)
+    assert up.code == 0, up.text[-4000:]
+    assert "log is locked by task vzdump on pve2 since " in up.text
+    assert "ended with warnings; on pve2: pvenode task log UPID:pve2:" in up.text, up.text[-4000:]
+    assert "640" in fleet.ssh("pve2", "pct config 112").text
+
+
+def test_an_api_that_throttles_is_named(fleet: Lab) -> None:
+    fleet.fault("pve2", "api-429")
+    grow(fleet, "log", 768)
+    up = fleet.up()
+    fleet.fault("pve2", "api-429", off=True)
+    assert up.code == 1, up.text[-4000:]
+    assert "log: the API refuses so many requests at once" in up.text, up.text[-4000:]
+    healed = fleet.up()
+    assert healed.code == 0, healed.text[-4000:]
+    assert "768" in fleet.ssh("pve2", "pct config 112").text

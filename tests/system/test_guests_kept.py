@@ -13,7 +13,6 @@ from tests.system.lab import Lab, Result
 from tests.system.small import small_lab
 
 INVENTORY = "inventory/homelab.toml"
-PROTECT = ("--config", "aether:protect=true")
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +29,8 @@ def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture(scope="module")
 def fleet(stock: Lab) -> Lab:
-    """The small fleet, deployed."""
-    up = stock.up()
+    """The small fleet, deployed and protected as on a real stack. The engine keeps the setting in the stack's configuration."""
+    up = stock.up("--config", "aether:protect=true")
     assert up.code == 0, up.text[-6000:]
     return stock
 
@@ -92,7 +91,7 @@ def test_a_login_key_and_a_nameserver_reboot_no_guest(fleet: Lab) -> None:
     assert key is not None
     other = key[1].split()[0] + " " + key[1].split()[1][:-4] + "AAAA second"
     fleet.replace(INVENTORY, f'authorized_keys = ["{key[1]}"', f'authorized_keys = ["{key[1]}", "{other}"')
-    fleet.replace(INVENTORY, 'nameservers = ["192.168.1.1"]', 'nameservers = ["192.168.1.1", "192.168.1.2"]')
+    fleet.replace(INVENTORY, 'nameservers = ["192.168.1.1"]', 'nameservers = ["192.168.1.1", "192.168.10.1"]')
     up = fleet.up()
     assert up.code == 0, up.text
     assert {host: boot(fleet, host) for host in before} == before
@@ -112,7 +111,8 @@ def test_a_containers_data_disk_is_added_grown_and_detached_in_place(fleet: Lab)
     up = fleet.up()
     assert up.code == 0, up.text
     config = fleet.ssh("pve1", "pct config 111").text
-    assert "size=20G" in config and re.search(r"rootfs: .*size=12G", config), config
+    # The provider gives it in bytes.
+    assert "size=20G" in config and re.search(rf"rootfs: .*size=(12G|{12 * 1024**3})", config), config
 
     entry = entry.replace("size = 8", "size = 12")
     fleet.replace(INVENTORY, entry + ", { size = 20", entry + ", { size = 15")
@@ -145,17 +145,17 @@ def test_a_shrunk_first_disk_is_refused_before_anything_runs(fleet: Lab) -> None
 def test_what_needs_a_new_container_is_refused_until_the_entry_says_so_and_then_leaves_one(fleet: Lab) -> None:
     fleet.replace(INVENTORY, "vmid = 112\n", "vmid = 112\nunprivileged = false\n")
     before = boot(fleet, "log")
-    refused = fleet.up(*PROTECT)
+    refused = fleet.up()
     assert refused.code != 0
     assert "protect" in refused.text, refused.text
     assert boot(fleet, "log") == before
     fleet.replace(INVENTORY, "unprivileged = false\n", "unprivileged = false\nreplace = true\n")
-    up = fleet.up(*PROTECT)
+    up = fleet.up()
     assert up.code == 0, up.text
     assert ours(fleet)[112] == ("log", "pve2"), "one guest, the new one"
     assert boot(fleet, "log") != before
     fleet.replace(INVENTORY, "unprivileged = false\nreplace = true\n", "unprivileged = false\n")
-    up = fleet.up("--config", "aether:protect=false")
+    up = fleet.up()
     assert up.code == 0, up.text
 
 
@@ -172,6 +172,8 @@ def test_a_renamed_host_keeps_its_guest(fleet: Lab) -> None:
 
     fleet.replace(INVENTORY, "[hosts.www]\n", '[hosts.www]\nwas = "web"\n')
     fleet.replace(INVENTORY, "[hosts.names]\n", '[hosts.names]\nwas = "dns"\n')
+    # The simulated cluster reads the inventory when it starts.
+    assert fleet.sim("restart", "--stack", "sim").code == 0
     preview = fleet.preview()
     assert preview.code == 0, preview.text
     assert not replaces(preview), preview.text
@@ -196,14 +198,15 @@ def test_a_container_that_was_moved_is_followed(fleet: Lab) -> None:
     assert up.code == 0, up.text
     assert re.search(r"log: .*moved .*pve1", up.text), up.text
     assert ours(fleet)[112] == ("log", "pve1")
-    assert set(fleet.preview("--refresh").changes()) == {"unchanged"}
+    preview = fleet.preview("--refresh=true")
+    assert set(preview.changes()) == {"unchanged"}, preview.text
 
 
 def test_a_host_that_left_the_inventory_is_refused_where_guests_are_protected(fleet: Lab) -> None:
     text = (fleet.path / INVENTORY).read_text()
     start = text.index("[hosts.log]")
     (fleet.path / INVENTORY).write_text(text[:start])
-    refused = fleet.preview(*PROTECT)
+    refused = fleet.preview("--config", "aether:protect=true")
     assert refused.code != 0
     assert "hosts.log: is no longer in the inventory, and its guest 112 would be destroyed" in refused.text, refused.text
     assert "retire log" in refused.text

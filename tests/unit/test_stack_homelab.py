@@ -57,6 +57,17 @@ def test_a_vm_has_what_the_inventory_says(recording: Recording) -> None:
     assert [usb["host"] for usb in vm["usbs"]] == [ids[name] for name in facts.usb]
 
 
+def test_a_vm_takes_nothing_along_when_it_goes_and_is_never_booted_by_the_way(recording: Recording) -> None:
+    vm = recording.one("VmLegacy", "iot").inputs
+    said = {key: vm[key] for key in ("purgeOnDestroy", "deleteUnreferencedDisksOnDestroy", "rebootAfterUpdate", "migrate")}
+    assert said == {
+        "purgeOnDestroy": False,
+        "deleteUnreferencedDisksOnDestroy": False,
+        "rebootAfterUpdate": False,
+        "migrate": True,
+    }
+
+
 def test_a_container_is_unprivileged_with_nesting(recording: Recording) -> None:
     container = recording.one("ContainerLegacy", "keycloak").inputs
     assert container["unprivileged"] is True

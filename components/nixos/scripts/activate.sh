@@ -68,10 +68,10 @@ revert_now() {
 units_that_fail() { systemctl list-units --all --plain --no-legend --state=failed,auto-restart | cut -d' ' -f1; }
 
 # judge: which units this switch broke, in $broken: those that fail now and did not before, and are not among those that may. The
-# others are told. Whether the host does what it is for, the health checks say.
+# others are told, and are in $excused. Whether the host does what it is for, the health checks say.
 judge() {
   local unit pattern allowed earlier=() tolerated=()
-  broken=()
+  broken=() excused=()
   while read -r unit; do
     if grep -qxF -- "$unit" "$run/failed.$id"; then
       earlier+=("$unit")
@@ -87,6 +87,7 @@ judge() {
   } | sort -u)
   ((${#earlier[@]} == 0)) || say "had failed before, and still do: ${earlier[*]}"
   ((${#tolerated[@]} == 0)) || say "may fail, and do: ${tolerated[*]}"
+  excused=("${earlier[@]}" "${tolerated[@]}")
 }
 
 broken=()
@@ -107,7 +108,8 @@ fi
 user='^warning: (user activation|the following user units failed)'
 if ((status == 4)) && ! grep -qE "$user" "$log"; then
   judge
-  ((${#broken[@]} > 0)) || status=0
+  # A failure that no unit explains stays one.
+  ((${#broken[@]} > 0 || ${#excused[@]} == 0)) || status=0
 fi
 if ((status != 0)); then
   failed_unit=${broken[0]:-}

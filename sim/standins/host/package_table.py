@@ -84,7 +84,7 @@ FEDORA = {
     "dnf-automatic": {"units": {"dnf-automatic.timer": "", "dnf-automatic.service": SIMULATED}},
     "dnf5-plugin-automatic": {"units": {"dnf5-automatic.timer": "", "dnf5-automatic.service": SIMULATED}},
     "caddy": {
-        "units": {"caddy.service": SIMULATED + "Listen=80/http\nListen=443/tcp\n"},
+        "units": {"caddy.service": SIMULATED + "Listen=80/http\nListen=443/https\n"},
         "files": {"/etc/caddy/Caddyfile": ":80\n"},
     },
     "wireguard-tools": {

@@ -88,6 +88,8 @@ def activate(system, dry):
     hostname = read(f"{system}/etc/hostname").strip()
     if hostname:
         write("/etc/hostname", hostname + "\n")
+        # NixOS's activation script sets it, too.
+        subprocess.run(["hostname", hostname], check=False)
     # Secrets and files of the activation are run as the script says.
     if os.access(f"{system}/activate", os.X_OK):
         done = subprocess.run([f"{system}/activate"])

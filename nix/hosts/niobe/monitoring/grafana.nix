@@ -9,7 +9,7 @@ let
   service = aether.services.grafana;
   issuer = config.aether.web.issuer;
   openid = "${issuer}/protocol/openid-connect";
-  root = "https://${service.fqdn}";
+  root = "https://${service.name}";
   fromFile = name: "$__file{${config.sops.secrets.${name}.path}}";
   secret = {
     owner = "grafana";
@@ -25,7 +25,7 @@ in
       server = {
         http_addr = "0.0.0.0";
         http_port = service.port;
-        domain = service.fqdn;
+        domain = service.name;
         root_url = root;
         enforce_domain = false;
       };

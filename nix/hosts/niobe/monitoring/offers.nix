@@ -1,7 +1,7 @@
 { inventory, ... }:
 {
   clients.grafana = {
-    redirects = [ "https://${inventory.services.grafana.fqdn}/login/generic_oauth" ];
+    redirects = map (name: "https://${name}/login/generic_oauth") inventory.services.grafana.names;
     roles = [
       "admin"
       "editor"

@@ -109,6 +109,12 @@ in
         (public) {
           tls {
             issuer acme
+            # Until the world's names lead here, or while the public authority cannot be asked, the own one: the login of
+            # the homelab itself goes by a public name.
+            issuer acme {
+              dir ${config.aether.certificates.directory}
+              trusted_roots ${config.aether.certificates.rootFile}
+            }
           }
         }
         (common) {

@@ -3,9 +3,7 @@ let
   protected = builtins.filter (service: service.login == "proxy") (
     builtins.attrValues inventory.services
   );
-  names =
-    map (service: service.fqdn) protected
-    ++ map (service: service.publicFqdn) (builtins.filter (service: service.public) protected);
+  names = builtins.concatMap (service: service.names) protected;
 in
 {
   exporters = {

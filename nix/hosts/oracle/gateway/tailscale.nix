@@ -7,6 +7,8 @@
   ...
 }:
 let
+  # The name of a machine is its tag: tailscale-acl.json gives rights to those.
+  tag = "tag:${aether.name}";
   # Networks whose router is the homelab's own; those of a cloud are routed there.
   here = lib.filterAttrs (
     name: _: lib.any (host: host.kind != "cloud-vm") (lib.attrValues (aether.inventory.inNetwork name))
@@ -27,7 +29,7 @@ in
       enable = true;
       authKeyFile = config.sops.secrets.tailscale-auth-key.path;
       useRoutingFeatures = "server";
-      extraUpFlags = [ "--advertise-tags=tag:gateway" ];
+      extraUpFlags = [ "--advertise-tags=${tag}" ];
       extraSetFlags = [
         "--advertise-routes=${lib.concatStringsSep "," config.aether.tailscale.routes}"
         "--accept-dns=false"

@@ -22,7 +22,7 @@ in
     enable = true;
     settings = {
       # The one name in every token, whichever way a request came.
-      hostname = "https://${service.fqdn}";
+      hostname = "https://${service.name}";
       hostname-backchannel-dynamic = false;
       http-enabled = false;
       https-port = service.port;

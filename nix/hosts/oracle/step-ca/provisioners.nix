@@ -12,6 +12,10 @@ let
   inherit (config.aether.stepCa) crl;
   inherit (aether.site) domain;
   operators = [ config.aether.users.operator ];
+  # The gateway's, where no public authority gives it one.
+  publicNames = lib.mapAttrsToList (_: service: service.publicFqdn) (
+    lib.filterAttrs (_: service: service.public) aether.services
+  );
   never = what: "{{ fail ${builtins.toJSON what} }}";
 in
 {
@@ -46,7 +50,8 @@ in
           allow.dns = [
             domain
             "*.${domain}"
-          ];
+          ]
+          ++ publicNames;
           allowWildcardNames = false;
         };
         ssh = {

@@ -9,7 +9,7 @@
 }:
 let
   service = aether.services.coder;
-  url = "https://${service.fqdn}";
+  url = "https://${service.name}";
   metricsPort = config.aether.otel.exporters.coder;
   uid = 970;
   dumps = "/var/backup/postgresql";

@@ -4,7 +4,7 @@
     coder = 2112;
     postgres = 9187;
   };
-  clients.coder.redirects = [
-    "https://${inventory.services.coder.fqdn}/api/v2/users/oidc/callback"
-  ];
+  clients.coder.redirects = map (
+    name: "https://${name}/api/v2/users/oidc/callback"
+  ) inventory.services.coder.names;
 }

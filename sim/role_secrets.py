@@ -1,0 +1,21 @@
+"""Values for the secrets that playbooks cannot do without, so that a simulated host has what its roles look for."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+from inventory.rolesecrets import needed
+from sim.keys import Keys
+from sim.world import World
+
+
+def role_secrets(repository: Path, world: World, keys: Keys) -> dict[str, dict[str, str]]:
+    """Host to name to value: 32 bytes of the host's own key in base64, the form of a WireGuard key, the same at each start."""
+    found: dict[str, dict[str, str]] = {}
+    for name, facts in world.hosts.items():
+        for key in needed(repository / "ansible", facts.extra.get("playbook"), facts.extra.get("tags", ())):
+            digest = hashlib.sha256(f"{key}\0{keys.host(name)}".encode()).digest()
+            found.setdefault(name, {})[key] = base64.b64encode(digest).decode()
+    return found
