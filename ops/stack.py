@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.authority import authorities
 from ops.narrator import Narrator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -72,7 +73,7 @@ class Stack:
                 "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase()),
                 "SOPS_AGE_KEY_FILE": str(AETHER / "sim/keys/age.txt"),
             }
-        return {**os.environ, **own}
+        return {**os.environ, **own, **authorities(self.name, self.setting("proxmoxCa"))}
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of `pulumi ARGUMENTS` for this stack."""

@@ -29,6 +29,7 @@ class Settings(BaseModel):
     operator_key_file: str = ""
     reach_file: str = ""
     proxmox_endpoint: str = ""
+    proxmox_ca: str = ""
     proxmox_insecure: bool = False
     proxmox_timeout: int = Field(default=900, ge=5)
     proxmox_username: str = ""
