@@ -27,13 +27,13 @@ def group_of(file: str) -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="also the lab's cases that reboot real machines")
+    parser.addoption("--all", action="store_true", help="also the lab's long cases on real machines")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort tests by group, long ones first."""
     if not config.getoption("--all"):
-        leave = pytest.mark.skip(reason='reboots real machines: make test ARGS="tests/lab --all"')
+        leave = pytest.mark.skip(reason='takes a real machine for minutes: make test ARGS="tests/lab --all"')
         for item in items:
             if item.get_closest_marker("lab_all"):
                 item.add_marker(leave)

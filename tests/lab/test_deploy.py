@@ -30,6 +30,7 @@ def test_the_store_takes_what_the_fleet_signed_and_nothing_else(web: Operator) -
     assert web.runs() == web.boots() == path
 
 
+@pytest.mark.lab_all
 def test_a_unit_that_the_switch_broke_reverts_it_and_is_named(web: Operator) -> None:
     before = web.runs()
     done = web.deploy(web.system(units=units(bad=FAILS)), ACTIVE)
@@ -38,6 +39,7 @@ def test_a_unit_that_the_switch_broke_reverts_it_and_is_named(web: Operator) -> 
     assert web.runs() == web.boots() == before
 
 
+@pytest.mark.lab_all
 def test_a_unit_that_may_fail_or_failed_before_does_not(web: Operator) -> None:
     done = web.deploy(web.system(units=units(bad=FAILS)), ACTIVE, AETHER_MAY_FAIL="other.service ba*.service")
     assert done.code == 0, done.err
@@ -47,6 +49,7 @@ def test_a_unit_that_may_fail_or_failed_before_does_not(web: Operator) -> None:
     assert "had failed before, and still do: bad.service" in done.err
 
 
+@pytest.mark.lab_all
 def test_a_system_that_is_not_healthy_goes_back(web: Operator) -> None:
     before = web.runs()
     done = web.deploy(web.system(units=units(2000)), "tcp\t4711\t-\t3\n")
@@ -55,6 +58,7 @@ def test_a_system_that_is_not_healthy_goes_back(web: Operator) -> None:
     assert web.machine.sh("systemctl is-active web.service") == "active"
 
 
+@pytest.mark.lab_all
 def test_what_was_deployed_is_known_and_a_rollback_leads_back(web: Operator) -> None:
     first = web.deploy(web.system(units=units(3000)), ACTIVE)
     assert first.code == 0, first.err
@@ -65,6 +69,7 @@ def test_what_was_deployed_is_known_and_a_rollback_leads_back(web: Operator) -> 
     assert web.runs() == web.boots() == before
 
 
+@pytest.mark.lab_all
 def test_a_full_disk_fails_the_copy_and_leaves_the_host_alone(web: Operator) -> None:
     before = web.runs()
     large = web.system(units=units(5000), activation="# " + "x" * 1_500_000)
@@ -77,6 +82,7 @@ def test_a_full_disk_fails_the_copy_and_leaves_the_host_alone(web: Operator) -> 
     assert web.runs() == before
 
 
+@pytest.mark.lab_all
 def test_the_clock_may_be_a_day_off(web: Operator) -> None:
     web.machine.sh("date -s '+1 day' >/dev/null")
     try:
@@ -86,6 +92,7 @@ def test_the_clock_may_be_a_day_off(web: Operator) -> None:
     assert done.code == 0, done.err
 
 
+@pytest.mark.lab_all
 def test_nobody_confirms_and_the_timer_reverts(web: Operator) -> None:
     """The connection is lost for good in mid-switch: what was armed on the host acts."""
     before = web.runs()
