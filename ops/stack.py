@@ -184,7 +184,7 @@ class Stack:
                 handle.write(f"{line}\n")
 
     def refer(self) -> None:
-        """Name the other simulated stack in this one's settings while that is deployed, as docs/cloud.md tells an owner."""
+        """Name the other simulated stack in this one's settings while that is deployed, as docs/aws.md tells an owner."""
         if not self.simulated:
             return
         if self.name not in REFERENCES:

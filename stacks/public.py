@@ -15,7 +15,7 @@ def aws_provider(settings: Settings, region: str, site: str) -> aws.Provider:
         access_key=settings.aws_access_key,
         secret_key=settings.aws_secret_key,
         default_tags=aws.ProviderDefaultTagsArgs(tags={"project": "aether", "site": site, "stack": settings.stack}),
-        endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(("ec2", "iam", "sts", "route53", "budgets"), simulated))]
+        endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(("ec2", "iam", "sts", "route53", "budgets", "dlm"), simulated))]
         if simulated
         else None,
         # These look beyond the endpoints that are given.

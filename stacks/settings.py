@@ -48,6 +48,11 @@ class Settings(BaseModel):
     homelab_stack: str = ""
     cloud_stack: str = ""
 
+    def aws_keys(self) -> dict[str, str]:
+        """Credentials for AWS's own library, where the stack has any; else it finds them as the AWS tools do."""
+        access, secret = _plain("awsAccessKey"), _plain("awsSecretKey")
+        return {"aws_access_key_id": access, "aws_secret_access_key": secret} if access and secret else {}
+
     @classmethod
     def read(cls, config: pulumi.Config) -> "Settings":
         """The settings of the current stack.
@@ -72,6 +77,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             lines = [_line(pulumi.get_stack(), dict(detail)) for detail in error.errors()]
             raise SettingsError("\n".join(lines)) from None
+
+
+def _plain(key: str) -> str | None:
+    """A setting in plain text, also a secret one."""
+    return pulumi.Config("aether").get(key)
 
 
 def _key(field: str) -> str:

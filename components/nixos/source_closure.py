@@ -37,6 +37,7 @@ PROVISIONING_FACTS = frozenset(
         "may_fail",
         # A cloud machine's; not instance_type, which says its architecture.
         "ami",
+        "ami_name",
         "disk",
         "open",
         "region",

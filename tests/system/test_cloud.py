@@ -1,5 +1,6 @@
 """The cloud's stack with the real engine, the real GitHub provider and real Ansible on the simulated AWS and GitHub."""
 
+import base64
 import hashlib
 import json
 import os
@@ -263,6 +264,18 @@ class TestFaults:
 
 
 class TestSecrets:
+    def test_no_host_key_is_in_user_data_or_the_state_even_for_who_decrypts_it(self, deployed: CloudLab) -> None:
+        """A host's key is its age key: it goes over the first connection, and nowhere else."""
+        code = "from ops.stack import Stack; print(Stack('sim-cloud').output('stack', 'export', '--show-secrets'))"
+        places = {"decrypted state": deployed.lab.run(deployed.lab.python, "-c", code).text}
+        for name, instance in deployed.instances().items():
+            found = deployed.aws("ec2").describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
+            places[f"user data of {name}"] = base64.b64decode(found["UserData"]["Value"]).decode()
+        assert "PRIVATE KEY" in places["user data of vps"] and "userData" in places["decrypted state"]
+        for what, value in deployed.secrets().items():
+            if what.startswith("host key"):
+                assert not [place for place, text in places.items() if value in text], what
+
     def test_none_is_in_the_state(self, deployed: CloudLab) -> None:
         self.absent(deployed, {"state": json.dumps(state_files(deployed))})
 

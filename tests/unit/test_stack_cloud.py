@@ -14,17 +14,25 @@ import pytest
 from components.base import REPOSITORY
 from inventory.ansible import listing
 from inventory.load import Inventory, load
+from ops.commands import _one_host, rollback
+from ops.stack import Stack
+from sim.hosts.firstboot import random_host_key
 from stacks import cloud
 from stacks.settings import Settings, SettingsError
 from tests.unit.recorder import Recording, record
 
 CLOUD = Path("inventory/cloud.toml")
+KEY = random_host_key()
 
 
 @pytest.fixture(autouse=True)
 def _no_sops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Secrets without sops: what they are is no matter here."""
-    monkeypatch.setattr(cloud, "secret", lambda settings, file, key: pulumi.Output.secret(f"{file} {key}"))
+
+    def secret(settings: Settings, file: str, key: str) -> pulumi.Output[str]:
+        return pulumi.Output.secret(KEY if key == cloud.HOST_KEY else f"{file} {key}")
+
+    monkeypatch.setattr(cloud, "secret", secret)
 
 
 def settings(**changes: object) -> Settings:
@@ -33,6 +41,8 @@ def settings(**changes: object) -> Settings:
         "composition": "cloud",
         "inventory": CLOUD,
         "evaluator": "source",
+        # The images in the repository are examples, for a simulator.
+        "aws_endpoint": "http://127.0.0.1:9",
         "github_token": pulumi.Output.secret("token"),
     }
     return Settings.model_validate(values | changes)
@@ -225,3 +235,35 @@ def test_machines_in_two_regions_are_refused() -> None:
 
     with pytest.raises(SettingsError, match="eu-central-1, eu-west-1"):
         one_region(["eu-west-1", "eu-central-1"])
+
+
+def test_a_nixos_machine_is_a_host_like_any_other() -> None:
+    """Health that has to go on holding, the window, the reboot, an order among machines, and what the stack tells of them."""
+    inventory = load(CLOUD)
+    hosts = dict(inventory.hosts)
+    hosts["vps"] = hosts["vps"].model_copy(update={"settle": 7, "confirm_timeout": 90, "reboot": "auto"})
+    hosts["cloud-workstation"] = hosts["cloud-workstation"].model_copy(update={"depends_on": ("public-gateway", "vps")})
+    changed = replace(inventory, content=inventory.content.model_copy(update={"hosts": hosts}))
+    recording = record(lambda: cloud.compose(settings(), changed), outputs=outputs)
+    vps = recording.one("local:Command", "vps").environment
+    assert [vps[f"AETHER_{name}"] for name in ("SETTLE", "CONFIRM_TIMEOUT", "REBOOT")] == ["7", "90", "auto"]
+    after = recording.one("local:Command", "cloud-workstation").depends_on
+    assert any(urn.endswith("::vps") and "NixosSystem" in urn for urn in after), after
+
+
+@pytest.mark.parametrize("host", ["vps", "cloud-workstation"])
+def test_the_operators_commands_take_it(host: str) -> None:
+    assert _one_host(Stack("sim-cloud"), "rollback", rollback, [host])[0] == host
+
+
+def test_a_machine_is_met_before_it_is_configured() -> None:
+    recording = compose()
+    for name in ("public-gateway", "vps"):
+        contact = recording.one("local:Command", f"{name}-contact")
+        assert contact.environment["AETHER_BOOTSTRAP_KEY"].startswith("ssh-ed25519 ")
+        assert KEY.splitlines()[-2] not in str(contact.inputs)
+
+
+def test_examples_are_no_images_for_the_real_aws() -> None:
+    with pytest.raises(SettingsError, match=r"hosts\.vps\.ami: ami-0b2000000000000b2.*cloud images"):
+        cloud.compose(settings(aws_endpoint=""), load(CLOUD))
