@@ -250,7 +250,12 @@ class AtomicHost(ManagedHost, OwnCard):
 
     kind: Literal["atomic"]
     image: ImageName = Field(description="Image without tag, like ghcr.io/OWNER/IMAGE.")
-    digest: ImageDigest | None = Field(default=None, description="Default: what was published last.")
+    digest: ImageDigest | None = Field(default=None, description="Default: what the image repository published.")
+    tag: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
+        description="Follow this tag of an image that others build: looked up once, and again when aether:imageBuild changes.",
+    )
     signed: bool = Field(default=True, description="End on ostree-image-signed:.")
     reboot: Literal["now", "window", "never"] = Field(default="now", description="When the staged one boots.")
     window: str | None = Field(default=None, description="systemd calendar, with reboot = window.")
@@ -397,7 +402,19 @@ class ImageBuild(Facts):
     repository: HostName = Field(description="Name of the repository.")
     images: tuple[HostName, ...] = Field(min_length=1, description="Image names; image/recipes/NAME.yml is each one's recipe.")
     visibility: Literal["public", "private"] = "public"
+    plan: Literal["free", "pro", "team", "enterprise"] = Field(
+        default="free", description="The account's plan at GitHub: a private repository has rules and environments from pro on."
+    )
     hosts: str = Field(description="Inventory file of the atomic hosts, beside this one, whose health checks go into the image.")
+
+    @model_validator(mode="after")
+    def _rules_are_in_the_plan(self) -> "ImageBuild":
+        if self.visibility == "private" and self.plan == "free":
+            raise ValueError(
+                'visibility = "private" needs a paid plan: on a free account GitHub refuses its branch rules and the environment '
+                'that keeps the signing key; write visibility = "public", or plan = "pro" if the account has it'
+            )
+        return self
 
 
 class Rollout(Facts):

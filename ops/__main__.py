@@ -10,6 +10,7 @@ enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
 from ops import cloud, commands, examine, guests, proxmox  # noqa: E402
+from ops.github import github  # noqa: E402
 from ops.stack import OpsError, Stack  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
@@ -30,6 +31,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "topology": (commands.topology, "a page with the picture of the fleet"),
     "cloud": (cloud.cloud, "images: the newest official images of the region; policy: the least rights at AWS"),
     "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, proxmox, lxc or amazon into dist/"),
+    "github": (github, "token: what the GitHub token has to be allowed"),
     "proxmox": (proxmox.command, "role: the commands that make the Proxmox token with the least rights"),
     "test": (commands.test, "every test"),
     "lint": (commands.lint, "ruff, mypy, shellcheck"),

@@ -16,17 +16,14 @@ from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
 from components.aws.way_home import WayHome, WayHomeArgs
 from components.base import REPOSITORY, Component, Operator
-from components.github.content import ContentError, repository_files
-from components.github.image_repository import ImageRepository, ImageRepositoryArgs
-from components.github.workflow import required_checks, used_actions
 from components.nixos.system import NixosSystem
 from inventory.ansible import peers
 from inventory.load import Inventory, load
-from inventory.models import AtomicHost, Cloud, CloudVm
+from inventory.models import Cloud, CloudVm
+from stacks.images import Images
 from stacks.live import drifts
 from stacks.machines import Machines, seen
-from stacks.public import aws_provider, github_provider, one_region
-from stacks.references import homelab_addresses
+from stacks.public import aws_provider, one_region
 from stacks.rollout import activation_order
 from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
@@ -93,9 +90,7 @@ def compose(settings: Settings, inventory: Inventory) -> None:
         "addresses", {inventory.cloud.gateway: gateway.address, **{name: other.address for name, other in others.items()}}
     )
     if inventory.image:
-        repository = _image_repository(context)
-        pulumi.export("images", repository.images)
-        pulumi.export("imageRepository", repository.clone_url)
+        Images(settings, inventory).export()
 
 
 def _homelab(settings: Settings, inventory: Inventory) -> Inventory | None:
@@ -166,7 +161,8 @@ def _configure(context: Context, parent: Component, name: str, facts: CloudVm, m
     """Run the machine's playbook, then its health checks; the text is known once they hold."""
     settings, playbook = context.settings, facts.playbook
     assert playbook is not None, "the inventory's model says so of amazon-linux"
-    homelab = homelab_addresses(settings)
+    gateway = context.homelab.hosts.get(HOME_GATEWAY) if context.homelab else None
+    home = str(gateway.address) if gateway else ""
     run = Playbook(
         name,
         PlaybookArgs(
@@ -175,8 +171,8 @@ def _configure(context: Context, parent: Component, name: str, facts: CloudVm, m
             version=playbook_hash(REPOSITORY, playbook, seen(facts.model_dump()), _tables(context)),
             inventory=str(settings.inventory),
             reach_file=settings.reach_file,
-            # Where home's connections come from, once the homelab's stack says so.
-            variables={"homelab_gateway": homelab.apply(lambda known: known.get(HOME_GATEWAY, ""))},
+            # Where home's connections come from.
+            variables={"homelab_gateway": home},
             instance=_reached(context, parent, name, machine),
             operator=context.operator,
         ),
@@ -191,7 +187,7 @@ def _configure(context: Context, parent: Component, name: str, facts: CloudVm, m
         name,
         WayHomeArgs(
             service=service,
-            home=homelab.apply(lambda known: known.get(HOME_GATEWAY, "")),
+            home=home if settings.prove_way_home else "",
             after=pulumi.Output.concat(run.recap, healthy),
             operator=context.operator,
         ),
@@ -283,35 +279,3 @@ def _machines(context: Context, gateway: PublicGateway, machines: dict[str, Clou
     export_systems(systems)
     Machines(settings, context.inventory, context.operator).homes(systems, instances)
     return made
-
-
-def _image_repository(context: Context) -> ImageRepository:
-    settings, build = context.settings, context.inventory.image
-    assert build is not None
-    public_key = REPOSITORY / settings.image_public_key
-    if not public_key.is_file():
-        raise SettingsError(f"{settings.image_public_key} does not exist. Fix: make the signing key as docs/image.md says")
-    registry = f"ghcr.io/{build.owner}"
-    own = {f"{registry}/{image}" for image in build.images}
-    atomic = context.homelab.of(AtomicHost) if context.homelab else {}
-    hosts = {name: facts for name, facts in atomic.items() if facts.image in own}
-    try:
-        files = repository_files(REPOSITORY / "image", registry, public_key.read_text(), hosts)
-    except ContentError as error:
-        raise SettingsError(str(error)) from None
-    return ImageRepository(
-        build.repository,
-        ImageRepositoryArgs(
-            build=build,
-            registry=settings.image_registry,
-            files=files,
-            actions=used_actions(files),
-            required_checks=required_checks(files),
-            signing_key=secret(settings, "image.yaml", "cosign_private_key"),
-            signing_password=secret(settings, "image.yaml", "cosign_password"),
-            public_key_file=settings.image_public_key,
-            adopt=settings.adopt_image_repository,
-            protect=settings.protect,
-            provider=github_provider(settings, build.owner),
-        ),
-    )

@@ -19,6 +19,7 @@ from inventory.models import Guest, NixosHost
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
 from stacks.cluster import Cluster, ask
+from stacks.images import Images
 from stacks.live import drifts
 from stacks.machines import Machines, renamed
 from stacks.preflight import Preflight
@@ -39,8 +40,10 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     systems = _systems(settings, inventory, operator, drifted, cluster, machines.nodes)
     done: dict[str, pulumi.Resource] = {**systems}
     done |= machines.ansible(done)
-    done |= machines.atomic(drifted, done)
+    images = Images(settings, inventory)
+    done |= machines.atomic(drifted, done, images)
     machines.homes(done)
+    images.export()
     export_systems(systems)
     pulumi.export("addresses", {name: host.address for name, host in inventory.hosts.items()})
 

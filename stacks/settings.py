@@ -45,8 +45,10 @@ class Settings(BaseModel):
     image_registry: str = "ghcr.io"
     image_public_key: str = "image/cosign.pub"
     adopt_image_repository: bool = False
-    homelab_stack: str = ""
+    image_timeout: int = Field(default=7200, ge=1)
+    image_build: str = ""
     cloud_stack: str = ""
+    prove_way_home: bool = False
 
     def aws_keys(self) -> dict[str, str]:
         """Credentials for AWS's own library, where the stack has any; else it finds them as the AWS tools do."""

@@ -17,7 +17,7 @@ from inventory.load import Inventory, load
 from ops.commands import _one_host, rollback
 from ops.stack import Stack
 from sim.hosts.firstboot import random_host_key
-from stacks import cloud
+from stacks import cloud, images
 from stacks.settings import Settings, SettingsError
 from tests.unit.recorder import Recording, record
 
@@ -32,7 +32,8 @@ def _no_sops(monkeypatch: pytest.MonkeyPatch) -> None:
     def secret(settings: Settings, file: str, key: str) -> pulumi.Output[str]:
         return pulumi.Output.secret(KEY if key == cloud.HOST_KEY else f"{file} {key}")
 
-    monkeypatch.setattr(cloud, "secret", secret)
+    for module in (cloud, images):
+        monkeypatch.setattr(module, "secret", secret)
 
 
 def settings(**changes: object) -> Settings:
@@ -55,7 +56,6 @@ def outputs(kind: str, name: str) -> dict[str, Any]:
         "aws:route53/zone:Zone": {"zoneId": "Z1", "nameServers": []},
         "aws:ec2/vpc:Vpc": {"ipv6CidrBlock": "2a05:d014:1::/56"},
         "command:local:run": {"stdout": "{}"},
-        "pulumi:pulumi:StackReference": {"outputs": {"addresses": {"gateway": "192.168.10.10"}}},
     }.get(kind, {})
 
 
@@ -84,7 +84,8 @@ def test_a_workstation_gets_its_home_after_its_system_and_anew_on_a_new_machine(
 
 
 def test_a_new_machine_is_given_the_time_to_boot() -> None:
-    commands = compose().of("local:Command")
+    found = compose().of("local:Command").items()
+    commands = {name: command for name, command in found if "AETHER_HOST" in command.environment}
     assert {name for name, command in commands.items() if command.environment["AETHER_WAIT"] == "300"} == set(commands)
 
 
@@ -118,11 +119,13 @@ def test_the_homelabs_public_services_get_their_names() -> None:
     assert public and public <= names
 
 
-def test_the_homelabs_address_is_known_once_its_stack_is_named() -> None:
-    alone = compose().one("local:Command", "public-gateway").environment
-    together = compose(homelab_stack="organization/aether/sim").one("local:Command", "public-gateway").environment
-    assert alone["AETHER_VAR_homelab_gateway"] == ""
-    assert together["AETHER_VAR_homelab_gateway"] == "192.168.10.10"
+def test_the_gateway_knows_where_home_is_from_the_inventory() -> None:
+    environment = compose().one("local:Command", "public-gateway").environment
+    assert environment["AETHER_VAR_homelab_gateway"] == str(load("inventory/homelab.toml").hosts["gateway"].address)
+
+
+def test_no_other_stack_is_asked() -> None:
+    assert compose().of("StackReference") == {}
 
 
 def test_a_service_that_becomes_public_configures_the_gateway_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +213,7 @@ class TestAddresses:
 
 
 def test_greenboot_checks_are_of_the_hosts_that_run_these_images_alone() -> None:
-    files = [file.inputs["file"] for file in compose().of("RepositoryFile").values()]
+    files = json.loads(compose().one("local:Command", "aether-image-commit").inputs["stdin"])
     checks = {file.rsplit("/", 1)[-1] for file in files if "/aether/checks/" in file}
     assert checks == {"bifrost-kinoite", "workstation"}, "the gaming host is on somebody else's image"
 
