@@ -175,7 +175,7 @@ def _cluster(stack: Stack) -> Cluster:
     try:
         return guests(endpoint, login, insecure=str(config.get("aether:proxmoxInsecure", "")).lower() == "true")
     except ClusterError as error:
-        raise OpsError(f"{endpoint}: {error}. {error.fix}") from None
+        raise OpsError(f"{endpoint}: {error}. Nothing was changed. {error.fix}") from None
 
 
 def _configuration(stack: Stack) -> dict[str, Any]:

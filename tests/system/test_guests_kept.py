@@ -84,7 +84,7 @@ def test_a_vmid_that_somebody_elses_guest_has_is_refused_with_the_line_to_write(
     task(stock, api(stock).nodes("pve2").qemu(112).delete())
 
 
-def test_a_login_key_and_a_nameserver_reboot_no_guest(fleet: Lab) -> None:
+def test_a_login_key_a_nameserver_and_a_grown_disk_reboot_no_guest(fleet: Lab) -> None:
     before = {host: boot(fleet, host) for host in ("web", "dns", "log")}
     text = (fleet.path / INVENTORY).read_text()
     key = re.search(r'authorized_keys = \["([^"]*)"', text)
@@ -92,9 +92,12 @@ def test_a_login_key_and_a_nameserver_reboot_no_guest(fleet: Lab) -> None:
     other = key[1].split()[0] + " " + key[1].split()[1][:-4] + "AAAA second"
     fleet.replace(INVENTORY, f'authorized_keys = ["{key[1]}"', f'authorized_keys = ["{key[1]}", "{other}"')
     fleet.replace(INVENTORY, 'nameservers = ["192.168.1.1"]', 'nameservers = ["192.168.1.1", "192.168.10.1"]')
+    entry = 'address = "192.168.10.10"\ncpu = 1\nmemory = 512\ndisks = [{ size = '
+    fleet.replace(INVENTORY, f"{entry}8", f"{entry}10")
     up = fleet.up()
     assert up.code == 0, up.text
     assert {host: boot(fleet, host) for host in before} == before
+    assert "size=10G" in fleet.ssh("pve1", "qm config 110 | grep ^scsi0").text, "grown while it runs"
 
 
 def test_a_containers_data_disk_is_added_grown_and_detached_in_place(fleet: Lab) -> None:
@@ -130,16 +133,17 @@ def test_a_containers_data_disk_is_added_grown_and_detached_in_place(fleet: Lab)
 
 
 def test_a_shrunk_first_disk_is_refused_before_anything_runs(fleet: Lab) -> None:
-    for address, size in (("192.168.10.10", 8), ("192.168.10.12", 8)):
+    sizes = {"192.168.10.10": 10, "192.168.10.12": 8}
+    for address, size in sizes.items():
         entry = f'address = "{address}"\ncpu = 1\nmemory = 512\ndisks = [{{ size = '
         fleet.replace(INVENTORY, f"{entry}{size}", f"{entry}4")
     up = fleet.up()
     assert up.code != 0
-    for host in ("web", "log"):
-        assert f"hosts.{host}.disks: the first disk has 8 GiB and 4 are wanted: a disk cannot be shrunk" in up.text, up.text
-    for address in ("192.168.10.10", "192.168.10.12"):
+    for host, size in (("web", 10), ("log", 8)):
+        assert f"hosts.{host}.disks: the first disk has {size} GiB and 4 are wanted: a disk cannot be shrunk" in up.text, up.text
+    for address, size in sizes.items():
         entry = f'address = "{address}"\ncpu = 1\nmemory = 512\ndisks = [{{ size = '
-        fleet.replace(INVENTORY, f"{entry}4", f"{entry}8")
+        fleet.replace(INVENTORY, f"{entry}4", f"{entry}{size}")
 
 
 def test_what_needs_a_new_container_is_refused_until_the_entry_says_so_and_then_leaves_one(fleet: Lab) -> None:
@@ -202,6 +206,44 @@ def test_a_container_that_was_moved_is_followed(fleet: Lab) -> None:
     assert set(preview.changes()) == {"unchanged"}, preview.text
 
 
+def test_fields_that_are_changed_in_place_make_no_new_guest_and_boot_no_vm(fleet: Lab) -> None:
+    before = boot(fleet, "www"), boot(fleet, "names"), boot(fleet, "log")
+    www, names, log = "192.168.10.10", "192.168.10.11", "192.168.10.12"
+    entry = 'address = "{}"\ncpu = 1\nmemory = 512\n'
+    more = 'tags = ["more"]\nstart_order = 3\n'
+    fleet.replace(INVENTORY, entry.format(www), f'address = "{www}"\ncpu = 2\nmemory = 768\n{more}')
+    fleet.replace(INVENTORY, entry.format(names), f'address = "{names}"\ncpu = 2\nmemory = 512\n{more}')
+    fleet.replace(INVENTORY, entry.format(log), f'address = "{log}"\ncpu = 1\nmemory = 768\n{more}')
+    fleet.replace(INVENTORY, "disks = [{ size = 10 }]", 'disks = [{ size = 10 }, { size = 4, mount = "/srv/vm" }]')
+    preview = fleet.preview()
+    assert preview.code == 0, preview.text
+    assert not replaces(preview), preview.text
+    up = fleet.up()
+    assert up.code == 0, up.text
+    after = boot(fleet, "www"), boot(fleet, "names"), boot(fleet, "log")
+    assert after[:2] == before[:2], "neither cores, memory, tags, order nor disks boot a VM; a container's cores neither"
+    assert after[2] != before[2], "the provider reboots a container for its memory, as the table says"
+    assert "scsi1" in fleet.ssh("pve1", "qm config 110").text
+
+
+def test_another_node_migrates_a_vm_and_a_container_waits_for_the_word(fleet: Lab) -> None:
+    born = fleet.ssh("pve1", "qm config 110 | grep ^net0").text
+    for vmid in (110, 111):
+        fleet.replace(INVENTORY, f'node = "pve1"\nvmid = {vmid}\n', f'node = "pve2"\nvmid = {vmid}\n')
+    up = fleet.up()
+    assert up.code == 0, up.text
+    assert ours(fleet)[110] == ("www", "pve2")
+    assert fleet.ssh("pve2", "qm config 110 | grep ^net0").text == born
+    assert ours(fleet)[111] == ("names", "pve1")
+    assert "python -m ops --stack sim move names" in up.text + fleet.preview().text
+    moved = fleet.ops("move", "names")
+    assert moved.code == 0, moved.text
+    assert ours(fleet)[111] == ("names", "pve2")
+    again = fleet.up()
+    assert again.code == 0, again.text
+    assert set(fleet.preview().changes()) == {"unchanged"}
+
+
 def test_a_host_that_left_the_inventory_is_refused_where_guests_are_protected(fleet: Lab) -> None:
     text = (fleet.path / INVENTORY).read_text()
     start = text.index("[hosts.log]")
@@ -211,3 +253,21 @@ def test_a_host_that_left_the_inventory_is_refused_where_guests_are_protected(fl
     assert "hosts.log: is no longer in the inventory, and its guest 112 would be destroyed" in refused.text, refused.text
     assert "retire log" in refused.text
     (fleet.path / INVENTORY).write_text(text)
+
+
+def test_a_host_that_is_retired_is_stopped_backed_up_and_kept_until_the_second_word(fleet: Lab) -> None:
+    text = (fleet.path / INVENTORY).read_text()
+    (fleet.path / INVENTORY).write_text(text[: text.index("[hosts.log]")])
+    assert "only a retired" in fleet.ops("retire", "log", "--delete").text or ours(fleet)[112]
+    retired = fleet.ops("retire", "log")
+    assert retired.code == 0, retired.text
+    assert guest(fleet, 112)["status"] == "stopped"
+    assert "retired" in guest(fleet, 112)["tags"]
+    assert "vzdump-lxc-112" in fleet.ssh("pve1", "ls /var/lib/vz/dump").text
+    up = fleet.up("--config", "aether:protect=true")
+    assert up.code == 0, up.text
+    assert 112 in ours(fleet), "the next deployment leaves it alone"
+    deleted = fleet.ops("retire", "log", "--delete")
+    assert deleted.code == 0, deleted.text
+    assert 112 not in ours(fleet)
+    assert "vzdump-lxc-112" in fleet.ssh("pve1", "ls /var/lib/vz/dump").text
