@@ -70,6 +70,8 @@ class Lab:
         own = {
             name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "AETHER_", "SOPS_", "ANSIBLE_"))
         }
+        # The nodes' set-up is not what is measured.
+        own["AETHER_SIM_NODES"] = "prepared"
         # Both sides of a comparison keep their bytecode, as `make` has it.
         own |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.path / ".aether/cache/python")}
         # sops and age are the engine's; the simulator looks for them on PATH too.

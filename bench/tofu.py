@@ -134,8 +134,7 @@ def configuration(lab: Lab, resources: Sequence[Declared]) -> dict[str, Any]:
         "provider": {
             "proxmox": {
                 "endpoint": settings["aether:proxmoxEndpoint"],
-                "username": settings["aether:proxmoxUsername"],
-                "password": settings["aether:proxmoxPassword"],
+                "api_token": settings["aether:proxmoxApiToken"],
                 "insecure": True,
             }
         },

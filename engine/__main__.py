@@ -21,7 +21,8 @@ def ensure(groups: tuple[Group, ...], progress: Progress) -> None:
         StepError: a part can be neither downloaded nor built; what was made before stays.
     """
     # The plugins are installed by the engine, so it comes with them.
-    wanted = groups if "plugins" not in groups else tuple(dict.fromkeys(("core", *groups)))
+    plugins = any(part.plugin for part in select(groups))
+    wanted = tuple(dict.fromkeys(("core", *groups))) if plugins else groups
     parts = select(wanted)
     missing = any(releases.has_release(part) and not cache.is_complete(part) for part in parts)
     released = missing and releases.reachable()

@@ -62,8 +62,9 @@ def _link() -> Finding:
 def _part(part: Part) -> Finding:
     what = f"{part.group}: {part.name} {part.version}"
     if not cache.is_complete(part):
-        if part.group == "bench":
-            return Finding(what, "not built", "`python3 -m engine ensure --only bench` (benchmarks only)", needed=False)
+        if part.group not in DEFAULT_GROUPS:
+            purpose = "benchmarks" if part.group == "bench" else f"stacks at {part.name}"
+            return Finding(what, "not built", f"`python3 -m engine ensure --only {part.group}` ({purpose} only)", needed=False)
         return Finding(what, "not built", REMEDY)
     source = (cache.part_entry(part) / "source").read_text().strip()
     if part.plugin is not None:

@@ -14,9 +14,9 @@ PULUMI_VERSION = "3.259.0"
 # The released CLI and the built one report the same version to plugins and programs.
 PULUMI_LDFLAGS = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI_VERSION}"
 
-Group = Literal["core", "plugins", "tools", "bench"]
-GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "bench")
-# What `ensure` gets when nothing is said: the benchmark's comparison is built on demand.
+Group = Literal["core", "plugins", "tools", "bench", "hcloud"]
+GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "bench", "hcloud")
+# What `ensure` gets when nothing is said: the benchmark's comparison, and providers of single stacks, are made on demand.
 DEFAULT_GROUPS: tuple[Group, ...] = ("core", "plugins", "tools")
 
 
@@ -66,8 +66,8 @@ def platform_name() -> str:
     return f"{platform.system().lower()}-{machine or platform.machine().lower()}"
 
 
-def _plugin(name: str, version: str, server: str | None = None) -> Part:
-    return Part(name, "plugins", version, {f"pulumi-resource-{name}": "."}, plugin=name, server=server)
+def _plugin(name: str, version: str, server: str | None = None, group: Group = "plugins") -> Part:
+    return Part(name, group, version, {f"pulumi-resource-{name}": "."}, plugin=name, server=server)
 
 
 def _tool(name: str, version: str, programs: dict[str, str], ldflags: str = "") -> Part:
@@ -100,6 +100,7 @@ PARTS: tuple[Part, ...] = (
     _plugin("proxmoxve", "8.3.0", server="github://api.github.com/muhlba91/pulumi-proxmoxve"),
     _plugin("github", "6.12.2"),
     _plugin("aws", "7.51.1"),
+    _plugin("hcloud", "1.32.2", group="hcloud"),
     _tool("sops", "3.13.3", {"sops": "github.com/getsops/sops/v3/cmd/sops"}),
     _tool(
         "age",

@@ -22,6 +22,7 @@ from inventory.types import (
     Ipv4,
     MacAddress,
     Mebibytes,
+    PciId,
     Phase,
     Port,
     SshPublicKey,
@@ -67,6 +68,16 @@ class UsbDevice(Facts):
     id: UsbId = Field(description="vendor:product.")
 
 
+class PciDevice(Facts):
+    """A PCI device as `pvesh get /nodes/NODE/hardware/pci` shows it; Proxmox compares all of it when a guest starts."""
+
+    name: HostName = Field(description="What the device is, like gpu.")
+    id: PciId = Field(description="vendor:device, like 8086:46d1.")
+    path: str = Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}(\.[0-7])?$", description="Its slot, like 0000:00:02.0.")
+    subsystem_id: PciId | None = Field(default=None, description="subsystem_vendor:subsystem_device, where it has one.")
+    iommu_group: int | None = Field(default=None, ge=0)
+
+
 class Node(Facts):
     """A Proxmox host. It stays Debian; Ansible runs ``playbook`` on it."""
 
@@ -79,6 +90,7 @@ class Node(Facts):
     host_key: SshPublicKey
     playbook: str = Field(default="proxmox.yml", description="Playbook under ansible/.")
     usb: tuple[UsbDevice, ...] = Field(default=(), description="USB devices that are plugged into it.")
+    pci: tuple[PciDevice, ...] = Field(default=(), description="PCI devices that guests may take.")
     ssh_user: str = "root"
 
 
@@ -204,6 +216,7 @@ class Guest(NixosHost):
 class NixosVm(Guest):
     kind: Literal["nixos-vm"]
     usb: tuple[str, ...] = Field(default=(), description="Names of the node's USB devices that it takes.")
+    pci: tuple[str, ...] = Field(default=(), description="Names of the node's PCI devices that it takes.")
 
 
 class NixosLxc(Guest):
@@ -287,6 +300,20 @@ class CloudVm(ManagedHost):
         return self
 
 
+class HcloudVm(NixosHost):
+    """A NixOS server at Hetzner Cloud. ``address`` names it in this file; the public one is Hetzner's."""
+
+    kind: Literal["hcloud-vm"]
+    server_type: str = Field(pattern=r"^[a-z]+[0-9]+$", description="Size, like cax11 (arm64) or cx23.")
+    location: str = Field(pattern=r"^[a-z]{3}[0-9]$", description="Like fsn1, nbg1, hel1.")
+    image: str = Field(pattern=r"^[0-9]+$", description="Id of the snapshot of an own NixOS image; another one replaces it.")
+    ipv6: bool = Field(default=True, description="Also an IPv6 address, which goes with the server.")
+    open: tuple[Opening, ...] = Field(default=(), description="What the internet may reach.")
+    ssh_from: dict[HostName, Cidr] = Field(min_length=1, description="Named networks that may reach SSH.")
+    volume: Gibibytes | None = Field(default=None, description="Data volume, which outlives the server.")
+    protect: bool = Field(default=True, description="Neither destroyed nor replaced under `aether:protect`.")
+
+
 class External(HostFacts, OwnCard):
     """Modelled (address, DNS, monitoring, topology) and never touched."""
 
@@ -295,7 +322,7 @@ class External(HostFacts, OwnCard):
 
 
 Host = Annotated[
-    NixosVm | NixosLxc | NixosMetal | AtomicHost | AnsibleHost | CloudVm | External,
+    NixosVm | NixosLxc | NixosMetal | AtomicHost | AnsibleHost | CloudVm | HcloudVm | External,
     Field(discriminator="kind"),
 ]
 

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from inventory.models import Cloud, Host, ImageBuild, Network, Node, Rollout, Service, Site
 from inventory.problems import HEADER, Lines, Problem, did_you_mean, one_of
-from inventory.types import HostName
+from inventory.types import LEAST_MEMORY, HostName
 from inventory.wording import explain, without_echoes
 
 _TABLES: dict[str, TypeAdapter[Any]] = {
@@ -34,7 +34,7 @@ _RELATIONS = {"kind", "network", "node", "address"}
 
 # Stand in for required fields that did not parse: no rule objects to them.
 _NEUTRAL: dict[str, dict[str, Any]] = {
-    "hosts": {"memory": 16, "cpu": 1, "disks": [{"size": 1}]},
+    "hosts": {"memory": LEAST_MEMORY, "cpu": 1, "disks": [{"size": 1}]},
     "nodes": {"memory": 1 << 30, "cpu": 1 << 16},
 }
 

@@ -86,7 +86,10 @@ MacAddress = Annotated[
 Cidr = Annotated[str, AfterValidator(_cidr)]
 VmId = Annotated[int, Field(ge=100, le=999_999_999, description="Proxmox guest id, unique in the cluster.")]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Mebibytes = Annotated[int, Field(ge=16, description="Memory in MiB.")]
+LEAST_MEMORY = 64
+"""MiB. Less is a number of GiB, written by mistake."""
+
+Mebibytes = Annotated[int, Field(ge=LEAST_MEMORY, description="Memory in MiB.")]
 Gibibytes = Annotated[int, Field(ge=1, description="Disk size in GiB.")]
 Phase = Annotated[int, Field(ge=1, le=9)]
 SshPublicKey = Annotated[
@@ -117,6 +120,12 @@ ImageDigest = Annotated[
 UsbId = Annotated[
     str,
     AfterValidator(_matches(r"[0-9a-f]{4}:[0-9a-f]{4}", "is not a USB id; write vendor:product as lsusb does, like 10c4:ea60")),
+]
+PciId = Annotated[
+    str,
+    AfterValidator(
+        _matches(r"[0-9a-f]{4}:[0-9a-f]{4}", "is not a PCI id; write vendor:device as lspci -nn does, like 8086:46d1")
+    ),
 ]
 UnitName = Annotated[
     str,

@@ -16,6 +16,7 @@ from inventory.models import (
     Network,
     Node,
     Opening,
+    PciDevice,
     Rollout,
     Service,
     Site,
@@ -23,6 +24,7 @@ from inventory.models import (
 )
 from inventory.plaintext import why_secret
 from inventory.problems import did_you_mean, nearest, one_of
+from inventory.types import LEAST_MEMORY
 
 KINDS: dict[str, type[BaseModel]] = {
     get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(Host)[0])
@@ -38,7 +40,13 @@ _MODELS: dict[str, type[BaseModel]] = {
     "cloud": Cloud,
     "image": ImageBuild,
 }
-_INNER: dict[str, type[BaseModel]] = {"disks": Disk, "home": Home, "open": Opening}
+_INNER: dict[str, type[BaseModel]] = {
+    "disks": Disk,
+    "home": Home,
+    "open": Opening,
+    "usb": UsbDevice,
+    "pci": PciDevice,
+}
 _EXAMPLES = {
     "address": '"192.168.10.40"',
     "mac": '"00:00:5e:00:53:0a"',
@@ -132,6 +140,9 @@ def explain(  # noqa: PLR0911 (one return a case)
     if kind in _LIMITS:
         key, words = _LIMITS[kind]
         limit = context[key]
+        if limit == LEAST_MEMORY and 0 < value < limit:
+            message = f"is {value} MiB, less than a machine's memory; it is written in MiB, not in GiB"
+            return "out-of-range", at, message, f"write {last} = {value * 1024} for {value} GiB"
         return (
             "out-of-range",
             at,
@@ -196,7 +207,7 @@ def _model_at(loc: list[Any], table: str, raw: Mapping[str, Any]) -> type[BaseMo
     if loc[0] == "health":
         entry = raw["health"][loc[1]]
         return next((CHECKS[name] for name in CHECKS if name in entry), None)
-    return UsbDevice if loc[0] == "usb" else _INNER.get(str(loc[0]))
+    return _INNER.get(str(loc[0]))
 
 
 def _plain(loc: tuple[Any, ...]) -> list[Any]:

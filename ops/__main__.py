@@ -9,7 +9,7 @@ from inventory.environment import enter
 enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
-from ops import commands, examine, guests  # noqa: E402
+from ops import commands, examine, guests, proxmox  # noqa: E402
 from ops.stack import OpsError, Stack  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),
     "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, proxmox, lxc or amazon into dist/"),
+    "proxmox": (proxmox.command, "role: the commands that make the Proxmox token with the least rights"),
     "test": (commands.test, "every test"),
     "lint": (commands.lint, "ruff, mypy, shellcheck"),
 }

@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inventory import proxmox_rights
 from inventory.load import Inventory
 from inventory.models import Guest
+from inventory.proxmox_rights import LEAST_VERSION
 from inventory.vault import VaultError, tool
 from ops import hosts
 from ops.arguments import nothing
 from ops.stack import REPOSITORY, OpsError, Stack
 from stacks.live import ask
 
-LEAST_VERSION = (8, 4)
-"""Of Proxmox VE: the first that takes disk images by upload."""
 Api = Callable[[str], Any]
 
 
@@ -105,11 +105,14 @@ def proxmox(stack: str, settings: Mapping[str, str], inventory: Inventory, api: 
     yield Finding("Proxmox VE", version, f"upgrade the nodes to {least} or newer" if old else "")
     for name in inventory.nodes:
         yield _node(name, nodes)
-    held = {privilege for of_path in rights.values() for privilege, has in of_path.items() if has}
+    major = 8 if version.startswith("8") else 9
+    lacking = proxmox_rights.lacking(proxmox_rights.Use.of(inventory.content.model_dump(), major), rights)
+    more = f" and {len(lacking) - 4} more" if len(lacking) > 4 else ""
     yield Finding(
-        "rights of the token", f"{len(held)} privileges on {len(rights)} paths" if held else "none",
-        "" if held else "give it its role: docs/proxmox.md",
-    )  # fmt: skip
+        "rights of the token",
+        f"lack {', '.join(lacking[:4])}{more}" if lacking else "are what the inventory needs",
+        f"python -m ops --stack {stack} proxmox role --pve {major}" if lacking else "",
+    )
     for name in inventory.nodes:
         if nodes.get(name) == "online":
             yield from storages(inventory, name, asked)
@@ -188,7 +191,10 @@ def connect(stack: str, settings: Mapping[str, str]) -> Api:
         raise OpsError(
             f"the stack has no {'endpoint' if not endpoint else 'credentials'}. Fix: pulumi -s {stack} config set {what}"
         )
-    context = ssl.create_default_context()
+    authority = REPOSITORY / settings["proxmoxCa"] if settings.get("proxmoxCa") else None
+    if authority is not None and not authority.is_file():
+        raise OpsError(f"{authority.name} is not there. Fix: scp root@NODE:/etc/pve/pve-root-ca.pem {settings['proxmoxCa']}")
+    context = ssl.create_default_context(cafile=authority)
     if settings.get("proxmoxInsecure") == "true":
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     headers: dict[str, str] = {}
@@ -203,7 +209,7 @@ def connect(stack: str, settings: Mapping[str, str]) -> Api:
         except urllib.error.URLError as error:
             untrusted = isinstance(error.reason, ssl.SSLError)
             fix = (
-                "SSL_CERT_FILE=pve-root-ca.pem, the cluster's (/etc/pve on a node)"
+                "compare aether:proxmoxCa with /etc/pve/pve-root-ca.pem of a node"
                 if untrusted
                 else "is the node up, is aether:proxmoxEndpoint right?"
             )

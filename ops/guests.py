@@ -173,7 +173,9 @@ def _cluster(stack: Stack) -> Cluster:
     else:
         login = {"user": config.get("aether:proxmoxUsername", ""), "password": config.get("aether:proxmoxPassword", "")}
     try:
-        return guests(endpoint, login, insecure=str(config.get("aether:proxmoxInsecure", "")).lower() == "true")
+        insecure = str(config.get("aether:proxmoxInsecure", "")).lower() == "true"
+        authority = config.get("aether:proxmoxCa")
+        return guests(endpoint, login, insecure=insecure, authority=str(REPOSITORY / authority) if authority else "")
     except ClusterError as error:
         raise OpsError(f"{endpoint}: {error}. Nothing was changed. {error.fix}") from None
 

@@ -27,8 +27,26 @@ _LOCKS = {
     "disk": "a disk move",
 }
 
-# What a provider says, and what it means. {node} is the resource's node, when that is known.
+# What a provider says, and what it means. {node} is the resource's node, when that is known; other names are the pattern's.
 _CAUSES = (
+    (
+        r"Permission check failed \((?P<path>/[^ ,]*), (?P<right>[A-Z][\w.|]+)\)",
+        "the Proxmox token lacks {right} on {path}; give it what `python -m ops proxmox role` prints",
+    ),
+    (
+        r"only root(?:@pam)? can|only allowed for root@pam|Only root can pass",
+        "Proxmox lets only its login root@pam do this, and no token; docs/proxmox.md says what is done instead",
+    ),
+    (
+        r"Permission check failed\s*$|Permission check failed(?! \()",
+        "the Proxmox token lacks a right that Proxmox does not name; for a new guest that is VM.Allocate on /vms: "
+        "compare it with what `python -m ops proxmox role` prints",
+    ),
+    (
+        r"x509: certificate|tls: failed to verify",
+        "the certificate of the Proxmox API is not signed by the authority in aether:proxmoxCa, or is not for this address; "
+        "compare it with /etc/pve/pve-root-ca.pem of a node, and find out who answers before you trust another",
+    ),
     (
         r"is locked \((?P<by>[\w-]+)\)|configuration to become unlocked",
         "it is locked{by} on its Proxmox node{node}, and the lock was not given back in time; see the node's task list",
@@ -153,10 +171,12 @@ class Narrator:
         # "nixos-vm-oracle" is the image for node oracle; a guest's node is the inventory's.
         node = self.nodes.get(name) or next((node for node in set(self.nodes.values()) if name.endswith(f"-{node}")), "")
         for pattern, meaning in _CAUSES:
-            if found := re.search(pattern, text, re.IGNORECASE):
-                by = found.groupdict().get("by")
+            if found := re.search(pattern, text, re.IGNORECASE | re.MULTILINE):
+                names = {**found.groupdict(), "node": f" {node}" if node else ""}
+                if "by" in names:
+                    names["by"] = f" by {_LOCKS.get(names['by'], names['by'])}" if names["by"] else ""
                 said = next((line.strip(" *\t") for line in text.splitlines() if re.search(pattern, line, re.IGNORECASE)), "")
-                return f"{meaning.format(node=f' {node}' if node else '', by=f' by {_LOCKS.get(by, by)}' if by else '')} ({said})"
+                return f"{meaning.format(**names)} ({said})"
         return text.strip()
 
     def _once(self, text: str) -> None:

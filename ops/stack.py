@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.authority import authorities
 from ops.narrator import Narrator
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
-SIMULATED = ("sim", "sim-cloud")
+SIMULATED = ("sim", "sim-cloud", "sim-hetzner")
 # Stack: setting that names the other one, that stack, and the output that it is asked for.
 REFERENCES = {
     "sim": ("aether:cloudStack", "sim-cloud", "images"),
@@ -72,7 +73,7 @@ class Stack:
                 "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase()),
                 "SOPS_AGE_KEY_FILE": str(AETHER / "sim/keys/age.txt"),
             }
-        return {**os.environ, **own}
+        return {**os.environ, **own, **authorities(self.name, self.setting("proxmoxCa"))}
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of `pulumi ARGUMENTS` for this stack."""
@@ -185,6 +186,8 @@ class Stack:
     def refer(self) -> None:
         """Name the other simulated stack in this one's settings while that is deployed, as docs/cloud.md tells an owner."""
         if not self.simulated:
+            return
+        if self.name not in REFERENCES:
             return
         key, other, output = REFERENCES[self.name]
         lines = [line for line in self.config_file.read_text().splitlines() if not line.startswith(f"  {key}:")]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from sim.supervisor import Supervisor
 
-MODULES = ("sim.aws.service", "sim.github.service", "sim.registry.service")
+MODULES = ("sim.aws.service", "sim.hcloud.service", "sim.github.service", "sim.registry.service")
 
 
 class Extension(Protocol):

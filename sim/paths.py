@@ -9,7 +9,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 # Stacks that stand in one datacentre: starting it for the one gives the other its file, too.
-TOGETHER = ("sim", "sim-cloud")
+TOGETHER = ("sim", "sim-cloud", "sim-hetzner")
 
 
 @dataclass(frozen=True)

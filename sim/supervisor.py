@@ -311,6 +311,10 @@ class Supervisor:
             },
         }
 
+    async def _ask_requests(self) -> list[tuple[str, str, str]]:
+        """Method, path and body of the requests that the Proxmox API had last, secrets blotted out."""
+        return [(method, path, body.decode("latin-1")) for method, path, body in self.proxmox.api.requests]
+
     async def _ask_stop(self) -> str:
         asyncio.get_running_loop().call_later(0.05, self._stop.set)
         return "stopping"

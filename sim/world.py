@@ -55,6 +55,8 @@ class World:
     nodes: Mapping[str, Mapping[str, Any]]
     domain: str = "home.example.org"
     owner: str = ""
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    """Nodes, networks and hosts of all files as they are written."""
 
     def guest(self, name: str) -> HostFacts | None:
         """The facts of a guest that the API created, when the inventory knows it by name, or by the one it had before."""
@@ -64,7 +66,7 @@ class World:
 
 def flavour_of(kind: str, facts: Mapping[str, Any]) -> str:
     """Which base root a host has: nixos, pve, atomic, debian, alpine, fedora, vyos, amazon-linux or wsl."""
-    if kind.startswith("nixos"):
+    if kind.startswith("nixos") or kind == "hcloud-vm":
         return "nixos"
     return {"node": "pve", "atomic": "atomic"}.get(kind) or str(facts.get("os", "debian"))
 
@@ -80,11 +82,14 @@ def load(files: Iterable[Path]) -> World:
     hosts: dict[str, HostFacts] = {}
     nodes: dict[str, Mapping[str, Any]] = {}
     domain, owner = "home.example.org", ""
+    tables: dict[str, dict[str, Any]] = {"nodes": {}, "networks": {}, "hosts": {}}
     for path in files:
         try:
             document = tomllib.loads(path.read_text())
         except tomllib.TOMLDecodeError as error:
             raise tomllib.TOMLDecodeError(f"{path}: {error}") from None
+        for name, table in tables.items():
+            table.update(document.get(name, {}))
         site = document.get("site", {})
         domain, owner = site.get("domain", domain), site.get("user", owner)
         for name, facts in document.get("nodes", {}).items():
@@ -93,7 +98,7 @@ def load(files: Iterable[Path]) -> World:
         for name, facts in document.get("hosts", {}).items():
             if facts.get("kind") != "external":
                 hosts[name] = _host(name, facts["kind"], facts, owner)
-    return World(hosts, nodes, domain, owner)
+    return World(hosts, nodes, domain, owner, tables)
 
 
 def _host(name: str, kind: str, facts: Mapping[str, Any], owner: str) -> HostFacts:

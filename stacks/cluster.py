@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
+from components.base import REPOSITORY
 from stacks.settings import Settings, SettingsError
 
 TAG = "aether"
@@ -64,7 +65,8 @@ def ask(settings: Settings) -> Callable[[], Cluster | None]:
     if login is None or not settings.proxmox_endpoint:
         return lambda: None
     pool = ThreadPoolExecutor(1)
-    answer = pool.submit(guests, settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure)
+    authority = str(REPOSITORY / settings.proxmox_ca) if settings.proxmox_ca else ""
+    answer = pool.submit(guests, settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority)
     pool.shutdown(wait=False)
 
     def wait() -> Cluster | None:
@@ -99,8 +101,8 @@ def credentials() -> dict[str, str] | None:
     return {"user": config.get("proxmoxUsername") or "", "password": password} if password else None
 
 
-def guests(endpoint: str, login: dict[str, str], *, insecure: bool = False) -> Cluster:
-    """Every guest of the cluster at ENDPOINT.
+def guests(endpoint: str, login: dict[str, str], *, insecure: bool = False, authority: str = "") -> Cluster:
+    """Every guest of the cluster at ENDPOINT, whose certificate AUTHORITY (a PEM file) signed.
 
     Raises:
         ClusterError: with what the API said.
@@ -110,7 +112,7 @@ def guests(endpoint: str, login: dict[str, str], *, insecure: bool = False) -> C
     from proxmoxer import AuthenticationError, ResourceException
 
     try:
-        found = connect(endpoint, login, insecure=insecure).cluster.resources.get(type="vm")
+        found = connect(endpoint, login, insecure=insecure, authority=authority).cluster.resources.get(type="vm")
     except AuthenticationError:
         raise ClusterError("Proxmox refused the user, password or token", "set what the stack logs in with") from None
     except ResourceException as error:
@@ -119,18 +121,23 @@ def guests(endpoint: str, login: dict[str, str], *, insecure: bool = False) -> C
         message = f"the Proxmox API reported an error of its own ({error.status_code} {str(error.content).strip()})"
         raise ClusterError(message, "look at the node's log (journalctl -u pvedaemon), then run it again") from None
     except requests.exceptions.SSLError as error:
-        message = f"the Proxmox API's certificate is not trusted ({error})"
-        raise ClusterError(message, "set SSL_CERT_FILE to the cluster's CA (/etc/pve/pve-root-ca.pem of a node)") from None
+        message = f"the Proxmox API's certificate is not signed by the authority in aether:proxmoxCa ({error})"
+        fix = (
+            "compare aether:proxmoxCa with /etc/pve/pve-root-ca.pem of a node, and find out who answers before you trust another"
+        )
+        raise ClusterError(message, fix) from None
     except requests.exceptions.Timeout:
         raise ClusterError("the Proxmox API did not answer in time", "see whether the node is up") from None
     except requests.exceptions.RequestException as error:
         fix = "see whether the node is up, or set aether:proxmoxEndpoint"
         raise ClusterError(f"the Proxmox API cannot be reached ({error})", fix) from None
+    except OSError as error:
+        raise ClusterError(f"the Proxmox API was not asked ({error})", "write a PEM file in aether:proxmoxCa") from None
     return {guest.vmid: guest for guest in map(ClusterGuest.of, found)}
 
 
-def connect(endpoint: str, login: dict[str, str], *, insecure: bool = False) -> Any:
-    """A proxmoxer client. It trusts what the provider trusts: the system's authorities, or SSL_CERT_FILE."""
+def connect(endpoint: str, login: dict[str, str], *, insecure: bool = False, authority: str = "") -> Any:
+    """A proxmoxer client. It trusts AUTHORITY alone; without one what the provider trusts, the system's or SSL_CERT_FILE."""
     from proxmoxer import ProxmoxAPI
 
     url = urlsplit(endpoint)
@@ -138,7 +145,7 @@ def connect(endpoint: str, login: dict[str, str], *, insecure: bool = False) -> 
     return ProxmoxAPI(
         url.hostname,
         port=url.port or 443,
-        verify_ssl=False if insecure else paths.cafile or paths.capath or True,
+        verify_ssl=False if insecure else authority or paths.cafile or paths.capath or True,
         timeout=20,
         **login,
     )

@@ -10,6 +10,7 @@ from components.base import REPOSITORY, Operator
 from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.source_closure import image_hash
 from components.nixos.system import NixosSystem, NixosSystemArgs
+from components.proxmox.devices import NodeDevices, NodeDevicesArgs
 from components.proxmox.guest import GuestArgs
 from components.proxmox.image import NixosImage, NixosImageArgs
 from components.proxmox.lxc import NixosLxc, NixosLxcArgs
@@ -80,11 +81,28 @@ def _systems(
     export(guests)
     playbooks = set_up()
     images = _images(inventory, guests, operator, provider, playbooks)
+    devices = {
+        name: NodeDevices(name, NodeDevicesArgs(node=node, provider=provider))
+        for name, node in inventory.nodes.items()
+        if node.usb or node.pci
+    }
     systems: dict[str, NixosSystem] = {}
     for name, before in activation_order(inventory, hosts).items():
         facts = hosts[name]
         guest = (
-            _guest(name, guests[name], nodes[name], disks.get(name), settings, inventory, operator, provider, images, playbooks)
+            _guest(
+                name,
+                guests[name],
+                nodes[name],
+                disks.get(name),
+                settings,
+                inventory,
+                operator,
+                provider,
+                images,
+                playbooks,
+                devices,
+            )
             if name in guests
             else None
         )
@@ -148,6 +166,7 @@ def _guest(
     provider: proxmox.Provider,
     images: dict[str, NixosImage],
     playbooks: Mapping[str, Playbook],
+    devices: dict[str, NodeDevices],
 ) -> NixosVm | NixosLxc:
     common = GuestArgs(
         node_name=node,
@@ -161,7 +180,11 @@ def _guest(
         provider=provider,
     )
     shared = {field: getattr(common, field) for field in GuestArgs.model_fields}
-    opts = pulumi.ResourceOptions(aliases=renamed(facts), depends_on=[playbooks[node]] if node in playbooks else [])
+    after: list[pulumi.Resource] = [playbooks[node]] if node in playbooks else []
+    if isinstance(facts, NixosVmFacts) and (facts.usb or facts.pci):
+        # Of the node that the inventory names: there the devices are plugged in.
+        after.append(devices[facts.node])
+    opts = pulumi.ResourceOptions(aliases=renamed(facts), depends_on=after)
     if isinstance(facts, NixosVmFacts):
         return NixosVm(name, NixosVmArgs(facts=facts, known_disks=known_disks, **shared), opts)
     assert isinstance(facts, NixosLxcFacts)

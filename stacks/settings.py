@@ -17,7 +17,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     stack: str
-    composition: Literal["homelab", "cloud"]
+    composition: Literal["homelab", "cloud", "hetzner"]
     inventory: Path
     secrets: Path = Path("secrets")
     phase: int = Field(default=9, ge=1, le=9)
@@ -29,6 +29,7 @@ class Settings(BaseModel):
     operator_key_file: str = ""
     reach_file: str = ""
     proxmox_endpoint: str = ""
+    proxmox_ca: str = ""
     proxmox_insecure: bool = False
     proxmox_timeout: int = Field(default=900, ge=5)
     proxmox_username: str = ""
@@ -37,6 +38,8 @@ class Settings(BaseModel):
     aws_endpoint: str = ""
     aws_access_key: pulumi.Output[str] | None = None
     aws_secret_key: pulumi.Output[str] | None = None
+    hcloud_endpoint: str = ""
+    hcloud_token: pulumi.Output[str] | None = None
     github_base_url: str = "https://api.github.com/"
     github_token: pulumi.Output[str] | None = None
     image_registry: str = "ghcr.io"

@@ -1,5 +1,6 @@
 """What virtual machines and containers on Proxmox have in common."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pulumi
@@ -29,7 +30,15 @@ class GuestArgs(Args):
 
 
 def first_contact(
-    parent: Component, name: str, args: GuestArgs, *, kind: Literal["vm", "lxc"], host_key: str, vmid: Number, instance: Text
+    parent: Component,
+    name: str,
+    args: GuestArgs,
+    *,
+    kind: Literal["vm", "lxc"],
+    host_key: str,
+    vmid: Number,
+    instance: Text,
+    after: Sequence[pulumi.Resource] = (),
 ) -> command.local.Command:
     """The command that gives a guest its own SSH host key before anything connects to it.
 
@@ -49,5 +58,5 @@ def first_contact(
             environment=environment,
             logging=command.local.Logging.STDERR,
         ),
-        opts=parent.child(),
+        opts=parent.child(depends_on=after),
     )

@@ -19,7 +19,8 @@ class NixosLxc(Component):
     """A container, born from a NixOS template, answering on SSH with its own host key.
 
     Creates:
-        - ``proxmoxve:ContainerLegacy``: unprivileged with nesting unless the inventory says otherwise, devices passed through.
+        - ``proxmoxve:ContainerLegacy``: unprivileged with nesting unless the inventory says otherwise.
+        - ``command:local:Command``: what no token may set, on the node as root; only where the inventory asks for it.
         - ``command:local:Command``: its data disks, added, grown and detached in place (``NAME-disks``).
         - ``command:local:Command``: first contact (its SSH host key).
 
@@ -28,6 +29,7 @@ class NixosLxc(Component):
     """
 
     guest: proxmox.ContainerLegacy
+    options: command.local.Command | None
     disks: command.local.Command
     contact: command.local.Command
 
@@ -43,7 +45,8 @@ class NixosLxc(Component):
             description=f"{facts.description}\n" if facts.description else None,
             tags=sorted({"aether", *facts.tags}),
             unprivileged=facts.unprivileged,
-            features=proxmox.ContainerLegacyFeaturesArgs(nesting=facts.nesting, keyctl=facts.keyctl, fuse=facts.fuse),
+            # All that a token may set; the rest is root's (container_options).
+            features=proxmox.ContainerLegacyFeaturesArgs(nesting=facts.nesting) if facts.unprivileged else None,
             cpu=proxmox.ContainerLegacyCpuArgs(cores=facts.cpu),
             memory=proxmox.ContainerLegacyMemoryArgs(dedicated=facts.memory, swap=0),
             disk=proxmox.ContainerLegacyDiskArgs(datastore_id=first.datastore or args.node.disk_datastore, size=first.size),
@@ -66,9 +69,6 @@ class NixosLxc(Component):
             ),
             operating_system=proxmox.ContainerLegacyOperatingSystemArgs(template_file_id=args.image, type="nixos"),
             console=proxmox.ContainerLegacyConsoleArgs(enabled=True, tty_count=2, type="console"),
-            device_passthroughs=[
-                proxmox.ContainerLegacyDevicePassthroughArgs(path=device, mode="0666") for device in facts.devices
-            ],
             startup=proxmox.ContainerLegacyStartupArgs(order=facts.start_order, up_delay=-1, down_delay=-1)
             if facts.start_order
             else None,
@@ -89,6 +89,8 @@ class NixosLxc(Component):
                     "operatingSystem.templateFileId",
                     # Read at creation only: the deployed system owns root's keys.
                     "initialization.userAccount",
+                    # Set on the node, as root.
+                    *(["features", "devicePassthroughs"] if root_only(facts) else []),
                     # The deployed system owns its resolvers; the provider reboots a container for them.
                     "initialization.dns",
                 ],
@@ -97,9 +99,17 @@ class NixosLxc(Component):
         self.instance = self.guest.network_interfaces.apply(
             lambda interfaces: (interfaces[0].mac_address or "") if interfaces else ""
         )
+        self.options = _options(self, name, args) if root_only(facts) else None
         self.disks = self._data_disks(name, args)
         self.contact = first_contact(
-            self, name, args, kind="lxc", host_key=facts.host_key, vmid=self.guest.vm_id, instance=self.instance
+            self,
+            name,
+            args,
+            kind="lxc",
+            host_key=facts.host_key,
+            vmid=self.guest.vm_id,
+            instance=self.instance,
+            after=[self.options] if self.options else [],
         )
         self.vm_id = self.guest.vm_id
         self.ready = self.contact.stdout
@@ -120,3 +130,31 @@ class NixosLxc(Component):
             ),
             opts=self.child(),
         )
+
+
+def root_only(facts: NixosLxcFacts) -> bool:
+    """Whether the container has what Proxmox lets only its login root@pam set: no token, not even root's."""
+    return bool(facts.keyctl or facts.fuse or facts.devices or (facts.nesting and not facts.unprivileged))
+
+
+def _options(parent: NixosLxc, name: str, args: NixosLxcArgs) -> command.local.Command:
+    facts = args.facts
+    features = {"nesting": facts.nesting, "keyctl": facts.keyctl, "fuse": facts.fuse}
+    environment = args.operator.environment(
+        name,
+        AETHER_NODE=args.node_name,
+        AETHER_FEATURES=",".join(f"{feature}=1" for feature, on in features.items() if on),
+        AETHER_DEVICES=" ".join(facts.devices),
+    )
+    environment["AETHER_VMID"] = parent.guest.vm_id.apply(str)
+    environment["AETHER_INSTANCE"] = parent.instance
+    return command.local.Command(
+        f"{name}-options",
+        command.local.CommandArgs(
+            create=script("proxmox", "scripts", "container-options.sh"),
+            delete=f"{script('proxmox', 'scripts', 'container-options.sh')} delete",
+            environment=environment,
+            logging=command.local.Logging.STDERR,
+        ),
+        opts=parent.child(),
+    )

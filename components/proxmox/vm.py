@@ -6,6 +6,7 @@ import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
 from components.base import Component
+from components.proxmox.devices import mapping
 from components.proxmox.guest import GuestArgs, first_contact
 from inventory.models import NixosVm as NixosVmFacts
 
@@ -19,7 +20,7 @@ class NixosVm(Component):
     """A virtual machine, born from a NixOS image, answering on SSH with its own host key.
 
     Creates:
-        - ``proxmoxve:VmLegacy``: OVMF, virtio disks and network, guest agent, USB pass-through.
+        - ``proxmoxve:VmLegacy``: OVMF, virtio disks and network, guest agent, USB and PCI devices by their mappings.
         - ``command:local:Command``: first contact (its SSH host key).
 
     Outputs:
@@ -53,7 +54,13 @@ class NixosVm(Component):
             network_devices=[_network_device(args)],
             initialization=_initialization(args),
             serial_devices=[proxmox.VmLegacySerialDeviceArgs(device="socket")],
-            usbs=[proxmox.VmLegacyUsbArgs(host=_usb_id(args, device), usb3=False) for device in facts.usb],
+            usbs=[proxmox.VmLegacyUsbArgs(mapping=mapping(facts.node, "usb", device), usb3=False) for device in facts.usb],
+            hostpcis=[
+                proxmox.VmLegacyHostpciArgs(
+                    device=f"hostpci{index}", mapping=mapping(facts.node, "pci", device), pcie=True, rombar=True
+                )
+                for index, device in enumerate(facts.pci)
+            ],
             startup=proxmox.VmLegacyStartupArgs(order=facts.start_order, up_delay=-1, down_delay=-1)
             if facts.start_order
             else None,
@@ -131,7 +138,3 @@ def _initialization(args: NixosVmArgs) -> proxmox.VmLegacyInitializationArgs:
         ],
         user_account=proxmox.VmLegacyInitializationUserAccountArgs(username="root", keys=list(args.authorized_keys)),
     )
-
-
-def _usb_id(args: NixosVmArgs, device: str) -> str:
-    return next(usb.id for usb in args.node.usb if usb.name == device)

@@ -1,6 +1,7 @@
 """What Proxmox nodes have against what guests take: memory, threads, USB devices, boot order, disks."""
 
 from collections import defaultdict
+from typing import Literal
 
 from inventory.models import Guest, NixosVm
 from inventory.parse import Draft
@@ -31,7 +32,8 @@ def check(draft: Draft) -> None:
     for node in draft.nodes:
         _memory(draft, node, on[node])
         _cpu(draft, node, on[node])
-        _usb(draft, node, on[node])
+        _devices(draft, node, on[node], "usb")
+        _devices(draft, node, on[node], "pci")
         _start_order(draft, on[node])
 
 
@@ -67,21 +69,22 @@ def _cpu(draft: Draft, name: str, on: dict[str, Guest]) -> None:
         draft.report("cpu-overcommitted", f"nodes.{name}", "cpu", message, "lower cpu of a guest, or move one")
 
 
-def _usb(draft: Draft, name: str, on: dict[str, Guest]) -> None:
-    plugged = {device.name for device in draft.nodes[name].usb}
+def _devices(draft: Draft, name: str, on: dict[str, Guest], kind: Literal["usb", "pci"]) -> None:
+    plugged = {device.name for device in getattr(draft.nodes[name], kind)}
+    example = 'id = "vendor:product"' if kind == "usb" else 'id = "vendor:device", path = "0000:00:02.0"'
     holder: dict[str, str] = {}
     for host, guest in on.items():
-        for device in dict.fromkeys(guest.usb) if isinstance(guest, NixosVm) else ():
-            if device not in plugged and "usb" in draft.damaged.get(f"nodes.{name}", ()):
+        for device in dict.fromkeys(getattr(guest, kind)) if isinstance(guest, NixosVm) else ():
+            if device not in plugged and kind in draft.damaged.get(f"nodes.{name}", ()):
                 continue
             if device not in plugged:
-                message = f"node '{name}' has no USB device '{device}'{did_you_mean(device, plugged)}"
-                fix = f'write {{ name = "{device}", id = "vendor:product" }} in usb of [nodes.{name}]'
-                draft.report("unknown-usb", f"hosts.{host}", "usb", message, fix)
+                message = f"node '{name}' has no {kind.upper()} device '{device}'{did_you_mean(device, plugged)}"
+                fix = f'write {{ name = "{device}", {example} }} in {kind} of [nodes.{name}]'
+                draft.report(f"unknown-{kind}", f"hosts.{host}", kind, message, fix)
             elif device in holder:
-                message = f"USB device '{device}' is taken by {holder[device]} already"
-                fix = f"remove '{device}' here or from usb of [hosts.{holder[device]}]"
-                draft.report("usb-claimed-twice", f"hosts.{host}", "usb", message, fix)
+                message = f"{kind.upper()} device '{device}' is taken by {holder[device]} already"
+                fix = f"remove '{device}' here or from {kind} of [hosts.{holder[device]}]"
+                draft.report(f"{kind}-claimed-twice", f"hosts.{host}", kind, message, fix)
             holder.setdefault(device, host)
 
 

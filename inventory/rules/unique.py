@@ -173,16 +173,16 @@ def _repeated(draft: Draft) -> None:
                 message = f"lists '{value}' more than once"
                 draft.report("listed-twice", f"hosts.{name}", field, message, f"remove one '{value}'")
     for name, node in draft.nodes.items():
-        for field in ("name", "id"):
-            of_all = [str(getattr(device, field)) for device in node.usb]
+        for kind, field in (("usb", "name"), ("usb", "id"), ("pci", "name"), ("pci", "path")):
+            of_all = [str(getattr(device, field)) for device in getattr(node, kind)]
             for value in sorted({value for value in of_all if of_all.count(value) > 1}):
                 message = f"two devices have the {field} '{value}'"
-                fix = "remove one of the two" if field == "id" else "give each device a name of its own"
-                draft.report("duplicate-usb", f"nodes.{name}", "usb", message, fix)
+                fix = "give each device a name of its own" if field == "name" else "remove one of the two"
+                draft.report(f"duplicate-{kind}", f"nodes.{name}", kind, message, fix)
 
 
 def _lists(host: Host) -> Iterable[tuple[str, tuple[str, ...]]]:
-    for field in ("tags", "depends_on", "secrets", "usb", "devices"):
+    for field in ("tags", "depends_on", "secrets", "usb", "pci", "devices"):
         yield field, tuple(getattr(host, field, ()))
     yield "health", tuple(str(check.model_dump(exclude={"timeout"})) for check in host.health)
 

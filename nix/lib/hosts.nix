@@ -5,6 +5,7 @@ let
   isNixos =
     host:
     builtins.substring 0 6 host.kind == "nixos-"
+    || host.kind == "hcloud-vm"
     || (host.kind == "cloud-vm" && (host.os or "") == "nixos");
 
   # Where a host's own folder may be.

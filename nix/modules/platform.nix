@@ -14,6 +14,7 @@
         nixos-lxc = "proxmox-lxc";
         nixos-metal = "metal";
         cloud-vm = "cloud";
+        hcloud-vm = "cloud";
       }
       .${aether.host.kind};
     defaultText = lib.literalMD "from `kind` in the inventory";

@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from fakepve import FakePve, PveError, TaskError
+from fakepve import PveError, TaskError
 from fakepve.lxc import SIZE_UNITS, format_size
 from fakepve.qemu import DRIVE_KEY, join_drive, split_drive
 from fakepve.routing import die, param_error
+from fakepve.server import USER
 from fakepve.storage import split_list
 
+from sim.pve.mappings import Mappings
 from sim.pve.storage import NodeStores, current_node
 
 _GUEST_PATH = re.compile(r"/nodes/([^/]+)/(?:qemu|lxc)(?:/(\d+))?(?:/|$)")
@@ -49,7 +51,7 @@ INTEGER_KEYS = frozenset(
 )
 
 
-class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
+class SimPve(Mappings):
     """The API of the simulated cluster. `touched(vmid)` is called after each change of a guest."""
 
     def __init__(self, *, user: str, password: str, host: str, port: int, stores: NodeStores) -> None:
@@ -59,7 +61,7 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         self.cluster_name = "aether"
         self.client_max_size = MAX_BODY
         self.body_timeout = 600.0
-        self.max_requests = 500
+        self.max_requests = 5000
         self.hosts_of_nodes: dict[str, str] = {}
         self.touched: Callable[[int], None] = lambda vmid: None
         # Before a guest starts; raises TaskError to refuse.
@@ -83,6 +85,10 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
     @storages.setter
     def storages(self, value: object) -> None:
         """fakepve's constructor makes its own; the nodes' tables stand."""
+
+    def stores_of(self, node: str) -> dict[str, Values]:
+        """Storages of a node."""
+        return self._stores.of(node)
 
     # Requests
 
@@ -228,6 +234,7 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
     async def _do_start(self, vm: Any, user: str, p: Values) -> Any:
         try:
             self.before_start(vm)
+            self.check_devices(vm)
             vm.start_error = None
         except TaskError as error:
             vm.start_error = str(error)
@@ -244,6 +251,7 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         volume, props = split_drive(value)
         source = props.get("import-from")
         if source:
+            self._check_source(user, source)
             # import-from is new in PVE 8: any volume of content type import, images or iso, or an absolute path.
             if not source.startswith("/"):
                 sid, _, name = source.partition(":")
@@ -253,6 +261,9 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
                 if not {"import", "images", "iso"} & set(split_list(store.get("content"))):
                     raise param_error(**{key: f"'{source}' - content type not supported for import"})
             value = join_drive(volume, {k: x for k, x in props.items() if k != "import-from"})
+        if re.search(rf":(?:.*/)?(?:vm|base)-{vmid}-", volume):
+            # A guest's own volume; fakepve asks for rights as if it were another's.
+            user = self.user
         super()._qm_check_drive(user, vmid, pool, key, value, default)
 
     def _qm_new_drive(self, vmid: int, key: str, value: str, default: Any) -> Any:
@@ -342,6 +353,7 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         if not found:
             raise param_error(size=f"invalid size '{text}'")
         volume, props = split_drive(str(vm.config[disk]))
+        self.require(user, f"/storage/{volume.partition(':')[0]}", "Datastore.AllocateSpace")
         old = _size_bytes(props.get("size", "0"))
         asked = int(float(found[2]) * SIZE_UNITS.get(found[3], 1))
         size = old + asked if found[1] else asked
@@ -432,7 +444,7 @@ class SimPve(FakePve):  # type: ignore[misc]  # fakepve has no types
         async def body() -> None:
             self.store_upload(node, content, filename, data)
 
-        upid = await self.task(node, "imgcopy", "", request.get("user", self.user), body)
+        upid = await self.task(node, "imgcopy", "", request[USER], body)
         self._sync_files(node)
         return web.json_response({"data": upid})
 

@@ -14,15 +14,15 @@ from typing import Any
 
 from fakepve import FakeVm, TaskError
 from fakepve import schema as pve_schema
-from fakepve.certs import make_cert
 from fakepve.lxc import split_props
 
+from inventory import proxmox_rights
 from sim.hosts.host import Host
 from sim.paths import write_atomic
-from sim.pve import guests
+from sim.pve import certificates, guests
 from sim.pve.backups import Backups
 from sim.pve.server import SimPve
-from sim.pve.storage import CONTENT_DIRECTORIES, NodeStores, new_stores
+from sim.pve.storage import CONTENT_DIRECTORIES, PREPARED, STOCK, NodeStores, new_stores
 from sim.world import DISK_DATASTORE, IMAGE_DATASTORE, HostFacts, World
 
 FAULTS = {
@@ -35,6 +35,7 @@ FAULTS = {
     "task-warnings": "tasks of the node end with a warning",
     "storage-full": "no byte is left on the node's storages",
     "bad-password": "the API refuses the password and tokens",
+    "missing-right": "the token lacks a privilege everywhere; VALUE: which, like VM.Config.Disk",
 }
 USER = "root@pam"
 
@@ -51,9 +52,15 @@ class Proxmox:
         self.directory, self.world, self.address, self.log = directory, world, address, log
         self._make_host = make_host
         nodes = world.nodes or {"pve": {}}
+        # Benchmarks of provisioning start where the set-up of the nodes ends.
+        prepared = os.environ.get("AETHER_SIM_NODES") == "prepared"
         self.stores = NodeStores(
             {
-                name: new_stores(facts.get("image_datastore", IMAGE_DATASTORE), facts.get("disk_datastore", DISK_DATASTORE))
+                name: new_stores(
+                    facts.get("image_datastore", IMAGE_DATASTORE),
+                    facts.get("disk_datastore", DISK_DATASTORE),
+                    PREPARED if prepared else STOCK,
+                )
                 for name, facts in nodes.items()
             }
         )
@@ -65,6 +72,8 @@ class Proxmox:
         self._saved: dict[int, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._on: dict[str, dict[str, str]] = {}
+        # Bridges of each node that are VLAN aware; a stock one is not.
+        self.vlan_aware: set[tuple[str, str]] = set()
         self._spare: dict[tuple[str, str], int] = {}
         self._destroying: dict[Path, asyncio.Task[None]] = {}
         self.settings = self._settings()
@@ -89,21 +98,32 @@ class Proxmox:
         pve_schema.load()
         self._load()
         api = self.api
-        api.apitokens = {f"{USER}!aether": self.settings["token"]}
+        self._admit()
         api.touched = self.touched
+        api.mapped = self._save_mappings
         api.before_start = self._before_start
         api.store_upload = self._store_upload
         api.list_files = self._list_files
         api.remove_file = self._remove_file
-        certificate, key = self.directory / "api.crt", self.directory / "api.key"
-        if not (certificate.exists() and key.exists()):
-            make_cert(str(self.directory), name="api", hosts=(self.address,))
-        await api.start(str(certificate), str(key))
+        certificates.ensure(self.directory, self.address)
+        await api.start(str(self.directory / certificates.CERTIFICATE), str(self.directory / certificates.KEY))
+
+    def _tokens(self) -> dict[str, str]:
+        return {proxmox_rights.TOKEN: self.settings["token"]}
+
+    def _admit(self, missing: str = "") -> None:
+        """The token's user and roles, as an owner sets them up once with what `python -m ops proxmox role` prints."""
+        self.api.apitokens = self._tokens()
+        self.api.users[proxmox_rights.USER] = secrets.token_hex(16)
+        self.api.acl.clear()
+        for grant in proxmox_rights.grants(proxmox_rights.Use.of(self.world.tables, self.api.major)):
+            for who in (proxmox_rights.USER, proxmox_rights.TOKEN):
+                self.api.assign(who, grant.path, set(grant.privileges) - {missing}, grant.propagate)
 
     def tls_context(self) -> ssl.SSLContext:
         """The API's certificate, for simulated services that speak https."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.directory / "api.crt", self.directory / "api.key")
+        context.load_cert_chain(self.directory / certificates.CERTIFICATE, self.directory / certificates.KEY)
         return context
 
     async def stop(self) -> None:
@@ -130,9 +150,8 @@ class Proxmox:
         """What a stack needs to know about the API."""
         return {
             "aether:proxmoxEndpoint": f"https://{self.address}:{self.settings['port']}/",
-            "aether:proxmoxInsecure": True,
-            "aether:proxmoxUsername": USER,
-            "aether:proxmoxPassword": self.settings["password"],
+            "aether:proxmoxCa": str(self.directory / certificates.AUTHORITY),
+            "aether:proxmoxApiToken": f"{proxmox_rights.TOKEN}={self.settings['token']}",
         }
 
     # State
@@ -148,12 +167,19 @@ class Proxmox:
             self._meta[guest.vmid] = state.get("sim", {})
             self.api.templates[guest.vmid] = self._meta[guest.vmid].get("template", "")
             self.api.ssh_keys[guest.vmid] = self._meta[guest.vmid].get("ssh_keys", "")
+        path = self.directory / "mappings.json"
+        if path.exists():
+            self.api.mappings.update(json.loads(path.read_text()))
         path = self.directory / "storages.json"
         if path.exists():
             for node, stores in json.loads(path.read_text()).items():
                 for name, kept in stores.items():
                     if node in self.stores.nodes and name in self.stores.nodes[node]:
                         self.stores.nodes[node][name].update(kept)
+        path = self.directory / "contents.json"
+        if path.exists():
+            for name, content in json.loads(path.read_text()).items():
+                self.stores.take(name, content)
 
     def touched(self, vmid: int) -> None:
         """A guest may have changed: save it, and let its power follow."""
@@ -173,6 +199,15 @@ class Proxmox:
             write_atomic(self.directory / "guests" / f"{guest.vmid}.json", text.encode())
             self._saved[guest.vmid] = text
             self._save_storages()
+
+    def take(self, storage: str, content: str) -> None:
+        """`pvesm set STORAGE --content`, remembered."""
+        self.stores.take(storage, content)
+        contents = {name: store["content"] for stores in self.stores.nodes.values() for name, store in stores.items()}
+        write_atomic(self.directory / "contents.json", json.dumps(contents, indent=1).encode())
+
+    def _save_mappings(self) -> None:
+        write_atomic(self.directory / "mappings.json", json.dumps(self.api.mappings, indent=1).encode())
 
     def _save_storages(self) -> None:
         kept = {
@@ -305,7 +340,7 @@ class Proxmox:
         """Faults that are on: target -> name -> value."""
         return {target: dict(on) for target, on in self._on.items() if on}
 
-    async def switch(self, target: str, name: str, on: bool, value: str = "") -> None:
+    async def switch(self, target: str, name: str, on: bool, value: str = "") -> None:  # noqa: PLR0912 - one branch a fault
         """Turn a fault on or off for a node, or for the cluster as `proxmox`. Raises KeyError."""
         if name not in FAULTS or (target != "proxmox" and target not in self.stores.nodes):
             raise KeyError(name)
@@ -330,9 +365,11 @@ class Proxmox:
                 self.api.api_faults[f"{target}/{name}"] = value
         elif name == "storage-full":
             self._fill(nodes, on)
+        elif name == "missing-right":
+            self._admit(value if on else "")
         elif name == "bad-password":
             self.api.password = secrets.token_hex(16) if on else self.settings["password"]
-            self.api.apitokens = {} if on else {f"{USER}!aether": self.settings["token"]}
+            self.api.apitokens = {} if on else self._tokens()
             self.api.revoke_tickets()
 
     async def _node_power(self, nodes: list[str], online: bool) -> None:

@@ -15,13 +15,17 @@ Store = dict[str, Any]
 CONTENT_DIRECTORIES = {"iso": "template/iso", "vztmpl": "template/cache", "snippets": "snippets", "import": "import"}
 
 
-def new_stores(image: str, disk: str) -> dict[str, Store]:
-    """The storages of one node: a directory for images and snippets, ZFS for guests' disks."""
+# A stock `local` takes no disk images (`import`): whoever uploads them has to enable that first.
+STOCK, PREPARED = "iso,vztmpl,backup", "iso,vztmpl,snippets,import,backup"
+
+
+def new_stores(image: str, disk: str, content: str = PREPARED) -> dict[str, Store]:
+    """The storages of one node: a directory for images and snippets that takes CONTENT, ZFS for guests' disks."""
     stores: dict[str, Store] = {
         image: {
             "type": "dir",
             "path": "/var/lib/vz",
-            "content": "iso,vztmpl,snippets,import,backup",
+            "content": content,
             "avail": 200 * GIB,
             "total": 200 * GIB,
         },
@@ -53,6 +57,12 @@ class NodeStores(MutableMapping[str, Store]):
         if name not in self.nodes:
             name = next(iter(sorted(self.nodes)))
         return self.nodes[name]
+
+    def take(self, name: str, content: str) -> None:
+        """Let a storage take these content types: its definition is the cluster's, also where each node has its own of it."""
+        for stores in self.nodes.values():
+            if name in stores:
+                stores[name]["content"] = content
 
     def __getitem__(self, name: str) -> Store:
         return self.of()[name]

@@ -109,6 +109,10 @@ def test_what_the_runs_left_on_the_hosts(simulator: Simulator) -> None:
         assert simulator.ssh(host, "cat ~/.ssh/authorized_keys").splitlines() == list(SITE.authorized_keys)
     assert simulator.ssh("trinity", "systemctl is-active prometheus-node-exporter").strip() == "active"
     assert "pve-no-subscription" in simulator.ssh("trinity", "cat /etc/apt/sources.list.d/proxmox.sources")
+    store = json.loads(simulator.ssh("trinity", "pvesh get /storage/local --output-format json"))
+    assert set(store["content"].split(",")) == {"iso", "vztmpl", "backup", "import"}, "what it took besides is kept"
+    bridge = json.loads(simulator.ssh("trinity", "pvesh get /nodes/trinity/network/vmbr0 --output-format json"))
+    assert bridge["bridge_vlan_aware"] == 1
     assert "nvidia-ctk cdi generate" in simulator.ssh("gpu", "cat /etc/systemd/system/aether-cdi.service")
 
 

@@ -212,7 +212,7 @@ class Api:
     def __init__(self, simulator: Simulator, password: str | None = None) -> None:
         settings = json.loads((simulator.state / "pve/settings.json").read_text())
         self.base = simulator.status()["api"].rstrip("/") + "/api2/json"
-        context = ssl.create_default_context(cafile=str(simulator.state / "pve/api.crt"))
+        context = ssl.create_default_context(cafile=str(simulator.state / "pve/pve-root-ca.pem"))
         self.opener = urllib.request.build_opener(
             urllib.request.HTTPSHandler(context=context), urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         )

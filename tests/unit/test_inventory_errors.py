@@ -67,6 +67,8 @@ CASES = [
     ("memory = 16384", "memory = 16384\nreserve = 16384", "reserve-too-large", "nodes.metal.reserve", "reserve = 4096"),
     ("cpu = 2\n", "cpu = 5\n", "cpu-too-many", "hosts.web.cpu", "write cpu = 4"),
     ("cpu = 4\n", "cpu = 0\n", "out-of-range", "nodes.metal.cpu", "write cpu = 1"),
+    ("memory = 512", "memory = 16", "out-of-range", "hosts.dns.memory", "write memory = 16384 for 16 GiB"),
+    ('usb = ["zwave"]', 'pci = ["gpu"]', "unknown-pci", "hosts.web.pci", '{ name = "gpu"'),
     ('usb = ["zwave"]', 'usb = ["zigbee"]', "unknown-usb", "hosts.web.usb", '{ name = "zigbee"'),
     ("start_order = 1", "start_order = 3", "start-order", "hosts.web.start_order", "[hosts.dns]"),
     ("{ size = 8 }", '{ size = 8, mount = "/srv" }', "disk-mount", "hosts.dns.disks[0]", "remove mount"),

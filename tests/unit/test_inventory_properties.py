@@ -58,8 +58,8 @@ def test_an_address_is_accepted_exactly_when_a_host_may_have_it(network: ipaddre
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1024, 1 << 20),
-    st.integers(16, 1 << 16),
-    st.lists(st.integers(16, 1 << 18), min_size=1, max_size=6),
+    st.integers(64, 1 << 16),
+    st.lists(st.integers(64, 1 << 18), min_size=1, max_size=6),
 )
 def test_memory_is_overcommitted_exactly_when_the_sum_is_too_large(memory: int, reserve: int, guests: list[int]) -> None:
     one = draft(

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
 import sys
@@ -16,10 +17,16 @@ import pytest
 from pulumi._types import input_type_py_to_pulumi_names
 
 from engine import schemas
+from engine.parts import DEFAULT_GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = sorted(path for folder in ("components", "stacks") for path in (ROOT / folder).rglob("*.py"))
-SDKS = {f"pulumi_{part.plugin}": part for part in schemas.PLUGINS}
+# The SDK of a provider that only its own stack has is looked at where it is installed.
+SDKS = {
+    f"pulumi_{part.plugin}": part
+    for part in schemas.PLUGINS
+    if part.group in DEFAULT_GROUPS or importlib.util.find_spec(f"pulumi_{part.plugin}")
+}
 
 
 @dataclass(frozen=True)

@@ -53,8 +53,7 @@ def test_a_vm_has_what_the_inventory_says(recording: Recording) -> None:
     assert vm["bios"] == "ovmf"
     assert vm["agent"]["enabled"] is True
     assert vm["initialization"]["ipConfigs"][0]["ipv4"] == {"address": "192.168.10.21/24", "gateway": "192.168.10.1"}
-    ids = {device.name: device.id for device in load(HOMELAB).nodes["niobe"].usb}
-    assert [usb["host"] for usb in vm["usbs"]] == [ids[name] for name in facts.usb]
+    assert [usb["mapping"] for usb in vm["usbs"]] == [f"niobe-usb-{name}" for name in facts.usb]
 
 
 def test_a_vm_takes_nothing_along_when_it_goes_and_is_never_booted_by_the_way(recording: Recording) -> None:

@@ -51,13 +51,17 @@ DEBIAN = {
         words(
             "git stow curl jq rsync xz-utils ca-certificates gnupg python3-venv python3-pip python3 sudo age chrony "
             "lm-sensors nvme-cli pve-manager ifupdown2 vim htop tmux acl cron logrotate openssh-server unzip zstd gpg "
-            "prometheus-pve-exporter apt-transport-https debian-archive-keyring"
+            "prometheus-pve-exporter apt-transport-https debian-archive-keyring intel-microcode amd64-microcode"
         ),
         PLAIN,
     ),
 }
 # A package of a repository that has to be configured first: package -> text that the repository's entry holds.
-DEBIAN_REPOSITORIES = {"alloy": "apt.grafana.com"}
+DEBIAN_REPOSITORIES = {
+    "alloy": "apt.grafana.com",
+    "intel-microcode": "non-free-firmware",
+    "amd64-microcode": "non-free-firmware",
+}
 DEBIAN["alloy"] = {
     "units": {"alloy.service": SIMULATED + "Listen=12345/http\n"},
     "files": {"/etc/alloy/config.alloy": ""},

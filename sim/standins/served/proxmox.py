@@ -385,8 +385,8 @@ async def _qm_import(call: Call, vm: Any, words: list[str]) -> int:
     return 0
 
 
-async def pvesm(call: Call) -> int:
-    """`pvesm status|list STORAGE|path VOLUME|apiinfo`."""
+async def pvesm(call: Call) -> int:  # noqa: PLR0912 - one branch a subcommand
+    """`pvesm status|list STORAGE|path VOLUME|set STORAGE --content TYPES|apiinfo`."""
     call.need_root("please run as root.")
     words = call.argv[1:]
     api = _cluster().api
@@ -403,6 +403,13 @@ async def pvesm(call: Call) -> int:
                     continue
                 total, used, avail = api._space(store)
                 call.out(f"{name} {store['type']} active {total // 1024} {used // 1024} {avail // 1024} 0.00%")
+            return 0
+        if words[:1] == ["set"] and len(words) > 1:
+            if words[1] not in api.storages:
+                raise Refused(f"update storage failed: storage '{words[1]}' does not exist", 255)
+            content = _options(words[2:]).get("content")
+            if content is not None:
+                _cluster().take(words[1], content)
             return 0
         if words[:1] == ["path"] and len(words) > 1:
             storage, _, name = words[1].partition(":")
@@ -428,8 +435,13 @@ async def pvesm(call: Call) -> int:
 
 
 async def pvesh(call: Call) -> int:
-    """`pvesh get PATH [--output-format json]` for /version, /nodes, /cluster/resources and /nodes/NODE/{qemu,lxc}."""
+    """`pvesh get PATH [--output-format json]` for /version, /nodes, /cluster/resources, /storage/NAME, /nodes/NODE/{qemu,lxc} and
+    /nodes/NODE/network/BRIDGE, which `pvesh set` makes VLAN aware.
+    """
     call.need_root("please run as root.")
+    network = re.fullmatch(r"/nodes/([^/]+)/network(?:/([^/]+))?", call.argv[2] if len(call.argv) > 2 else "")
+    if call.argv[1:2] == ["set"] and network:
+        return _set_bridge(call, network[1], network[2] or "", _options(call.argv[3:]))
     words = [word for word in call.argv[1:] if not word.startswith("--") and word not in ("json", "json-pretty", "text")]
     if words[:1] != ["get"] or len(words) < 2:
         raise Refused("pvesh: only `get` is simulated", 255)
@@ -442,12 +454,31 @@ async def pvesh(call: Call) -> int:
         found = [{"node": n, "status": "online" if s.get("online", True) else "offline"} for n, s in api.nodes.items()]
     elif path == "/cluster/resources":
         found = [{"vmid": g.vmid, "name": g.name, "node": g.node, "status": g.status} for g in [*api.vms, *api.cts]]
+    elif path.startswith("/storage/"):
+        store = api.stores_of(call.host.name).get(path.removeprefix("/storage/"))
+        if store is None:
+            raise Refused(f"storage '{path.removeprefix('/storage/')}' does not exist", 255)
+        found = {"storage": path.removeprefix("/storage/"), "type": store["type"], "content": store["content"]}
+    elif network and network[2]:
+        if not network[2].startswith("vmbr"):
+            raise Refused("interface does not exist", 255)
+        aware = int((network[1], network[2]) in _cluster().vlan_aware)
+        found = {"type": "bridge", "bridge_ports": "eno1", "autostart": 1, "bridge_vlan_aware": aware, "method": "manual"}
     elif match := re.fullmatch(r"/nodes/([^/]+)/(qemu|lxc)", path):
         guests = api.vms if match[2] == "qemu" else api.cts
         found = [{"vmid": g.vmid, "name": g.name, "status": g.status} for g in guests if g.node == match[1]]
     else:
         raise Refused(f"No 'get' handler defined for '{path}'", 255)
     call.out(json.dumps(found))
+    return 0
+
+
+def _set_bridge(call: Call, node: str, bridge: str, options: dict[str, str]) -> int:
+    """Of an interface, or (without one) the reload that makes it hold."""
+    if bridge and "type" not in options:
+        raise Refused("400 not enough arguments\ntype: property is missing and it is not optional", 255)
+    if bridge and options.get("bridge_vlan_aware") == "1":
+        _cluster().vlan_aware.add((node, bridge))
     return 0
 
 
