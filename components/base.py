@@ -12,8 +12,6 @@ Text = str | pulumi.Output[str]
 Number = int | pulumi.Output[int]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-# The environment's interpreter as a command's text names it: the same on every operator's machine.
-PYTHON = ".venv/bin/python"
 
 
 class Args(BaseModel):

@@ -186,8 +186,8 @@ class ManagedHost(HostFacts):
     secrets: tuple[str, ...] = Field(default=(), description="sops files that it may read, relative to secrets/.")
 
 
-class NixosHost(ManagedHost):
-    """A host whose whole system is a flake output."""
+class NixosFacts(ManagedHost):
+    """How a host's NixOS system is built and deployed, wherever the host is."""
 
     flake: str | None = Field(default=None, description="nixosConfigurations attribute; default: its name.")
     security: Literal["hardened", "relaxed"] = "hardened"
@@ -195,6 +195,10 @@ class NixosHost(ManagedHost):
     reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When kernel, initrd or kernel parameters change.")
     confirm_timeout: int = Field(default=60, ge=5, description="Seconds until unconfirmed activation reverts.")
     settle: int = Field(default=2, ge=0, le=600, description="Seconds for which health checks have to go on holding.")
+
+
+class NixosHost(NixosFacts):
+    """A host whose whole system is a flake output."""
 
 
 class Guest(NixosHost):
@@ -245,7 +249,12 @@ class AtomicHost(ManagedHost, OwnCard):
 
     kind: Literal["atomic"]
     image: ImageName = Field(description="Image without tag, like ghcr.io/OWNER/IMAGE.")
-    digest: ImageDigest | None = Field(default=None, description="Default: what was published last.")
+    digest: ImageDigest | None = Field(default=None, description="Default: what the image repository published.")
+    tag: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$",
+        description="Follow this tag of an image that others build: looked up once, and again when aether:imageBuild changes.",
+    )
     signed: bool = Field(default=True, description="End on ostree-image-signed:.")
     reboot: Literal["now", "window", "never"] = Field(default="now", description="When the staged one boots.")
     window: str | None = Field(default=None, description="systemd calendar, with reboot = window.")
@@ -275,21 +284,30 @@ class Opening(Facts):
     cidrs: tuple[Cidr, ...] = Field(default=("0.0.0.0/0",), description="Who may connect; the default is everyone.")
 
 
-class CloudVm(ManagedHost):
-    """A virtual machine in a public cloud."""
+class DataDisk(Facts):
+    """A cloud machine's disk for what must outlive the machine: another image finds it as the former one left it."""
+
+    size: Gibibytes = Field(description="May grow. AWS cannot shrink it.")
+    mount: str = Field(pattern=r"^/[a-z0-9/_-]*[a-z0-9]$", description="Where the machine has it, like /var/lib/forgejo.")
+    snapshots: int = Field(default=7, ge=0, le=1000, description="Daily snapshots that are kept; 0: none are made.")
+
+
+class CloudVm(NixosFacts):
+    """A virtual machine in a public cloud. Its system is a flake output with os = "nixos", a playbook's work otherwise."""
 
     kind: Literal["cloud-vm"]
     os: Literal["amazon-linux", "nixos"]
     region: str = Field(description="AWS region, like eu-central-1.")
     instance_type: str
     ami: AmiId = Field(description="Pinned image; a new one replaces the machine, its public address stays.")
+    ami_name: str | None = Field(
+        default=None, description="What AWS calls the image, like nixos/25.11.1056.d9bc5c7dceb3-aarch64-linux."
+    )
     open: tuple[Opening, ...] = Field(default=(), description="What the internet may reach; SSH is in [cloud] ssh_from.")
     public_names: tuple[HostName, ...] = Field(default=(), description="More names under the public domain that lead to it.")
-    disk: Gibibytes = 20
+    disk: Gibibytes = Field(default=20, description="The system's; it goes with its machine.")
+    data: DataDisk | None = Field(default=None, description="Disk that outlives the machine; for nixos.")
     playbook: str | None = Field(default=None, description="Playbook under ansible/, for amazon-linux.")
-    flake: str | None = Field(default=None, description="nixosConfigurations attribute, for nixos.")
-    build_on: str = Field(default="operator", description="For nixos: operator, target, or the name of a builder host.")
-    security: Literal["hardened", "relaxed"] = "hardened"
 
     @model_validator(mode="after")
     def _configured_one_way(self) -> "CloudVm":
@@ -297,6 +315,8 @@ class CloudVm(ManagedHost):
             raise ValueError('playbook is missing for amazon-linux; write playbook = "public-gateway.yml"')
         if self.os == "nixos" and self.playbook is not None:
             raise ValueError("playbook is not for a nixos host; remove the line")
+        if self.os == "amazon-linux" and self.data is not None:
+            raise ValueError("data is for nixos hosts, which mount it; remove the line")
         return self
 
 
@@ -312,6 +332,11 @@ class HcloudVm(NixosHost):
     ssh_from: dict[HostName, Cidr] = Field(min_length=1, description="Named networks that may reach SSH.")
     volume: Gibibytes | None = Field(default=None, description="Data volume, which outlives the server.")
     protect: bool = Field(default=True, description="Neither destroyed nor replaced under `aether:protect`.")
+
+
+def runs_nixos(host: object) -> bool:
+    """Whether the host's system is a flake output that NixosSystem deploys."""
+    return isinstance(host, NixosHost) or (isinstance(host, CloudVm) and host.os == "nixos")
 
 
 class External(HostFacts, OwnCard):
@@ -342,6 +367,15 @@ class Service(Facts):
     description: str = ""
 
 
+class Record(Facts):
+    """A record of the public zone that no machine is behind."""
+
+    name: str = Field(pattern=r"^(@|\*|[a-z0-9_*]([a-z0-9_.-]*[a-z0-9])?)$", description="Below the public domain; @ is itself.")
+    type: Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "SRV", "TXT"]
+    values: tuple[str, ...] = Field(min_length=1)
+    ttl: int = Field(default=3600, ge=30, description="Seconds.")
+
+
 class Cloud(Facts):
     """The account's side of the cloud: network, who may log in, what it may cost."""
 
@@ -351,6 +385,8 @@ class Cloud(Facts):
     ssh_from: dict[HostName, Cidr] = Field(default={}, description="Named networks that may reach SSH; empty: by SSM alone.")
     ssm: bool = Field(default=True, description="Let the machines be managed by AWS Systems Manager (sessions without SSH).")
     zone_id: str | None = Field(default=None, description="Route 53 zone of the public domain; default: made here.")
+    overwrite_records: tuple[Fqdn, ...] = Field(default=(), description="Names in that zone that are taken over from others.")
+    records: tuple[Record, ...] | None = Field(default=None, description="More records (MX, TXT); [] says that there are none.")
     way_home: HostName | None = Field(
         default=None, description="Public service of the homelab that is asked through the gateway to prove the tunnel."
     )
@@ -365,7 +401,19 @@ class ImageBuild(Facts):
     repository: HostName = Field(description="Name of the repository.")
     images: tuple[HostName, ...] = Field(min_length=1, description="Image names; image/recipes/NAME.yml is each one's recipe.")
     visibility: Literal["public", "private"] = "public"
+    plan: Literal["free", "pro", "team", "enterprise"] = Field(
+        default="free", description="The account's plan at GitHub: a private repository has rules and environments from pro on."
+    )
     hosts: str = Field(description="Inventory file of the atomic hosts, beside this one, whose health checks go into the image.")
+
+    @model_validator(mode="after")
+    def _rules_are_in_the_plan(self) -> "ImageBuild":
+        if self.visibility == "private" and self.plan == "free":
+            raise ValueError(
+                'visibility = "private" needs a paid plan: on a free account GitHub refuses its branch rules and the environment '
+                'that keeps the signing key; write visibility = "public", or plan = "pro" if the account has it'
+            )
+        return self
 
 
 class Rollout(Facts):

@@ -14,7 +14,7 @@ LEAST_VERSION = (8, 4)
 """Disk images are uploaded as content type `import`, which came with libpve-storage-perl 8.3.6, of Proxmox VE 8.4."""
 
 Table = Mapping[str, Any]
-Area = Literal["Guests", "Disks", "Images", "Network", "Usb", "Pci", "Cluster"]
+Area = Literal["Guests", "Nodes", "Disks", "Images", "Network", "Usb", "Pci", "Cluster"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,7 @@ RIGHTS = (
     Right("VM.Migrate", "Guests", "move a virtual machine to another node", _vms),
     Right("VM.GuestAgent.Audit", "Guests", "addresses that the guest agent reports", lambda use: _vms(use) and use.version >= 9),
     Right("VM.Monitor", "Guests", "addresses that the guest agent reports", lambda use: _vms(use) and use.version < 9),
+    Right("Sys.Audit", "Nodes", "see the tasks of others that hold a guest, like a backup's", _guests),
     Right("Datastore.AllocateSpace", "Disks", "allocate and grow disks", _guests),
     Right("Datastore.Audit", "Disks", "read the size of a virtual machine's disks", _vms),
     Right("Datastore.Audit", "Images", "find images and templates", _guests),
@@ -174,6 +175,7 @@ def paths(use: Use, area: Area) -> tuple[str, ...]:
     return {
         # Not each guest's own path: Proxmox removes its entries together with the guest, and a replaced one would have none.
         "Guests": ("/vms",),
+        "Nodes": ("/nodes",),
         "Disks": tuple(f"/storage/{name}" for name in use.disks),
         "Images": tuple(f"/storage/{name}" for name in use.images),
         "Network": tuple(f"/sdn/zones/localnetwork/{name}" for name in use.bridges),

@@ -9,7 +9,8 @@ from inventory.environment import enter
 enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
-from ops import commands, examine, guests, proxmox  # noqa: E402
+from ops import cloud, commands, examine, guests, proxmox  # noqa: E402
+from ops.github import github  # noqa: E402
 from ops.stack import OpsError, Stack  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
@@ -28,7 +29,9 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "review": (commands.review, "the change as Markdown"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),
+    "cloud": (cloud.cloud, "images: the newest official images of the region; policy: the least rights at AWS"),
     "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, proxmox, lxc or amazon into dist/"),
+    "github": (github, "token: what the GitHub token has to be allowed"),
     "proxmox": (proxmox.command, "role: the commands that make the Proxmox token with the least rights"),
     "test": (commands.test, "every test"),
     "lint": (commands.lint, "ruff, mypy, shellcheck"),

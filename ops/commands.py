@@ -14,7 +14,7 @@ from rich.table import Table
 
 from components.nixos.system import check_lines
 from inventory.load import Inventory, load
-from inventory.models import AtomicHost, External, NixosHost
+from inventory.models import AtomicHost, External, NixosFacts, runs_nixos
 from ops import agreement, hosts, nodes, plan, tasks
 from ops.arguments import engine_parser, nothing, parser
 from ops.guests import followed
@@ -325,18 +325,22 @@ def image(stack: Stack, arguments: list[str]) -> int:
 
 def _one_host(
     stack: Stack, command: str, function: Callable[..., int], arguments: list[str]
-) -> tuple[str, NixosHost | AtomicHost]:
+) -> tuple[str, NixosFacts | AtomicHost]:
     made = parser(command, function)
     made.add_argument("host", nargs="?", metavar="HOST", help="a NixOS or Fedora Atomic host of the inventory")
     name = made.parse_args(arguments).host
     inventory = inventory_of(stack)
-    choice = {name: host for name, host in inventory.hosts.items() if isinstance(host, NixosHost | AtomicHost)}
+    choice = {
+        name: host
+        for name, host in inventory.hosts.items()
+        if isinstance(host, AtomicHost) or (isinstance(host, NixosFacts) and runs_nixos(host))
+    }
     if name not in choice:
         raise OpsError(f"Name one host, HOST={{{','.join(choice)}}}")
     return name, choice[name]
 
 
-def _on_host(stack: Stack, name: str, host: NixosHost | AtomicHost, script: str, *arguments: str) -> int:
+def _on_host(stack: Stack, name: str, host: NixosFacts | AtomicHost, script: str, *arguments: str) -> int:
     """Run an operator-side script of the host's component, as its deployment would."""
     area = "atomic" if isinstance(host, AtomicHost) else "nixos"
     environment = {

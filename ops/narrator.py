@@ -157,6 +157,9 @@ class Narrator:
                 self._warning = line[4:].startswith("warning:")
             if not self._warning:
                 self._diagnostics[self._resource].append(line[4:])
+            elif self._resource == "the program" and line[4:].startswith("warning:"):
+                # The program's own say what it left as it is, and what to do.
+                self._once(line[4:])
 
     @staticmethod
     def _failed(lines: list[str]) -> bool:

@@ -17,10 +17,11 @@ from ops.narrator import Narrator
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
 SIMULATED = ("sim", "sim-cloud", "sim-hetzner")
-# Stack: setting that names the other one, that stack, and the output that it is asked for.
+# Stack: setting that holds while another stack is deployed, that stack, the output that shows it, the value. The homelab asks the
+# cloud for its images; the cloud asks nobody.
 REFERENCES = {
-    "sim": ("aether:cloudStack", "sim-cloud", "images"),
-    "sim-cloud": ("aether:homelabStack", "sim", "addresses"),
+    "sim": ("aether:cloudStack", "sim-cloud", "images", "organization/aether/sim-cloud"),
+    "sim-cloud": ("aether:proveWayHome", "sim", "addresses", "true"),
 }
 
 
@@ -184,15 +185,13 @@ class Stack:
                 handle.write(f"{line}\n")
 
     def refer(self) -> None:
-        """Name the other simulated stack in this one's settings while that is deployed, as docs/cloud.md tells an owner."""
-        if not self.simulated:
-            return
+        """Name the other simulated stack in this one's settings while that is deployed, as docs/aws.md tells an owner."""
         if self.name not in REFERENCES:
             return
-        key, other, output = REFERENCES[self.name]
+        key, other, output, value = REFERENCES[self.name]
         lines = [line for line in self.config_file.read_text().splitlines() if not line.startswith(f"  {key}:")]
         if output in Stack(other).outputs():
-            lines.insert(lines.index("config:") + 1, f"  {key}: organization/aether/{other}")
+            lines.insert(lines.index("config:") + 1, f"  {key}: '{value}'" if value == "true" else f"  {key}: {value}")
         text = "".join(f"{line}\n" for line in lines)
         if text != self.config_file.read_text():
             self.config_file.write_text(text)

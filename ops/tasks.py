@@ -101,7 +101,7 @@ def _holder(lock: str, vmid: int, running: list[dict[str, Any]]) -> str:
 
 def _settings(stack: Stack) -> Mapping[str, str]:
     if stack.simulated:
-        keys = ("proxmoxEndpoint", "proxmoxInsecure", "proxmoxApiToken", "proxmoxUsername", "proxmoxPassword")
+        keys = ("proxmoxEndpoint", "proxmoxCa", "proxmoxInsecure", "proxmoxApiToken", "proxmoxUsername", "proxmoxPassword")
         return {key: value for key in keys if (value := stack.setting(key))}
     text = stack.output("config", "--show-secrets", "--json")
     return {name.removeprefix("aether:"): str(item.get("value", "")) for name, item in json.loads(text).items()}

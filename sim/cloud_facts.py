@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -16,20 +17,29 @@ class CloudFacts:
     owner: str = "example"
     repository: str = ""
     images: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+    """Images that others build and Atomic hosts follow, without their registry: OWNER/NAME:TAG."""
 
 
 def load(files: Iterable[Path]) -> CloudFacts:
     """The facts of the file that has them; defaults where none has."""
-    for path in files:
-        document = tomllib.loads(path.read_text())
-        image = document.get("image")
-        if image is None:
-            continue
-        regions = [host["region"] for host in document.get("hosts", {}).values() if "region" in host]
-        return CloudFacts(
-            region=regions[0] if regions else "eu-central-1",
-            owner=image["owner"],
-            repository=image["repository"],
-            images=tuple(image["images"]),
-        )
-    return CloudFacts()
+    documents = [tomllib.loads(path.read_text()) for path in files]
+    found = next((document for document in documents if "image" in document), None)
+    if found is None:
+        return CloudFacts(foreign=_foreign(documents, "", ()))
+    image = found["image"]
+    regions = [host["region"] for host in found.get("hosts", {}).values() if "region" in host]
+    return CloudFacts(
+        region=regions[0] if regions else "eu-central-1",
+        owner=image["owner"],
+        repository=image["repository"],
+        images=tuple(image["images"]),
+        foreign=_foreign(documents, image["owner"], image["images"]),
+    )
+
+
+def _foreign(documents: list[dict[str, Any]], owner: str, images: Iterable[str]) -> tuple[str, ...]:
+    own = {f"{owner}/{image}" for image in images}
+    hosts = [host for document in documents for host in document.get("hosts", {}).values() if host["kind"] == "atomic"]
+    named = {(host["image"].partition("/")[2], host.get("tag", "latest")) for host in hosts}
+    return tuple(sorted(f"{image}:{tag}" for image, tag in named if image not in own))

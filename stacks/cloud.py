@@ -1,5 +1,6 @@
 """The public side: the gateway on AWS, the machines beside it, and the repository that builds the Atomic image."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,30 +10,31 @@ import pulumi_aws as aws
 
 from components.ansible.playbook import Playbook, PlaybookArgs
 from components.ansible.sources import playbook_hash
+from components.aws.first_contact import first_contact
 from components.aws.health import Healthy, HealthyArgs
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
 from components.aws.way_home import WayHome, WayHomeArgs
 from components.base import REPOSITORY, Component, Operator
-from components.github.content import ContentError, repository_files
-from components.github.image_repository import ImageRepository, ImageRepositoryArgs
-from components.github.workflow import required_checks, used_actions
-from components.nixos.desired import EvaluationError, desired_closures
-from components.nixos.system import NixosSystem, NixosSystemArgs
+from components.nixos.system import NixosSystem
 from inventory.ansible import peers
 from inventory.load import Inventory, load
-from inventory.models import AtomicHost, Cloud, CloudVm
+from inventory.models import Cloud, CloudVm
+from stacks.images import Images
 from stacks.live import drifts
 from stacks.machines import Machines, seen
-from stacks.public import aws_provider, github_provider, one_region
-from stacks.references import homelab_addresses
+from stacks.public import aws_provider, one_region
+from stacks.rollout import activation_order
 from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
+from stacks.systems import deployed_system, desired_systems, export_systems
+from stacks.zone import refuse_taken_names, warn_of_empty_zone
 
 # The homelab's end of the tunnel (nix/hosts/oracle/gateway/wireproxy.nix).
 HOME_GATEWAY = "gateway"
 HOST_KEY = "ssh_host_ed25519_key"
+EXAMPLE = re.compile(r"ami-0[0-9a-f]\d0{8}")
 # EC2 calls an instance running when its first boot begins.
 FIRST_BOOT = 300  # seconds
 
@@ -68,6 +70,10 @@ def compose(settings: Settings, inventory: Inventory) -> None:
         aws_provider(settings, one_region([machine.region for machine in machines.values()]), inventory.site.name),
     )
     _refuse_doubled_names(context, machines)
+    if not settings.aws_endpoint:
+        _refuse_examples(context, machines)
+    refuse_taken_names(settings, inventory.cloud, machines[inventory.cloud.gateway].region, _all_names(context, machines))
+    warn_of_empty_zone(inventory.cloud, inventory.site.public_domain)
     gateway = _gateway(context, inventory.cloud.gateway, machines[inventory.cloud.gateway])
     others = _machines(context, gateway, {name: facts for name, facts in machines.items() if name != inventory.cloud.gateway})
     pulumi.export(
@@ -84,9 +90,7 @@ def compose(settings: Settings, inventory: Inventory) -> None:
         "addresses", {inventory.cloud.gateway: gateway.address, **{name: other.address for name, other in others.items()}}
     )
     if inventory.image:
-        repository = _image_repository(context)
-        pulumi.export("images", repository.images)
-        pulumi.export("imageRepository", repository.clone_url)
+        Images(settings, inventory).export()
 
 
 def _homelab(settings: Settings, inventory: Inventory) -> Inventory | None:
@@ -107,7 +111,7 @@ def _gateway(context: Context, name: str, facts: CloudVm) -> PublicGateway:
             public_names=(*_names(context, name, facts)[1:], *_public_names(context)),
             host_private_key=secret(context.settings, f"hosts/{name}.yaml", HOST_KEY),
             protect=context.settings.protect,
-            configure=lambda parent, host, instance, ready: _configure(context, parent, host, facts, instance, ready),
+            configure=lambda parent, host, machine: _configure(context, parent, host, facts, machine),
             provider=context.provider,
         ),
     )
@@ -117,6 +121,13 @@ def _names(context: Context, name: str, facts: CloudVm) -> tuple[str, ...]:
     """A machine's own name, then those that the inventory gives it under the public domain."""
     site = context.inventory.site
     return (f"{name}.{site.domain}", *(f"{label}.{site.public_domain}" for label in facts.public_names))
+
+
+def _all_names(context: Context, machines: dict[str, CloudVm]) -> list[str]:
+    """Every name that becomes a record of a machine."""
+    site = context.inventory.site
+    own = [label for name, facts in machines.items() for label in _names(context, name, facts)]
+    return [*own, f"{context.cloud.gateway}.{site.public_domain}", site.public_domain, *_public_names(context)]
 
 
 def _refuse_doubled_names(context: Context, machines: dict[str, CloudVm]) -> None:
@@ -129,6 +140,16 @@ def _refuse_doubled_names(context: Context, machines: dict[str, CloudVm]) -> Non
         )
 
 
+def _refuse_examples(context: Context, machines: dict[str, CloudVm]) -> None:
+    """The ids in the repository's inventory are nobody's image."""
+    examples = [f"hosts.{name}.ami: {facts.ami}" for name, facts in machines.items() if EXAMPLE.match(facts.ami)]
+    if examples:
+        raise SettingsError(
+            f"{context.settings.inventory}: examples, not images: {', '.join(examples)}. "
+            f"Fix: python -m ops --stack {context.settings.stack} cloud images prints the lines to write"
+        )
+
+
 def _public_names(context: Context) -> tuple[str, ...]:
     """Names of the homelab's public services."""
     services = context.homelab.services if context.homelab else {}
@@ -136,13 +157,12 @@ def _public_names(context: Context) -> tuple[str, ...]:
     return tuple(sorted(f"{service.subdomain or name}.{domain}" for name, service in services.items() if service.public))
 
 
-def _configure(
-    context: Context, parent: Component, name: str, facts: CloudVm, instance: pulumi.Output[str], ready: pulumi.Output[str]
-) -> pulumi.Output[str]:
+def _configure(context: Context, parent: Component, name: str, facts: CloudVm, machine: CloudMachine) -> pulumi.Output[str]:
     """Run the machine's playbook, then its health checks; the text is known once they hold."""
     settings, playbook = context.settings, facts.playbook
     assert playbook is not None, "the inventory's model says so of amazon-linux"
-    homelab = homelab_addresses(settings)
+    gateway = context.homelab.hosts.get(HOME_GATEWAY) if context.homelab else None
+    home = str(gateway.address) if gateway else ""
     run = Playbook(
         name,
         PlaybookArgs(
@@ -151,9 +171,9 @@ def _configure(
             version=playbook_hash(REPOSITORY, playbook, seen(facts.model_dump()), _tables(context)),
             inventory=str(settings.inventory),
             reach_file=settings.reach_file,
-            # Where home's connections come from, once the homelab's stack says so.
-            variables={"homelab_gateway": homelab.apply(lambda known: known.get(HOME_GATEWAY, ""))},
-            instance=_reached(context, name, instance, ready),
+            # Where home's connections come from.
+            variables={"homelab_gateway": home},
+            instance=_reached(context, parent, name, machine),
             operator=context.operator,
         ),
         opts=parent.child(),
@@ -167,7 +187,7 @@ def _configure(
         name,
         WayHomeArgs(
             service=service,
-            home=homelab.apply(lambda known: known.get(HOME_GATEWAY, "")),
+            home=home if settings.prove_way_home else "",
             after=pulumi.Output.concat(run.recap, healthy),
             operator=context.operator,
         ),
@@ -195,10 +215,11 @@ def _way_home(context: Context) -> str | None:
     return f"{facts.subdomain or service}.{context.inventory.site.public_domain}"
 
 
-def _reached(context: Context, name: str, instance: pulumi.Output[str], ready: pulumi.Output[str]) -> pulumi.Output[str]:
-    """INSTANCE, known once names and address lead to it and SSH goes to that address."""
-    at = ready.apply(lambda address: note_address(context.settings, context.inventory, name, address))
-    return pulumi.Output.all(instance, at).apply(lambda values: str(values[0]))
+def _reached(context: Context, parent: Component, name: str, machine: CloudMachine) -> pulumi.Output[str]:
+    """The machine's id, known once names and address lead to it, SSH goes to that address, and meets its own host key."""
+    at = machine.ready.apply(lambda address: note_address(context.settings, context.inventory, name, address))
+    instance = pulumi.Output.all(machine.instance_id, at).apply(lambda values: str(values[0]))
+    return first_contact(parent, name, instance, machine.bootstrap_key, context.operator)
 
 
 def _tables(context: Context) -> dict[str, object]:
@@ -215,27 +236,20 @@ def _tables(context: Context) -> dict[str, object]:
 def _machines(context: Context, gateway: PublicGateway, machines: dict[str, CloudVm]) -> dict[str, CloudMachine]:
     """The other machines of the cloud, in the gateway's network, each chained to its NixOS system."""
     settings, site = context.settings, context.inventory.site
-    try:
-        desired = desired_closures(
-            REPOSITORY,
-            [settings.inventory],
-            {name: facts.flake or name for name, facts in machines.items()},
-            evaluator=settings.evaluator,
-            nix=settings.nix,
-        )
-    except EvaluationError as error:
-        raise SettingsError(str(error)) from None
+    desired = desired_systems(settings, machines)
     drifted = drifts(context.operator.ssh_config, context.inventory, settings.phase) if settings.detect_drift else {}
     made: dict[str, CloudMachine] = {}
-    systems: dict[str, pulumi.Resource] = {}
+    systems: dict[str, NixosSystem] = {}
     instances: dict[str, pulumi.Output[str]] = {}
-    for name, facts in machines.items():
+    for name, before in activation_order(context.inventory, machines).items():
+        facts = machines[name]
         made[name] = CloudMachine(
             name,
             CloudMachineArgs(
                 facts=facts,
                 vpc_id=gateway.network.vpc_id,
-                subnet_id=gateway.network.ready,
+                subnet_id=gateway.network.subnet_id,
+                ways=gateway.network.ways,
                 authorized_keys=site.authorized_keys,
                 host_private_key=secret(settings, f"hosts/{name}.yaml", HOST_KEY),
                 ssh_from=context.cloud.ssh_from,
@@ -243,58 +257,25 @@ def _machines(context: Context, gateway: PublicGateway, machines: dict[str, Clou
                 instance_profile=gateway.profile_name,
                 zone_id=gateway.zone_id,
                 names=_names(context, name, facts),
+                overwrite=context.cloud.overwrite_records,
+                site=site.name,
+                availability_zone=context.cloud.availability_zone,
                 protect=settings.protect,
                 provider=context.provider,
             ),
         )
-        instances[name] = _reached(context, name, made[name].instance_id, made[name].ready)
-        systems[name] = NixosSystem(
+        instances[name] = _reached(context, made[name], name, made[name])
+        first: list[pulumi.Resource] = [made[name], *(systems[other] for other in before)]
+        first += [gateway] if context.cloud.gateway in facts.depends_on else []
+        systems[name] = deployed_system(
             name,
-            NixosSystemArgs(
-                hostname=name,
-                flake=facts.flake or name,
-                desired=desired[name],
-                health=facts.health,
-                build_on=facts.build_on,
-                instance=instances[name],
-                drift=drifted.get(name),
-                operator=context.operator,
-            ),
-            opts=pulumi.ResourceOptions(
-                depends_on=[made[name], *([gateway] if context.cloud.gateway in facts.depends_on else [])]
-            ),
+            facts,
+            desired[name],
+            operator=context.operator,
+            instance=instances[name],
+            drift=drifted.get(name),
+            after=first,
         )
+    export_systems(systems)
     Machines(settings, context.inventory, context.operator).homes(systems, instances)
     return made
-
-
-def _image_repository(context: Context) -> ImageRepository:
-    settings, build = context.settings, context.inventory.image
-    assert build is not None
-    public_key = REPOSITORY / settings.image_public_key
-    if not public_key.is_file():
-        raise SettingsError(f"{settings.image_public_key} does not exist. Fix: make the signing key as docs/image.md says")
-    registry = f"ghcr.io/{build.owner}"
-    own = {f"{registry}/{image}" for image in build.images}
-    atomic = context.homelab.of(AtomicHost) if context.homelab else {}
-    hosts = {name: facts for name, facts in atomic.items() if facts.image in own}
-    try:
-        files = repository_files(REPOSITORY / "image", registry, public_key.read_text(), hosts)
-    except ContentError as error:
-        raise SettingsError(str(error)) from None
-    return ImageRepository(
-        build.repository,
-        ImageRepositoryArgs(
-            build=build,
-            registry=settings.image_registry,
-            files=files,
-            actions=used_actions(files),
-            required_checks=required_checks(files),
-            signing_key=secret(settings, "image.yaml", "cosign_private_key"),
-            signing_password=secret(settings, "image.yaml", "cosign_password"),
-            public_key_file=settings.image_public_key,
-            adopt=settings.adopt_image_repository,
-            protect=settings.protect,
-            provider=github_provider(settings, build.owner),
-        ),
-    )

@@ -3,10 +3,9 @@
 import pulumi
 import pulumi_hcloud as hcloud
 
-from components.base import REPOSITORY, Operator
+from components.base import Operator
 from components.hcloud.server import HcloudServer, HcloudServerArgs
-from components.nixos.desired import EvaluationError, desired_closures
-from components.nixos.system import NixosSystem, NixosSystemArgs
+from components.nixos.system import NixosSystem
 from inventory.load import Inventory
 from inventory.models import HcloudVm
 from stacks.live import drifts
@@ -14,6 +13,7 @@ from stacks.machines import Machines
 from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
+from stacks.systems import deployed_system, desired_systems, export_systems
 
 HOST_KEY = "ssh_host_ed25519_key"
 # Seconds: the API calls a server running when its first boot begins.
@@ -27,20 +27,11 @@ def compose(settings: Settings, inventory: Inventory) -> None:
         ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix, wait=FIRST_BOOT
     )
     provider = _provider(settings)
-    try:
-        desired = desired_closures(
-            REPOSITORY,
-            [settings.inventory],
-            {name: facts.flake or name for name, facts in machines.items()},
-            evaluator=settings.evaluator,
-            nix=settings.nix,
-        )
-    except EvaluationError as error:
-        raise SettingsError(str(error)) from None
+    desired = desired_systems(settings, machines)
     drifted = drifts(operator.ssh_config, inventory, settings.phase) if settings.detect_drift else {}
     keys = _ssh_keys(inventory, provider)
     servers: dict[str, HcloudServer] = {}
-    systems: dict[str, pulumi.Resource] = {}
+    systems: dict[str, NixosSystem] = {}
     instances: dict[str, pulumi.Output[str]] = {}
     for name, facts in machines.items():
         servers[name] = server = HcloudServer(
@@ -54,23 +45,16 @@ def compose(settings: Settings, inventory: Inventory) -> None:
             ),
         )
         instances[name] = _reached(settings, inventory, name, server)
-        systems[name] = NixosSystem(
+        systems[name] = deployed_system(
             name,
-            NixosSystemArgs(
-                hostname=name,
-                flake=facts.flake or name,
-                desired=desired[name],
-                health=facts.health,
-                settle=facts.settle,
-                confirm_timeout=facts.confirm_timeout,
-                reboot=facts.reboot,
-                build_on=facts.build_on,
-                instance=instances[name],
-                drift=drifted.get(name),
-                operator=operator,
-            ),
-            opts=pulumi.ResourceOptions(depends_on=[server, *(systems[other] for other in facts.depends_on if other in systems)]),
+            facts,
+            desired[name],
+            operator=operator,
+            instance=instances[name],
+            drift=drifted.get(name),
+            after=[server, *(systems[other] for other in facts.depends_on if other in systems)],
         )
+    export_systems(systems)
     Machines(settings, inventory, operator).homes(systems, instances)
     pulumi.export("addresses", {name: server.address for name, server in servers.items()})
 

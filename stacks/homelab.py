@@ -7,9 +7,8 @@ import pulumi_proxmoxve as proxmox
 
 from components.ansible.playbook import Playbook
 from components.base import REPOSITORY, Operator
-from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.source_closure import image_hash
-from components.nixos.system import NixosSystem, NixosSystemArgs
+from components.nixos.system import NixosSystem
 from components.proxmox.devices import NodeDevices, NodeDevicesArgs
 from components.proxmox.guest import GuestArgs
 from components.proxmox.image import NixosImage, NixosImageArgs
@@ -20,14 +19,16 @@ from inventory.models import Guest, NixosHost
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
 from stacks.cluster import Cluster, ask
+from stacks.images import Images
 from stacks.live import drifts
 from stacks.machines import Machines, renamed
 from stacks.preflight import Preflight
 from stacks.proxmox import proxmox_provider
 from stacks.recorded import export, recorded
 from stacks.rollout import activation_order
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings
 from stacks.ssh import write_client_config
+from stacks.systems import deployed_system, desired_systems, export_systems
 
 
 def compose(settings: Settings, inventory: Inventory) -> None:
@@ -39,10 +40,11 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     systems = _systems(settings, inventory, operator, drifted, cluster, machines.nodes)
     done: dict[str, pulumi.Resource] = {**systems}
     done |= machines.ansible(done)
-    done |= machines.atomic(drifted, done)
+    images = Images(settings, inventory)
+    done |= machines.atomic(drifted, done, images)
     machines.homes(done)
-    pulumi.export("generations", {name: system.generation for name, system in systems.items()})
-    pulumi.export("closures", {name: system.closure for name, system in systems.items()})
+    images.export()
+    export_systems(systems)
     pulumi.export("addresses", {name: host.address for name, host in inventory.hosts.items()})
 
 
@@ -60,16 +62,7 @@ def _systems(
     provider = proxmox_provider(settings)
     hosts = inventory.of(NixosHost, settings.phase)
     guests = inventory.guests(settings.phase)
-    try:
-        desired = desired_closures(
-            REPOSITORY,
-            [settings.inventory],
-            {name: host.flake or name for name, host in hosts.items()},
-            evaluator=settings.evaluator,
-            nix=settings.nix,
-        )
-    except EvaluationError as error:
-        raise SettingsError(str(error)) from None
+    desired = desired_systems(settings, hosts)
     there = cluster()
     nodes = {name: facts.node for name, facts in guests.items()}
     disks: dict[str, int] = {}
@@ -108,23 +101,16 @@ def _systems(
         )
         first: list[pulumi.Resource] = [guest] if guest else []
         first += [systems[other] for other in before]
-        systems[name] = NixosSystem(
+        systems[name] = deployed_system(
             name,
-            NixosSystemArgs(
-                hostname=name,
-                was=getattr(facts, "was", None),
-                flake=facts.flake or name,
-                desired=desired[name],
-                health=facts.health,
-                settle=facts.settle,
-                confirm_timeout=facts.confirm_timeout,
-                reboot=facts.reboot,
-                build_on=facts.build_on,
-                instance=guest.instance if guest else "",
-                drift=drifted.get(name),
-                operator=operator,
-            ),
-            opts=pulumi.ResourceOptions(depends_on=first, aliases=renamed(facts)),
+            facts,
+            desired[name],
+            operator=operator,
+            instance=guest.instance if guest else "",
+            drift=drifted.get(name),
+            after=first,
+            was=getattr(facts, "was", None),
+            aliases=renamed(facts),
         )
     return systems
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from components.base import REPOSITORY
 from inventory.load import Inventory
-from inventory.models import AtomicHost, CloudVm, ManagedHost, NixosHost
+from inventory.models import AtomicHost, ManagedHost, runs_nixos
 
 SCRIPTS = REPOSITORY / "components/nixos/scripts"
 
@@ -53,7 +53,7 @@ def drifts(ssh_config: str, inventory: Inventory, phase: int | None = None) -> d
     A NixOS host remembers what the last deployment left it with (/var/lib/aether/deployed); an Atomic host is held against the
     digest in the inventory.
     """
-    names = [name for name, host in inventory.managed(phase).items() if isinstance(host, NixosHost | AtomicHost)]
+    names = [name for name, host in inventory.managed(phase).items() if runs_nixos(host) or isinstance(host, AtomicHost)]
     found = {name: _drift(inventory.hosts[name], report) for name, report in reports(ssh_config, inventory, names).items()}
     return {name: what for name, what in found.items() if what}
 
@@ -76,7 +76,7 @@ def _drift(host: object, report: Report) -> str:
 
 def _report(ssh_config: str, inventory: Inventory, name: str) -> Report:
     host: ManagedHost | None = inventory.managed().get(name)
-    if isinstance(host, NixosHost) or (isinstance(host, CloudVm) and host.os == "nixos"):
+    if runs_nixos(host):
         command = host_script("host.sh", "status.sh")
     elif isinstance(host, AtomicHost):
         command = "rpm-ostree status --json"

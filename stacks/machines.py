@@ -17,7 +17,7 @@ from inventory.load import Inventory
 from inventory.models import AnsibleHost, ManagedHost
 from inventory.models import AtomicHost as AtomicHostFacts
 from stacks.ansible_check import checks
-from stacks.references import published_digest, published_images
+from stacks.images import Images
 from stacks.settings import Settings
 
 HOME_SOURCES = (Path("home"), Path("nix/home"), Path("nix/lib"), Path("flake.lock"))
@@ -58,23 +58,17 @@ class Machines:
             if name in playbooks
         }
 
-    def atomic(self, drifted: Mapping[str, str], done: Mapping[str, pulumi.Resource]) -> dict[str, AtomicHost]:
-        """The image of each Fedora Atomic host: the digest that the inventory pins, or what the image repository published.
-
-        A host whose image nobody has published yet is left as it is, and the preview says so.
-        """
-        published = published_images(self.settings)
+    def atomic(self, drifted: Mapping[str, str], done: Mapping[str, pulumi.Resource], images: Images) -> dict[str, AtomicHost]:
+        """The image of each Fedora Atomic host: the digest that the inventory pins, or that IMAGES knows."""
         hosts = self._hosts(AtomicHostFacts)
-        for name in [name for name, host in hosts.items() if host.digest is None and published is None]:
-            image = hosts.pop(name).image
-            pulumi.log.warn(f"{name} stays as it is: no digest in the inventory, and no aether:cloudStack that publishes {image}")
+        digests = {name: digest for name, host in hosts.items() if (digest := images.digest(name, host)) is not None}
         return {
             name: AtomicHost(
                 name,
                 AtomicHostArgs(
                     hostname=name,
                     image=host.image,
-                    digest=host.digest or published_digest(published, host.image, name) if published else host.digest,
+                    digest=digests[name],
                     signed=host.signed,
                     reboot=host.reboot,
                     window=host.window or "",
@@ -85,6 +79,7 @@ class Machines:
                 opts=pulumi.ResourceOptions(depends_on=self._after(name, done)),
             )
             for name, host in hosts.items()
+            if name in digests
         }
 
     def homes(

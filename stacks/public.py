@@ -1,7 +1,6 @@
 """Providers of the public side, from the stack's settings."""
 
 import pulumi_aws as aws
-import pulumi_github as github
 
 from stacks.settings import Settings, SettingsError
 
@@ -15,7 +14,7 @@ def aws_provider(settings: Settings, region: str, site: str) -> aws.Provider:
         access_key=settings.aws_access_key,
         secret_key=settings.aws_secret_key,
         default_tags=aws.ProviderDefaultTagsArgs(tags={"project": "aether", "site": site, "stack": settings.stack}),
-        endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(("ec2", "iam", "sts", "route53", "budgets"), simulated))]
+        endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(("ec2", "iam", "sts", "route53", "budgets", "dlm"), simulated))]
         if simulated
         else None,
         # These look beyond the endpoints that are given.
@@ -23,27 +22,6 @@ def aws_provider(settings: Settings, region: str, site: str) -> aws.Provider:
         skip_region_validation=bool(simulated),
         skip_credentials_validation=bool(simulated),
         skip_requesting_account_id=bool(simulated),
-    )
-
-
-def github_provider(settings: Settings, owner: str) -> github.Provider:
-    """The GitHub provider of OWNER.
-
-    Raises:
-        SettingsError: the stack has no token.
-    """
-    if settings.github_token is None:
-        raise SettingsError(
-            f"Pulumi.{settings.stack}.yaml: aether:githubToken: is missing. "
-            f"Fix: pulumi -s {settings.stack} config set --secret aether:githubToken TOKEN (rights: docs/image.md)"
-        )
-    return github.Provider(
-        "github",
-        owner=owner,
-        token=settings.github_token,
-        base_url=settings.github_base_url,
-        # Milliseconds after a write. GitHub's secondary rate limit asks for a second; an own server does not.
-        write_delay_ms=None if settings.github_base_url == "https://api.github.com/" else 1,
     )
 
 

@@ -45,8 +45,15 @@ class Settings(BaseModel):
     image_registry: str = "ghcr.io"
     image_public_key: str = "image/cosign.pub"
     adopt_image_repository: bool = False
-    homelab_stack: str = ""
+    image_timeout: int = Field(default=7200, ge=1)
+    image_build: str = ""
     cloud_stack: str = ""
+    prove_way_home: bool = False
+
+    def aws_keys(self) -> dict[str, str]:
+        """Credentials for AWS's own library, where the stack has any; else it finds them as the AWS tools do."""
+        access, secret = _plain("awsAccessKey"), _plain("awsSecretKey")
+        return {"aws_access_key_id": access, "aws_secret_access_key": secret} if access and secret else {}
 
     @classmethod
     def read(cls, config: pulumi.Config) -> "Settings":
@@ -72,6 +79,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             lines = [_line(pulumi.get_stack(), dict(detail)) for detail in error.errors()]
             raise SettingsError("\n".join(lines)) from None
+
+
+def _plain(key: str) -> str | None:
+    """A setting in plain text, also a secret one."""
+    return pulumi.Config("aether").get(key)
 
 
 def _key(field: str) -> str:

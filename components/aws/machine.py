@@ -8,6 +8,8 @@ import pulumi_aws as aws
 from pydantic import Field
 
 from components.aws import user_data
+from components.aws.bootstrap import bootstrap_key
+from components.aws.data_disk import DataDisk, DataDiskArgs
 from components.base import Args, Component, Text
 from inventory.models import CloudVm, Opening
 
@@ -17,30 +19,41 @@ EVERYONE, EVERYONE_IPV6 = "0.0.0.0/0", "::/0"
 class CloudMachineArgs(Args):
     facts: CloudVm = Field(description="The host's entry in the inventory: image, size, disk, openings.")
     vpc_id: Text
-    subnet_id: Text = Field(description="Subnet whose packets can leave it already.")
+    subnet_id: Text
+    ways: tuple[pulumi.Resource, ...] = Field(default=(), description="Routes that must be there before the first boot.")
     authorized_keys: tuple[str, ...] = Field(min_length=1, description="The first becomes the key pair, all go in by user data.")
-    host_private_key: Text = Field(description="Private half of the SSH host key. Secret.")
+    host_private_key: Text = Field(
+        description="Private half of the SSH host key. Secret; what the machine is born with follows from it."
+    )
     ssh_from: dict[str, str] = Field(default={}, description="Named networks that may reach SSH; empty: nobody, use SSM.")
     ipv6: bool = False
     instance_profile: Text | None = Field(default=None, description="Name of the IAM instance profile.")
     zone_id: Text = Field(description="Route 53 zone of the names.")
+    overwrite: tuple[str, ...] = Field(default=(), description="Names that are taken over where the zone has them already.")
     names: tuple[str, ...] = Field(min_length=1, description="Fully qualified names; the first is the machine's own.")
-    protect: bool = Field(default=False, description="Refuse to destroy the Elastic IP, which cannot be had back.")
+    site: str = Field(default="", description="Prefix of the data disk's role.")
+    availability_zone: str = Field(default="", description="Of the subnet; a data disk is in the same.")
+    protect: bool = Field(
+        default=False,
+        description="Refuse to destroy Elastic IP and data disk, and to end the machine by anything but this program.",
+    )
     provider: pulumi.ProviderResource
 
 
 class CloudMachine(Component):
-    """An instance with its own SSH host key, a security group, an Elastic IP and its names.
+    """An instance that is born with a known SSH host key, a security group, an Elastic IP and its names.
 
     Creates:
         - ``aws:ec2:SecurityGroup`` and a rule resource for each opening, network and address family, so that one rule
           changes in place without touching the others; ``aws:ec2:KeyPair``.
         - ``aws:ec2:Instance``: pinned image, IMDSv2 only (one hop), encrypted gp3 root disk.
+        - ``aether:aws:DataDisk``, if the inventory has one for it.
         - ``aws:ec2:Eip`` and ``EipAssociation``; ``aws:route53:Record`` A (and AAAA) for each name.
 
     Outputs:
         instance_id: new for each machine.  address: public IPv4.  ipv6_address: or empty.  name: its own name.
         ready: the address, known once name and address lead to the machine.
+        bootstrap_key: public line of the host key that it was born with.
     """
 
     group: aws.ec2.SecurityGroup
@@ -61,6 +74,7 @@ class CloudMachine(Component):
             opts=self.child(provider=args.provider, delete_before_replace=True),
         )
         self.instance = self._instance(name, args, key)
+        self.data = self._data(name, args)
         self.elastic_ip = aws.ec2.Eip(
             name, domain="vpc", tags={"Name": name}, opts=self.child(provider=args.provider, protect=args.protect)
         )
@@ -81,9 +95,12 @@ class CloudMachine(Component):
         self.name = args.names[0]
         self.instance_id = self.instance.id
         self.address = self.elastic_ip.public_ip
-        self.ready = pulumi.Output.all(self.address, self.association.id, *(record.id for record in self.records)).apply(
-            lambda values: str(values[0])
-        )
+        # From the machine, not from the secret: a host key that was rotated since makes no other user data.
+        self.bootstrap_key = pulumi.Output.unsecret(self.instance.user_data.apply(user_data.public_key))
+        attached = [self.data.attachment.id] if self.data else []
+        self.ready = pulumi.Output.all(
+            self.address, self.association.id, *attached, *(record.id for record in self.records)
+        ).apply(lambda values: str(values[0]))
         self.done(
             {
                 "instance_id": self.instance_id,
@@ -136,6 +153,9 @@ class CloudMachine(Component):
             instance_type=facts.instance_type,
             subnet_id=args.subnet_id,
             private_ip=facts.address,
+            # Nobody ends it by a slip in the console; the program, whose preview says so, may.
+            disable_api_termination=args.protect,
+            force_destroy=True,
             ipv6_address_count=1 if args.ipv6 else None,
             vpc_security_group_ids=[self.group.id],
             # Not the key's output: a machine is born with its key, another key makes no other machine.
@@ -157,13 +177,29 @@ class CloudMachine(Component):
             tags={"Name": name, "aether:host": name},
             opts=self.child(
                 provider=args.provider,
-                depends_on=[key],
+                depends_on=[key, *args.ways],
                 # Its private address is the inventory's: the old machine must have left it.
                 delete_before_replace=True,
                 additional_secret_outputs=["userData"],
                 # What a machine is born from: another text later would stop it and change nothing on its disk.
                 ignore_changes=["userData"],
             ),
+        )
+
+    def _data(self, name: str, args: CloudMachineArgs) -> DataDisk | None:
+        if args.facts.data is None:
+            return None
+        return DataDisk(
+            name,
+            DataDiskArgs(
+                facts=args.facts.data,
+                site=args.site,
+                availability_zone=args.availability_zone,
+                instance_id=self.instance.id,
+                protect=args.protect,
+                provider=args.provider,
+            ),
+            opts=self.child(),
         )
 
     def _records(self, fqdn: str, args: CloudMachineArgs) -> list[aws.route53.Record]:
@@ -179,6 +215,7 @@ class CloudMachine(Component):
                 # Seconds. Short: an IPv6 address goes with its machine.
                 ttl=300,
                 records=[address],
+                allow_overwrite=True if fqdn in args.overwrite else None,
                 opts=self.child(provider=args.provider),
             )
             for kind, address in kinds
@@ -186,10 +223,11 @@ class CloudMachine(Component):
 
 
 def _born_with(name: str, system: str, args: CloudMachineArgs) -> pulumi.Output[str]:
-    def text(private_key: str) -> str:
+    def text(own_key: str) -> str:
+        private, public = bootstrap_key(name, own_key)
         if system == "nixos":
-            return user_data.nixos(private_key, args.facts.host_key)
-        return user_data.cloud_init(name, private_key, args.facts.host_key, args.authorized_keys)
+            return user_data.nixos(private, public)
+        return user_data.cloud_init(name, private, public, args.authorized_keys)
 
     return pulumi.Output.secret(pulumi.Output.from_input(args.host_private_key).apply(text))
 

@@ -22,7 +22,11 @@ class PublicNetwork(Component):
         - ``aws:ec2:RouteTable`` with a default ``Route`` (two with IPv6), and its association with the subnet.
 
     Outputs:
-        vpc_id, subnet_id.  ready: the subnet's id, known once packets can leave it.
+        vpc_id, subnet_id.
+
+    Attributes:
+        ways: what must be there before packets can leave the subnet; machines depend on them. They are no part of the id,
+        which a new route would make unknown in a preview, and with it every machine in the subnet a replacement.
     """
 
     vpc: aws.ec2.Vpc
@@ -79,10 +83,8 @@ class PublicNetwork(Component):
         association = aws.ec2.RouteTableAssociation(name, route_table_id=table.id, subnet_id=self.subnet.id, opts=options)
         self.vpc_id = self.vpc.id
         self.subnet_id = self.subnet.id
-        self.ready = pulumi.Output.all(self.subnet.id, association.id, *(route.id for route in self.routes)).apply(
-            lambda values: str(values[0])
-        )
-        self.done({"vpc_id": self.vpc_id, "subnet_id": self.subnet_id, "ready": self.ready})
+        self.ways: tuple[pulumi.Resource, ...] = (association, *self.routes)
+        self.done({"vpc_id": self.vpc_id, "subnet_id": self.subnet_id})
 
 
 def first_64(block: str | None) -> str:

@@ -10,10 +10,10 @@ from components.aws.least_rights import session_profile
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.network import PublicNetwork, PublicNetworkArgs
 from components.base import Args, Component, Text
-from inventory.models import Cloud, CloudVm, Site
+from inventory.models import Cloud, CloudVm, Record, Site
 
-Configure = Callable[["Component", str, pulumi.Output[str], pulumi.Output[str]], pulumi.Output[str]]
-"""Configures a machine that answers: parent, host, instance id, ready -> a text that is known once it is healthy."""
+Configure = Callable[["Component", str, CloudMachine], pulumi.Output[str]]
+"""Configures a machine: parent, host, the machine -> a text that is known once it is healthy."""
 
 
 class PublicGatewayArgs(Args):
@@ -48,6 +48,7 @@ class PublicGateway(Component):
 
     network: PublicNetwork
     machine: CloudMachine
+    records: list[aws.route53.Record]
     budget: aws.budgets.Budget
 
     def __init__(self, name: str, args: PublicGatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -73,7 +74,8 @@ class PublicGateway(Component):
             CloudMachineArgs(
                 facts=args.facts,
                 vpc_id=self.network.vpc_id,
-                subnet_id=self.network.ready,
+                subnet_id=self.network.subnet_id,
+                ways=self.network.ways,
                 authorized_keys=args.site.authorized_keys,
                 host_private_key=args.host_private_key,
                 ssh_from=args.cloud.ssh_from,
@@ -81,19 +83,19 @@ class PublicGateway(Component):
                 instance_profile=self.profile_name,
                 zone_id=self.zone_id,
                 names=self.names,
+                overwrite=args.cloud.overwrite_records,
+                site=args.site.name,
+                availability_zone=args.cloud.availability_zone,
                 protect=args.protect,
                 provider=args.provider,
             ),
             opts=self.child(),
         )
+        self.records = [self._record(record, args) for record in args.cloud.records or ()]
         self.budget = self._budget(args)
         self.address = self.machine.address
         self.ipv6_address = self.machine.ipv6_address
-        self.healthy = (
-            args.configure(self, name, self.machine.instance_id, self.machine.ready)
-            if args.configure
-            else self.machine.ready.apply(lambda _: name)
-        )
+        self.healthy = args.configure(self, name, self.machine) if args.configure else self.machine.ready.apply(lambda _: name)
         self.done(
             {
                 "address": self.address,
@@ -115,6 +117,20 @@ class PublicGateway(Component):
             opts=self.child(provider=args.provider, protect=args.protect),
         )
         return zone.zone_id, zone.name_servers.apply(list)
+
+    def _record(self, facts: Record, args: PublicGatewayArgs) -> aws.route53.Record:
+        domain = args.site.public_domain
+        fqdn = domain if facts.name == "@" else f"{facts.name}.{domain}"
+        return aws.route53.Record(
+            f"{fqdn}-{facts.type.lower()}",
+            zone_id=self.zone_id,
+            name=fqdn,
+            type=facts.type,
+            ttl=facts.ttl,
+            records=list(facts.values),
+            allow_overwrite=True if fqdn in args.cloud.overwrite_records else None,
+            opts=self.child(provider=args.provider),
+        )
 
     def _budget(self, args: PublicGatewayArgs) -> aws.budgets.Budget:
         def alarm(kind: str, percent: int) -> aws.budgets.BudgetNotificationArgs:

@@ -1,8 +1,9 @@
-"""User data: what an instance is born with, so that it answers with its own SSH host key from the first connection on.
+"""User data: what an instance is born with, so that the first connection meets a host key that is known.
 
-Instances read it once, as root, through IMDSv2. It holds the private host key, so its text is a secret everywhere else.
+Instances read it once, as root, through IMDSv2. The private key in it is good for that connection (components/aws/bootstrap.py).
 """
 
+import re
 from collections.abc import Sequence
 
 
@@ -36,6 +37,12 @@ def nixos(private_key: str, public_key: str) -> str:
     """
     private = private_key.strip().replace("\n", "|")
     return f"SSH_HOST_ED25519_KEY:{private}|\nSSH_HOST_ED25519_KEY_PUB:{_bare(public_key)}\n"
+
+
+def public_key(text: str | None) -> str:
+    """The public line of the key in user data of either kind: what a machine was born with, whenever that was."""
+    found = re.search(r"(?:SSH_HOST_ED25519_KEY_PUB:|ed25519_public: )(ssh-ed25519 \S+)", text or "")
+    return found[1] if found else ""
 
 
 def _bare(key: str) -> str:

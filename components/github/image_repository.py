@@ -9,12 +9,14 @@ import pulumi_command as command
 import pulumi_github as github
 from pydantic import Field
 
-from components.base import PYTHON, Args, Component, Text
+from components.base import Args, Component, Text, script
+from components.github.workflow import ignored_paths
 from components.registry.lookup import Answer
 from inventory.models import ImageBuild
 
 BRANCH = "main"
 ENVIRONMENT = "release"
+WORKFLOW = "build.yml"
 # GitHub's built-in role "admin" (https://docs.github.com/rest/repos/rules: bypass_actors).
 _ADMIN_ROLE = 5
 
@@ -30,9 +32,16 @@ class ImageRepositoryArgs(Args):
     signing_key: Text = Field(description="cosign private key, encrypted with the password. Secret.")
     signing_password: Text = Field(description="Its password. Secret.")
     public_key_file: str = Field(description="Public half, relative to the repository; published images must be signed by it.")
+    api: str = Field(default="https://api.github.com/", description="URL of the GitHub API.")
+    token: Text = Field(description="The owner's token, for the commit and the wait. Secret.")
+    timeout: int = Field(default=7200, description="Seconds that a build may take.")
+    attempt: int = Field(default=0, description="Another number looks at the registry again: one an earlier run could not read.")
+    again: str = Field(default="", description="Another text looks for the newest build, like the weekly one's.")
     adopt: bool = Field(
         default=False, description="The repository exists already: import it instead of creating it. For one run."
     )
+    adopt_ruleset: str | None = Field(default=None, description="Id of its ruleset of that name, where it has one.")
+    adopt_policy: str | None = Field(default=None, description="Id of its deployment branch policy, where it has one.")
     protect: bool = Field(default=False, description="Refuse to destroy the repository.")
     provider: pulumi.ProviderResource = Field(description="The github provider, with the owner's token.")
 
@@ -44,20 +53,24 @@ class ImageRepository(Component):
         - ``github:Repository`` with vulnerability alerts; ``github:RepositoryRuleset`` for the main branch.
         - ``github:ActionsRepositoryPermissions``: named actions alone, each pinned by commit;
           ``github:WorkflowRepositoryPermissions``: a read-only token by default.
-        - ``github:RepositoryEnvironment`` that only the protected branch deploys to, and in it the two
-          ``github:ActionsEnvironmentSecret`` of the signing key: a pull request's build cannot read them.
-        - ``github:RepositoryFile`` for each file: a change is one commit a file.
+        - ``github:RepositoryEnvironment`` with a ``github:RepositoryEnvironmentDeploymentPolicy``, so that the main branch alone
+          deploys to it, and in it the two ``github:ActionsEnvironmentSecret`` of the signing key: another branch's workflow, or a
+          pull request's, cannot read them.
+        - ``command:local:Command`` that commits the files (components/github/push.py): a change is one commit.
+        - ``command:local:Command`` that waits for the workflow run of that commit (components/github/published.py).
 
     GitHub has no API for the visibility of a package: it is private until the owner makes it public once on its page
     (docs/image.md). What is kept of it is the workflow's last job.
 
     Outputs:
-        full_name: OWNER/NAME.  clone_url.  images: image name to ``REGISTRY/OWNER/NAME@sha256:…``, signature verified; an image
-        that was never published is not in it.
+        full_name: OWNER/NAME.  clone_url.  commit: the branch's.
+        images: image name to ``REGISTRY/OWNER/NAME@sha256:…``, signature verified; one that the registry never gave is not in it.
+        unreadable: image name to why the registry does not give it.
     """
 
     repository: github.Repository
-    files: dict[str, github.RepositoryFile]
+    push: command.local.Command
+    published: command.local.Command
 
     def __init__(self, name: str, args: ImageRepositoryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:github:ImageRepository", name, opts)
@@ -85,7 +98,7 @@ class ImageRepository(Component):
             ),
         )
         options = self._part(args)
-        github.ActionsRepositoryPermissions(
+        permissions = github.ActionsRepositoryPermissions(
             name,
             repository=self.repository.name,
             enabled=True,
@@ -96,66 +109,71 @@ class ImageRepository(Component):
             sha_pinning_required=True,
             opts=options,
         )
-        github.WorkflowRepositoryPermissions(
+        token = github.WorkflowRepositoryPermissions(
             name,
             repository=self.repository.name,
             default_workflow_permissions="read",
             can_approve_pull_request_reviews=False,
             opts=options,
         )
-        self._signing_secrets(name, args)
-        self.files = {
-            path: github.RepositoryFile(
-                f"{name}-{path}",
-                repository=self.repository.name,
-                branch=BRANCH,
-                file=path,
-                content=content,
-                commit_message=f"Sync {path}",
-                commit_author="Aether",
-                commit_email="aether@users.noreply.github.com",
-                # The one that GitHub made with the repository (README.md), or a former run's.
-                overwrite_on_create=True,
-                opts=options,
-            )
-            for path, content in args.files.items()
-        }
-        self._ruleset(name, args)
+        self._rules = [permissions, token, self._ruleset(name, args)]
+        self.push = self._pushed(name, args, self._signing_secrets(name, args))
+        self.published = self._published(name, args)
+        answer = self.published.stdout.apply(lambda text: Answer.model_validate_json(text or "{}"))
         self.full_name = self.repository.full_name
         self.clone_url = self.repository.http_clone_url
-        self.images = self._published(args)
-        self.done({"full_name": self.full_name, "clone_url": self.clone_url, "images": self.images})
+        self.commit = self.push.stdout.apply(lambda text: str(json.loads(text or "{}").get("commit", "")))
+        self.images = answer.apply(lambda known: known.images)
+        self.unreadable = answer.apply(_warned)
+        outputs = ("full_name", "clone_url", "commit", "images", "unreadable")
+        self.done({output: getattr(self, output) for output in outputs})
 
     def _part(self, args: ImageRepositoryArgs, **options: Any) -> pulumi.ResourceOptions:
         """Options of what goes with the repository: no commits that remove its files before it is removed."""
         return self.child(provider=args.provider, deleted_with=self.repository, **options)
 
-    def _signing_secrets(self, name: str, args: ImageRepositoryArgs) -> None:
+    def _signing_secrets(self, name: str, args: ImageRepositoryArgs) -> list[pulumi.Resource]:
+        """What has to be there before the workflow's first run."""
         environment = github.RepositoryEnvironment(
             name,
             repository=self.repository.name,
             environment=ENVIRONMENT,
             can_admins_bypass=False,
             deployment_branch_policy=github.RepositoryEnvironmentDeploymentBranchPolicyArgs(
-                protected_branches=True, custom_branch_policies=False
+                # Protected are the branches of branch protection rules; where there are none, that is every branch.
+                protected_branches=False,
+                custom_branch_policies=True,
             ),
             opts=self._part(args),
         )
+        policy = github.RepositoryEnvironmentDeploymentPolicy(
+            f"{name}-{BRANCH}",
+            repository=self.repository.name,
+            environment=environment.environment,
+            branch_pattern=BRANCH,
+            opts=self._part(
+                args, import_=f"{args.build.repository}:{ENVIRONMENT}:{args.adopt_policy}" if args.adopt_policy else None
+            ),
+        )
+        made: list[pulumi.Resource] = [policy]
         for secret, value in (("COSIGN_PRIVATE_KEY", args.signing_key), ("COSIGN_PASSWORD", args.signing_password)):
-            github.ActionsEnvironmentSecret(
+            held = github.ActionsEnvironmentSecret(
                 f"{name}-{secret.lower().replace('_', '-')}",
                 repository=self.repository.name,
                 environment=environment.environment,
                 secret_name=secret,
                 plaintext_value=pulumi.Output.secret(value),
-                opts=self._part(args),
+                # Nobody reads them before the policy says who may.
+                opts=self._part(args, depends_on=[policy]),
             )
+            made.append(held)
+        return made
 
-    def _ruleset(self, name: str, args: ImageRepositoryArgs) -> None:
+    def _ruleset(self, name: str, args: ImageRepositoryArgs) -> github.RepositoryRuleset:
         checks = [
             github.RepositoryRulesetRulesRequiredStatusChecksRequiredCheckArgs(context=check) for check in args.required_checks
         ]
-        github.RepositoryRuleset(
+        return github.RepositoryRuleset(
             name,
             name=BRANCH,
             repository=self.repository.name,
@@ -164,7 +182,7 @@ class ImageRepository(Component):
             conditions=github.RepositoryRulesetConditionsArgs(
                 ref_name=github.RepositoryRulesetConditionsRefNameArgs(includes=["~DEFAULT_BRANCH"], excludes=[])
             ),
-            # The files above are commits of the owner's on the branch itself.
+            # The files are commits of the owner's on the branch itself.
             bypass_actors=[
                 github.RepositoryRulesetBypassActorArgs(actor_type="RepositoryRole", actor_id=_ADMIN_ROLE, bypass_mode="always")
             ],
@@ -181,30 +199,54 @@ class ImageRepository(Component):
                 if checks
                 else None,
             ),
-            # Rules that hold before the first file is there would refuse it to owners without the role.
-            opts=self._part(args, depends_on=list(self.files.values())),
+            opts=self._part(args, import_=f"{args.build.repository}:{args.adopt_ruleset}" if args.adopt_ruleset else None),
         )
 
-    def _published(self, args: ImageRepositoryArgs) -> pulumi.Output[dict[str, str]]:
-        """What the registry has under ``latest``; a digest that the key did not sign ends the run."""
-        answer = command.local.run_output(
-            command=f"{PYTHON} -m components.registry.digests",
-            environment={
-                "AETHER_REGISTRY": f"{args.registry}/{args.build.owner}",
-                "AETHER_IMAGES": " ".join(args.build.images),
-                "AETHER_PUBLIC_KEY": args.public_key_file,
-            },
-            logging=command.local.Logging.STDERR,
-            opts=pulumi.InvokeOutputOptions(parent=self),
+    def _pushed(self, name: str, args: ImageRepositoryArgs, first: list[pulumi.Resource]) -> command.local.Command:
+        return command.local.Command(
+            f"{name}-commit",
+            command.local.CommandArgs(
+                create=script("github", "scripts", "push.sh"),
+                environment={**self._access(args), "AETHER_IGNORED": " ".join(ignored_paths(args.files))},
+                # A reviewer sees a changed file as a difference of this document.
+                stdin=json.dumps(args.files, indent=1),
+                logging=command.local.Logging.STDERR,
+            ),
+            opts=self.child(depends_on=[*first, *self._rules]),
         )
-        return answer.stdout.apply(_images)
+
+    def _published(self, name: str, args: ImageRepositoryArgs) -> command.local.Command:
+        built = self.push.stdout.apply(lambda text: str(json.loads(text or "{}").get("built", "")))
+        return command.local.Command(
+            f"{name}-images",
+            command.local.CommandArgs(
+                create=script("github", "scripts", "published.sh"),
+                environment={
+                    **self._access(args),
+                    "AETHER_COMMIT": built,
+                    "AETHER_WORKFLOW": WORKFLOW,
+                    "AETHER_TIMEOUT": str(args.timeout),
+                    "AETHER_REGISTRY": f"{args.registry}/{args.build.owner}",
+                    "AETHER_IMAGES": " ".join(args.build.images),
+                    "AETHER_PUBLIC_KEY": args.public_key_file,
+                    "AETHER_ATTEMPT": str(args.attempt),
+                    "AETHER_AGAIN": args.again,
+                },
+                logging=command.local.Logging.STDERR,
+            ),
+            opts=self.child(),
+        )
+
+    def _access(self, args: ImageRepositoryArgs) -> dict[str, pulumi.Input[str]]:
+        return {
+            "AETHER_GITHUB_URL": args.api,
+            "AETHER_GITHUB_TOKEN": pulumi.Output.secret(args.token),
+            "AETHER_REPOSITORY": self.repository.full_name,
+            "AETHER_BRANCH": BRANCH,
+        }
 
 
-def _images(stdout: Any) -> dict[str, str]:
-    found = json.loads(stdout or "{}")
-    if "error" in found:
-        raise pulumi.RunError(str(found["error"]))
-    answer = Answer.model_validate(found)
+def _warned(answer: Answer) -> dict[str, str]:
     for reason in answer.unreadable.values():
         pulumi.log.warn(reason)
-    return answer.images
+    return answer.unreadable

@@ -33,6 +33,13 @@ def required_checks(files: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(checks)
 
 
+def ignored_paths(files: Mapping[str, str]) -> tuple[str, ...]:
+    """Patterns of paths whose change alone starts none of FILES' workflows."""
+    pushes = [(workflow.get("on") or workflow.get(True) or {}).get("push") or {} for workflow in _workflows(files)]
+    found = [set(push.get("paths-ignore", ())) for push in pushes]
+    return tuple(sorted(set.intersection(*found))) if found else ()
+
+
 def _workflows(files: Mapping[str, str]) -> Iterator[dict[Any, Any]]:
     for path, text in files.items():
         if path.startswith(WORKFLOWS):

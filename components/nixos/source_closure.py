@@ -36,6 +36,7 @@ PROVISIONING_FACTS = frozenset(
         "settle",
         # A cloud machine's; not instance_type, which says its architecture.
         "ami",
+        "ami_name",
         "disk",
         "open",
         "region",

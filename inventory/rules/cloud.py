@@ -1,10 +1,14 @@
 """The cloud's account and the image repository: what they name must be there."""
 
+import re
 from pathlib import Path
 
 from inventory.models import CloudVm
 from inventory.parse import Draft
 from inventory.problems import did_you_mean, one_of
+
+# Older images may answer with a host key that they made themselves: https://github.com/NixOS/nixpkgs/pull/444040
+OLDEST_NIXOS = (25, 11)
 
 
 def check(draft: Draft) -> None:
@@ -26,7 +30,33 @@ def check(draft: Draft) -> None:
                 message = f"'{host.region}' is not where the network is ({zone})"
                 fix = f'write region = "{zone.rstrip("abcdef")}", or correct availability_zone of [cloud]'
                 draft.report("region-outside-zone", f"hosts.{name}", "region", message, fix)
+    _domain(draft, machines)
+    for name, host in machines.items():
+        if host.os == "nixos":
+            _image(draft, name, host)
     if draft.image and not Path(draft.file).with_name(draft.image.hosts).is_file():
         files = [path.name for path in Path(draft.file).parent.glob("*.toml")]
         message = f"no file {draft.image.hosts} beside this one{did_you_mean(draft.image.hosts, files)}"
         draft.report("no-such-inventory", "image", "hosts", message, f"write hosts = {one_of(files)}")
+
+
+def _domain(draft: Draft, machines: dict[str, CloudVm]) -> None:
+    """Names are records of the public zone: Route 53 would take one outside it for a name below it."""
+    site = draft.site
+    if site is None or not machines or f".{site.domain}".endswith(f".{site.public_domain}"):
+        return
+    message = f"'{site.domain}' is outside '{site.public_domain}', whose zone holds the machines' names"
+    draft.report("domain-outside-zone", "site", "domain", message, f'write domain = "{site.name}.{site.public_domain}"')
+
+
+def _image(draft: Draft, name: str, host: CloudVm) -> None:
+    where, fix = f"hosts.{name}", "run `python -m ops cloud images` and write the two lines that it prints"
+    if host.ami_name is None:
+        draft.report("image-unnamed", where, "ami_name", f"is missing: nothing says which NixOS {host.ami} is", fix)
+        return
+    found = re.match(r"nixos/(\d+)\.(\d+)", host.ami_name)
+    if not found or (int(found[1]), int(found[2])) < OLDEST_NIXOS:
+        message = (
+            f"'{host.ami_name}' is not NixOS {OLDEST_NIXOS[0]}.{OLDEST_NIXOS[1]} or newer, which keeps the host key it is given"
+        )
+        draft.report("image-too-old", where, "ami_name", message, fix)

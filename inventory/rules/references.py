@@ -1,6 +1,6 @@
 """Names that refer to other entries: dependencies (without a circle), builders, the canary."""
 
-from inventory.models import CloudVm, CommandCheck, External, Host, NixosHost, UnitCheck
+from inventory.models import CloudVm, CommandCheck, External, Host, NixosHost, UnitCheck, runs_nixos
 from inventory.parse import Draft
 from inventory.problems import did_you_mean, one_of
 
@@ -107,4 +107,4 @@ def _rollout(draft: Draft) -> None:
 
 
 def _is_nixos(host: Host) -> bool:
-    return isinstance(host, NixosHost) or (isinstance(host, CloudVm) and host.os == "nixos")
+    return runs_nixos(host)

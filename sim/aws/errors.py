@@ -21,7 +21,7 @@ def access_key_of(authorization: str) -> str:
 
 def refuse(service: str, status: int, code: str, message: str) -> web.Response:
     """An error in the service's own form: ec2, query services (iam, sts), rest-xml (route53) or json (budgets)."""
-    if service == "budgets":
+    if service in ("budgets", "dlm"):
         body = json.dumps({"__type": code, "message": message})
         return web.Response(status=status, text=body, content_type="application/x-amz-json-1.1")
     detail = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from sim import cloud_facts
+from sim.aws.dlm import Policies
 from sim.aws.errors import access_key_of, refuse, service_of
 from sim.aws.machines import Machines
 from sim.aws.moto_process import HOP, Moto
@@ -37,6 +38,7 @@ class Aws(LoopbackService):
         super().__init__(supervisor, 2)
         facts = cloud_facts.load(supervisor.inventory_files())
         self.moto = Moto(self.directory, self.address, facts.region, supervisor.log)
+        self.policies = Policies(self.directory, facts.region)
         self.machines = Machines(supervisor, facts.region)
         self._awake: asyncio.Task[None] | None = None
         self.access_key, self.secret_key = self._credentials()
@@ -88,6 +90,8 @@ class Aws(LoopbackService):
         action = parse_qs(body.decode("latin-1")).get("Action", [""])[0] if b"Action=" in body else ""
         if (refusal := self._refusal(authorization, service, action)) is not None:
             return refusal
+        if service == "dlm":
+            return self.policies.answer(request.method, request.raw_path.partition("?")[0], request.query_string, body)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP}
         # moto tells services by the host's name or the signature's scope.
         status, kept, answer = await self.moto.send(request.method, request.raw_path, headers, body)

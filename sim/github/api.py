@@ -6,12 +6,15 @@ import asyncio
 import base64
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
 from nacl.exceptions import CryptoError
 
+from sim.github.environments import Environments
+from sim.github.gitdata import GitData
+from sim.github.permissions import EVERYTHING, refusal, writes_workflows
 from sim.github.store import BRANCH, Conflict, NotThere, Repository, Store
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -55,7 +58,13 @@ class Api:
     def __init__(self, store: Store, owner: str, token: str, log: Callable[[str], None]) -> None:
         self.store, self.owner, self.token, self.log = store, owner, token, log
         self.before: Callable[[web.Request], web.Response | None] = lambda request: None
+        # Repository, branch, commit, changed paths: what a push starts.
+        self.pushed: Callable[[Repository, str, str, list[str]], None] = lambda *_: None
+        self.more: list[Callable[[web.Application], None]] = [GitData(self).routes, Environments(self).routes]
         self.requests: list[tuple[str, str]] = []
+        self.plan = "free"
+        # Permission -> read or write, of the token.
+        self.granted: Mapping[str, str] = EVERYTHING
         # git's plumbing is not made for two writers of one branch.
         self._one_at_a_time = asyncio.Lock()
 
@@ -81,19 +90,19 @@ class Api:
             ("GET", f"{repository}/contents/{{file:.+}}", self._content),
             ("PUT", f"{repository}/contents/{{file:.+}}", self._write),
             ("DELETE", f"{repository}/contents/{{file:.+}}", self._remove),
+            ("GET", f"{repository}/rulesets", self._rulesets),
             ("POST", f"{repository}/rulesets", self._create_ruleset),
             ("GET", f"{repository}/rulesets/{{ruleset}}", self._ruleset),
             ("PUT", f"{repository}/rulesets/{{ruleset}}", self._ruleset),
             ("DELETE", f"{repository}/rulesets/{{ruleset}}", self._ruleset),
-            ("GET", f"{repository}/environments/{{environment}}", self._environment),
-            ("PUT", f"{repository}/environments/{{environment}}", self._environment),
-            ("DELETE", f"{repository}/environments/{{environment}}", self._environment),
             ("GET", f"{secrets}/public-key", self._public_key),
             ("GET", f"{secrets}/{{secret}}", self._secret),
             ("PUT", f"{secrets}/{{secret}}", self._secret),
             ("DELETE", f"{secrets}/{{secret}}", self._secret),
         ):
             app.router.add_route(method, path, handler)
+        for add in self.more:
+            add(app)
         for name in ("permissions", "selected", "workflow"):
             path = f"{repository}/actions/permissions" + {"permissions": "", "selected": "/selected-actions"}.get(
                 name, "/workflow"
@@ -109,6 +118,18 @@ class Api:
             return answer
         if request.headers.get("Authorization", "").partition(" ")[2] != self.token:
             return _say(401, "Bad credentials")
+        if (missing := refusal(request.method, request.path.removeprefix("/api/v3"), self.granted)) is not None:
+            return web.json_response(
+                {
+                    "message": "Resource not accessible by personal access token",
+                    "documentation_url": "https://docs.github.com/rest",
+                },
+                status=403,
+                headers={"X-Accepted-GitHub-Permissions": missing},
+            )
+        return await self._answer(request, handler)
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except NotThere:
@@ -120,6 +141,14 @@ class Api:
             self.log(f"github: no route for {request.method} {request.path}")
             return _say(404, "Not Found")
 
+    def may_write(self, paths: Iterable[str]) -> None:
+        """Raises Conflict where the token may not write one of these paths: workflows ask for a permission of their own."""
+        for path in paths:
+            if writes_workflows(path) and self.granted.get("workflows") != "write":
+                raise Conflict(
+                    403, f"refusing to allow a token to create or update workflow `{path}` without `workflows` permission"
+                )
+
     # Account and repository
 
     async def _user(self, request: web.Request) -> web.Response:
@@ -128,7 +157,8 @@ class Api:
     async def _not_there(self, request: web.Request) -> web.Response:
         raise NotThere
 
-    def _repository(self, request: web.Request) -> Repository:
+    def repository(self, request: web.Request) -> Repository:
+        """The repository that a request is about. Raises NotThere."""
         found = self.store.repositories.get(request.match_info["name"])
         if found is None or found.owner != request.match_info["owner"]:
             raise NotThere
@@ -165,31 +195,31 @@ class Api:
         return web.json_response(self._document(repository), status=201)
 
     async def _read(self, request: web.Request) -> web.Response:
-        document = self._document(self._repository(request))
+        document = self._document(self.repository(request))
         tag = f'W/"{hashlib.sha256(str(document).encode()).hexdigest()}"'
         if request.headers.get("If-None-Match") == tag:
             return web.Response(status=304, headers={"ETag": tag})
         return web.json_response(document, headers={"ETag": tag})
 
     async def _edit(self, request: web.Request) -> web.Response:
-        repository = self._repository(request)
+        repository = self.repository(request)
         wanted = await request.json()
         repository.settings |= {key: value for key, value in wanted.items() if key in _DEFAULTS and key != "topics"}
         self.store.save()
         return web.json_response(self._document(repository))
 
     async def _delete(self, request: web.Request) -> web.Response:
-        self.store.delete(self._repository(request))
+        self.store.delete(self.repository(request))
         return web.Response(status=204)
 
     async def _topics(self, request: web.Request) -> web.Response:
-        repository = self._repository(request)
+        repository = self.repository(request)
         repository.settings["topics"] = (await request.json())["names"]
         self.store.save()
         return web.json_response({"names": repository.settings["topics"]})
 
     async def _alerts(self, request: web.Request) -> web.Response:
-        repository = self._repository(request)
+        repository = self.repository(request)
         if request.method != "GET":
             repository.alerts = request.method == "PUT"
             self.store.save()
@@ -200,7 +230,7 @@ class Api:
         """A group of settings that is read and written as a whole."""
 
         async def handle(request: web.Request) -> web.Response:
-            repository = self._repository(request)
+            repository = self.repository(request)
             if request.method == "GET":
                 empty: dict[str, Any] = {
                     "permissions": {"enabled": True, "allowed_actions": "all"},
@@ -218,24 +248,24 @@ class Api:
     # Contents
 
     async def _branch(self, request: web.Request) -> web.Response:
-        git = self.store.git(self._repository(request))
+        git = self.store.git(self.repository(request))
         branch = request.match_info["branch"]
         return web.json_response(
             {"name": branch, "commit": {"sha": await asyncio.to_thread(git.head, branch)}, "protected": False}
         )
 
     async def _commits(self, request: web.Request) -> web.Response:
-        git = self.store.git(self._repository(request))
+        git = self.store.git(self.repository(request))
         found = await asyncio.to_thread(git.last_commits, request.query.get("path", ""), request.query.get("sha", BRANCH))
         return web.json_response([_commit(commit, git.describe(commit)) for commit in found[:30]])
 
     async def _commit(self, request: web.Request) -> web.Response:
-        git = self.store.git(self._repository(request))
+        git = self.store.git(self.repository(request))
         commit = await asyncio.to_thread(git.head, request.match_info["sha"])
         return web.json_response({**_commit(commit, git.describe(commit)), "files": []})
 
     async def _content(self, request: web.Request) -> web.Response:
-        git, file = self.store.git(self._repository(request)), request.match_info["file"]
+        git, file = self.store.git(self.repository(request)), request.match_info["file"]
         ref = request.query.get("ref", BRANCH)
         blob = await asyncio.to_thread(git.blob, file, ref)
         return web.json_response(self._file(request, file, ref, blob, git.content(blob)))
@@ -253,8 +283,9 @@ class Api:
         }
 
     async def _write(self, request: web.Request) -> web.Response:
-        repository, file, wanted = self._repository(request), request.match_info["file"], await request.json()
+        repository, file, wanted = self.repository(request), request.match_info["file"], await request.json()
         git = self.store.git(repository)
+        self.may_write([file])
         async with self._one_at_a_time:
             existing = await self._matching(repository, file, wanted.get("sha"))
             author = (
@@ -265,6 +296,7 @@ class Api:
             content = base64.b64decode(wanted["content"])
             commit = await asyncio.to_thread(git.commit, file, content, wanted["message"], author["name"], author["email"])
             blob = await asyncio.to_thread(git.blob, file)
+        self.pushed(repository, BRANCH, commit, [file])
         answer = {
             "content": self._file(request, file, BRANCH, blob, content),
             "commit": _commit(commit, git.describe(commit))["commit"] | {"sha": commit},
@@ -272,13 +304,15 @@ class Api:
         return web.json_response(answer, status=200 if existing else 201)
 
     async def _remove(self, request: web.Request) -> web.Response:
-        repository, file, wanted = self._repository(request), request.match_info["file"], await request.json()
+        repository, file, wanted = self.repository(request), request.match_info["file"], await request.json()
         git = self.store.git(repository)
+        self.may_write([file])
         async with self._one_at_a_time:
             if not await self._matching(repository, file, wanted.get("sha")):
                 raise NotThere
             author = wanted.get("author") or {"name": self.owner, "email": f"{self.owner}@users.noreply.github.com"}
             commit = await asyncio.to_thread(git.commit, file, None, wanted["message"], author["name"], author["email"])
+        self.pushed(repository, BRANCH, commit, [file])
         return web.json_response({"content": None, "commit": {"sha": commit}})
 
     async def _matching(self, repository: Repository, file: str, sha: str | None) -> bool:
@@ -295,8 +329,14 @@ class Api:
 
     # Rulesets, environments, secrets
 
+    async def _rulesets(self, request: web.Request) -> web.Response:
+        found = self.repository(request).rulesets.values()
+        return web.json_response([{key: item[key] for key in ("id", "name", "target", "enforcement")} for item in found])
+
     async def _create_ruleset(self, request: web.Request) -> web.Response:
-        repository, wanted = self._repository(request), await request.json()
+        repository, wanted = self.repository(request), await request.json()
+        if repository.private and self.plan == "free":
+            raise Conflict(403, "Upgrade to GitHub Pro or make this repository public to enable this feature.")
         if any(ruleset["name"] == wanted["name"] for ruleset in repository.rulesets.values()):
             raise Conflict(422, "Validation Failed: Name must be unique")
         ruleset = {
@@ -310,7 +350,7 @@ class Api:
         return web.json_response(repository.rulesets[str(ruleset["id"])], status=201)
 
     async def _ruleset(self, request: web.Request) -> web.Response:
-        repository, number = self._repository(request), request.match_info["ruleset"]
+        repository, number = self.repository(request), request.match_info["ruleset"]
         if number not in repository.rulesets:
             raise NotThere
         if request.method == "DELETE":
@@ -321,25 +361,6 @@ class Api:
             repository.rulesets[number] |= await request.json()
             self.store.save()
         return web.json_response(repository.rulesets[number])
-
-    async def _environment(self, request: web.Request) -> web.Response:
-        repository, name = self._repository(request), request.match_info["environment"]
-        if request.method == "PUT":
-            wanted = await request.json() if request.can_read_body else {}
-            repository.environments.setdefault(name, {"id": self.store.fresh_id()}).update(wanted or {})
-        elif name not in repository.environments:
-            raise NotThere
-        elif request.method == "DELETE":
-            del repository.environments[name]
-            repository.secrets = {key: value for key, value in repository.secrets.items() if not key.startswith(f"{name}/")}
-            self.store.save()
-            return web.Response(status=204)
-        self.store.save()
-        facts = repository.environments[name]
-        policy = facts.get("deployment_branch_policy")
-        rules = [{"id": facts["id"] + 1, "type": "branch_policy"}] if policy else []
-        document = {"id": facts["id"], "name": name, "protection_rules": rules, "deployment_branch_policy": policy}
-        return web.json_response({**document, "can_admins_bypass": facts.get("can_admins_bypass", True)})
 
     def _of_environment(self, request: web.Request) -> tuple[Repository, str]:
         repository = self.store.by_id(request.match_info["id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from aiohttp import web
 
 from sim import cloud_facts
+from sim.github.actions import Actions, JobFailed
 from sim.github.api import Api
-from sim.github.store import Store
+from sim.github.permissions import GRANTED
+from sim.github.store import Repository, Store
 from sim.loopback import LoopbackService
 from sim.paths import write_atomic
+from sim.registry.images import ImageError
 
 if TYPE_CHECKING:
     from sim.supervisor import Supervisor
@@ -26,6 +30,8 @@ class GitHub(LoopbackService):
         "rate-limit": "the next VALUE requests (default 1) are refused until a second has passed, as the primary rate limit does",
         "abuse-limit": "the next VALUE writes (default 1) are refused with Retry-After: 1, as the secondary rate limit does",
         "server-error": "the next VALUE requests (default 1) get 502",
+        "workflow-fails": "the next VALUE workflow runs (default 1) fail while they build",
+        "workflow-slow": "the next VALUE workflow runs (default 1) wait five seconds for a runner",
         "expired-token": "every request gets 401, as with a token that has expired or was revoked",
     }
 
@@ -34,6 +40,10 @@ class GitHub(LoopbackService):
         self.token = self._token()
         self.api = Api(Store(self.directory), cloud_facts.load(supervisor.inventory_files()).owner, self.token, supervisor.log)
         self.api.before = self._faulty
+        self.api.granted = GRANTED
+        self.actions = Actions(self.api, self._publish, self.counts)
+        self.api.pushed = self.actions.pushed
+        self.api.more.append(self.actions.routes)
 
     def _token(self) -> str:
         file = self.supervisor.paths.keys / "github-token"
@@ -44,6 +54,30 @@ class GitHub(LoopbackService):
     async def start(self) -> None:
         """Listen."""
         await self.listen(self.api.application())
+
+    async def stop(self) -> None:
+        """Close the port, and end workflow runs."""
+        await self.actions.stop()
+        await super().stop()
+
+    async def _publish(self, repository: Repository, image: str, commit: str) -> str:
+        """What the workflow's last job does: the image as `latest` of the registry, signed with the environment's key."""
+        from sim.registry.service import Registry
+
+        running: list[object] = [*self.supervisor.extensions]
+        registry = next((item for item in running if isinstance(item, Registry) and item.usable), None)
+        if registry is None:
+            raise JobFailed("Error: the registry does not answer")
+        await registry.filled()
+        held = {name: repository.secrets.get(f"release/{name}", {}) for name in ("COSIGN_PRIVATE_KEY", "COSIGN_PASSWORD")}
+        for name, secret in held.items():
+            if not secret:
+                raise JobFailed(f"Error: {name} is empty\nError: Process completed with exit code 1.")
+        try:
+            digest = await asyncio.to_thread(registry.build, image, commit)
+        except ImageError as error:
+            raise JobFailed(f"Error: {error}") from None
+        return f"{registry.reference(image)}@{digest}\n"
 
     def stack_settings(self) -> dict[str, Any]:
         """Where it answers, and the token that it takes."""

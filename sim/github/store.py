@@ -48,10 +48,16 @@ class Repository:
     # ENVIRONMENT/NAME -> times and SHA-256 of the value: a secret cannot be read back, here as there.
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     secret_key: str = ""
+    # Workflow runs, oldest first, with their jobs.
+    runs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def full_name(self) -> str:
         return f"{self.owner}/{self.name}"
+
+    @property
+    def private(self) -> bool:
+        return bool(self.settings.get("private")) or self.settings.get("visibility") == "private"
 
     def sealed_key(self) -> PrivateKey:
         """The key that callers encrypt secrets for."""
@@ -167,6 +173,52 @@ class Git:
     def last_commits(self, file: str, ref: str) -> list[str]:
         """Commits that touched FILE, newest first."""
         return self.run("log", "--format=%H", ref, *(["--", file] if file else [])).split()
+
+    def tree(self, commit: str) -> str:
+        """The tree of a commit."""
+        return self.run("rev-parse", "--verify", "--quiet", f"{commit}^{{tree}}")
+
+    def files(self, tree: str) -> dict[str, str]:
+        """Path to blob of every file in a tree."""
+        lines = self.run("ls-tree", "-r", "-z", tree).split("\0")
+        return {path: facts.split()[2] for facts, _, path in (line.partition("\t") for line in lines if line)}
+
+    def changed(self, old: str, new: str) -> list[str]:
+        """Paths that differ between two commits."""
+        return self.run("diff", "--name-only", old, new).splitlines()
+
+    def make_tree(self, base: str, entries: list[dict[str, Any]]) -> str:
+        """A tree: BASE with ENTRIES (path, and content or a sha of None to remove it)."""
+        with tempfile.TemporaryDirectory() as scratch:
+            index = f"{scratch}/index"
+            self.run("read-tree", base, index=index)
+            lines = []
+            for entry in entries:
+                if "content" in entry:
+                    blob = self.run("hash-object", "-w", "--stdin", stdin=entry["content"].encode())
+                    lines.append(f"100644 {blob}\t{entry['path']}\n")
+                else:
+                    lines.append(f"0 {'0' * 40}\t{entry['path']}\n")
+            self.run("update-index", "--index-info", stdin="".join(lines).encode(), index=index)
+            return self.run("write-tree", index=index)
+
+    def commit_tree(self, tree: str, parents: list[str], message: str, name: str, email: str) -> str:
+        """A commit that no branch knows yet."""
+        identity = {
+            f"GIT_{role}_{part}": value for role in ("AUTHOR", "COMMITTER") for part, value in (("NAME", name), ("EMAIL", email))
+        }
+        options = [word for parent in parents for word in ("-p", parent)]
+        return self.run("commit-tree", tree, *options, stdin=message.encode(), **identity)
+
+    def move(self, branch: str, commit: str) -> None:
+        """Let BRANCH be COMMIT, made where it is not there. Raises Conflict unless that is a fast-forward."""
+        try:
+            before = self.head(branch)
+        except NotThere:
+            before = ""
+        if before and self.run("merge-base", before, commit) != before:
+            raise Conflict(422, "Update is not a fast forward")
+        self.run("update-ref", f"refs/heads/{branch}", commit, *([before] if before else []))
 
     def commit(self, file: str, content: bytes | None, message: str, name: str, email: str) -> str:
         """One commit on the branch that writes FILE, or removes it when CONTENT is None."""

@@ -8,11 +8,13 @@ from collections.abc import Iterable
 import aiohttp
 from aiohttp import web
 
+# The token of whoever gave a name and a password, as the workflow does.
+_LOGGED_IN = "logged-in"
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 
 
 class Gate:
-    """A reverse proxy on HOST:PORT. `private` are packages (OWNER/NAME) that nobody gets without a login; no client has one."""
+    """A reverse proxy on HOST:PORT. `private` are packages (OWNER/NAME) that nobody gets without a login."""
 
     def __init__(self, host: str, port: int) -> None:
         self.host, self.port = host, port
@@ -43,13 +45,15 @@ class Gate:
 
     async def _token(self, request: web.Request) -> web.Response:
         """GHCR gives a token for a public package without a login, and denies one for a private."""
+        if request.headers.get("Authorization", "").startswith("Basic "):
+            return web.json_response({"token": _LOGGED_IN})
         scopes: Iterable[str] = request.query.getall("scope", [])
         if any(scope.split(":")[1] in self.private for scope in scopes if scope.startswith("repository:")):
             return _errors(403, "DENIED", "requested access to the resource is denied")
         return web.json_response({"token": "anonymous"})
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
-        if self._is_private(request.path):
+        if self._is_private(request.path) and request.headers.get("Authorization") != f"Bearer {_LOGGED_IN}":
             name = request.path.removeprefix("/v2/").rpartition("/manifests/")[0] or request.path
             realm = f'Bearer realm="http://{self.host}:{self.port}/token",service="registry",scope="repository:{name}:pull"'
             return _errors(401, "UNAUTHORIZED", "authentication required", {"WWW-Authenticate": realm})

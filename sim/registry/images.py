@@ -25,6 +25,8 @@ class Signer:
 
     directory: Path
     tools: Path
+    login: Path | None = None
+    """Folder of a docker config.json with a login at the registry."""
 
     @property
     def public(self) -> Path:
@@ -62,11 +64,12 @@ class Signer:
             reference,
             cwd=self.directory,
             COSIGN_PASSWORD=self.password,
+            **_config(self.login),
         )
 
 
-def push(tools: Path, reference: str, content: str) -> str:
-    """Push an image of one layer that says CONTENT; returns its digest. Raises ImageError.
+def push(tools: Path, reference: str, content: str, login: Path | None = None) -> str:
+    """Push an image of one layer that says CONTENT; returns its digest. LOGIN is as the signer's. Raises ImageError.
 
     The same content is the same digest.
     """
@@ -81,8 +84,14 @@ def push(tools: Path, reference: str, content: str) -> str:
             entry.size, entry.mode = len(data), 0o644
             archive.addfile(entry, io.BytesIO(data))
     with memory_file(layer.getvalue()) as file:
-        run(tools / "crane", "append", "--oci-empty-base", "--new_layer", file, "--new_tag", reference)
-    return run(tools / "crane", "digest", reference).strip()
+        run(
+            tools / "crane", "append", "--oci-empty-base", "--new_layer", file, "--new_tag", reference, cwd=None, **_config(login)
+        )
+    return run(tools / "crane", "digest", reference, cwd=None, **_config(login)).strip()
+
+
+def _config(login: Path | None) -> dict[str, str]:
+    return {"DOCKER_CONFIG": str(login)} if login else {}
 
 
 def borrow_signature(tools: Path, image: str, signed: str, other: str) -> None:

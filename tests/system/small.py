@@ -64,8 +64,8 @@ HOSTS = (("web", "nixos-vm", "pve1", 110, 10), ("dns", "nixos-lxc", "pve1", 111,
 NODES = {"pve1": "192.168.1.11", "pve2": "192.168.1.12"}
 
 
-def inventory() -> str:
-    """The inventory file's text. A test changes it by `lab.replace("inventory/homelab.toml", old, new)`."""
+def inventory(more: str = "") -> str:
+    """The inventory file's text, with MORE at its end. A test changes it by `lab.replace("inventory/homelab.toml", old, new)`."""
     nodes = [
         _NODE.format(name=name, address=address, key=public_key(name), playbook=NODE_PLAYBOOK) for name, address in NODES.items()
     ]
@@ -73,14 +73,14 @@ def inventory() -> str:
         _HOST.format(name=name, kind=kind, node=node, vmid=vmid, last=last, key=public_key(name))
         for name, kind, node, vmid, last in HOSTS
     ]
-    return "\n".join([_SITE, *nodes, *hosts])
+    return "\n".join([_SITE, *nodes, *hosts, more])
 
 
-def small_lab(path: Path) -> Lab:
-    """A checkout with the small fleet as its homelab, nothing deployed."""
+def small_lab(path: Path, more: str = "") -> Lab:
+    """A checkout with the small fleet as its homelab, and with MORE in its inventory; nothing deployed."""
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
         pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
-    files = {"inventory/homelab.toml": inventory(), f"ansible/{NODE_PLAYBOOK}": NODE_PLAY}
+    files = {"inventory/homelab.toml": inventory(more), f"ansible/{NODE_PLAYBOOK}": NODE_PLAY}
     files |= {f"nix/hosts/{node}/{name}.nix": "{ ... }:\n{ }\n" for name, _, node, _, _ in HOSTS}
     return Lab.make(path, files)
 

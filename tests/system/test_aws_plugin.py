@@ -1,5 +1,6 @@
 """The stand-in for the aws plugin under the real engine, against moto; and errors that moto does not make."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -131,6 +132,13 @@ def make_stack(folder: Path, api: str, program: str) -> Stack:
 
 @pytest.fixture
 def moto() -> Iterator[str]:
+    with serving_moto() as url:
+        yield url
+
+
+@contextlib.contextmanager
+def serving_moto() -> Iterator[str]:
+    """A moto of its own; where it answers."""
     script = "from moto.server import main; main(['-H', '127.0.0.1', '-p', '0'])"
     env = {**os.environ, "MOTO_IAM_LOAD_MANAGED_POLICIES": "true"}
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True, env=env)
@@ -276,6 +284,16 @@ def test_throttled_calls_are_tried_again(moto: str, refusing: tuple[str, type[Re
     assert failed != 0
     assert "AWS throttles this account's requests" in said
     assert 1000 - handler.throttled == 3
+
+
+@pytest.mark.fault
+def test_the_real_aws_is_refused_with_what_to_install(moto: str, tmp_path: Path) -> None:
+    program = PROVIDER.replace("endpoints=[", "endpoints=[] and [")
+    stack = make_stack(tmp_path, moto, program + "aws.ec2.Eip('one', domain='vpc', opts=options)\n")
+    failed, said = stack.run("up", "--yes", "--skip-preview", "--suppress-progress")
+    assert failed != 0
+    assert "stand-in for the aws plugin, for the simulator only" in said
+    assert "pulumi plugin install resource aws 7.51.1 --reinstall" in said
 
 
 def test_wrong_arguments_are_refused_before_anything_is_made(moto: str, tmp_path: Path) -> None:

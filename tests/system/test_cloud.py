@@ -1,5 +1,6 @@
 """The cloud's stack with the real engine, the real GitHub provider and real Ansible on the simulated AWS and GitHub."""
 
+import base64
 import hashlib
 import json
 import os
@@ -160,16 +161,18 @@ class TestChanges:
         assert cloud.git("diff", "--name-only", before, "main").split() == ["recipes/common/fonts.yml"]
         assert set(cloud.lab.preview().changes()) == {"unchanged"}
 
-    def test_a_file_comes_and_goes_with_a_commit_each(self, cloud: CloudLab) -> None:
+    def test_several_files_come_and_go_with_one_commit_each_way(self, cloud: CloudLab) -> None:
         applied(cloud)
         before = cloud.git("rev-parse", "main").strip()
-        new = cloud.lab.path / "image/files/justfiles/new.just"
-        new.write_text("# Nothing yet\n")
+        new = [cloud.lab.path / f"image/files/justfiles/{name}.just" for name in ("new", "newer")]
+        for file in new:
+            file.write_text("# Nothing yet\n")
         try:
             applied(cloud)
             assert cloud.git("show", "main:files/justfiles/new.just") == "# Nothing yet\n"
         finally:
-            new.unlink()
+            for file in new:
+                file.unlink()
         applied(cloud)
         assert cloud.git("rev-list", "--count", f"{before}..main").strip() == "2"
         assert cloud.git("diff", "--name-only", before, "main") == ""
@@ -252,17 +255,31 @@ class TestFaults:
     @pytest.mark.parametrize("fault", ["wrong-key", "unsigned", "tampered"])
     def test_an_image_without_the_right_signature_is_given_to_no_host(self, cloud: CloudLab, fault: str) -> None:
         before = cloud.images()
+        cloud.lab.replace("image/recipes/common/fonts.yml", "- Inter", f"- Inter # {fault}")
         cloud.fault("registry", fault)
         result = cloud.up()
         seen.append(result.text)
         assert result.code != 0
         assert "is not signed by" in result.text
+        assert cloud.images() == before, "what was known stays"
         cloud.fault("registry", fault, off=True)
         applied(cloud)
-        assert cloud.images() == before
+        assert cloud.images() != before
 
 
 class TestSecrets:
+    def test_no_host_key_is_in_user_data_or_the_state_even_for_who_decrypts_it(self, deployed: CloudLab) -> None:
+        """A host's key is its age key: it goes over the first connection, and nowhere else."""
+        code = "from ops.stack import Stack; print(Stack('sim-cloud').output('stack', 'export', '--show-secrets'))"
+        places = {"decrypted state": deployed.lab.run(deployed.lab.python, "-c", code).text}
+        for name, instance in deployed.instances().items():
+            found = deployed.aws("ec2").describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
+            places[f"user data of {name}"] = base64.b64decode(found["UserData"]["Value"]).decode()
+        assert "PRIVATE KEY" in places["user data of vps"] and "userData" in places["decrypted state"]
+        for what, value in deployed.secrets().items():
+            if what.startswith("host key"):
+                assert not [place for place, text in places.items() if value in text], what
+
     def test_none_is_in_the_state(self, deployed: CloudLab) -> None:
         self.absent(deployed, {"state": json.dumps(state_files(deployed))})
 
@@ -327,16 +344,15 @@ class TestEnd:
         assert forgotten.code == 0 or "no resource" in forgotten.text.lower(), forgotten.text[-2000:]
         refused = pulumi(deployed, "up", "--yes", "--skip-preview")
         assert refused.code != 0 and "name already exists" in refused.text
-        # The ruleset is one that a former run made: docs/image.md says how to remove it.
         (ruleset,) = deployed.github()["rulesets"]
-        assert deployed.github_api("DELETE", f"repos/example/aether-image/rulesets/{ruleset}") == 204
         stack = deployed.simulator / "Pulumi.sim-cloud.yaml"
         kept = stack.read_text()
         stack.write_text(kept + "  aether:adoptImageRepository: 'true'\n")
         adopted = pulumi(deployed, "up", "--yes", "--skip-preview")
         stack.write_text(kept)
         assert adopted.code == 0, adopted.text[-3000:]
-        assert int(deployed.git("rev-list", "--count", "main")) >= int(commits)
+        assert deployed.git("rev-list", "--count", "main") == commits, "its files are there already"
+        assert list(deployed.github()["rulesets"]) == [ruleset], "its rules are adopted too"
         assert set(deployed.lab.preview().changes()) == {"unchanged"}
 
     def test_another_login_key_replaces_key_pairs_and_no_machine(self, deployed: CloudLab) -> None:

@@ -167,4 +167,5 @@ def test_each_right_is_needed_and_named(recorded: tuple[Use, list[Request]], tmp
         bare = right.privilege == "VM.Allocate" and any(line.endswith("Permission check failed") for line in refused)
         if not bare and not any(re.search(named, line) for line in refused):
             silent.append((right.privilege, right.area, refused[:1]))
-    assert silent == []
+    # Of the tasks, Proxmox leaves out those of others without a word.
+    assert silent == [("Sys.Audit", "Nodes", [])]

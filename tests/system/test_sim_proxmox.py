@@ -135,6 +135,8 @@ def test_cloud_init_snippet_is_applied_before_the_first_connection(sim: Simulato
     assert api.create_vm(start=0, cicustom="user=local:snippets/vm.yaml") == "OK"
     assert "does not exist" in api.task("POST", "/nodes/pve1/qemu/100/status/start")
     sim.ssh("pve1", "cat > /var/lib/vz/snippets/vm.yaml", data)
+    assert api.call("GET", "/nodes/pve1/storage/local/content", content="snippets") == [], "a stock local takes none"
+    assert sim.ssh("pve1", "pvesm set local --content iso,vztmpl,backup,snippets").code == 0
     listed = api.call("GET", "/nodes/pve1/storage/local/content", content="snippets")
     assert [item["volid"] for item in listed] == ["local:snippets/vm.yaml"]
     assert api.call("GET", "/nodes/pve2/storage/local/content", content="snippets") == []

@@ -9,15 +9,17 @@ import pytest
 import yaml
 
 from components.aws import user_data
+from components.aws.bootstrap import bootstrap_key
 from components.aws.machine import CloudMachine
 from components.aws.network import first_64
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
 from inventory.load import load
 from inventory.models import Cloud, CloudVm
+from sim.hosts.firstboot import public_line, random_host_key
 from tests.unit.recorder import Recording, Registered, record
 
 INVENTORY = load("inventory/cloud.toml")
-PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nbm90IGEga2V5\n-----END OPENSSH PRIVATE KEY-----\n"
+PRIVATE = random_host_key()
 made: list[PublicGateway] = []
 
 
@@ -130,12 +132,12 @@ class TestMachine:
         groups = [each.one("securityGroup:SecurityGroup", "public-gateway").inputs for each in (recording, other)]
         assert groups[0] == groups[1]
 
-    def test_the_host_key_is_a_secret(self, recording: Recording) -> None:
+    def test_the_key_that_it_is_born_with_is_a_secret(self, recording: Recording) -> None:
         machine = made[-1].machine if made else None
         assert isinstance(machine, CloudMachine)
         text = instance(recording).inputs["userData"]
-        assert "bm90IGEga2V5" in text
-        assert "bm90IGEga2V5" not in json.dumps({**instance(recording).inputs, "userData": ""})
+        assert "PRIVATE KEY" in text
+        assert "PRIVATE KEY" not in json.dumps({**instance(recording).inputs, "userData": ""})
 
     def test_a_preview_of_something_new_works(self) -> None:
         assert instance(gateway(preview=True)).inputs["ami"].startswith("ami-")
@@ -220,12 +222,12 @@ class TestBudget:
 def test_it_is_configured_after_its_name_leads_to_it() -> None:
     seen: dict[str, Any] = {}
 
-    def configure(parent: Any, host: str, machine: pulumi.Output[str], ready: pulumi.Output[str]) -> pulumi.Output[str]:
+    def configure(parent: Any, host: str, machine: CloudMachine) -> pulumi.Output[str]:
         def note(values: list[str]) -> str:
             seen.update(host=host, instance=values[0], address=values[1])
             return "healthy"
 
-        return pulumi.Output.all(machine, ready).apply(note)
+        return pulumi.Output.all(machine.instance_id, machine.ready).apply(note)
 
     gateway(configure=configure)
     assert seen == {"host": "public-gateway", "instance": "public-gateway-id", "address": "198.51.100.7"}
@@ -258,3 +260,23 @@ class TestInventory:
     def test_a_budget_is_wanted(self) -> None:
         with pytest.raises(ValueError, match="budget"):
             Cloud.model_validate({"gateway": "g", "availability_zone": "eu-central-1a", "budget_email": "a@b"})
+
+
+class TestBirthKey:
+    def test_it_is_not_the_hosts_own_and_always_the_same(self) -> None:
+        private, public = bootstrap_key("vps", PRIVATE)
+        assert public_line(private) == public == bootstrap_key("vps", PRIVATE)[1]
+        assert public != public_line(PRIVATE) and public != bootstrap_key("other", PRIVATE)[1]
+
+    def test_user_data_hold_it_and_nothing_of_the_own_key(self, recording: Recording) -> None:
+        text = instance(recording).inputs["userData"]
+        text = text if isinstance(text, str) else str(text)
+        assert PRIVATE.splitlines()[-2] not in text
+        assert bootstrap_key("public-gateway", PRIVATE)[1] in text
+
+    @pytest.mark.parametrize("system", ["nixos", "amazon-linux"])
+    def test_its_public_half_is_read_from_what_the_machine_was_born_with(self, system: str) -> None:
+        private, public = bootstrap_key("vps", PRIVATE)
+        text = user_data.nixos(private, public) if system == "nixos" else user_data.cloud_init("vps", private, public, ["k"])
+        assert user_data.public_key(text) == public
+        assert user_data.public_key("") == ""

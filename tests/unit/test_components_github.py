@@ -6,9 +6,11 @@ from typing import Any
 import pulumi
 import pulumi_github as github
 import pytest
+from pydantic import ValidationError
 
 from components.github.image_repository import ImageRepository, ImageRepositoryArgs
 from inventory.load import load
+from inventory.models import ImageBuild
 from tests.unit.recorder import Recording, record
 
 BUILD = load("inventory/cloud.toml").image
@@ -27,6 +29,7 @@ def repository(*, files: dict[str, str] = FILES, published: str = "{}", preview:
         "signing_key": pulumi.Output.secret("private"),
         "signing_password": pulumi.Output.secret("password"),
         "public_key_file": "image/cosign.pub",
+        "token": pulumi.Output.secret("ghp_secret"),
         **more,
     }
 
@@ -35,7 +38,9 @@ def repository(*, files: dict[str, str] = FILES, published: str = "{}", preview:
         made[-1].images.apply(lambda images: seen.update(images=images))
 
     def outputs(kind: str, name: str) -> dict[str, Any]:
-        return {"command:local:run": {"stdout": published}}.get(kind, {})
+        if kind == "command:local:Command":
+            return {"stdout": published if name.endswith("-images") else json.dumps({"commit": "c1", "built": "b1"})}
+        return {"github:index/repository:Repository": {"fullName": "example/aether-image"}}.get(kind, {})
 
     made.clear()
     seen.clear()
@@ -64,28 +69,59 @@ def test_a_workflows_token_reads_unless_a_job_says_more(recording: Recording) ->
     assert recording.one("WorkflowRepositoryPermissions", "aether-image").inputs["defaultWorkflowPermissions"] == "read"
 
 
-def test_the_signing_key_is_in_the_environment_of_the_protected_branch(recording: Recording) -> None:
+def test_the_signing_key_is_in_an_environment_that_the_main_branch_alone_deploys_to(recording: Recording) -> None:
     environment = recording.one("RepositoryEnvironment", "aether-image").inputs
-    assert environment["deploymentBranchPolicy"] == {"protectedBranches": True, "customBranchPolicies": False}
+    assert environment["deploymentBranchPolicy"] == {"protectedBranches": False, "customBranchPolicies": True}
+    policy = recording.one("RepositoryEnvironmentDeploymentPolicy", "aether-image-main")
+    assert policy.inputs["branchPattern"] == "main"
     secrets = recording.of("ActionsEnvironmentSecret").values()
     assert {secret.inputs["secretName"]: secret.inputs["plaintextValue"] for secret in secrets} == {
         "COSIGN_PRIVATE_KEY": "private",
         "COSIGN_PASSWORD": "password",
     }
+    assert all(any("DeploymentPolicy" in urn for urn in secret.depends_on) for secret in secrets), "no secret before its guard"
 
 
-def test_each_file_is_a_resource_so_that_a_change_is_one_commit(recording: Recording) -> None:
-    before, after = recording.of("RepositoryFile"), repository(files={**FILES, "recipes/a.yml": "name: b\n"}).of("RepositoryFile")
-    assert [name for name in before if before[name].inputs != after[name].inputs] == ["aether-image-recipes/a.yml"]
-    assert {file.inputs["branch"] for file in before.values()} == {"main"}
+def test_files_are_committed_once_everything_that_the_workflow_needs_is_there(recording: Recording) -> None:
+    commit = recording.one("local:Command", "aether-image-commit")
+    assert json.loads(commit.inputs["stdin"]) == FILES
+    for kind in ("ActionsEnvironmentSecret", "DeploymentPolicy", "ActionsRepositoryPermissions", "RepositoryRuleset"):
+        assert any(kind in urn for urn in commit.depends_on), kind
 
 
-def test_rules_hold_after_the_files_are_there(recording: Recording) -> None:
+def test_the_workflow_of_the_commit_is_waited_for(recording: Recording) -> None:
+    waits = recording.one("local:Command", "aether-image-images")
+    assert waits.environment["AETHER_COMMIT"] == "b1" and waits.environment["AETHER_WORKFLOW"] == "build.yml"
+
+
+def test_the_token_is_a_secret_of_both_programs(recording: Recording) -> None:
+    for name in ("aether-image-commit", "aether-image-images"):
+        assert "AETHER_GITHUB_TOKEN" in recording.secrets[name]
+
+
+def test_a_change_of_a_file_is_a_change_of_the_commit_alone(recording: Recording) -> None:
+    before = {item.name: item for item in recording.resources if item.type.startswith(("github:index", "command:"))}
+    after = repository(files={**FILES, "recipes/a.yml": "name: b\n"})
+    changed = [item.name for item in after.resources if item.name in before and item.type == before[item.name].type]
+    assert [name for name in changed if after.one("", name).inputs != before[name].inputs] == ["aether-image-commit"]
+
+
+def test_the_main_branch_has_rules(recording: Recording) -> None:
     ruleset = recording.one("RepositoryRuleset", "aether-image")
-    assert sum("RepositoryFile" in urn for urn in ruleset.depends_on) == len(FILES)
     assert ruleset.inputs["rules"]["nonFastForward"] is True and ruleset.inputs["rules"]["deletion"] is True
     checks = ruleset.inputs["rules"]["requiredStatusChecks"]["requiredChecks"]
     assert [check["context"] for check in checks] == ["lint", "build aether-kinoite"]
+
+
+@pytest.mark.parametrize(("plan", "refused"), [("free", True), ("pro", False)])
+def test_a_private_repository_needs_a_paid_plan(plan: str, refused: bool) -> None:
+    assert BUILD is not None
+    values = {**BUILD.model_dump(), "visibility": "private", "plan": plan}
+    if not refused:
+        assert ImageBuild.model_validate(values).visibility == "private"
+        return
+    with pytest.raises(ValidationError, match='write visibility = "public", or plan = "pro"'):
+        ImageBuild.model_validate(values)
 
 
 def test_images_are_known_by_digest() -> None:
@@ -101,13 +137,8 @@ def test_an_image_without_a_digest_is_a_warning_and_the_rest_is_known(monkeypatc
     assert list(seen["images"]) == ["a"] and said == ["b: is private"]
 
 
-def test_an_image_that_the_key_did_not_sign_ends_the_run() -> None:
-    with pytest.raises(pulumi.RunError, match="not signed"):
-        repository(published=json.dumps({"error": "ghcr.io/example/a is not signed by the key"}))
-
-
 def test_a_preview_of_something_new_works() -> None:
-    assert len(repository(preview=True).of("RepositoryFile")) == len(FILES)
+    assert repository(preview=True).one("local:Command", "aether-image-commit")
 
 
 def test_the_repository_is_protected_where_the_stack_wants_it() -> None:

@@ -236,6 +236,7 @@ address = "192.168.90.10"
 region = "eu-central-1"
 instance_type = "t4g.micro"
 ami = "ami-0123456789abcdef0"
+ami_name = "nixos/25.11.1-aarch64-linux"
 host_key = "{KEYS[5]}"
 """
 
@@ -248,6 +249,9 @@ host_key = "{KEYS[5]}"
         ('hosts = "sky.toml"', 'hosts = "skye.toml"', "no-such-inventory", "image.hosts", "one of sky.toml"),
         (CLOUD[CLOUD.index("[cloud]") : CLOUD.index("[image]")], "", "cloud-missing", "cloud.", "write [cloud]"),
         ("budget = 5\n", "", "missing-field", "cloud.budget", "write budget = 20"),
+        ('ami_name = "nixos/25.11.1-aarch64-linux"\n', "", "image-unnamed", "hosts.edge.ami_name", "ops cloud images"),
+        ("nixos/25.11.1-", "nixos/25.05.9-", "image-too-old", "hosts.edge.ami_name", "ops cloud images"),
+        ('public_domain = "example.org"', 'public_domain = "other.org"', "domain-outside-zone", "site.domain", ".other.org"),
     ],
 )
 def test_the_cloud(tmp_path: Path, old: str, new: str, code: str, place: str, fix: str) -> None:

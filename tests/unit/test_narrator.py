@@ -77,3 +77,17 @@ def test_a_clusters_own_troubles_are_told_in_words(said: str, means: str) -> Non
     for line in ("Diagnostics:", "  proxmoxve:index:VmLegacy (web):", f"    {said}"):
         narrator.feed(line)
     assert means in narrator.failures()[0]
+
+
+def test_what_the_program_warns_of_is_shown_and_a_plugins_warnings_are_not() -> None:
+    out = io.StringIO()
+    narrator = Narrator({}, out)
+    for line in (
+        "Diagnostics:",
+        "  pulumi:pulumi:Stack (aether-sim):",
+        "    warning: station stays as it is",
+        "  command:local:Command (media):",
+        "    warning: a plugin's own",
+    ):
+        narrator.feed(line)
+    assert "warning: station stays as it is" in out.getvalue() and "plugin" not in out.getvalue()

@@ -35,25 +35,25 @@ def settings(aether: Path, name: str) -> str:
     return (aether / f"sim/Pulumi.{name}.yaml").read_text()
 
 
-@pytest.mark.parametrize(
-    ("name", "other", "output", "line"),
-    [
-        ("sim", "sim-cloud", "images", "  aether:cloudStack: organization/aether/sim-cloud\n"),
-        ("sim-cloud", "sim", "addresses", "  aether:homelabStack: organization/aether/sim\n"),
-    ],
-)
-def test_a_stack_names_the_other_exactly_while_that_is_deployed(
-    aether: Path, name: str, other: str, output: str, line: str
-) -> None:
-    Stack(name).refer()
-    assert settings(aether, name) == SETTINGS
-    state(aether, other, exported(**{output: {}}))
+def test_the_homelab_names_the_cloud_exactly_while_that_is_deployed(aether: Path) -> None:
+    Stack("sim").refer()
+    assert settings(aether, "sim") == SETTINGS
+    state(aether, "sim-cloud", exported(images={}))
     for _ in range(2):
-        Stack(name).refer()
-        assert settings(aether, name) == SETTINGS.replace("config:\n", f"config:\n{line}")
-    state(aether, other, None)
-    Stack(name).refer()
-    assert settings(aether, name) == SETTINGS
+        Stack("sim").refer()
+        line = "  aether:cloudStack: organization/aether/sim-cloud\n"
+        assert settings(aether, "sim") == SETTINGS.replace("config:\n", f"config:\n{line}")
+    state(aether, "sim-cloud", None)
+    Stack("sim").refer()
+    assert settings(aether, "sim") == SETTINGS
+
+
+def test_the_cloud_asks_no_other_stack_and_proves_the_way_home_once_there_is_one(aether: Path) -> None:
+    Stack("sim-cloud").refer()
+    assert settings(aether, "sim-cloud") == SETTINGS
+    state(aether, "sim", exported(addresses={}))
+    Stack("sim-cloud").refer()
+    assert settings(aether, "sim-cloud") == SETTINGS.replace("config:\n", "config:\n  aether:proveWayHome: 'true'\n")
 
 
 def test_one_that_failed_before_it_exported_anything_is_not_named(aether: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_guest_agent_is_another_privilege_in_version_8() -> None:
 def test_paths_are_those_of_the_inventory() -> None:
     use = Use.of({**tables(kind="nixos-vm"), "networks": {"servers": {"bridge": "vmbr1", "vlan": 30}}})
     paths = {grant.path for grant in grants(use)}
-    assert paths == {"/vms", "/storage/local-zfs", "/storage/local", "/sdn/zones/localnetwork/vmbr1/30"}
+    assert paths == {"/vms", "/nodes", "/storage/local-zfs", "/storage/local", "/sdn/zones/localnetwork/vmbr1/30"}
 
 
 def test_tables_and_models_say_the_same() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from components.registry import digests
-from components.registry.lookup import RegistryError, look_up, why_unreadable
+from components.registry.digest import look_up_one, main
+from components.registry.lookup import Answer, RegistryError, look_up, why_unreadable
 from sim.registry.gate import Gate
 
 DIGEST = "sha256:" + "a" * 64
@@ -68,17 +68,23 @@ def test_a_signature_of_another_key_is_an_error(tools: Path) -> None:
         look_up("ghcr.io/example", ["one"], str(tools / "cosign.pub"))
 
 
+def test_an_image_of_others_keeps_its_digest_while_the_registry_denies_it(tools: Path) -> None:
+    reference = "ghcr.io/ublue-os/one:stable"
+    stand_in(tools, "crane", f"echo {DIGEST}")
+    first = look_up_one(reference, Answer())
+    assert first.images == {"ghcr.io/ublue-os/one": f"ghcr.io/ublue-os/one@{DIGEST}"}
+    one_denied(tools, DENIED)
+    then = look_up_one(reference, first)
+    assert then.images == first.images and "Fix: make it public" in then.unreadable["ghcr.io/ublue-os/one"]
+
+
 def test_the_program_prints_one_document(
     tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one_denied(tools, DENIED)
-    for name, value in (("REGISTRY", "ghcr.io/example"), ("IMAGES", "one two"), ("PUBLIC_KEY", str(tools / "cosign.pub"))):
-        monkeypatch.setenv(f"AETHER_{name}", value)
-    digests.main()
+    one_denied(tools, "NAME_UNKNOWN")
+    monkeypatch.setenv("AETHER_REFERENCE", "ghcr.io/ublue-os/one:stable")
+    assert main() == 0
     assert set(json.loads(capsys.readouterr().out)) == {"images", "unreadable"}
-    monkeypatch.setenv("AETHER_PUBLIC_KEY", "nowhere.pub")
-    digests.main()
-    assert "nowhere.pub does not exist" in json.loads(capsys.readouterr().out)["error"]
 
 
 def test_a_private_package_of_the_simulated_registry_is_denied_and_another_is_not() -> None:

@@ -14,17 +14,26 @@ import pytest
 from components.base import REPOSITORY
 from inventory.ansible import listing
 from inventory.load import Inventory, load
-from stacks import cloud
+from ops.commands import _one_host, rollback
+from ops.stack import Stack
+from sim.hosts.firstboot import random_host_key
+from stacks import cloud, images
 from stacks.settings import Settings, SettingsError
 from tests.unit.recorder import Recording, record
 
 CLOUD = Path("inventory/cloud.toml")
+KEY = random_host_key()
 
 
 @pytest.fixture(autouse=True)
 def _no_sops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Secrets without sops: what they are is no matter here."""
-    monkeypatch.setattr(cloud, "secret", lambda settings, file, key: pulumi.Output.secret(f"{file} {key}"))
+
+    def secret(settings: Settings, file: str, key: str) -> pulumi.Output[str]:
+        return pulumi.Output.secret(KEY if key == cloud.HOST_KEY else f"{file} {key}")
+
+    for module in (cloud, images):
+        monkeypatch.setattr(module, "secret", secret)
 
 
 def settings(**changes: object) -> Settings:
@@ -33,6 +42,8 @@ def settings(**changes: object) -> Settings:
         "composition": "cloud",
         "inventory": CLOUD,
         "evaluator": "source",
+        # The images in the repository are examples, for a simulator.
+        "aws_endpoint": "http://127.0.0.1:9",
         "github_token": pulumi.Output.secret("token"),
     }
     return Settings.model_validate(values | changes)
@@ -45,7 +56,6 @@ def outputs(kind: str, name: str) -> dict[str, Any]:
         "aws:route53/zone:Zone": {"zoneId": "Z1", "nameServers": []},
         "aws:ec2/vpc:Vpc": {"ipv6CidrBlock": "2a05:d014:1::/56"},
         "command:local:run": {"stdout": "{}"},
-        "pulumi:pulumi:StackReference": {"outputs": {"addresses": {"gateway": "192.168.10.10"}}},
     }.get(kind, {})
 
 
@@ -74,7 +84,8 @@ def test_a_workstation_gets_its_home_after_its_system_and_anew_on_a_new_machine(
 
 
 def test_a_new_machine_is_given_the_time_to_boot() -> None:
-    commands = compose().of("local:Command")
+    found = compose().of("local:Command").items()
+    commands = {name: command for name, command in found if "AETHER_HOST" in command.environment}
     assert {name for name, command in commands.items() if command.environment["AETHER_WAIT"] == "300"} == set(commands)
 
 
@@ -108,11 +119,13 @@ def test_the_homelabs_public_services_get_their_names() -> None:
     assert public and public <= names
 
 
-def test_the_homelabs_address_is_known_once_its_stack_is_named() -> None:
-    alone = compose().one("local:Command", "public-gateway").environment
-    together = compose(homelab_stack="organization/aether/sim").one("local:Command", "public-gateway").environment
-    assert alone["AETHER_VAR_homelab_gateway"] == ""
-    assert together["AETHER_VAR_homelab_gateway"] == "192.168.10.10"
+def test_the_gateway_knows_where_home_is_from_the_inventory() -> None:
+    environment = compose().one("local:Command", "public-gateway").environment
+    assert environment["AETHER_VAR_homelab_gateway"] == str(load("inventory/homelab.toml").hosts["gateway"].address)
+
+
+def test_no_other_stack_is_asked() -> None:
+    assert compose().of("StackReference") == {}
 
 
 def test_a_service_that_becomes_public_configures_the_gateway_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +213,7 @@ class TestAddresses:
 
 
 def test_greenboot_checks_are_of_the_hosts_that_run_these_images_alone() -> None:
-    files = [file.inputs["file"] for file in compose().of("RepositoryFile").values()]
+    files = json.loads(compose().one("local:Command", "aether-image-commit").inputs["stdin"])
     checks = {file.rsplit("/", 1)[-1] for file in files if "/aether/checks/" in file}
     assert checks == {"bifrost-kinoite", "workstation"}, "the gaming host is on somebody else's image"
 
@@ -225,3 +238,35 @@ def test_machines_in_two_regions_are_refused() -> None:
 
     with pytest.raises(SettingsError, match="eu-central-1, eu-west-1"):
         one_region(["eu-west-1", "eu-central-1"])
+
+
+def test_a_nixos_machine_is_a_host_like_any_other() -> None:
+    """Health that has to go on holding, the window, the reboot, an order among machines, and what the stack tells of them."""
+    inventory = load(CLOUD)
+    hosts = dict(inventory.hosts)
+    hosts["vps"] = hosts["vps"].model_copy(update={"settle": 7, "confirm_timeout": 90, "reboot": "auto"})
+    hosts["cloud-workstation"] = hosts["cloud-workstation"].model_copy(update={"depends_on": ("public-gateway", "vps")})
+    changed = replace(inventory, content=inventory.content.model_copy(update={"hosts": hosts}))
+    recording = record(lambda: cloud.compose(settings(), changed), outputs=outputs)
+    vps = recording.one("local:Command", "vps").environment
+    assert [vps[f"AETHER_{name}"] for name in ("SETTLE", "CONFIRM_TIMEOUT", "REBOOT")] == ["7", "90", "auto"]
+    after = recording.one("local:Command", "cloud-workstation").depends_on
+    assert any(urn.endswith("::vps") and "NixosSystem" in urn for urn in after), after
+
+
+@pytest.mark.parametrize("host", ["vps", "cloud-workstation"])
+def test_the_operators_commands_take_it(host: str) -> None:
+    assert _one_host(Stack("sim-cloud"), "rollback", rollback, [host])[0] == host
+
+
+def test_a_machine_is_met_before_it_is_configured() -> None:
+    recording = compose()
+    for name in ("public-gateway", "vps"):
+        contact = recording.one("local:Command", f"{name}-contact")
+        assert contact.environment["AETHER_BOOTSTRAP_KEY"].startswith("ssh-ed25519 ")
+        assert KEY.splitlines()[-2] not in str(contact.inputs)
+
+
+def test_examples_are_no_images_for_the_real_aws() -> None:
+    with pytest.raises(SettingsError, match=r"hosts\.vps\.ami: ami-0b2000000000000b2.*cloud images"):
+        cloud.compose(settings(aws_endpoint=""), load(CLOUD))

@@ -14,12 +14,9 @@ import (
 	"aether.dev/engine/aws/table"
 )
 
-// version is that of the Python SDK (pulumi-aws) whose requests this plugin answers.
-const version = "7.51.1"
-
 func main() {
-	provider := cancel.Wrap(table.Provider("aws", version, service.New()))
-	if err := p.RunProvider(context.Background(), "aws", version, provider); err != nil {
+	provider := cancel.Wrap(table.Provider("aws", service.Released, service.New()))
+	if err := p.RunProvider(context.Background(), "aws", service.Released, provider); err != nil {
 		fmt.Fprintf(os.Stderr, "pulumi-resource-aws: %s\n", err)
 		os.Exit(1)
 	}

@@ -155,7 +155,7 @@ func (s *Session) record() *table.Resource {
 		Fields: table.Fields{
 			"zoneId":         {Kind: table.String, Required: true, Replace: true},
 			"name":           {Kind: table.String, Required: true, Replace: true, Same: sameName},
-			"type":           {Kind: table.String, Required: true},
+			"type":           {Kind: table.String, Required: true, Replace: true},
 			"ttl":            {Kind: table.Int},
 			"records":        {Kind: table.Strings, Set: true},
 			"aliases":        {Kind: table.Objects, Type: "route53/RecordAlias", Elem: aliasFields},
@@ -176,12 +176,6 @@ func (s *Session) record() *table.Resource {
 		},
 		Read: s.readRecord,
 		Update: func(c *table.Call) error {
-			// A set of another type is another set for Route 53: both changes go in one batch there, in two steps here.
-			if c.Old.Str("type") != c.In.Str("type") {
-				if err := s.dropRecord(c); err != nil {
-					return err
-				}
-			}
 			return s.changeRecord(c, c.In.Str("zoneId"), types.ChangeActionUpsert, s.recordSet(c, c.In))
 		},
 		Delete: s.dropRecord,

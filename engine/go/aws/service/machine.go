@@ -2,6 +2,7 @@ package service
 
 import (
 	"encoding/base64"
+	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -76,8 +77,8 @@ func (s *Session) instance() *table.Resource {
 			"subnetId":                 {Kind: table.String, Computed: true, Replace: true},
 			"privateIp":                {Kind: table.String, Computed: true, Replace: true},
 			"associatePublicIpAddress": {Kind: table.Bool, Computed: true, Replace: true},
-			"ipv6AddressCount":         {Kind: table.Int, Computed: true, Replace: true},
-			"ipv6Addresses":            {Kind: table.Strings, Computed: true, Replace: true},
+			"ipv6AddressCount":         {Kind: table.Int, Computed: true},
+			"ipv6Addresses":            {Kind: table.Strings, Computed: true},
 			"keyName":                  {Kind: table.String, Computed: true, Replace: true},
 			"tenancy":                  {Kind: table.String, Computed: true, Replace: true},
 			"vpcSecurityGroupIds":      {Kind: table.Strings, Computed: true, Set: true},
@@ -87,12 +88,13 @@ func (s *Session) instance() *table.Resource {
 			"userDataReplaceOnChange":  {Kind: table.Bool, Default: false},
 			"sourceDestCheck":          {Kind: table.Bool, Default: true},
 			"disableApiTermination":    {Kind: table.Bool, Computed: true},
+			"forceDestroy":             {Kind: table.Bool, Default: false},
 			"monitoring":               {Kind: table.Bool, Computed: true},
 			"metadataOptions": {Kind: table.Object, Computed: true, Type: "ec2/InstanceMetadataOptions", Elem: table.Fields{
-				"httpEndpoint":            {Kind: table.String, Computed: true},
+				"httpEndpoint":            {Kind: table.String, Default: "enabled"},
 				"httpTokens":              {Kind: table.String, Computed: true},
 				"httpPutResponseHopLimit": {Kind: table.Int, Computed: true},
-				"httpProtocolIpv6":        {Kind: table.String, Computed: true},
+				"httpProtocolIpv6":        {Kind: table.String, Default: "disabled"},
 				"instanceMetadataTags":    {Kind: table.String, Computed: true},
 			}},
 			"rootBlockDevice": {Kind: table.Object, Computed: true, Type: "ec2/InstanceRootBlockDevice", Elem: table.Fields{
@@ -116,15 +118,32 @@ func (s *Session) instance() *table.Resource {
 			"publicDns":                 {Kind: table.String, Output: true},
 			"publicIp":                  {Kind: table.String, Output: true},
 		}),
-		ReplaceIf: func(field string, _, in table.Values) bool {
-			return (field == "userData" || field == "userDataBase64") && in.Bool("userDataReplaceOnChange")
-		},
-		Create: s.runInstance,
-		Read:   s.readInstance,
-		Delete: s.terminate,
+		ReplaceIf: replacesInstance,
+		Follows:   map[string][]string{"ipv6AddressCount": {"ipv6Addresses"}},
+		Create:    s.runInstance,
+		Read:      s.readInstance,
+		Delete:    s.terminate,
 	}
 	machine.Update = func(c *table.Call) error { return s.updateInstance(c, machine) }
 	return machine
+}
+
+// ofArm are the types of Graviton processors: a1, or a g behind the generation (t4g, m7gd, im4gn).
+var ofArm = regexp.MustCompile(`^(a1|[a-z]+\d+[a-z-]*g[a-z-]*)\.`)
+
+// replacesInstance are the conditions of the released plugin: user data where the program says so, addresses that the
+// program picks, and a type whose processors do not run what is on the disk.
+func replacesInstance(field string, oldIn, _, in table.Values) bool {
+	switch field {
+	case "userData", "userDataBase64":
+		return in.Bool("userDataReplaceOnChange")
+	case "ipv6Addresses":
+		return oldIn.Int("ipv6AddressCount") == in.Int("ipv6AddressCount")
+	case "instanceType":
+		return ofArm.MatchString(oldIn.Str("instanceType")) != ofArm.MatchString(in.Str("instanceType"))
+	default:
+		return false
+	}
 }
 
 func (s *Session) runInstance(c *table.Call) (string, error) {
@@ -254,7 +273,7 @@ func (s *Session) sourceDestCheck(c *table.Call, id string, value bool) error {
 }
 
 func (s *Session) terminate(c *table.Call) error {
-	if c.OldIn.Bool("disableApiTermination") {
+	if c.OldIn.Bool("disableApiTermination") && c.OldIn.Bool("forceDestroy") {
 		if _, err := s.ec2.ModifyInstanceAttribute(c, &ec2.ModifyInstanceAttributeInput{
 			InstanceId: &c.ID, DisableApiTermination: &types.AttributeBooleanValue{Value: aws.Bool(false)},
 		}); err != nil {

@@ -109,6 +109,9 @@ func readMetadata(state table.Values, actual *types.Instance) {
 		"httpPutResponseHopLimit": float64(aws.ToInt32(options.HttpPutResponseHopLimit)),
 		"httpProtocolIpv6":        string(options.HttpProtocolIpv6), "instanceMetadataTags": string(options.InstanceMetadataTags),
 	}
+	if options.HttpProtocolIpv6 == "" {
+		state["metadataOptions"].(map[string]any)["httpProtocolIpv6"] = "disabled"
+	}
 }
 
 func (s *Session) readRootDevice(c *table.Call, state table.Values, actual *types.Instance) error {
@@ -183,6 +186,7 @@ func (s *Session) updateInstance(c *table.Call, machine *table.Resource) error {
 		fields []string
 		change func(*table.Call) error
 	}{
+		{[]string{"ipv6AddressCount"}, s.changeIpv6},
 		{[]string{"metadataOptions"}, s.changeMetadata},
 		{[]string{"rootBlockDevice"}, s.changeRoot},
 		{[]string{"iamInstanceProfile"}, s.changeProfile},
@@ -228,6 +232,25 @@ func (s *Session) changeStopped(c *table.Call, machine *table.Resource) error {
 	content := c.In.Str("userData")
 	_, err := s.ec2.ModifyInstanceAttribute(c, &ec2.ModifyInstanceAttributeInput{
 		InstanceId: &c.ID, UserData: &types.SecureBlobAttributeValue{Value: []byte(content)},
+	})
+	return err
+}
+
+// changeIpv6 gives the first interface as many addresses as are wanted, or takes the last ones away.
+func (s *Session) changeIpv6(c *table.Call) error {
+	face, have := given(c.Old, "primaryNetworkInterfaceId"), c.Old.Strs("ipv6Addresses")
+	wanted := c.In.Int("ipv6AddressCount")
+	if !c.In.Has("ipv6AddressCount") || wanted == len(have) {
+		return nil
+	}
+	if wanted > len(have) {
+		_, err := s.ec2.AssignIpv6Addresses(c, &ec2.AssignIpv6AddressesInput{
+			NetworkInterfaceId: face, Ipv6AddressCount: aws.Int32(int32(wanted - len(have))),
+		})
+		return err
+	}
+	_, err := s.ec2.UnassignIpv6Addresses(c, &ec2.UnassignIpv6AddressesInput{
+		NetworkInterfaceId: face, Ipv6Addresses: have[wanted:],
 	})
 	return err
 }

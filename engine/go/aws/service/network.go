@@ -17,10 +17,10 @@ func (s *Session) networkResources() []*table.Resource {
 		Token: "ec2/vpc:Vpc", Tagged: true,
 		Fields: withRegion(table.Fields{
 			"cidrBlock":                    {Kind: table.String, Computed: true, Replace: true},
-			"instanceTenancy":              {Kind: table.String, Default: "default", Replace: true},
+			"instanceTenancy":              {Kind: table.String, Default: "default"},
 			"enableDnsSupport":             {Kind: table.Bool, Default: true},
 			"enableDnsHostnames":           {Kind: table.Bool, Computed: true},
-			"assignGeneratedIpv6CidrBlock": {Kind: table.Bool, Default: false},
+			"assignGeneratedIpv6CidrBlock": {Kind: table.Bool},
 			"ipv6CidrBlock":                {Kind: table.String, Output: true},
 			"ipv6AssociationId":            {Kind: table.String, Output: true},
 			"arn":                          {Kind: table.String, Output: true},
@@ -31,6 +31,10 @@ func (s *Session) networkResources() []*table.Resource {
 			"defaultNetworkAclId":          {Kind: table.String, Output: true},
 			"dhcpOptionsId":                {Kind: table.String, Output: true},
 		}),
+		Follows: map[string][]string{"assignGeneratedIpv6CidrBlock": {"ipv6CidrBlock", "ipv6AssociationId"}},
+		ReplaceIf: func(field string, oldIn, _, in table.Values) bool {
+			return field == "instanceTenancy" && (oldIn.Str(field) != "dedicated" || in.Str(field) != "default")
+		},
 		Read: s.readVpc,
 	}
 	vpc.Create = func(c *table.Call) (string, error) {
@@ -52,6 +56,13 @@ func (s *Session) networkResources() []*table.Resource {
 		}
 		if c.Changed(vpc, "assignGeneratedIpv6CidrBlock") {
 			if err := s.vpcIpv6(c); err != nil {
+				return err
+			}
+		}
+		if c.Changed(vpc, "instanceTenancy") {
+			if _, err := s.ec2.ModifyVpcTenancy(c, &ec2.ModifyVpcTenancyInput{
+				VpcId: &c.ID, InstanceTenancy: types.VpcTenancy(c.In.Str("instanceTenancy")),
+			}); err != nil {
 				return err
 			}
 		}

@@ -20,13 +20,16 @@ func (s *Session) parameterResources() []*table.Resource {
 			"insecureValue":  {Kind: table.String, Computed: true},
 			"description":    {Kind: table.String},
 			"allowedPattern": {Kind: table.String},
-			"dataType":       {Kind: table.String, Computed: true},
+			"dataType":       {Kind: table.String, Computed: true, Replace: true},
 			"keyId":          {Kind: table.String, Computed: true},
 			"tier":           {Kind: table.String, Computed: true},
 			"overwrite":      {Kind: table.Bool},
-			"arn":            {Kind: table.String, Computed: true, Replace: true},
+			"arn":            {Kind: table.String, Computed: true},
 			"version":        {Kind: table.Int, Output: true},
 		}),
+		ReplaceIf: func(field string, oldIn, _, in table.Values) bool {
+			return field == "tier" && oldIn.Str(field) == "Advanced" && in.Str(field) == "Standard"
+		},
 	}
 	put := func(c *table.Call, overwrite bool) error {
 		value := given(c.In, "value")

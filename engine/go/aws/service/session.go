@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
 	"github.com/aws/aws-sdk-go-v2/service/budgets"
+	"github.com/aws/aws-sdk-go-v2/service/dlm"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/route53"
@@ -22,6 +23,9 @@ import (
 
 	"aether.dev/engine/aws/table"
 )
+
+// Released is the version of the Python SDK (pulumi-aws) whose requests this plugin answers.
+const Released = "7.51.1"
 
 // defaultRetries is what the released plugin allows.
 const defaultRetries = 25
@@ -37,13 +41,14 @@ type Session struct {
 	route53 *route53.Client
 	ssm     *ssm.Client
 	budgets *budgets.Client
+	dlm     *dlm.Client
 	sts     *sts.Client
 }
 
 // New is a session that waits for its configuration.
 func New() *Session { return &Session{} }
 
-var endpointNames = []string{"budgets", "ec2", "iam", "route53", "ssm", "sts"}
+var endpointNames = []string{"budgets", "dlm", "ec2", "iam", "route53", "ssm", "sts"}
 
 // Config are the arguments of the provider. Those that have no effect on these resources are accepted too.
 func (*Session) Config() table.Fields {
@@ -77,6 +82,9 @@ func (s *Session) DefaultTags() map[string]string { return s.defaultTags }
 
 // Configure makes the clients and, unless told not to, asks AWS who the credentials belong to.
 func (s *Session) Configure(ctx context.Context, values table.Values) error {
+	if err := onlySimulated(values); err != nil {
+		return err
+	}
 	s.defaultTags = values.Object("defaultTags").Map("tags")
 	loaded, err := config.LoadDefaultConfig(ctx, options(values)...)
 	if err != nil {
@@ -99,6 +107,7 @@ func (s *Session) Configure(ctx context.Context, values table.Values) error {
 	s.route53 = route53.NewFromConfig(loaded, func(o *route53.Options) { o.BaseEndpoint = endpoints["route53"] })
 	s.ssm = ssm.NewFromConfig(loaded, func(o *ssm.Options) { o.BaseEndpoint = endpoints["ssm"] })
 	s.budgets = budgets.NewFromConfig(loaded, func(o *budgets.Options) { o.BaseEndpoint = endpoints["budgets"] })
+	s.dlm = dlm.NewFromConfig(loaded, func(o *dlm.Options) { o.BaseEndpoint = endpoints["dlm"] })
 	s.sts = sts.NewFromConfig(loaded, func(o *sts.Options) { o.BaseEndpoint = endpoints["sts"] })
 	if values.Bool("skipCredentialsValidation") && values.Bool("skipRequestingAccountId") {
 		return nil
@@ -110,6 +119,21 @@ func (s *Session) Configure(ctx context.Context, values table.Values) error {
 	s.account = aws.ToString(identity.Account)
 	return nil
 }
+
+// onlySimulated refuses the real AWS: what this plugin has is enough for a simulator, and not to be trusted with machines.
+func onlySimulated(values table.Values) error {
+	for _, object := range values.Objects("endpoints") {
+		if object.Has("ec2") || !isKnown(object["ec2"]) {
+			return nil
+		}
+	}
+	return fmt.Errorf("this is Aether's stand-in for the aws plugin, for the simulator only, and no endpoint of a simulator is " +
+		"set.\nFix: install the released plugin where Pulumi's releases can be downloaded, and run again:\n" +
+		"  PULUMI_HOME=.aether/pulumi-home pulumi plugin install resource aws " + Released + " --reinstall\n" +
+		"(docs/aws.md; on a machine without access, copy the archive there and add --file ARCHIVE)")
+}
+
+func isKnown(value any) bool { _, unknown := value.(table.Unknown); return !unknown }
 
 func options(values table.Values) []func(*config.LoadOptions) error {
 	retries := defaultRetries
@@ -174,7 +198,7 @@ func (s *Session) arn(service, owner, rest string) string {
 // Resources are all that the stand-in has.
 func (s *Session) Resources() []*table.Resource {
 	return slices.Concat(s.networkResources(), s.routeResources(), s.groupResources(), s.machineResources(),
-		s.addressResources(), s.iamResources(), s.dnsResources(), s.parameterResources(), s.budgetResources())
+		s.addressResources(), s.iamResources(), s.dnsResources(), s.parameterResources(), s.budgetResources(), s.volumeResources(), s.snapshotResources())
 }
 
 // withRegion adds the argument that every regional resource of the SDK has; one region a provider is what works here.

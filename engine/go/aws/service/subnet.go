@@ -25,6 +25,9 @@ func (s *Session) subnet() *table.Resource {
 			"ownerId":                     {Kind: table.String, Output: true},
 			"ipv6CidrBlockAssociationId":  {Kind: table.String, Output: true},
 		}),
+		ReplaceIf: func(field string, oldIn, _, _ table.Values) bool {
+			return field == "ipv6CidrBlock" && oldIn.Bool("assignIpv6AddressOnCreation")
+		},
 		Read: s.readSubnet,
 	}
 	subnet.Create = func(c *table.Call) (string, error) {

@@ -26,7 +26,7 @@ func (r *Resource) diff(old, oldState, in Values, ignored []string) p.DiffRespon
 		if in[name] == nil && field.Computed {
 			continue
 		}
-		replace := field.replaces(old[name], in[name]) || (r.ReplaceIf != nil && r.ReplaceIf(name, oldState, in))
+		replace := field.replaces(old[name], in[name]) || (r.ReplaceIf != nil && r.ReplaceIf(name, old, oldState, in))
 		replaced = replaced || replace
 		response.DetailedDiff[name] = p.PropertyDiff{Kind: kindOf(old[name], in[name], replace), InputDiff: true}
 	}
@@ -52,13 +52,26 @@ func generated(name string) bool {
 
 // replaces looks into an object for the fields that need another resource.
 func (f *Field) replaces(old, in any) bool {
-	if f.Replace || f.Kind != Object {
-		return f.Replace
+	if f.Replace {
+		return true
+	}
+	if f.Kind == Objects {
+		before, after := Values{"": old}.Objects(""), Values{"": in}.Objects("")
+		one := &Field{Kind: Object, Elem: f.Elem}
+		for i := range min(len(before), len(after)) {
+			if one.replaces(map[string]any(before[i]), map[string]any(after[i])) {
+				return true
+			}
+		}
+		return false
+	}
+	if f.Kind != Object {
+		return false
 	}
 	before, _ := old.(map[string]any)
 	after, _ := in.(map[string]any)
 	for name, field := range f.Elem {
-		if field.Replace && after[name] != nil && !same(field, before[name], after[name]) {
+		if after[name] != nil && !same(field, before[name], after[name]) && field.replaces(before[name], after[name]) {
 			return true
 		}
 	}

@@ -138,7 +138,7 @@ func (made *provider) update(ctx context.Context, request p.UpdateRequest) (p.Up
 	maps.Copy(secrets, stateSecrets)
 	secrets = resource.secrets(secrets)
 	if request.DryRun {
-		return p.UpdateResponse{Properties: encode(merged(old, in), secrets)}, nil
+		return p.UpdateResponse{Properties: encode(resource.updated(old, oldIn, in), secrets)}, nil
 	}
 	call := &Call{Context: ctx, ID: request.ID, In: in, Old: old, OldIn: oldIn}
 	if resource.Update == nil {
@@ -199,6 +199,22 @@ func (r *Resource) planned(in Values) Values {
 	for name, field := range r.fields() {
 		if state[name] == nil && (field.Output || field.Computed) {
 			state[name] = Unknown{}
+		}
+	}
+	return state
+}
+
+// updated is what a preview of an update knows.
+func (r *Resource) updated(old, oldIn, in Values) Values {
+	state := merged(old, in)
+	for name, outputs := range r.Follows {
+		if same(r.Fields[name], oldIn[name], in[name]) {
+			continue
+		}
+		for _, output := range outputs {
+			if in[output] == nil {
+				state[output] = Unknown{}
+			}
 		}
 	}
 	return state

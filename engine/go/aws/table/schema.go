@@ -51,6 +51,9 @@ func (made *provider) properties(fields Fields, types object) object {
 		if field.Secret {
 			property["secret"] = true
 		}
+		if field.Default != nil {
+			property["default"] = field.Default
+		}
 		properties[name] = property
 	}
 	return properties

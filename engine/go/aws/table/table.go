@@ -69,8 +69,10 @@ type Resource struct {
 	Name string
 	// Tagged resources have tags, and tagsAll with the provider's default tags.
 	Tagged bool
-	// ReplaceIf adds conditions for replacement that span fields.
-	ReplaceIf func(field string, old, in Values) bool
+	// ReplaceIf adds conditions for replacement that span fields: inputs and state before, inputs after.
+	ReplaceIf func(field string, oldIn, old, in Values) bool
+	// Follows are outputs that change with a field: a preview of the change does not know them.
+	Follows map[string][]string
 
 	Create func(*Call) (id string, err error)
 	// Read gives the actual values; nil where the resource does not exist. A value that is nil is absent.

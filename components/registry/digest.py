@@ -1,0 +1,36 @@
+"""Prints, as JSON, the digest of one image of somebody else's, or why there is none (components/registry/lookup.py).
+
+Its signature is for the host to verify, whose policy names whom it trusts.
+Environment: AETHER_REFERENCE (registry/owner/name:tag), and PULUMI_COMMAND_STDOUT, what the last run said. Needs crane.
+"""
+
+import os
+import subprocess
+import sys
+
+from components.registry.lookup import Answer, why_unreadable
+
+
+def look_up_one(reference: str, before: Answer) -> Answer:
+    """The digest of REFERENCE, with its tag; what BEFORE knew where the registry does not give it."""
+    name, _, tag = reference.rpartition(":")
+    try:
+        done = subprocess.run(["crane", "digest", f"{name}:{tag}"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return Answer(images=before.images, unreadable={name: "crane is not installed. Fix: make setup"})
+    if done.returncode:
+        return Answer(images=before.images, unreadable={name: why_unreadable(name, done.stderr)})
+    return Answer(images={name: f"{name}@{done.stdout.strip()}"})
+
+
+def main() -> int:
+    before = Answer.model_validate_json(os.environ.get("PULUMI_COMMAND_STDOUT") or "{}")
+    answer = look_up_one(os.environ["AETHER_REFERENCE"], before)
+    for reason in answer.unreadable.values():
+        print(reason, file=sys.stderr)
+    print(answer.model_dump_json())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

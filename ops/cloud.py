@@ -1,0 +1,109 @@
+"""What the public side needs of AWS: the newest official images, and the least rights."""
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from inventory.models import CloudVm
+from ops.arguments import parser
+from ops.stack import OpsError, Stack
+
+# https://nixos.github.io/amis: the account of the NixOS project.
+NIXOS_OWNER = "427812963091"
+NIXOS_RELEASE = "25.11"
+ARCHITECTURES = ("arm64", "x86_64")
+NAMES = {
+    "nixos": (NIXOS_OWNER, f"nixos/{NIXOS_RELEASE}*"),
+    "amazon-linux": ("amazon", "al2023-ami-2023.*-kernel-6.1-*"),
+}
+
+
+def cloud(stack: Stack, arguments: list[str]) -> int:
+    """images: the newest official images of the region, with the lines to write into the inventory; policy: the least rights."""
+    made = parser("cloud", cloud)
+    verbs = made.add_subparsers(dest="verb", required=True, metavar="{images,policy}")
+    images = verbs.add_parser("images", help="the newest official image of each system and architecture")
+    images.add_argument("--region", help="default: the region of the stack's machines")
+    images.add_argument("--endpoint", help=argparse.SUPPRESS)
+    verbs.add_parser("policy", help="the IAM policy of whoever deploys the stack")
+    options = made.parse_args(arguments)
+    if options.verb == "policy":
+        return show_policy(stack)
+    return show_images(_region(stack, options.region), options.endpoint)
+
+
+def show_images(region: str, endpoint: str | None = None) -> int:
+    """Print each system's and architecture's newest image as lines of the inventory; exit code 1 where there is none.
+
+    Raises:
+        OpsError: AWS does not answer, or refuses the credentials.
+    """
+    missing = 0
+    for system in NAMES:
+        for architecture in ARCHITECTURES:
+            image = newest(_described(region, system, architecture, endpoint))
+            print(f"\n# {system}, {architecture}, {region}" + (f", of {image['CreationDate'][:10]}" if image else ""))
+            if image is None:
+                missing += 1
+                print(f"# none: {NAMES[system][1]} of {NAMES[system][0]} is not in this region")
+                continue
+            print(f'ami = "{image["ImageId"]}"\nami_name = "{image["Name"]}"')
+    return 1 if missing else 0
+
+
+def show_policy(stack: Stack) -> int:
+    """Print the policy of whoever deploys STACK.
+
+    Raises:
+        OpsError: the stack has no cloud.
+    """
+    from ops.cloud_policy import printed
+    from ops.commands import inventory_of
+
+    inventory = inventory_of(stack)
+    if inventory.cloud is None:
+        raise OpsError(f"stack {stack.name} has no [cloud]. Fix: --stack cloud")
+    print(printed(inventory.site.name, _region(stack, None), inventory.cloud.zone_id))
+    return 0
+
+
+def newest(images: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """The image that was made last."""
+    return max(images, key=lambda image: str(image["CreationDate"]), default=None)
+
+
+def _described(region: str, system: str, architecture: str, endpoint: str | None) -> list[dict[str, Any]]:
+    try:
+        import boto3  # type: ignore[import-untyped]
+        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+    except ImportError:
+        raise OpsError("boto3 is not installed. Fix: python3 ops/setup.py --stack cloud") from None
+    owner, name = NAMES[system]
+    try:
+        answer = boto3.client("ec2", region_name=region, endpoint_url=endpoint).describe_images(
+            Owners=[owner],
+            Filters=[
+                {"Name": "name", "Values": [name]},
+                {"Name": "architecture", "Values": [architecture]},
+                {"Name": "state", "Values": ["available"]},
+            ],
+        )
+    except (BotoCoreError, ClientError) as error:
+        raise OpsError(
+            f"AWS in {region}: {error}. Fix: set AWS_PROFILE, or run aws sso login; it needs ec2:DescribeImages"
+        ) from None
+    found: list[dict[str, Any]] = answer["Images"]
+    return found
+
+
+def _region(stack: Stack, given: str | None) -> str:
+    if given:
+        return given
+    from ops.commands import inventory_of
+
+    regions = {host.region for host in inventory_of(stack).hosts.values() if isinstance(host, CloudVm)}
+    if len(regions) != 1:
+        raise OpsError(
+            f"stack {stack.name} is in {', '.join(sorted(regions)) or 'no region'}. Fix: --region REGION, or --stack cloud"
+        )
+    return regions.pop()

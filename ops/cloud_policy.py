@@ -1,0 +1,74 @@
+"""The least rights that the cloud's stack needs: an IAM policy, narrowed to its region, its zone and its own roles."""
+
+import json
+from typing import Any
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+# What the program's resources call: made, changed, read and destroyed.
+EC2 = _words(
+    "AllocateAddress AssignIpv6Addresses AssociateAddress AssociateIamInstanceProfile AssociateRouteTable "
+    "AssociateSubnetCidrBlock AssociateVpcCidrBlock AttachInternetGateway AttachVolume AuthorizeSecurityGroupEgress "
+    "AuthorizeSecurityGroupIngress CreateInternetGateway CreateRoute CreateRouteTable CreateSecurityGroup CreateSnapshot "
+    "CreateSubnet CreateTags CreateVolume CreateVpc DeleteInternetGateway DeleteKeyPair DeleteRoute DeleteRouteTable "
+    "DeleteSecurityGroup DeleteSubnet DeleteTags DeleteVolume DeleteVpc DescribeAddresses "
+    "DescribeIamInstanceProfileAssociations DescribeImages DescribeInstanceAttribute DescribeInstances "
+    "DescribeInternetGateways DescribeKeyPairs DescribeNetworkAcls DescribeRouteTables DescribeSecurityGroupRules "
+    "DescribeSecurityGroups DescribeSubnets DescribeVolumes DescribeVpcAttribute DescribeVpcs DetachInternetGateway "
+    "DetachVolume DisassociateAddress DisassociateIamInstanceProfile DisassociateRouteTable DisassociateSubnetCidrBlock "
+    "DisassociateVpcCidrBlock ImportKeyPair ModifyInstanceAttribute ModifyInstanceCreditSpecification "
+    "ModifyInstanceMetadataOptions ModifySecurityGroupRules ModifySubnetAttribute ModifyVolume ModifyVpcAttribute "
+    "ModifyVpcTenancy MonitorInstances ReleaseAddress ReplaceIamInstanceProfileAssociation ReplaceRoute "
+    "ReplaceRouteTableAssociation RevokeSecurityGroupEgress RevokeSecurityGroupIngress RunInstances StartInstances "
+    "StopInstances TerminateInstances UnassignIpv6Addresses UnmonitorInstances"
+)
+# Read by the released provider alone.
+EC2_RELEASED = _words(
+    "DescribeAccountAttributes DescribeAddressesAttribute DescribeAvailabilityZones DescribeInstanceCreditSpecifications "
+    "DescribeInstanceTypes DescribeNetworkInterfaces DescribeSnapshots DescribeTags DescribeVolumesModifications"
+)
+IAM = _words(
+    "AddRoleToInstanceProfile CreateInstanceProfile CreateRole DeleteInstanceProfile DeleteRole "
+    "DeleteRolePermissionsBoundary DeleteRolePolicy GetInstanceProfile GetRole GetRolePolicy ListAttachedRolePolicies "
+    "ListInstanceProfilesForRole PutRolePermissionsBoundary PutRolePolicy RemoveRoleFromInstanceProfile TagInstanceProfile "
+    "TagRole UntagInstanceProfile UntagRole UpdateAssumeRolePolicy UpdateRole"
+)
+IAM_RELEASED = ("ListInstanceProfileTags", "ListRolePolicies", "UpdateRoleDescription")
+ZONE = _words("ChangeResourceRecordSets ChangeTagsForResource GetHostedZone ListResourceRecordSets ListTagsForResource")
+OWN_ZONE = _words("CreateHostedZone DeleteHostedZone UpdateHostedZoneComment")
+BUDGETS = ("ModifyBudget", "ViewBudget", "TagResource", "UntagResource", "ListTagsForResource")
+DLM = _words("CreateLifecyclePolicy DeleteLifecyclePolicy GetLifecyclePolicy TagResource UntagResource UpdateLifecyclePolicy")
+
+
+def policy(site: str, region: str, zone: str | None = None) -> dict[str, Any]:
+    """The policy's document. SITE prefixes the roles; with ZONE (an id) no other zone can be touched."""
+    zones = f"arn:aws:route53:::hostedzone/{zone or '*'}"
+    own = [f"arn:aws:iam::*:role/{site}-*", f"arn:aws:iam::*:instance-profile/{site}-*"]
+    passed = {"StringEquals": {"iam:PassedToService": ["ec2.amazonaws.com", "dlm.amazonaws.com"]}}
+    statements = [
+        _allow("Machines", "ec2", [*EC2, *EC2_RELEASED], "*", {"StringEquals": {"aws:RequestedRegion": region}}),
+        _allow("Roles", "iam", [*IAM, *IAM_RELEASED], own),
+        _allow("RolesOfMachines", "iam", ["PassRole"], own[0], passed),
+        _allow("Names", "route53", ZONE if zone else [*ZONE, *OWN_ZONE], zones),
+        _allow("Changes", "route53", ["GetChange", *([] if zone else ["ListHostedZones", "ListHostedZonesByName"])], "*"),
+        _allow("Budget", "budgets", list(BUDGETS), f"arn:aws:budgets::*:budget/{site}-monthly"),
+        _allow("Snapshots", "dlm", DLM, "*", {"StringEquals": {"aws:RequestedRegion": region}}),
+        _allow("Who", "sts", ["GetCallerIdentity"], "*"),
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _allow(
+    sid: str, service: str, actions: list[str], resource: str | list[str], condition: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    more = {"Condition": condition} if condition else {}
+    named = sorted(f"{service}:{action}" for action in actions)
+    return {"Sid": sid, "Effect": "Allow", "Action": named, "Resource": resource, **more}
+
+
+def printed(site: str, region: str, zone: str | None = None) -> str:
+    """The document as the AWS tools take it."""
+    return json.dumps(policy(site, region, zone), indent=2)

@@ -1,0 +1,71 @@
+"""The systems of a stack's NixOS hosts: one wiring, wherever a host is."""
+
+from collections.abc import Mapping, Sequence
+
+import pulumi
+
+from components.base import REPOSITORY, Operator, Text
+from components.nixos.desired import EvaluationError, desired_closures
+from components.nixos.system import NixosSystem, NixosSystemArgs
+from inventory.models import NixosFacts
+from stacks.settings import Settings, SettingsError
+
+
+def desired_systems(settings: Settings, hosts: Mapping[str, NixosFacts]) -> dict[str, str]:
+    """The closure that each host should run.
+
+    Raises:
+        SettingsError: one of them cannot be evaluated.
+    """
+    try:
+        return desired_closures(
+            REPOSITORY,
+            [settings.inventory],
+            {name: facts.flake or name for name, facts in hosts.items()},
+            evaluator=settings.evaluator,
+            nix=settings.nix,
+        )
+    except EvaluationError as error:
+        raise SettingsError(str(error)) from None
+
+
+def deployed_system(
+    name: str,
+    facts: NixosFacts,
+    desired: str,
+    *,
+    operator: Operator,
+    instance: Text = "",
+    drift: str | None = None,
+    after: Sequence[pulumi.Resource] = (),
+    was: str | None = None,
+    aliases: Sequence[pulumi.Alias | str] | None = None,
+) -> NixosSystem:
+    """The system of a host, deployed AFTER what it stands on and what it depends on; anew on another INSTANCE.
+
+    WAS and ALIASES are of a host that had another name.
+    """
+    return NixosSystem(
+        name,
+        NixosSystemArgs(
+            hostname=name,
+            was=was,
+            flake=facts.flake or name,
+            desired=desired,
+            health=facts.health,
+            settle=facts.settle,
+            confirm_timeout=facts.confirm_timeout,
+            reboot=facts.reboot,
+            build_on=facts.build_on,
+            instance=instance,
+            drift=drift,
+            operator=operator,
+        ),
+        opts=pulumi.ResourceOptions(depends_on=list(after), aliases=aliases),
+    )
+
+
+def export_systems(systems: Mapping[str, NixosSystem]) -> None:
+    """What `status` and the next stack read of the deployed systems."""
+    pulumi.export("generations", {name: system.generation for name, system in systems.items()})
+    pulumi.export("closures", {name: system.closure for name, system in systems.items()})
