@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.aether/cache/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready up preview refresh status down clean doctor test test-unit lint bench drift rollback reboot review fault topology image
+.PHONY: help setup ready up preview refresh status down clean doctor test test-unit lint bench drift rollback reboot review fault topology image lab
 
 help: ## this list
 	@echo "make TARGET [STACK=sim|sim-cloud|sim-staging|homelab|cloud|staging]"
@@ -66,6 +66,10 @@ doctor: ## what is there, what is missing, what to do; with STACK=homelab also w
 test: ## every test
 	@$(PYTHON) ops/setup.py --stack sim --tests --group sim --group ansible --group test
 	@.venv/bin/python -m ops test $(ARGS)
+
+lab: ## a real virtual machine to deploy to by hand, until Ctrl-C (docs/lab.md)
+	@$(PYTHON) ops/setup.py --only environment --tests --group sim --group ansible --group test
+	@.venv/bin/python -m tests.lab $(ARGS)
 
 test-unit: ## tests/unit: mocks, packages from PyPI alone
 	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible --group test

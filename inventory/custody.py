@@ -20,6 +20,7 @@ from inventory.vault import Vault, VaultError, tool
 
 HOST_KEY = "ssh_host_ed25519_key"
 HOST_KEY_PUB = "ssh_host_ed25519_key_pub"
+SIGNING = "fleet/nix-signing-key"
 # What these commands are there to repair must not stop them.
 _REPAIRED = {
     "no-such-secret",
@@ -80,6 +81,18 @@ class Custody:
         self._give(host, new_ssh_key(host)[0])
         self.rekey()
         print(f"{host}: new host key. The next deployment of {host} must install it: see docs/inventory.md")
+        return []
+
+    def signing(self) -> list[str]:
+        """The fleet's key for what hosts are sent, where there is none: private in secrets/fleet.yaml, public in nix/pki/."""
+        names, (file, field) = read_names(self.vault.root), SIGNING.split("/")
+        if field in self.vault.keys(f"{file}.yaml"):
+            return []
+        key = MAKERS[names.kind(SIGNING)]()
+        self.vault.add(f"{file}.yaml", {field: key}, sops.owner_recipients(self.inventories))
+        public = self.vault.root.parent / (names.public_file(SIGNING) or "nix/pki/nix-signing.pub")
+        public.write_text(public_half("nix-key", key) + "\n")
+        print(f"{public}: written. Hosts and images trust it once they are built with it")
         return []
 
     def syncthing(self, host: str) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from inventory import agekey
 from inventory.keys import new_ssh_key
 from inventory.pki import new_key
@@ -21,6 +23,12 @@ def _wireguard() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
 
 
+def new_signing_key(name: str = "fleet-1") -> str:
+    """A secret key of Nix's: NAME, then seed and public key in base64 (nix key generate-secret)."""
+    private = Ed25519PrivateKey.generate()
+    return f"{name}:{base64.b64encode(private.private_bytes_raw() + private.public_key().public_bytes_raw()).decode()}"
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "hex": lambda: secrets.token_hex(32),
     "hex16": lambda: secrets.token_hex(16),
@@ -28,6 +36,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "wireguard": _wireguard,
     "ssh-key": lambda: new_ssh_key("aether")[0],
     "ec-key": new_key,
+    "nix-key": new_signing_key,
     # A hash that no password has: log in by key, until `secrets set` gives a real one.
     "no-password": lambda: "!",
     "ask": lambda: UNSET,
@@ -80,6 +89,9 @@ def public_half(kind: str, value: str) -> str:
     """
     if kind == "ssh-key":
         return agekey.public_key(value)
+    if kind == "nix-key":
+        name, _, key = value.partition(":")
+        return f"{name}:{base64.b64encode(base64.b64decode(key)[32:]).decode()}"
     if kind == "wireguard":
         return base64.b64encode(agekey.x25519(base64.b64decode(value))).decode()
     raise ValueError(f"secrets/names.toml: a secret of kind '{kind}' has no public half. Fix: remove it from [public]")

@@ -197,6 +197,7 @@ class NixosFacts(ManagedHost):
     reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When kernel, initrd or kernel parameters change.")
     confirm_timeout: int = Field(default=60, ge=5, description="Seconds until unconfirmed activation reverts.")
     settle: int = Field(default=2, ge=0, le=600, description="Seconds for which health checks have to go on holding.")
+    may_fail: tuple[str, ...] = Field(default=(), description="Units, or globs of them, whose failure reverts no deployment.")
 
 
 class NixosHost(NixosFacts):

@@ -35,6 +35,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     rotate.add_argument("host", metavar="HOST")
     rotate.set_defaults(run=_run, act=lambda custody, options: custody.rotate(options.host))
 
+    signing = actions.add_parser("signing", help="make the key that signs what hosts are sent, where there is none")
+    signing.set_defaults(run=_run, act=lambda custody, options: custody.signing())
+
     device = actions.add_parser("syncthing", help="a new Syncthing certificate for a host; its id goes into the inventory")
     device.add_argument("host", metavar="HOST")
     device.set_defaults(run=_run, act=lambda custody, options: custody.syncthing(options.host))

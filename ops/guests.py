@@ -177,7 +177,7 @@ def _cluster(stack: Stack) -> Cluster:
         authority = config.get("aether:proxmoxCa")
         return guests(endpoint, login, insecure=insecure, authority=str(REPOSITORY / authority) if authority else "")
     except ClusterError as error:
-        raise OpsError(f"{endpoint}: {error}. {error.fix}") from None
+        raise OpsError(f"{endpoint}: {error}. Nothing was changed. {error.fix}") from None
 
 
 def _configuration(stack: Stack) -> dict[str, Any]:

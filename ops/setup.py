@@ -34,8 +34,20 @@ NEEDS_ROOT = (
 )
 # tool, Debian package
 NEEDED = (("git", "git"), ("ssh", "openssh-client"), ("curl", "curl"))
-# What tests of home/ and of generated text run, too.
-TESTED = (("stow", "stow"), ("pg_lsclusters", "postgresql"))
+# What tests of home/ and of generated text run, and the machines of tests/lab, too.
+TESTED = (
+    ("stow", "stow"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-img", "qemu-utils"),
+    ("mmdebstrap", "mmdebstrap"),
+    ("mkfs.vfat", "dosfstools"),
+    ("mcopy", "mtools"),
+    ("sfdisk", "fdisk"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("pg_lsclusters", "postgresql"),
+)
+# Packages without a program: a file that each brings.
+TESTED_FILES = ((Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), "ovmf"),)
 
 
 class StepFailed(Exception):
@@ -161,7 +173,10 @@ def main() -> int:
         if options.stack.startswith("sim") and os.geteuid() != 0:
             raise StepFailed(NEEDS_ROOT)
         needed = (*NEEDED, *TESTED) if options.tests else NEEDED
-        machine_packages([package for tool, package in needed if not shutil.which(tool)])
+        missing = [package for tool, package in needed if not shutil.which(tool)]
+        if options.tests:
+            missing += [package for file, package in TESTED_FILES if not file.exists()]
+        machine_packages(missing)
         if options.only != "engine":
             environment(options.group)
         if options.only != "environment":

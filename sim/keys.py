@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from inventory.generate import new_signing_key, public_half
 from sim.hosts.firstboot import public_line, random_host_key
 from sim.paths import SimPaths, write_atomic
 
@@ -99,6 +100,21 @@ class Keys:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda item: self._encrypt(sops, recipient, *item), wanted))
         return len(wanted)
+
+    @property
+    def signing_public(self) -> str:
+        """Public half of the fleet's signing key, as nix.conf names it."""
+        return public_half("nix-key", self._signing())
+
+    def _signing(self) -> str:
+        path = self.directory / "nix-signing"
+        if not path.exists():
+            write_atomic(path, new_signing_key().encode())
+        return path.read_text()
+
+    def write_signing(self) -> None:
+        """The sops file with the key that signs what hosts are sent. Raises KeysError."""
+        self.write_secret_file("fleet.yaml", {"nix-signing-key": self._signing()})
 
     def write_secret_file(self, file: str, values: Mapping[str, str]) -> None:
         """Make one sops file that is no host's, if it is missing or outdated. Raises KeysError."""

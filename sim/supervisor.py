@@ -187,6 +187,7 @@ class Supervisor:
         self._tell(f"keys for {len(self.world.hosts)} hosts")
         await asyncio.to_thread(self._make_keys)
         self.site.operator_key = self.operator_public
+        self.site.signing_key = self.keys.signing_public
         self.proxmox = Proxmox(self.paths.pve, self.world, f"127.{self.block}.0.1", self.make_host, self.log)
         from sim.standins.served import proxmox as node_commands
 
@@ -219,6 +220,7 @@ class Supervisor:
             self.keys.host_public(name)
         try:
             self.keys.write_secrets(self.world.hosts, role_secrets(self.paths.repo, self.world, self.keys))
+            self.keys.write_signing()
         except KeysError as error:
             self.warnings.append(f"secrets were not written: {error}")
 

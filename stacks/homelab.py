@@ -65,10 +65,12 @@ def _systems(
     desired = desired_systems(settings, hosts)
     there = cluster()
     nodes = {name: facts.node for name, facts in guests.items()}
+    disks: dict[str, int] = {}
     if there is not None:
         preflight = Preflight(inventory, guests, there, recorded(), settings.stack, settings.protect)
         preflight.check()
         nodes = {name: preflight.node_of(name) for name in guests}
+        disks = {name: preflight.disks_of(name) for name in guests}
     export(guests)
     playbooks = set_up()
     images = _images(inventory, guests, operator, provider, playbooks)
@@ -81,7 +83,19 @@ def _systems(
     for name, before in activation_order(inventory, hosts).items():
         facts = hosts[name]
         guest = (
-            _guest(name, guests[name], nodes[name], settings, inventory, operator, provider, images, playbooks, devices)
+            _guest(
+                name,
+                guests[name],
+                nodes[name],
+                disks.get(name),
+                settings,
+                inventory,
+                operator,
+                provider,
+                images,
+                playbooks,
+                devices,
+            )
             if name in guests
             else None
         )
@@ -132,6 +146,7 @@ def _guest(
     name: str,
     facts: Guest,
     node: str,
+    known_disks: int | None,
     settings: Settings,
     inventory: Inventory,
     operator: Operator,
@@ -158,6 +173,6 @@ def _guest(
         after.append(devices[facts.node])
     opts = pulumi.ResourceOptions(aliases=renamed(facts), depends_on=after)
     if isinstance(facts, NixosVmFacts):
-        return NixosVm(name, NixosVmArgs(facts=facts, **shared), opts)
+        return NixosVm(name, NixosVmArgs(facts=facts, known_disks=known_disks, **shared), opts)
     assert isinstance(facts, NixosLxcFacts)
     return NixosLxc(name, NixosLxcArgs(facts=facts, timeout=settings.proxmox_timeout, **shared), opts)

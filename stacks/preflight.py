@@ -72,6 +72,11 @@ class Preflight:
         pulumi.log.warn(f"hosts.{name}.node: the guest is on {found.node} ({why}), the inventory says {facts.node}. {fix}")
         return found.node
 
+    def disks_of(self, name: str) -> int:
+        """How many disks of host NAME's guest the state knows; those that it wants where it has none yet."""
+        before = self._before(name)
+        return before.disks if before is not None and before.disks else len(self.guests[name].disks)
+
     def _before(self, name: str) -> RecordedGuest | None:
         return self.state.get(name) or self.state.get(self.guests[name].was or "")
 

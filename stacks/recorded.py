@@ -22,6 +22,7 @@ class RecordedGuest:
     wanted: str = ""
     """The node that the inventory named at the last deployment; empty when that is not known."""
     disposable: bool = False
+    disks: int = 0
 
 
 def recorded() -> dict[str, RecordedGuest]:
@@ -47,6 +48,7 @@ def guests_of(resources: Mapping[str, Any]) -> dict[str, RecordedGuest]:
             node=str(outputs.get("nodeName", "")),
             wanted=str(said.get("node", "")),
             disposable=bool(said.get("disposable")),
+            disks=len(outputs.get("disks") or ()),
         )
     return found
 

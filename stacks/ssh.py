@@ -57,7 +57,7 @@ def write_client_config(settings: Settings, inventory: Inventory) -> str:
     ]
     common = [
         "Host *",
-        f"  UserKnownHostsFile {REPOSITORY / known_hosts}",
+        f'  UserKnownHostsFile "{REPOSITORY / known_hosts}"',
         "  GlobalKnownHostsFile /dev/null",
         "  StrictHostKeyChecking yes",
         "  UpdateHostKeys no",
@@ -67,10 +67,9 @@ def write_client_config(settings: Settings, inventory: Inventory) -> str:
         "  ServerAliveInterval 5",
         "  ServerAliveCountMax 3",
     ]
-    if settings.operator_key_file:
-        common += [f"  IdentityFile {REPOSITORY / settings.operator_key_file}", "  IdentitiesOnly yes"]
+    common += [f'  IdentityFile "{key}"' for key in _identities(settings, inventory, folder)] + ["  IdentitiesOnly yes"]
     # The first word counts: what a deployment noted of a machine, then what is written here.
-    noted = f"Include {REPOSITORY / folder / 'addresses'}/*\n"
+    noted = f'Include "{REPOSITORY / folder}/addresses/*"\n'
     _write(REPOSITORY / folder / "config", noted + "".join(blocks) + "\n".join(common) + "\n")
     return str(folder / "config")
 
@@ -86,6 +85,21 @@ def note_address(settings: Settings, inventory: Inventory, name: str, address: s
     else:
         _write(note, f"Host {name} {inventory.fqdn(name)}\n  HostName {address}\n")
     return address
+
+
+def _identities(settings: Settings, inventory: Inventory, folder: Path) -> list[str]:
+    """The keys that are tried, and no others: an agent with many would run into MaxAuthTries first.
+
+    The operator's key file; else the usual one, then the site's authorized keys, which an agent may hold: their public halves are
+    written to files, as ssh wants to have them.
+    """
+    if settings.operator_key_file:
+        return [str(REPOSITORY / settings.operator_key_file)]
+    written = []
+    for number, key in enumerate(inventory.site.authorized_keys):
+        written.append(REPOSITORY / folder / f"operator-{number}.pub")
+        _write(written[-1], key + "\n")
+    return ["~/.ssh/id_ed25519", *map(str, written)]
 
 
 def _folder(settings: Settings) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 
 from components.base import REPOSITORY, Operator, Text
-from components.nixos.desired import EvaluationError, desired_closures
+from components.nixos.desired import EvaluationError, desired_closures, untracked
 from components.nixos.system import NixosSystem, NixosSystemArgs
 from inventory.models import NixosFacts
 from stacks.settings import Settings, SettingsError
@@ -17,6 +17,8 @@ def desired_systems(settings: Settings, hosts: Mapping[str, NixosFacts]) -> dict
     Raises:
         SettingsError: one of them cannot be evaluated.
     """
+    if unseen := untracked(REPOSITORY):
+        pulumi.log.warn(f"git does not track {', '.join(unseen)}, so the flake does not see it. Fix: git add {' '.join(unseen)}")
     try:
         return desired_closures(
             REPOSITORY,
@@ -54,6 +56,7 @@ def deployed_system(
             desired=desired,
             health=facts.health,
             settle=facts.settle,
+            may_fail=facts.may_fail,
             confirm_timeout=facts.confirm_timeout,
             reboot=facts.reboot,
             build_on=facts.build_on,

@@ -13,7 +13,7 @@ LABS = {
 }
 LAB = {f"tests/system/test_{name}.py": lab for lab, names in LABS.items() for name in names}
 # What takes minutes goes first, in this order.
-FIRST = (*LABS, "tests/system/test_cloud.py", "tests/system/test_migration.py", "tests/nix")
+FIRST = (*LABS, "tests/system/test_cloud.py", "tests/system/test_migration.py", "tests/nix", "tests/lab")
 
 
 def group_of(file: str) -> str:
@@ -23,11 +23,20 @@ def group_of(file: str) -> str:
     if file in LAB:
         return LAB[file]
     folder = "/".join(PurePath(file).parts[:2])
-    return folder if folder in ("tests/nix", "tests/unit") else file
+    return folder if folder in ("tests/nix", "tests/unit", "tests/lab") else file
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="also the lab's long cases on real machines")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort tests by group, long ones first."""
+    if not config.getoption("--all"):
+        leave = pytest.mark.skip(reason='takes a real machine for minutes: make test ARGS="tests/lab --all"')
+        for item in items:
+            if item.get_closest_marker("lab_all"):
+                item.add_marker(leave)
 
     def place(item: pytest.Item) -> int:
         file = _file(item.nodeid)

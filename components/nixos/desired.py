@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from components.nixos.source_closure import source_hashes
+
+HOST_GIB = 0.9
+"""Memory that the evaluation of one NixOS host takes."""
 
 Evaluator = Literal["auto", "nix", "source"]
 
@@ -39,12 +42,23 @@ def desired_closures(
     if evaluator == "source" or (evaluator == "auto" and shutil.which(nix) is None):
         return {host: f"source:{digest}" for host, digest in hashes.items()}
     cache = EvaluationCache(repository / ".aether/cache/evaluations.json")
-    missing = {host: attributes[host] for host, digest in hashes.items() if digest not in cache}
+    kept = _kept({cache[digest] for digest in hashes.values() if digest in cache}, repository, nix)
+    missing = {host: attributes[host] for host, digest in hashes.items() if digest not in cache or cache[digest] not in kept}
     if missing:
         for host, drv in _evaluate(repository, nix, missing).items():
             cache[hashes[host]] = drv
         cache.save()
     return {host: cache[digest] for host, digest in hashes.items()}
+
+
+def untracked(repository: Path) -> list[str]:
+    """Files of the flake's folders that git does not track: a flake does not see them. None outside a git checkout."""
+    command = ["git", "ls-files", "--others", "--exclude-standard", "--", "flake.nix", "nix", "inventory", "home"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=False, cwd=repository)
+    except FileNotFoundError:
+        return []
+    return listed.stdout.splitlines() if listed.returncode == 0 else []
 
 
 class EvaluationCache:
@@ -74,23 +88,62 @@ class EvaluationCache:
         os.replace(handle.name, self.path)  # noqa: PTH105
 
 
+def _kept(drvs: set[str], repository: Path, nix: str) -> set[str]:
+    """Those of DRVS that the store still has: a garbage collection takes derivations that nothing holds on to."""
+    here = {drv for drv in drvs if Path(drv).exists()}
+    if here == drvs:
+        return drvs
+    # The store may be elsewhere than its paths say; it answers for all of them at once.
+    asked = subprocess.run([*_nix(nix), "path-info", *sorted(drvs - here)], capture_output=True, check=False, cwd=repository)
+    return here if asked.returncode else drvs
+
+
 def _evaluate(repository: Path, nix: str, attributes: Mapping[str, str]) -> dict[str, str]:
+    """The drvPath of each host, so many at a time as there is memory for; hosts that fail are named, all of them."""
+    found, failed = dict[str, str](), dict[str, str]()
+    for batch in batched(list(attributes), batch_size()):
+        drvs, error = _evaluate_batch(repository, nix, {host: attributes[host] for host in batch})
+        if error and len(batch) > 1:
+            # One host's error is all that Nix says of a batch.
+            for host in batch:
+                alone, reason = _evaluate_batch(repository, nix, {host: attributes[host]})
+                found |= alone
+                failed |= {host: reason} if reason else {}
+        else:
+            found |= drvs
+            failed |= {batch[0]: error} if error else {}
+    if failed:
+        raise EvaluationError("\n".join(f"nix could not evaluate {host}:\n{error}" for host, error in failed.items()))
+    return found
+
+
+def batched(hosts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """HOSTS in groups of at most SIZE."""
+    return (hosts[start : start + size] for start in range(0, len(hosts), size))
+
+
+def batch_size() -> int:
+    """Hosts that one evaluation may hold at a time: a NixOS host takes about 0.9 GiB, and half of what is free is left alone."""
+    try:
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        available = int(lines["MemAvailable"].split()[0]) / 1024**2
+    except (OSError, KeyError, ValueError):
+        return 4
+    return max(1, min(16, int(available * 0.5 / HOST_GIB)))
+
+
+def _evaluate_batch(repository: Path, nix: str, attributes: Mapping[str, str]) -> tuple[dict[str, str], str]:
     wanted = " ".join(
         f"{json.dumps(host)} = all.{json.dumps(attribute)}.config.system.build.toplevel.drvPath;"
         for host, attribute in attributes.items()
     )
-    command = [
-        nix,
-        "--extra-experimental-features",
-        "nix-command flakes",
-        "eval",
-        "--json",
-        f"{repository}#nixosConfigurations",
-    ]
-    result = subprocess.run(
-        [*command, "--apply", f"all: {{ {wanted} }}"], capture_output=True, text=True, check=False, cwd=repository
-    )
+    # Not by its path, which may hold what a flake reference cannot.
+    command = [*_nix(nix), "eval", "--json", ".#nixosConfigurations", "--apply", f"all: {{ {wanted} }}"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=repository)
     if result.returncode:
-        raise EvaluationError(f"nix could not evaluate {', '.join(attributes)}:\n{result.stderr.strip()}")
-    drvs: dict[str, str] = json.loads(result.stdout)
-    return drvs
+        return {}, result.stderr.strip()
+    return dict(json.loads(result.stdout)), ""
+
+
+def _nix(nix: str) -> list[str]:
+    return [nix, "--extra-experimental-features", "nix-command flakes"]

@@ -35,6 +35,7 @@ PROVISIONING_FACTS = frozenset(
         "reboot",
         "confirm_timeout",
         "settle",
+        "may_fail",
         # A cloud machine's; not instance_type, which says its architecture.
         "ami",
         "ami_name",

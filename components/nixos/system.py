@@ -18,6 +18,7 @@ class NixosSystemArgs(Args):
     desired: str = Field(description="Desired closure: drvPath, or source:HASH where there is no Nix. A new one deploys.")
     health: tuple[HealthCheck, ...] = Field(default=(), description="What must hold before the activation is confirmed.")
     settle: int = Field(default=2, ge=0, description="Seconds for which health checks have to go on holding, once they do.")
+    may_fail: tuple[str, ...] = Field(default=(), description="Units, or globs of them, whose failure reverts nothing.")
     confirm_timeout: int = Field(default=60, ge=5, description="Seconds until an unconfirmed activation reverts.")
     reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When the kernel changes.")
     build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
@@ -53,6 +54,8 @@ class NixosSystem(Component):
             AETHER_BUILD_ON=args.build_on,
             AETHER_DRIFT=args.drift or "",
         )
+        if args.may_fail:
+            environment["AETHER_MAY_FAIL"] = " ".join(args.may_fail)
         environment["AETHER_INSTANCE"] = args.instance
         self.deployment = command.local.Command(
             name,

@@ -13,6 +13,7 @@ from inventory.models import NixosVm as NixosVmFacts
 
 class NixosVmArgs(GuestArgs):
     facts: NixosVmFacts = Field(description="The host's entry in the inventory.")
+    known_disks: int | None = Field(default=None, description="Disks that the state has of it already; default: all of them.")
 
 
 class NixosVm(Component):
@@ -63,6 +64,8 @@ class NixosVm(Component):
             startup=proxmox.VmLegacyStartupArgs(order=facts.start_order, up_delay=-1, down_delay=-1)
             if facts.start_order
             else None,
+            # A hung kernel is reset; the guest's systemd keeps it quiet (nix/modules/security.nix).
+            watchdog=proxmox.VmLegacyWatchdogArgs(enabled=True, model="i6300esb", action="reset"),
             on_boot=True,
             started=True,
             migrate=True,
@@ -73,7 +76,7 @@ class NixosVm(Component):
             delete_unreferenced_disks_on_destroy=False,
             timeout_create=600,
             timeout_shutdown_vm=180,
-            opts=self.child(provider=args.provider, protect=args.protect, ignore_changes=_ignored(len(facts.disks))),
+            opts=self.child(provider=args.provider, protect=args.protect, ignore_changes=_ignored(args)),
         )
         # Of the device, not mac_addresses: those are what the guest agent reports, the loopback's first.
         self.instance = self.guest.network_devices.apply(lambda devices: (devices[0].mac_address or "") if devices else "")
@@ -85,8 +88,10 @@ class NixosVm(Component):
         self.done({"vm_id": self.vm_id, "instance": self.instance, "ready": self.ready})
 
 
-def _ignored(disks: int) -> list[str]:
+def _ignored(args: NixosVmArgs) -> list[str]:
     """Properties whose change means nothing, each for its reason."""
+    # The engine drops a whole disk that is added or removed where a property of it is to be ignored.
+    disks = min(len(args.facts.disks), args.known_disks or len(args.facts.disks))
     return [
         # The image is what a guest is born from; what it runs later comes from NixosSystem, so a new image replaces nobody.
         "disks[0].importFrom",

@@ -70,7 +70,8 @@ wait_for() { within "$2" reachable "$1"; }
 # hold HOST SECONDS: as wait_for, and keeps the connection: `remote` and programs that are given held_options share it, until
 # `release` or the script's end.
 hold() {
-  held=$(mktemp -d "${TMPDIR:-/tmp}/aether.XXXXXX")
+  held=$(mktemp -d /tmp/aether.XXXXXX)
+  ln -s "$(realpath "$AETHER_SSH_CONFIG")" "$held/config"
   trap release EXIT
   within "$2" connect "$1"
 }
@@ -88,7 +89,8 @@ connect() {
   refused "$ssh_error"
 }
 
-held_options() { printf -- '-F %s -o ControlPath=%s -o ControlMaster=no' "$PWD/$AETHER_SSH_CONFIG" "$control"; }
+# Options for programs that take them in one text and split it at spaces: none of these paths has one.
+held_options() { printf -- '-F %s -o ControlPath=%s -o ControlMaster=no' "$held/config" "$control"; }
 
 release() {
   if [[ $control != none ]]; then ssh -F "$AETHER_SSH_CONFIG" -o ControlPath="$control" -O exit "$AETHER_HOST" >/dev/null 2>&1 || true; fi

@@ -10,6 +10,7 @@
     network.enable = true;
     settings = {
       preserve_hostname = lib.mkForce false;
+      network = lib.mkForce { };
       cloud_init_modules = lib.mkForce [
         "migrator"
         "seed_random"

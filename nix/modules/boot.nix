@@ -1,6 +1,11 @@
 # Boot: systemd-boot, and boot counting where a machine must come back by itself. An entry that fails three times
 # is passed over for the generation before it.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   cfg = config.aether.boot;
 in
@@ -15,6 +20,22 @@ in
   };
 
   config = lib.mkIf cfg.counting {
+    # What cannot be switched to is booted for a trial (components/nixos/scripts/arm-boot.sh).
+    systemd.services.aether-boot-trial = {
+      description = "Boots back where a deployment's trial boot is not confirmed";
+      wantedBy = [ "multi-user.target" ];
+      unitConfig.ConditionPathExists = "/var/lib/aether/boot-trial";
+      path = [
+        config.systemd.package
+        pkgs.gnused
+      ];
+      # A switch is no boot.
+      restartIfChanged = false;
+      # A target that waited for it would be up when the trial is over.
+      serviceConfig.Type = "exec";
+      scriptArgs = "/var/lib/aether/boot-trial";
+      script = builtins.readFile ./boot-trial.sh;
+    };
     boot.loader = {
       systemd-boot = {
         enable = true;

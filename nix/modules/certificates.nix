@@ -78,9 +78,11 @@ in
         defaults = {
           email = "hostmaster@${aether.site.public_domain}";
           server = cfg.directory;
-          # step-ca's certificates live for a day or two: look often.
-          renewInterval = "*-*-* 00/6:00:00";
-          validMinDays = 1;
+          # step-ca's certificates live for two days: looked at every hour, and renewed once half of that is over
+          # (lego's --dynamic), so a day is left for what fails.
+          renewInterval = "hourly";
+          renewJitter = "10m";
+          validMinDays = null;
         };
         certs = lib.mapAttrs (_: cert: {
           inherit (cert) domain group;
@@ -90,6 +92,10 @@ in
           listenHTTP = lib.mkDefault ":80";
         }) cfg.hosts;
       };
+      # nixpkgs lets it be a day late, which is half of these certificates' life.
+      systemd.timers = lib.mapAttrs' (
+        name: _: lib.nameValuePair "acme-renew-${name}" { timerConfig.AccuracySec = lib.mkForce "1min"; }
+      ) cfg.hosts;
       aether.persist.directories = [ "/var/lib/acme" ];
       aether.firewall.allow.acme-challenge = {
         tcp = [ 80 ];

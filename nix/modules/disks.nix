@@ -13,6 +13,7 @@ let
   data = lib.imap1 (index: disk: disk // { inherit index; }) (lib.tail disks);
 
   # Proxmox' own name of a SCSI disk: the same on every boot, whatever the order of discovery.
+  unit = index: "aether-data-disk-${toString index}";
   device = index: "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi${toString index}";
 in
 {
@@ -77,6 +78,8 @@ in
                   "noatime"
                   "nosuid"
                   "nodev"
+                  "x-systemd.requires=${unit disk.index}.service"
+                  "x-systemd.growfs"
                 ];
               };
             };
@@ -90,6 +93,32 @@ in
       aggregateModules =
         modules: pkgs.aggregateModules modules // { inherit (config.boot.kernelPackages.kernel) target; };
     };
+
+    # Proxmox gives blank disks. Each is partitioned and formatted once, before it is first mounted, also by a switch.
+    systemd.services = lib.listToAttrs (
+      map (
+        disk:
+        lib.nameValuePair (unit disk.index) {
+          description = "Data disk of ${disk.mount}: made once, grown with its disk";
+          unitConfig.DefaultDependencies = false;
+          before = [ "shutdown.target" ];
+          conflicts = [ "shutdown.target" ];
+          path = [
+            pkgs.util-linux
+            pkgs.e2fsprogs
+            pkgs.gnused
+            config.systemd.package
+          ];
+          serviceConfig = {
+            Type = "oneshot";
+            RemainAfterExit = true;
+            TimeoutStartSec = "10min";
+          };
+          scriptArgs = "${device disk.index} disk-data${toString disk.index}-data";
+          script = builtins.readFile ./data-disk.sh;
+        }
+      ) data
+    );
 
     # A disk made larger in the inventory is used after the next boot.
     boot.growPartition = lib.mkDefault true;

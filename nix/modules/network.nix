@@ -36,7 +36,10 @@ in
   config = lib.mkIf cfg.enable {
     networking.useDHCP = lib.mkDefault false;
     networking.useNetworkd = lib.mkDefault true;
-    systemd.network.networks."10-main" = {
+    # What the image's cloud-init wrote for the first contact says nothing any more.
+    systemd.tmpfiles.rules = [ "r /etc/systemd/network/10-cloud-init-*.network" ];
+    # The first file that matches counts, and cloud-init's is called 10-cloud-init-*: ours comes before it.
+    systemd.network.networks."05-main" = {
       matchConfig.Name = cfg.interface;
       address = [ "${address}/${toString (aether.lib.net.prefixLength network.cidr)}" ];
       routes = [ { Gateway = network.gateway; } ];

@@ -27,6 +27,8 @@ in
       network.enable = mkDefault false;
       settings = {
         preserve_hostname = true;
+        # The image's first boot alone takes its network from Proxmox.
+        network.config = mkDefault "disabled";
         ssh_deletekeys = false;
         datasource_list = [
           "NoCloud"

@@ -81,6 +81,14 @@ in
         enable = mkDefault true;
         maxretry = mkDefault 4;
         bantime = mkDefault "1h";
+        # An agent with many keys must not lock the operator out.
+        ignoreIP = mkDefault (
+          lib.unique (
+            lib.concatMap aether.inventory.cidrs (
+              lib.filter (network: aether.inventory.networks ? ${network}) config.aether.ssh.operators
+            )
+          )
+        );
         bantime-increment.enable = mkDefault true;
       };
 

@@ -18,6 +18,11 @@
       example = [ "management" ];
       description = "Networks, hosts or CIDRs that may connect; empty for all.";
     };
+    operators = lib.mkOption {
+      type = lib.types.listOf lib.types.str;
+      default = [ "management" ];
+      description = "Networks that operators deploy from: nobody there is banned for wrong keys.";
+    };
     certificates = lib.mkOption {
       type = lib.types.bool;
       default = true;

@@ -12,24 +12,16 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg >/dev/null; then
   echo "unpack-debian.sh needs apt-get and dpkg. On another system install the programs yourself: ${*:3}" >&2
   exit 69
 fi
+# shellcheck source=nix/tools/debian-mirror.sh
+source "$(dirname "$(realpath "$0")")/debian-mirror.sh"
 dir=$(mkdir -p "$1" && realpath "$1")
 suite=$2
 shift 2
 
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-if [ ! -r "$keyring" ]; then
-  echo "unpack-debian.sh: $keyring is missing. Install the package debian-archive-keyring." >&2
-  exit 69
-fi
-# The mirror this machine already uses, Debian's own otherwise.
-mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-  grep -v '^#' | grep -oE 'https?://[^ ]*/debian/?( |$)' | head -n 1 | tr -d ' ' || true)
-: "${mirror:=http://deb.debian.org/debian}"
-
 apt=$dir/.apt
 mkdir -p "$apt/lists/partial" "$apt/archives/partial" "$dir/root"
 : >"$apt/status"
-echo "deb [signed-by=$keyring] $mirror $suite main" >"$apt/sources.list"
+debian_source "$suite" >"$apt/sources.list"
 options=(
   -qq -y
   -o "Dir::Etc::sourcelist=$apt/sources.list"

@@ -133,6 +133,9 @@ def apply(host: Host) -> list[list[str] | str]:
         # What the image or the installation brings: the operator's key, as NixOS and cloud images keep it.
         if host.site.operator_key:
             root.write(f"/etc/ssh/authorized_keys.d/{user}", host.site.operator_key + "\n")
+    if root.exists("/etc/NIXOS") and host.site.signing_key and not root.exists("/etc/nix/nix.conf"):
+        # From the image on, a NixOS host takes what the fleet's key has signed.
+        root.write("/etc/nix/nix.conf", f"trusted-public-keys = {host.site.signing_key}\n")
     if not root.exists(HOST_KEY):
         install_host_key(root, random_host_key(), host.name)
     if not root.exists("/etc/hostname"):

@@ -44,6 +44,7 @@ class Site:
     served: Callable[[Call], Awaitable[int]]
     boot_seconds: float = 0.3
     operator_key: str = ""
+    signing_key: str = ""
     names: dict[str, str] = field(default_factory=dict)
     tls: Callable[[], ssl.SSLContext] | None = None
     # Called when a guest turns itself off, so that the API says so.

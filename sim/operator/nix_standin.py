@@ -2,13 +2,16 @@
 
 Imitates what the program uses of nix(1) of Nix 2.28 (https://nix.dev/manual/nix/2.28/command-ref/new-cli/nix):
 `eval` of nixosConfigurations.…drvPath (one host, or many by --apply), `build` of a host's toplevel and of the images, `copy`
---to/--from ssh-ng stores (real SSH with NIX_SSHOPTS), `store diff-closures`, `path-info`, `flake metadata`, `--version`.
+--to/--from ssh-ng stores (real SSH with NIX_SSHOPTS), `store sign`, `store diff-closures`,
+`path-info`, `flake metadata`, `--version`.
+Signatures are the key's public half, not arithmetic: a host refuses a path that no key it trusts has signed, as Nix does.
 Refuses: hosts that the inventory does not know, a host file that throws, paths that are not in the store, every other command.
 The operator's store is `.aether/sim/store`; store paths are printed as /nix/store/….
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import io
@@ -32,7 +35,8 @@ from sim.standins.store import store_name
 _IMAGES = {"proxmox-vm": "nixos.qcow2", "proxmox-lxc": "nixos.tar.xz"}
 _VALUED = {"--option": 2, "--extra-experimental-features": 1, "--experimental-features": 1, "--to": 1, "--from": 1,
            "--apply": 1, "--store": 1, "--eval-store": 1, "--override-input": 2, "--max-jobs": 1, "-j": 1, "--cores": 1,
-           "--builders": 1, "--out-link": 1, "-o": 1, "--file": 1, "-f": 1, "--expr": 1, "--inputs-from": 1}  # fmt: skip
+           "--builders": 1, "--out-link": 1, "-o": 1, "--file": 1, "-f": 1, "--expr": 1, "--inputs-from": 1,
+           "--key-file": 1, "-k": 1}  # fmt: skip
 
 
 class NixError(Exception):
@@ -82,6 +86,8 @@ def _command(words: list[str], options: dict[str, list[str]]) -> int:  # noqa: P
             return _copy(paths, options)
         case ["store", "diff-closures", before, after]:
             return _diff(before, after)
+        case ["store", "sign", *paths]:
+            return _sign(paths, options)
         case ["store", ("info" | "ping")]:
             print("Store URL: local\nVersion: 2.28.5", file=sys.stderr)
             return 0
@@ -147,7 +153,7 @@ def _build(installables: list[str], options: dict[str, list[str]]) -> int:
             name = closure.build(REPO, store(), host)
             path = f"/nix/store/{name}"
             for remote in options.get("--store", []):
-                _send(remote, [name])
+                _send(remote, [name], built=True)
         else:
             path = _build_image(installable)
         if "--print-out-paths" in options:
@@ -232,7 +238,40 @@ class _Remote:
         return answer
 
 
-def _send(url: str, names: list[str]) -> None:
+def _sign(paths: list[str], options: dict[str, list[str]]) -> int:
+    """Note that the key of --key-file (NAME:BASE64 of seed and public key) has signed PATHS, here or in the store of --store."""
+    files = [*options.get("--key-file", []), *options.get("-k", [])]
+    if len(files) != 1:
+        raise NixError("error: you must specify a secret key file using '-k'")
+    name, _, key = Path(files[0]).read_text().strip().partition(":")
+    secret = base64.b64decode(key or "-", validate=False)
+    if len(secret) != 64:
+        raise NixError("error: secret key is not valid")
+    by = f"{name}:{base64.b64encode(secret[32:]).decode()}"
+    names = [Path(path).name for path in paths]
+    for remote in options.get("--store", []):
+        with _Remote(remote) as there:
+            there.ask({"do": "sign", "names": names, "by": by})
+    if not options.get("--store"):
+        for path in paths:
+            _local(path)
+        _note({each: [*_signatures(each), by] for each in names})
+    return 0
+
+
+def _signatures(name: str) -> list[str]:
+    """Who has signed a path of the operator's store."""
+    file = store() / ".signatures" / name
+    return file.read_text().split() if file.exists() else []
+
+
+def _note(signatures: dict[str, list[str]]) -> None:
+    (store() / ".signatures").mkdir(exist_ok=True)
+    for name, by in signatures.items():
+        (store() / ".signatures" / name).write_text("\n".join(dict.fromkeys(by)) + "\n")
+
+
+def _send(url: str, names: list[str], *, built: bool = False) -> None:
     with _Remote(url) as remote:
         present = set(remote.ask({"do": "have", "names": names})["valid"])
         missing = [name for name in names if name not in present]
@@ -240,7 +279,12 @@ def _send(url: str, names: list[str]) -> None:
             return
         for name in missing:
             print(f"copying path '/nix/store/{name}' to '{url}'...", file=sys.stderr)
-        remote.stdin.write(json.dumps({"do": "put", "names": missing}).encode() + b"\n")
+        remote.stdin.write(
+            json.dumps(
+                {"do": "put", "names": missing, "built": built, "signatures": {n: _signatures(n) for n in missing}}
+            ).encode()
+            + b"\n"
+        )
         try:
             with tarfile.open(fileobj=remote.stdin, mode="w|") as archive:
                 for name in missing:
@@ -263,7 +307,7 @@ def _receive(url: str, names: list[str]) -> None:
     if not missing:
         return
     with _Remote(url) as remote:
-        remote.ask({"do": "get", "names": missing})
+        _note(remote.ask({"do": "get", "names": missing})["signatures"])
         with tarfile.open(fileobj=remote.stdout, mode="r|") as archive:
             archive.extractall(store(), filter="tar")
 

@@ -84,7 +84,7 @@ class TestThread:
         assert '--rest-listen-address "127.0.0.1"' in command
 
     def test_the_backbone_is_the_interface_with_the_address(self) -> None:
-        network = texts("10-main.network") or host_report("iot").value["etc"].get("systemd/network/10-main.network", "")
+        network = texts("05-main.network") or host_report("iot").value["etc"].get("systemd/network/05-main.network", "")
         assert re.search(r"^Name=lan0$", network, re.MULTILINE), network
         assert "Address=192.168.10.21/24" in network and "IPv6AcceptRA=true" in network
 

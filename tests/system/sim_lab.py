@@ -187,6 +187,18 @@ class Simulator:
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 
+    def copied(self, path: str, host: str = "metal") -> Outcome:
+        """Sign PATH with the fleet's key and copy it to HOST; fails where that does."""
+        signed = self.nix("store", "sign", "--recursive", "--key-file", str(self.state / "keys/nix-signing"), path)
+        assert signed.code == 0, signed.err
+        return self.nix("copy", "--to", f"ssh-ng://{host}", path)
+
+    def secrets(self) -> dict[str, str]:
+        """Environment in which scripts find the simulator's sops files and can read them."""
+        path = f"{REPOSITORY / '.aether/engine/bin'}:{os.environ['PATH']}"
+        key = str(self.state / "keys/age.txt")
+        return {"AETHER_SECRETS": str(self.state / "secrets"), "SOPS_AGE_KEY_FILE": key, "PATH": path}
+
     def script(self, path: str, environment: Mapping[str, str]) -> Outcome:
         """Run one of the operator's scripts against this simulator's hosts."""
         done = subprocess.run(
@@ -299,4 +311,4 @@ def wrapped_ssh(folder: Path, body: str) -> dict[str, str]:
     log = f'printf "%s\\n" "$(printf "%s" "$*" | tr "\\n" " ")" >>{folder}/asked'
     program.write_text(f'#!/bin/bash\n{log}\n{body}\nexec {SSH} "$@"\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+    return {"PATH": f"{folder}:{REPOSITORY / '.aether/engine/bin'}:{os.environ['PATH']}"}

@@ -42,7 +42,7 @@ class Host:
         """The system of the host's sources, on the host."""
         attribute = '.#nixosConfigurations."metal".config.system.build.toplevel'
         path = self.sim.nix("build", "--no-link", "--print-out-paths", attribute).out.strip()
-        copied = self.sim.nix("copy", "--to", "ssh-ng://metal", path)
+        copied = self.sim.copied(path)
         assert copied.code == 0, copied.err
         return path
 
@@ -76,6 +76,7 @@ class Host:
             "AETHER_BUILD_ON": "operator",
             "AETHER_NIX": str(REPOSITORY / "sim/operator/nix"),
             "AETHER_WAIT": "0",
+            **self.sim.secrets(),
         }
 
 

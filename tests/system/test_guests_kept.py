@@ -86,7 +86,7 @@ def test_a_vmid_that_somebody_elses_guest_has_is_refused_with_the_line_to_write(
     task(stock, api(stock).nodes("pve2").qemu(112).delete())
 
 
-def test_a_login_key_and_a_nameserver_reboot_no_guest(fleet: Lab) -> None:
+def test_a_login_key_a_nameserver_and_a_grown_disk_reboot_no_guest(fleet: Lab) -> None:
     before = {host: boot(fleet, host) for host in ("web", "dns", "log")}
     text = (fleet.path / INVENTORY).read_text()
     key = re.search(r'authorized_keys = \["([^"]*)"', text)
@@ -94,9 +94,12 @@ def test_a_login_key_and_a_nameserver_reboot_no_guest(fleet: Lab) -> None:
     other = key[1].split()[0] + " " + key[1].split()[1][:-4] + "AAAA second"
     fleet.replace(INVENTORY, f'authorized_keys = ["{key[1]}"', f'authorized_keys = ["{key[1]}", "{other}"')
     fleet.replace(INVENTORY, 'nameservers = ["192.168.1.1"]', 'nameservers = ["192.168.1.1", "192.168.10.1"]')
+    entry = 'address = "192.168.10.10"\ncpu = 1\nmemory = 512\ndisks = [{ size = '
+    fleet.replace(INVENTORY, f"{entry}8", f"{entry}10")
     up = fleet.up()
     assert up.code == 0, up.text
     assert {host: boot(fleet, host) for host in before} == before
+    assert "size=10G" in fleet.ssh("pve1", "qm config 110 | grep ^scsi0").text, "grown while it runs"
 
 
 def test_a_containers_data_disk_is_added_grown_and_detached_in_place(fleet: Lab) -> None:
@@ -132,33 +135,36 @@ def test_a_containers_data_disk_is_added_grown_and_detached_in_place(fleet: Lab)
 
 
 def test_a_shrunk_first_disk_is_refused_before_anything_runs(fleet: Lab) -> None:
-    for address, size in (("192.168.10.10", 8), ("192.168.10.12", 8)):
+    sizes = {"192.168.10.10": 10, "192.168.10.12": 8}
+    for address, size in sizes.items():
         entry = f'address = "{address}"\ncpu = 1\nmemory = 512\ndisks = [{{ size = '
         fleet.replace(INVENTORY, f"{entry}{size}", f"{entry}4")
     up = fleet.up()
     assert up.code != 0
-    for host in ("web", "log"):
-        assert f"hosts.{host}.disks: the first disk has 8 GiB and 4 are wanted: a disk cannot be shrunk" in up.text, up.text
-    for address in ("192.168.10.10", "192.168.10.12"):
+    for host, size in (("web", 10), ("log", 8)):
+        assert f"hosts.{host}.disks: the first disk has {size} GiB and 4 are wanted: a disk cannot be shrunk" in up.text, up.text
+    for address, size in sizes.items():
         entry = f'address = "{address}"\ncpu = 1\nmemory = 512\ndisks = [{{ size = '
-        fleet.replace(INVENTORY, f"{entry}4", f"{entry}8")
+        fleet.replace(INVENTORY, f"{entry}4", f"{entry}{size}")
 
 
 def test_what_needs_a_new_container_is_refused_until_the_entry_says_so_and_then_leaves_one(fleet: Lab) -> None:
-    fleet.replace(INVENTORY, "vmid = 112\n", "vmid = 112\nunprivileged = false\n")
     before = boot(fleet, "log")
+    fleet.replace(INVENTORY, "vmid = 112\n", "vmid = 116\n")
     refused = fleet.up()
     assert refused.code != 0
-    assert "protect" in refused.text, refused.text
+    assert "write vmid = 112, or, to have it destroyed and made anew, replace = true" in refused.text, refused.text
     assert boot(fleet, "log") == before
-    fleet.replace(INVENTORY, "unprivileged = false\n", "unprivileged = false\nreplace = true\n")
+    fleet.replace(INVENTORY, "vmid = 116\n", "vmid = 116\nreplace = true\n")
     up = fleet.up()
     assert up.code == 0, up.text
-    assert ours(fleet)[112] == ("log", "pve2"), "one guest, the new one"
-    assert boot(fleet, "log") != before
-    fleet.replace(INVENTORY, "unprivileged = false\nreplace = true\n", "unprivileged = false\n")
+    assert ours(fleet)[116] == ("log", "pve2")
+    assert 112 not in ours(fleet), "one guest, the new one"
+    fleet.replace(INVENTORY, "vmid = 116\n", "vmid = 112\n")
     up = fleet.up()
     assert up.code == 0, up.text
+    fleet.replace(INVENTORY, "vmid = 112\nreplace = true\n", "vmid = 112\n")
+    assert ours(fleet)[112] == ("log", "pve2")
 
 
 def test_a_renamed_host_keeps_its_guest(fleet: Lab) -> None:

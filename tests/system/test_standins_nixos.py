@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from inventory.generate import new_signing_key
 from tests.system.sim_lab import REPOSITORY, Simulator, started, wait_until
 
 PROFILE = "/nix/var/nix/profiles/system"
@@ -33,7 +34,7 @@ def built(sim: Simulator) -> str:
     done = sim.nix("build", "--no-link", "--print-out-paths", TOPLEVEL)
     assert done.code == 0, done.err
     path = done.out.strip()
-    copied = sim.nix("copy", "--to", "ssh-ng://metal", path)
+    copied = sim.copied(path)
     assert copied.code == 0, copied.err
     return path
 
@@ -59,6 +60,20 @@ def test_a_system_is_activated_and_committed(sim: Simulator) -> None:
     assert sim.ssh("metal", "readlink -f /run/booted-system").out.strip() == path
     # The boot was blessed: no counter is left in the entry's name.
     assert "nixos-generation-2.conf" in sim.ssh("metal", "ls /boot/loader/entries").out.split()
+
+
+def test_a_path_that_nobody_signed_is_refused(sim: Simulator) -> None:
+    path = sim.nix("build", "--no-link", "--print-out-paths", TOPLEVEL).out.strip()
+    sim.ssh("metal", f"rm -rf {path}")
+    (sim.state / "store/.signatures" / path.rpartition("/")[2]).unlink(missing_ok=True)
+    refused = sim.nix("copy", "--to", "ssh-ng://metal", path)
+    assert refused.code == 1
+    assert f"cannot add path '{path}' because it lacks a signature by a trusted key" in refused.err
+    other = sim.state / "other-key"
+    other.write_text(new_signing_key("other-1"))
+    assert sim.nix("store", "sign", "-k", str(other), path).code == 0
+    assert "lacks a signature by a trusted key" in sim.nix("copy", "--to", "ssh-ng://metal", path).err
+    assert sim.copied(path).code == 0
 
 
 def test_profiles(sim: Simulator) -> None:
@@ -93,12 +108,12 @@ def test_disk_full_leaves_no_half_copy(sim: Simulator) -> None:
     path = sim.nix("build", "--no-link", "--print-out-paths", TOPLEVEL).out.strip()
     sim.ssh("metal", f"rm -rf {path}")
     sim.fault("metal", "disk-full")
-    done = sim.nix("copy", "--to", "ssh-ng://metal", path)
+    done = sim.copied(path)
     assert done.code != 0
     assert "No space left on device" in done.err
     assert sim.ssh("metal", f"ls -d {path} /nix/store/.incoming*").out == ""
     sim.fault("metal", "disk-full", off=True)
-    assert sim.nix("copy", "--to", "ssh-ng://metal", path).code == 0
+    assert sim.copied(path).code == 0
 
 
 @pytest.mark.fault

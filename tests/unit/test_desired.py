@@ -2,14 +2,17 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from components.nixos.desired import EvaluationError, desired_closures
+from components.nixos.desired import EvaluationError, desired_closures, untracked
 
 NIX = """#!/usr/bin/env python3
-import json, re, sys
+import json, pathlib, re, sys
+if "path-info" in sys.argv:
+    sys.exit((pathlib.Path(__file__).parent / "collected").exists())
 with open({log!r}, "a") as log:
     log.write(sys.argv[-1] + "\\n")
 if {fail}:
@@ -39,6 +42,12 @@ def write_nix(repository: Path, fail: bool = False) -> None:
     nix.chmod(0o755)
 
 
+@pytest.fixture(autouse=True)
+def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory for all hosts at once, however much of it this machine has free."""
+    monkeypatch.setattr("components.nixos.desired.batch_size", lambda: 16)
+
+
 def desired(repository: Path, evaluator: str = "nix") -> dict[str, str]:
     attributes = {f"h{number}": f"h{number}" for number in range(15)}
     return desired_closures(
@@ -53,7 +62,8 @@ def desired(repository: Path, evaluator: str = "nix") -> dict[str, str]:
 def evaluations(repository: Path) -> list[int]:
     """Hosts asked for in each evaluation so far."""
     log = repository / "log"
-    return [line.count("= all.") for line in log.read_text().splitlines()] if log.exists() else []
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [line.count("= all.") for line in lines if "= all." in line]
 
 
 def test_all_hosts_are_evaluated_in_one_call_and_then_remembered(repository: Path) -> None:
@@ -90,3 +100,32 @@ def test_a_damaged_cache_is_made_anew(repository: Path) -> None:
     (repository / ".aether/cache/evaluations.json").write_text('{"half')
     assert desired(repository)["h1"] == "/nix/store/h1.drv"
     assert json.loads((repository / ".aether/cache/evaluations.json").read_text())
+
+
+def test_hosts_are_evaluated_so_many_at_a_time_as_there_is_memory_for(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.nixos.desired.batch_size", lambda: 4)
+    assert len(desired(repository)) == 15
+    assert evaluations(repository) == [4, 4, 4, 3]
+
+
+def test_each_host_that_fails_is_named(repository: Path) -> None:
+    write_nix(repository, fail=True)
+    with pytest.raises(EvaluationError, match=r"nix could not evaluate h0:\n(?s:.*)nix could not evaluate h14:"):
+        desired(repository)
+
+
+def test_a_derivation_that_was_collected_is_evaluated_again(repository: Path) -> None:
+    desired(repository)
+    (repository / "collected").touch()
+    desired(repository)
+    assert evaluations(repository) == [15, 15]
+
+
+def test_files_that_git_does_not_track_are_named(tmp_path: Path) -> None:
+    assert untracked(tmp_path) == []
+    (tmp_path / "nix/hosts").mkdir(parents=True)
+    for name in ("known", "new"):
+        (tmp_path / f"nix/hosts/{name}.nix").touch()
+    for command in (["init", "-q"], ["add", "nix/hosts/known.nix"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    assert untracked(tmp_path) == ["nix/hosts/new.nix"]

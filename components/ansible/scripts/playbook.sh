@@ -18,9 +18,9 @@ print(json.dumps({key.removeprefix("AETHER_VAR_"): value for key, value in os.en
 log=.aether/logs/ansible-$AETHER_HOST.log
 mkdir -p .aether/logs
 export ANSIBLE_CONFIG=ansible/ansible.cfg ANSIBLE_NOCOLOR=1 ANSIBLE_LOCALHOST_WARNING=false
-export ANSIBLE_SSH_ARGS="-F $PWD/$AETHER_SSH_CONFIG -o ControlMaster=auto -o ControlPersist=30s"
+ANSIBLE_SSH_ARGS="-F $(printf '%q' "$PWD/$AETHER_SSH_CONFIG") -o ControlMaster=auto -o ControlPersist=30s"
 ANSIBLE_SSH_CONTROL_PATH_DIR="${TMPDIR:-/tmp}/aether-ansible-$(id -u)"
-export ANSIBLE_SSH_CONTROL_PATH_DIR
+export ANSIBLE_SSH_ARGS ANSIBLE_SSH_CONTROL_PATH_DIR
 export ANSIBLE_PARAMIKO_PROXY_COMMAND='' ANSIBLE_LIBSSH_CONFIG_FILE="$PWD/$AETHER_SSH_CONFIG"
 
 if [[ ${AETHER_MODE:-} == check ]]; then

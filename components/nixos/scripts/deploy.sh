@@ -2,10 +2,11 @@
 # Deploys one NixOS host: build, copy, activate for a trial, confirm over a new connection, reboot where the policy says so.
 # Environment: AETHER_HOST, AETHER_HOSTNAME, AETHER_FLAKE (attribute), AETHER_DESIRED (drvPath or source:HASH), AETHER_CHECKS,
 #   AETHER_SETTLE, AETHER_CONFIRM_TIMEOUT, AETHER_REBOOT (never, ask, auto), AETHER_BUILD_ON (operator, target or a host),
-#   AETHER_SSH_CONFIG, AETHER_NIX.
+#   AETHER_SSH_CONFIG, AETHER_NIX, AETHER_SECRETS.
 # Standard output: JSON with closure, generation, reboot.
 # Exit codes: 10 build, 11 copy, 12 unreachable, 20 busy, 21 wrong host, 22 wrong host key, 30 activation, 31 health,
-#   32 unconfirmed, 33 commit, 34 did not come back from a reboot, 35 came back on another system.
+#   32 unconfirmed, 33 commit, 34 did not come back from a reboot, 35 came back on another system, 37 the way back failed too, 38 needs
+#   a reboot that is not allowed or possible.
 # shellcheck source=components/scripts/operator.sh
 source components/scripts/operator.sh
 # shellcheck source=components/nixos/scripts/protocol.sh
@@ -16,7 +17,13 @@ nix() { "$AETHER_NIX" --extra-experimental-features 'nix-command flakes' "$@"; }
 
 installable() {
   case $AETHER_DESIRED in
-    /*) printf '%s^out' "$AETHER_DESIRED" ;;
+    /*)
+      if [[ -e $AETHER_DESIRED ]] || nix path-info "$AETHER_DESIRED" >/dev/null 2>&1; then
+        printf '%s^out' "$AETHER_DESIRED"
+        return
+      fi
+      say "its derivation was collected since the preview: evaluates again"
+      ;;&
     *) printf '.#nixosConfigurations."%s".config.system.build.toplevel' "$AETHER_FLAKE" ;;
   esac
 }
@@ -36,6 +43,17 @@ try() {
   rm -f "$errors"
 }
 
+# sign OPTION… CLOSURE: with the fleet's key, which every host trusts. A store takes no path that nobody vouches for, from root neither.
+sign() {
+  local file=$AETHER_SECRETS/fleet.yaml key
+  [[ -r $file ]] || fail 11 "$file does not exist, so nothing can be signed. Fix: python -m inventory secrets signing"
+  command -v sops >/dev/null || fail 11 "sops is not installed. Fix: python3 -m engine ensure, or install it (https://getsops.io)"
+  key=$(sops decrypt --extract '["nix-signing-key"]' "$file") ||
+    fail 11 "sops cannot decrypt $file. Fix: set SOPS_AGE_KEY_FILE to a key that the file is encrypted to"
+  # The key is in a pipe: no file, no argument.
+  try 11 "could not sign ${*: -1}" nix store sign --recursive --key-file <(printf '%s' "$key") "$@"
+}
+
 # One connection for everything until the confirmation, which has to come over another one.
 status=0
 hold "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
@@ -45,19 +63,21 @@ case $AETHER_BUILD_ON in
   operator)
     say "builds"
     closure=$(try 10 "the build failed" nix build --no-link --print-out-paths "$(installable)")
+    sign "$closure"
     say "copies $closure"
     NIX_SSHOPTS=$(held_options) try 11 "could not copy $closure" \
       nix copy --substitute-on-destination --to "ssh-ng://$AETHER_HOST" "$closure"
     ;;
   *)
     # Another machine's connection cannot be shared, and Nix has one set of options for both.
-    export NIX_SSHOPTS="-F $PWD/$AETHER_SSH_CONFIG"
+    export NIX_SSHOPTS="-F $held/config"
     builder=$AETHER_BUILD_ON
     [[ $builder == target ]] && builder=$AETHER_HOST
     say "builds on $builder"
     closure=$(try 10 "the build on $builder failed" nix build --no-link --print-out-paths --eval-store auto \
       --store "ssh-ng://$builder" "$(installable)")
     if [[ $builder != "$AETHER_HOST" ]]; then
+      sign --store "ssh-ng://$builder" "$closure"
       try 11 "could not copy $closure from $builder" nix copy --from "ssh-ng://$builder" --to "ssh-ng://$AETHER_HOST" "$closure"
     fi
     ;;
@@ -65,6 +85,12 @@ esac
 
 try_out "$closure" "$id"
 release
+if [[ $tried == boot ]]; then
+  [[ $AETHER_REBOOT == auto ]] ||
+    fail 38 "its new system cannot be switched to, only booted, and a reboot is not allowed. Fix: write reboot = \"auto\" for it in the inventory"
+  "$scripts/boot-trial.sh" "$closure" "$id"
+  exit
+fi
 result=$(confirm "$closure" "$id" "$AETHER_DESIRED") || exit $?
 
 if [[ $result == *'"reboot": true'* ]]; then

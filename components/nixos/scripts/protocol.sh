@@ -3,14 +3,17 @@
 # Wants AETHER_HOST, AETHER_HOSTNAME, AETHER_CHECKS, AETHER_SETTLE, AETHER_CONFIRM_TIMEOUT.
 scripts=components/nixos/scripts
 
-# try_out CLOSURE ID: activates CLOSURE for a trial, armed to revert, its health proved. Ends the script where it fails.
+# try_out CLOSURE ID: activates CLOSURE for a trial, armed to revert, its health proved. Ends the script where it fails. What the
+# host said is in $tried: unchanged, pending, or boot.
 try_out() {
   local status=0 outcome
   outcome=$(printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$scripts/host.sh $scripts/activate.sh" \
-    "$AETHER_HOSTNAME" "$1" "$AETHER_CONFIRM_TIMEOUT" "$2" "$(own_address "$AETHER_HOST")" "$AETHER_SETTLE") || status=$?
+    "$AETHER_HOSTNAME" "$1" "$AETHER_CONFIRM_TIMEOUT" "$2" "$(own_address "$AETHER_HOST")" "$AETHER_SETTLE" "${AETHER_MAY_FAIL:-}") || status=$?
   # 255 is ssh's own: the connection went away under the activation. The new connection finds out what became of it.
   if ((status != 0 && status != 255)); then exit "$status"; fi
   if ((status != 0)); then say "the connection was lost during the activation ($outcome)"; fi
+  # shellcheck disable=SC2034 # read by the scripts that source this one
+  tried=$outcome
 }
 
 # confirm CLOSURE ID DESIRED: makes the trial permanent, over a connection of its own. Prints what confirm.sh prints.

@@ -4,7 +4,9 @@
 
 Imitates what the operator and the scripts use of nix-store(1) of Nix 2.28: --query --requisites|--references|--hash, --realise,
 --check-validity, --gc, --delete, --verify; and `nix-daemon --stdio`, which is what ssh-ng stores talk to. The daemon's
-protocol is the simulator's own: a JSON line (have, put, get), then a tar stream. A copy that ends early leaves no valid path.
+protocol is the simulator's own: a JSON line (have, put, get, sign), then a tar stream. A copy that ends early
+leaves no valid path.
+A copied path is taken only where a key of nix.conf's trusted-public-keys has signed it, also from root (NixOS/nix#7812).
 Refuses: paths that are not valid, deleting what a profile or the running system needs, a full disk (fault disk-full).
 """
 
@@ -15,9 +17,11 @@ import shutil
 import sys
 import tarfile
 
-from simlib import Refused, faults, locked, run
+from simlib import Refused, faults, locked, read, run, write
 
 STORE = "/nix/store"
+SIGNATURES = "/nix/var/nix/signatures"
+CONF = "/etc/nix/nix.conf"
 
 
 def name_of(path):
@@ -57,8 +61,34 @@ class Limited:
         return data
 
 
-def put(names, stream):
+def trusted():
+    """The public keys of nix.conf."""
+    for line in read(CONF).splitlines():
+        key, _, value = line.partition("=")
+        if key.strip() == "trusted-public-keys":
+            return set(value.split())
+    return set()
+
+
+def signatures(name):
+    return read(f"{SIGNATURES}/{name}").split()
+
+
+def note(name, by):
+    os.makedirs(SIGNATURES, exist_ok=True)
+    write(f"{SIGNATURES}/{name}", "\n".join(dict.fromkeys([*signatures(name), *by])) + "\n")
+
+
+def put(request, stream):
     """Take paths from a tar stream; each becomes valid in one step."""
+    names = request["names"]
+    for name in names:
+        if not request.get("built") and not trusted() & set(request.get("signatures", {}).get(name, [])):
+            # The stream is read to its end: the other side listens afterwards.
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for _ in archive:
+                    pass
+            raise Refused(f"error: cannot add path '{STORE}/{name}' because it lacks a signature by a trusted key")
     source = Limited(stream, 512) if "disk-full" in faults() else stream
     staging = f"{STORE}/.incoming.{os.getpid()}"
     os.makedirs(staging, exist_ok=True)
@@ -75,6 +105,7 @@ def put(names, stream):
                     raise Refused(f"error: path '{STORE}/{name}' is missing in the stream")
                 if not valid(name):
                     os.rename(f"{staging}/{name}", f"{STORE}/{name}")
+                    note(name, request.get("signatures", {}).get(name, []))
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise Refused(f"error: writing to file: {error.strerror}") from None
@@ -96,7 +127,7 @@ def daemon():
             answer = {"valid": [name for name in request["names"] if valid(name)]}
         elif request["do"] == "put":
             try:
-                put(request["names"], stdin)
+                put(request, stdin)
                 answer = {"ok": True}
             except Refused as refused:
                 answer = {"error": str(refused)}
@@ -105,12 +136,18 @@ def daemon():
             if missing:
                 answer = {"error": f"error: path '{STORE}/{missing[0]}' is not valid"}
             else:
-                stdout.write(b'{"ok": true}\n')
+                stdout.write(
+                    json.dumps({"ok": True, "signatures": {n: signatures(n) for n in request["names"]}}).encode() + b"\n"
+                )
                 with tarfile.open(fileobj=stdout, mode="w|") as archive:
                     for name in request["names"]:
                         archive.add(f"{STORE}/{name}", name)
                 stdout.flush()
                 return 0
+        elif request["do"] == "sign":
+            for name in request["names"]:
+                note(name, [request["by"]])
+            answer = {"ok": True}
         else:
             answer = {"error": "error: unknown operation"}
         stdout.write(json.dumps(answer).encode() + b"\n")

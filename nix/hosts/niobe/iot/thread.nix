@@ -3,19 +3,15 @@
 let
   radio = "/dev/thread";
   unit = "dev-thread.device";
-  # The one network card of this VM. Its kernel name depends on the slot, and the border router wants a name.
-  backbone = "lan0";
+  # The one network card of this VM, by the name of its place on Proxmox (q35, net0). A name of our own would be
+  # there after a boot only, and the first switch would wait for it for ever.
+  backbone = "enp6s18";
   mesh = "wpan0";
   matterPort = 5580;
 in
 {
-  systemd.network.links."10-backbone" = {
-    matchConfig.Driver = "virtio_net";
-    linkConfig.Name = backbone;
-  };
-  aether.network.interface = backbone;
   # A router that forwards still learns its own routes.
-  systemd.network.networks."10-main".networkConfig.IPv6AcceptRA = true;
+  systemd.network.networks."05-main".networkConfig.IPv6AcceptRA = true;
 
   services.openthread-border-router = {
     enable = true;

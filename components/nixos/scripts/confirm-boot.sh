@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2154,SC2034 # run, state, profile, failed and the like are host.sh's
+# Runs on the host, behind host.sh, after the boot that arm-boot.sh armed: healthy, it becomes the boot default; otherwise the host
+# boots back. Arguments: expected host name, closure, own address, desired closure as the operator calls it, seconds for which the
+# checks have to hold. Standard input: health checks. Standard output: as confirm.sh's.
+: "${run:?host.sh comes first}"
+expected=$1 target=$2
+address=$3 desired=$4 settle=$5
+checks=$(mktemp "$run/checks.XXXXXX")
+trap 'rm -f "$checks"' EXIT
+cat >"$checks"
+expect_host "$expected"
+lock "confirm-boot"
+if [[ $(booted) != "$target" ]]; then
+  rm -f "$state/boot-trial"
+  fail 35 "came back on $(booted) instead of $target, which did not boot; nothing else was changed"
+fi
+if ! check_all "$checks" || ! stay_healthy "$checks" "$settle"; then
+  evidence
+  say "boots back into $(sed -n 3p "$state/boot-trial" 2>/dev/null)"
+  sync
+  systemctl reboot || true
+  fail 31 "not healthy after the boot: $failed; it boots back into the system before"
+fi
+nix-env -p "$profile" --set "$target" || fail 33 "could not set the system profile"
+"$target/bin/switch-to-configuration" boot >"$log" 2>&1 || fail 33 "could not make it the boot default, see $log"
+rm -f "$state/boot-trial"
+record "$desired" "$target"
+say "committed as generation $(generation)"
+printf '{"closure": "%s", "generation": %s, "reboot": false}\n' "$target" "$(generation)"

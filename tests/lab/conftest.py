@@ -1,0 +1,29 @@
+"""The lab's base and machines; tests that need none of a running machine are not here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import disk
+from tests.lab.machine import Machine, ready
+from tests.lab.operator import Operator
+
+
+@pytest.fixture(scope="session")
+def base() -> disk.Base:
+    if reason := disk.missing():
+        pytest.skip(reason)
+    return ready()
+
+
+@pytest.fixture(scope="module")
+def web(base: disk.Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """Machine `web` with a blank data disk, up, and its operator."""
+    machine = Machine(base, tmp_path_factory.mktemp("lab") / "web", "web", data=[1])
+    try:
+        machine.on()
+        machine.sh("hostname web; echo web >/etc/hostname")
+        yield Operator(machine, Path(machine.work))
+    finally:
+        machine.cut()

@@ -1,0 +1,88 @@
+"""Who deploys to a machine of the lab: the product's own scripts, unchanged, over OpenSSH with pinned keys."""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.lab.disk import NIX, REPOSITORY, nix
+from tests.lab.machine import Machine
+
+SCRIPTS = REPOSITORY / "components/nixos/scripts"
+DEADLINE = 900
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a script ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Operator:
+    """One machine's operator. ``work`` holds what stands for the repository's secrets."""
+
+    machine: Machine
+    work: Path
+    systems: int = 0
+
+    def system(self, **facts: Any) -> str:
+        """The drvPath of a system that the machine never ran (arguments of ``system/default.nix``)."""
+        self.systems += 1
+        return self.machine.base.system(**{"name": self.machine.name, "stamp": str(self.systems), **facts})
+
+    def deploy(self, drv: str, checks: str = "", script: str = "deploy.sh", **environment: str) -> Outcome:
+        """Run one of the operator's scripts."""
+        command = [str(SCRIPTS / script)]
+        values = {**os.environ, **self.environment(drv, checks), **environment}
+        done = subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            env=values,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def environment(self, drv: str, checks: str) -> dict[str, str]:
+        # sops itself is the engine's, which this lab does without.
+        tools = self.work / "tools"
+        if not tools.exists():
+            tools.mkdir()
+            (tools / "sops").write_text(f"#!/bin/sh\ncat '{self.machine.base.signing_key}'\n")
+            (tools / "sops").chmod(0o755)
+            (self.work / "fleet.yaml").touch()
+        return {
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "AETHER_HOST": self.machine.name,
+            "AETHER_HOSTNAME": self.machine.name,
+            "AETHER_FLAKE": self.machine.name,
+            "AETHER_DESIRED": drv,
+            "AETHER_CHECKS": checks,
+            "AETHER_SETTLE": "1",
+            "AETHER_CONFIRM_TIMEOUT": "120",
+            "AETHER_REBOOT": "ask",
+            "AETHER_BUILD_ON": "operator",
+            "AETHER_NIX": str(NIX),
+            "AETHER_SECRETS": str(self.work),
+            "AETHER_SSH_CONFIG": str(self.machine.configure([self.machine])),
+            "AETHER_WAIT": "60",
+            "AETHER_BOOT_TIMEOUT": "600",
+        }
+
+    def built(self, drv: str) -> str:
+        """The system's path in the operator's store."""
+        return nix("build", "--no-link", "--print-out-paths", f"{drv}^out")
+
+    def runs(self) -> str:
+        return self.machine.sh("readlink -f /run/current-system")
+
+    def boots(self) -> str:
+        return self.machine.sh("readlink -f /nix/var/nix/profiles/system")

@@ -1,0 +1,58 @@
+# A system of the lab: a real store path, built by a real builder, with the shape that NixOS gives its own. The packages in it are
+# the machine's (`sw` is /usr); what systemd starts, what the boot loader shows and what the scripts compare is real.
+{
+  # SRI hashes of `tools` (bin/busybox and its names), `kernel` and `initrd`, which are in the store already.
+  parts,
+  # What the machine calls itself; empty in the image.
+  name ? "",
+  # Unit files by name.
+  units ? { },
+  # Those that multi-user.target starts.
+  wanted ? builtins.attrNames units,
+  # Words on the kernel's command line.
+  kernelParams ? [ ],
+  # JSON of system.switch.inhibitors.
+  inhibitors ? { },
+  # Tries of a new boot entry.
+  tries ? 3,
+  # What activation does beside the rest.
+  activation ? "",
+  # Public keys that sign what may be copied.
+  trusted ? [ ],
+  # Something to tell two systems apart.
+  stamp ? "",
+}:
+let
+  present =
+    name:
+    derivation {
+      inherit name;
+      system = "x86_64-linux";
+      builder = "/in-the-store-already";
+      outputHashMode = "recursive";
+      outputHash = parts.${name};
+    };
+  tools = present "tools";
+  text = name: value: builtins.toFile name value;
+in
+derivation {
+  name = "nixos-system-${if name == "" then "image" else name}-lab";
+  system = "x86_64-linux";
+  builder = "${tools}/bin/sh";
+  args = [ ./build.sh ];
+  PATH = "${tools}/bin";
+  kernel = present "kernel";
+  initrd = present "initrd";
+  init = ./init.sh;
+  activate = ./activate.sh;
+  switch = ./switch-to-configuration.sh;
+  loader = ./install-boot-loader.sh;
+  hostname = name;
+  kernelParams = builtins.concatStringsSep " " kernelParams;
+  inhibitors = builtins.toJSON inhibitors;
+  tries = toString tries;
+  unitFiles = map (unit: text unit units.${unit}) (builtins.attrNames units);
+  unitNames = builtins.attrNames units;
+  inherit wanted activation stamp;
+  nixConf = "extra-experimental-features = nix-command flakes\nsubstituters =\ntrusted-public-keys = ${builtins.concatStringsSep " " trusted}\n";
+}

@@ -1,0 +1,160 @@
+"""Deployments to a real machine: systemd, SSH, Nix, boot loader. Each case failed, or was judged wrongly, before it was here."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.lab.disk import NIX, REPOSITORY
+from tests.lab.operator import SCRIPTS, Operator
+
+SLEEP = "[Unit]\nDescription=lab\n[Service]\nExecStart=/usr/bin/sleep {}\n"
+FAILS = "[Unit]\nDescription=fails\n[Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=/usr/bin/false\n"
+ACTIVE = "unit\tweb.service\t-\t60\n"
+
+
+def units(seconds: int = 1000, **more: str) -> dict[str, str]:
+    return {"web.service": SLEEP.format(f"{seconds}d"), **{f"{name}.service": text for name, text in more.items()}}
+
+
+def test_the_store_takes_what_the_fleet_signed_and_nothing_else(web: Operator) -> None:
+    drv = web.system(units=units())
+    path = web.built(drv)
+    options = {"NIX_SSHOPTS": f"-F {web.machine.configure([web.machine])}"}
+    copy = [str(NIX), "copy", "--to", f"ssh-ng://{web.machine.name}", path]
+    refused = subprocess.run(copy, env={**os.environ, **options}, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "lacks a signature by a trusted key" in refused.stderr
+    done = web.deploy(drv, ACTIVE)
+    assert done.code == 0, done.err
+    assert web.runs() == web.boots() == path
+
+
+@pytest.mark.lab_all
+def test_a_unit_that_the_switch_broke_reverts_it_and_is_named(web: Operator) -> None:
+    before = web.runs()
+    done = web.deploy(web.system(units=units(bad=FAILS)), ACTIVE)
+    assert done.code == 30, done.err
+    assert "this switch broke bad.service" in done.err
+    assert web.runs() == web.boots() == before
+
+
+@pytest.mark.lab_all
+def test_a_unit_that_may_fail_or_failed_before_does_not(web: Operator) -> None:
+    done = web.deploy(web.system(units=units(bad=FAILS)), ACTIVE, AETHER_MAY_FAIL="other.service ba*.service")
+    assert done.code == 0, done.err
+    assert "may fail, and do: bad.service" in done.err
+    done = web.deploy(web.system(units=units(bad=FAILS)), ACTIVE)
+    assert done.code == 0, done.err
+    assert "had failed before, and still do: bad.service" in done.err
+
+
+@pytest.mark.lab_all
+def test_a_system_that_is_not_healthy_goes_back(web: Operator) -> None:
+    before = web.runs()
+    done = web.deploy(web.system(units=units(2000)), "tcp\t4711\t-\t3\n")
+    assert done.code == 31, done.err
+    assert web.runs() == web.boots() == before
+    assert web.machine.sh("systemctl is-active web.service") == "active"
+
+
+@pytest.mark.lab_all
+def test_what_was_deployed_is_known_and_a_rollback_leads_back(web: Operator) -> None:
+    first = web.deploy(web.system(units=units(3000)), ACTIVE)
+    assert first.code == 0, first.err
+    before = web.runs()
+    assert web.deploy(web.system(units=units(4000)), ACTIVE).code == 0
+    back = web.deploy("-", ACTIVE, script="rollback.sh")
+    assert back.code == 0, back.err
+    assert web.runs() == web.boots() == before
+
+
+@pytest.mark.lab_all
+def test_a_full_disk_fails_the_copy_and_leaves_the_host_alone(web: Operator) -> None:
+    before = web.runs()
+    large = web.system(units=units(5000), activation="# " + "x" * 1_500_000)
+    web.machine.sh("fallocate -l $(($(df --output=avail -B1 / | tail -n 1) - 500000)) /var/tmp/full")
+    try:
+        done = web.deploy(large, ACTIVE)
+    finally:
+        web.machine.sh("rm /var/tmp/full")
+    assert done.code == 11, done.err
+    assert web.runs() == before
+
+
+@pytest.mark.lab_all
+def test_the_clock_may_be_a_day_off(web: Operator) -> None:
+    web.machine.sh("date -s '+1 day' >/dev/null")
+    try:
+        done = web.deploy(web.system(units=units(6000)), ACTIVE)
+    finally:
+        web.machine.sh("date -s '-1 day' >/dev/null")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.lab_all
+def test_nobody_confirms_and_the_timer_reverts(web: Operator) -> None:
+    """The connection is lost for good in mid-switch: what was armed on the host acts."""
+    before = web.runs()
+    # The activation takes the SSH server away, for longer than the window.
+    gone = "systemd-run --quiet --on-active=45 systemctl start ssh.service; systemctl stop ssh.service ssh.socket"
+    done = web.deploy(web.system(units=units(7000), activation=gone), ACTIVE, AETHER_CONFIRM_TIMEOUT="20")
+    assert done.code == 32, done.err
+    assert web.machine.boot is not None
+    web.machine.boot.until(web.machine.answers, 300, "SSH to be back")
+    web.machine.boot.until(lambda: web.runs() == before, 120, "the host to be back on its system")
+
+
+@pytest.mark.lab_all
+def test_a_way_back_that_fails_ends_in_the_old_boot_entry(web: Operator) -> None:
+    drv = web.system(units=units(8000))
+    assert web.deploy(drv, ACTIVE).code == 0
+    old = web.runs()
+    # Until the next boot: its switch-to-configuration is an empty file.
+    web.machine.sh(f"mount --bind /dev/null {old}/bin/switch-to-configuration")
+    before = web.machine.boot_id()
+    done = web.deploy(web.system(units=units(bad=FAILS)), ACTIVE)
+    assert done.code == 37, done.err
+    web.machine.booted_anew(before)
+    assert web.runs() == web.boots() == old
+
+
+@pytest.mark.lab_all
+def test_what_cannot_be_switched_to_is_booted_for_a_trial(web: Operator) -> None:
+    drv = web.system(units=units(9000), inhibitors={"dbus-implementation": "dbus"})
+    assert web.deploy(drv, ACTIVE).code == 0
+    before = web.runs()
+    changed = web.system(units=units(9100), inhibitors={"dbus-implementation": "broker"})
+    refused = web.deploy(changed, ACTIVE)
+    assert refused.code == 38, refused.err
+    assert web.runs() == web.boots() == before
+    done = web.deploy(changed, ACTIVE, AETHER_REBOOT="auto")
+    assert done.code == 0, done.err
+    assert web.runs() == web.boots() == web.built(changed)
+    # One that does not become healthy boots back.
+    sick = web.system(units=units(9200), inhibitors={"dbus-implementation": "another"})
+    now = web.machine.boot_id()
+    done = web.deploy(sick, "tcp\t4711\t-\t3\n", AETHER_REBOOT="auto")
+    assert done.code == 31, done.err
+    web.machine.booted_anew(now)
+    assert web.machine.boot is not None
+    web.machine.boot.until(lambda: web.runs() == web.built(changed), 600, "the system before")
+
+
+@pytest.mark.lab_all
+def test_a_power_cut_during_the_trial_leads_back(web: Operator) -> None:
+    before = web.boots()
+    cut = web.system(units=units(9300), activation="touch /run/in-activation; sleep 600")
+    values = {**os.environ, **web.environment(cut, ACTIVE)}
+    running = subprocess.Popen(
+        [str(SCRIPTS / "deploy.sh")], cwd=REPOSITORY, env=values, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    try:
+        assert web.machine.boot is not None
+        web.machine.boot.until(lambda: web.machine.ssh("test -e /run/in-activation").returncode == 0, 300, "the activation")
+        web.machine.cut()
+    finally:
+        running.kill()
+        running.wait()
+    web.machine.on()
+    assert web.runs() == web.boots() == before
