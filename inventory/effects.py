@@ -78,6 +78,7 @@ DEPLOYMENT = frozenset(
     [
         "phase", "depends_on", "health", "ssh_user", "ssh_port", "home", "syncthing_id", "host_key", "age_recipient", "secrets",
         "flake", "security", "build_on", "reboot", "confirm_timeout", "settle", "stands_for",
+        "may_fail",
     ]
 )  # fmt: skip
 
