@@ -37,6 +37,13 @@ GUEST: dict[str, tuple[Effect | None, Effect | None]] = {
     "address": (E.PENDING, E.REBOOT),
     "network": (E.PENDING, E.REBOOT),
     "start_order": (E.UPDATE, E.UPDATE),
+    "address6": (E.PENDING, E.REBOOT),
+    "interfaces": (E.PENDING, E.REBOOT),
+    "firewall": (E.UPDATE, E.REBOOT),
+    "open": (E.UPDATE, E.UPDATE),
+    "cpu_type": (E.PENDING, None),
+    "numa": (E.PENDING, None),
+    "balloon": (E.PENDING, None),
     "usb": (E.PENDING, None),
     "pci": (E.PENDING, None),
     "unprivileged": (None, E.REPLACE),
@@ -62,6 +69,10 @@ NETWORK: dict[str, tuple[Effect | None, Effect | None]] = {
     "vlan": (E.UPDATE, E.REBOOT),
     "gateway": (E.PENDING, E.REBOOT),
     "cidr": (E.PENDING, E.REBOOT),
+    "cidr6": (E.PENDING, E.REBOOT),
+    "gateway6": (E.PENDING, E.REBOOT),
+    "mtu": (E.PENDING, E.REBOOT),
+    "zone": (E.PENDING, E.REBOOT),
     "nameservers": (E.NOTHING, E.NOTHING),
 }
 SITE: dict[str, tuple[Effect | None, Effect | None]] = {
@@ -71,6 +82,7 @@ SITE: dict[str, tuple[Effect | None, Effect | None]] = {
 # A node's datastores are those of the disks that name none.
 NODE: dict[str, tuple[Effect | None, Effect | None]] = {
     "disk_datastore": DISKS["datastore of the first disk"],
+    "cpu_type": (E.PENDING, None),
 }
 TABLES = {"hosts": GUEST, "hosts (disks)": DISKS, "networks": NETWORK, "site": SITE, "nodes": NODE}
 # Fields of a host that never reach its guest: how it is deployed and checked.

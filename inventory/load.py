@@ -151,6 +151,9 @@ def finish(draft: Draft) -> Inventory:
         hosts=draft.hosts,
         services=draft.services,
         rollout=draft.rollout,
+        zones=draft.zones,
+        backups=draft.backups,
+        availability=draft.availability,
         cloud=draft.cloud,
         image=draft.image,
     )

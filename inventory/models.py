@@ -6,12 +6,15 @@ are in ``rules/``; this module knows one entry at a time.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from inventory.base import Facts
+from inventory.proxmox import Availability, Backup, Zone
 from inventory.types import (
     AgeRecipient,
     AmiId,
     Cidr,
+    Cidr6,
     DeviceNode,
     Fqdn,
     Gibibytes,
@@ -20,6 +23,8 @@ from inventory.types import (
     ImageDigest,
     ImageName,
     Ipv4,
+    Ipv6,
+    Ipv6OrAuto,
     MacAddress,
     Mebibytes,
     PciId,
@@ -32,12 +37,6 @@ from inventory.types import (
     UsbId,
     VmId,
 )
-
-
-class Facts(BaseModel):
-    """Base of every inventory model: immutable, and a field that is not declared is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Site(Facts):
@@ -58,8 +57,14 @@ class Network(Facts):
     cidr: Cidr = Field(description="The network's addresses.")
     gateway: Ipv4 = Field(description="Default route.")
     nameservers: tuple[Ipv4, ...] = Field(default=(), description="Resolvers that guests are given.")
-    bridge: str = Field(default="vmbr0", description="Proxmox bridge that guests attach to.")
+    cidr6: Cidr6 | None = Field(default=None, description="Its IPv6 prefix, where it has one.")
+    gateway6: Ipv6 | None = Field(
+        default=None, description="Default route of static IPv6 addresses; without: router advertisements."
+    )
+    bridge: str = Field(default="vmbr0", description="Proxmox bridge, or VNet of the zone, that guests attach to.")
     vlan: int = Field(default=0, ge=0, le=4094, description="VLAN tag; 0 is untagged.")
+    mtu: int | None = Field(default=None, ge=1280, le=65520, description="Bytes; default: 1500.")
+    zone: HostName | None = Field(default=None, description="Name of a [zones.…] table: the bridge is a VNet that is made in it.")
     dhcp: bool = Field(default=False, description="Machines ask the router for their address: hosts in it need a mac.")
 
 
@@ -85,6 +90,9 @@ class Node(Facts):
     cpu: int = Field(ge=1, description="Threads.")
     memory: Mebibytes
     reserve: Mebibytes = Field(default=4096, description="Memory that guests may not take (host, ZFS cache).")
+    cpu_type: str = Field(
+        default="host", description="CPU model of its VMs; those that HA or you move need the same on all nodes."
+    )
     disk_datastore: str = Field(default="local-zfs", description="Datastore of guest disks.")
     image_datastore: str = Field(default="local", description="Datastore of images, templates and snippets.")
     host_key: SshPublicKey
@@ -204,6 +212,23 @@ class NixosHost(NixosFacts):
     """A host whose whole system is a flake output."""
 
 
+class Opening(Facts):
+    """A port that a security group of the cloud, or the Proxmox firewall, lets in."""
+
+    port: Port
+    protocol: Literal["tcp", "udp"] = "tcp"
+    purpose: str = Field(min_length=1, description="Why it is open; the rule's description.")
+    cidrs: tuple[Cidr, ...] = Field(default=("0.0.0.0/0",), description="Who may connect; the default is everyone.")
+
+
+class Interface(Facts):
+    """A guest's further network interface; the first is in the host's own network."""
+
+    network: str = Field(description="Name of a [networks.…] table.")
+    address: Ipv4 | None = Field(default=None, description="Default: the network's DHCP server gives one.")
+    address6: Ipv6OrAuto | None = Field(default=None, description="auto: by router advertisements (SLAAC).")
+
+
 class Guest(NixosHost):
     """A NixOS system on a Proxmox node."""
 
@@ -218,10 +243,19 @@ class Guest(NixosHost):
     )
     was: HostName | None = Field(default=None, description="Its name before: the guest is renamed. Remove it after.")
     start_order: int | None = Field(default=None, ge=1, description="Boot order on the node.")
+    address6: Ipv6OrAuto | None = Field(default=None, description="auto: by router advertisements (SLAAC).")
+    interfaces: tuple[Interface, ...] = Field(default=(), description="Further interfaces, in other networks.")
+    firewall: bool = Field(default=False, description="Proxmox lets in SSH, the host's services and what `open` says.")
+    open: tuple[Opening, ...] = Field(default=(), description="What else the Proxmox firewall lets in.")
 
 
 class NixosVm(Guest):
     kind: Literal["nixos-vm"]
+    cpu_type: str | None = Field(default=None, description="CPU model as QEMU calls it; default: the node's cpu_type.")
+    numa: bool = Field(default=False, description="Show the guest the node's memory banks; for guests that span two.")
+    balloon: Mebibytes | None = Field(
+        default=None, description="Memory that it keeps when the node runs short; default: all of it."
+    )
     usb: tuple[str, ...] = Field(default=(), description="Names of the node's USB devices that it takes.")
     pci: tuple[str, ...] = Field(default=(), description="Names of the node's PCI devices that it takes.")
 
@@ -276,15 +310,6 @@ class AnsibleHost(ManagedHost, OwnCard):
     os: Literal["debian", "alpine", "fedora", "vyos", "amazon-linux", "wsl"]
     playbook: str = Field(description="Playbook under ansible/.")
     node: str | None = Field(default=None, description="Proxmox node it lives on, for the record.")
-
-
-class Opening(Facts):
-    """A port that a security group lets in."""
-
-    port: Port
-    protocol: Literal["tcp", "udp"] = "tcp"
-    purpose: str = Field(min_length=1, description="Why it is open; the rule's description at AWS.")
-    cidrs: tuple[Cidr, ...] = Field(default=("0.0.0.0/0",), description="Who may connect; the default is everyone.")
 
 
 class DataDisk(Facts):
@@ -444,9 +469,12 @@ class InventoryFile(Facts):
 
     site: Site
     networks: dict[HostName, Network]
-    nodes: dict[HostName, Node] = {}
+    nodes: dict[HostName, Node] = Field(default={})
     hosts: dict[HostName, Host]
-    services: dict[HostName, Service] = {}
+    services: dict[HostName, Service] = Field(default={})
     rollout: Rollout = Rollout()
+    zones: dict[HostName, Zone] = Field(default={})
+    backups: dict[HostName, Backup] = Field(default={})
+    availability: dict[HostName, Availability] = Field(default={})
     cloud: Cloud | None = None
     image: ImageBuild | None = None

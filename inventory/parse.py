@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from inventory import overlay
 from inventory.models import Cloud, Host, ImageBuild, Network, Node, Overlay, Rollout, Service, Site
 from inventory.problems import HEADER, Lines, Problem, did_you_mean, one_of
+from inventory.proxmox import Availability, Backup, Zone
 from inventory.types import LEAST_MEMORY, HostName
 from inventory.wording import explain, without_echoes
 
@@ -22,6 +23,9 @@ _TABLES: dict[str, TypeAdapter[Any]] = {
     "nodes": TypeAdapter(Node),
     "hosts": TypeAdapter(Host),
     "services": TypeAdapter(Service),
+    "zones": TypeAdapter(Zone),
+    "backups": TypeAdapter(Backup),
+    "availability": TypeAdapter(Availability),
 }
 _SINGLES: dict[str, TypeAdapter[Any]] = {
     "site": TypeAdapter(Site),
@@ -55,6 +59,9 @@ class Draft:
     nodes: dict[str, Node] = field(default_factory=dict)
     hosts: dict[str, Host] = field(default_factory=dict)
     services: dict[str, Service] = field(default_factory=dict)
+    zones: dict[str, Zone] = field(default_factory=dict)
+    backups: dict[str, Backup] = field(default_factory=dict)
+    availability: dict[str, Availability] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     damaged: dict[str, set[str]] = field(default_factory=dict)
     """Fields that did not parse, by table: what depends on them is not judged."""

@@ -14,7 +14,7 @@ LEAST_VERSION = (8, 4)
 """Disk images are uploaded as content type `import`, which came with libpve-storage-perl 8.3.6, of Proxmox VE 8.4."""
 
 Table = Mapping[str, Any]
-Area = Literal["Guests", "Nodes", "Disks", "Images", "Network", "Usb", "Pci", "Cluster"]
+Area = Literal["Guests", "Nodes", "Disks", "Images", "Network", "Zones", "Usb", "Pci", "Cluster"]
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,14 @@ class Use:
     vms: tuple[Table, ...]
     containers: tuple[Table, ...]
     bridges: tuple[str, ...]
-    """Bridge, or BRIDGE/VLAN."""
+    """ZONE/BRIDGE, or ZONE/BRIDGE/VLAN; bridges outside the SDN are of zone localnetwork."""
     disks: tuple[str, ...]
     images: tuple[str, ...]
     usb: bool
     pci: bool
+    zones: bool
+    backups: bool
+    availability: bool
     version: int
 
     @classmethod
@@ -38,9 +41,8 @@ class Use:
         guests = [host for host in tables.get("hosts", {}).values() if host.get("kind") in ("nixos-vm", "nixos-lxc")]
         bridges, disks, images = set(), set(), set()
         for guest in guests:
-            network = networks.get(guest.get("network", "servers"), {})
-            vlan = network.get("vlan", 0)
-            bridges.add(network.get("bridge", "vmbr0") + (f"/{vlan}" if vlan else ""))
+            attached = (guest.get("network", "servers"), *(interface["network"] for interface in guest.get("interfaces", ())))
+            bridges |= {_bridge(networks.get(name, {})) for name in attached}
             node = nodes.get(guest.get("node"), {})
             images.add(node.get("image_datastore", "local"))
             disks |= {disk.get("datastore") or node.get("disk_datastore", "local-zfs") for disk in guest.get("disks", ())}
@@ -53,8 +55,18 @@ class Use:
             images=tuple(sorted(images)),
             usb=any(node.get("usb") for node in nodes.values()),
             pci=any(node.get("pci") for node in nodes.values()),
+            zones=bool(tables.get("zones")),
+            backups=bool(tables.get("backups")),
+            availability=bool(tables.get("availability")),
             version=version,
         )
+
+
+def _bridge(network: Table) -> str:
+    bridge = f"{network.get('zone') or 'localnetwork'}/{network.get('bridge', 'vmbr0')}"
+    # A VNet has the tag itself.
+    vlan = 0 if network.get("zone") else network.get("vlan", 0)
+    return f"{bridge}/{vlan}" if vlan else bridge
 
 
 @dataclass(frozen=True)
@@ -115,6 +127,7 @@ RIGHTS = (
     Right("Datastore.AllocateTemplate", "Images", "upload images and templates", _guests),
     Right("Datastore.Allocate", "Images", "delete an image that is no longer used", _guests),
     Right("SDN.Use", "Network", "attach network cards to a bridge or VLAN", _guests),
+    Right("SDN.Allocate", "Zones", "make zones and VNets, and apply them", lambda use: use.zones),
     Right("Mapping.Modify", "Usb", "name USB devices", _usb),
     Right("Mapping.Use", "Usb", "give them to virtual machines", _usb),
     Right("Mapping.Modify", "Pci", "name PCI devices", _pci),
@@ -122,12 +135,15 @@ RIGHTS = (
     Right(
         "Sys.Modify",
         "Cluster",
-        "start_order of a virtual machine, which Proxmox counts as a setting of the node; privileged containers",
+        "start_order of a virtual machine, which Proxmox counts as a setting of the node; privileged containers; backup jobs",
         lambda use: (
             any(vm.get("start_order") for vm in use.vms)
             or any(container.get("unprivileged") is False for container in use.containers)
+            or use.backups
         ),
     ),
+    Right("Sys.Console", "Cluster", "make HA resources and rules", lambda use: use.availability),
+    Right("Sys.Audit", "Cluster", "read backup jobs, HA resources and rules", lambda use: use.backups or use.availability),
 )
 
 
@@ -178,7 +194,8 @@ def paths(use: Use, area: Area) -> tuple[str, ...]:
         "Nodes": ("/nodes",),
         "Disks": tuple(f"/storage/{name}" for name in use.disks),
         "Images": tuple(f"/storage/{name}" for name in use.images),
-        "Network": tuple(f"/sdn/zones/localnetwork/{name}" for name in use.bridges),
+        "Network": tuple(f"/sdn/zones/{name}" for name in use.bridges),
+        "Zones": ("/sdn",),
         "Usb": ("/mapping/usb",),
         "Pci": ("/mapping/pci",),
         "Cluster": ("/",),

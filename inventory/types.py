@@ -36,6 +36,24 @@ def _cidr(value: str) -> str:
         raise ValueError("is not an IPv4 network; write its first address and prefix, like 192.168.10.0/24") from None
 
 
+def _ipv6(value: str) -> str:
+    try:
+        return str(ipaddress.IPv6Address(value))
+    except ValueError:
+        raise ValueError('is not an IPv6 address; write it like fd00:10::10, or "auto" where that may be') from None
+
+
+def _ipv6_or_auto(value: str) -> str:
+    return value if value == "auto" else _ipv6(value)
+
+
+def _cidr6(value: str) -> str:
+    try:
+        return str(ipaddress.IPv6Network(value))
+    except ValueError:
+        raise ValueError("is not an IPv6 prefix; write its first address and length, like fd00:10::/64") from None
+
+
 def _recipient_holds(value: str) -> str:
     if problem := check_recipient(value):
         raise ValueError(f"{problem}; copy it again from `age-keygen -y` or `python -m inventory secrets list`")
@@ -73,6 +91,8 @@ Fqdn = Annotated[
     ),
 ]
 Ipv4 = Annotated[str, AfterValidator(_ipv4)]
+Ipv6 = Annotated[str, AfterValidator(_ipv6)]
+Ipv6OrAuto = Annotated[str, AfterValidator(_ipv6_or_auto)]
 MacAddress = Annotated[
     str,
     AfterValidator(
@@ -84,6 +104,7 @@ MacAddress = Annotated[
     ),
 ]
 Cidr = Annotated[str, AfterValidator(_cidr)]
+Cidr6 = Annotated[str, AfterValidator(_cidr6)]
 VmId = Annotated[int, Field(ge=100, le=999_999_999, description="Proxmox guest id, unique in the cluster.")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 LEAST_MEMORY = 64

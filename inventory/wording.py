@@ -13,6 +13,7 @@ from inventory.models import (
     Home,
     Host,
     ImageBuild,
+    Interface,
     Network,
     Node,
     Opening,
@@ -25,6 +26,7 @@ from inventory.models import (
 )
 from inventory.plaintext import why_secret
 from inventory.problems import did_you_mean, nearest, one_of
+from inventory.proxmox import Availability, Backup, Keep, Zone
 from inventory.types import LEAST_MEMORY
 
 KINDS: dict[str, type[BaseModel]] = {
@@ -40,6 +42,9 @@ _MODELS: dict[str, type[BaseModel]] = {
     "rollout": Rollout,
     "cloud": Cloud,
     "image": ImageBuild,
+    "zones": Zone,
+    "backups": Backup,
+    "availability": Availability,
     "overlay": Overlay,
 }
 _INNER: dict[str, type[BaseModel]] = {
@@ -48,6 +53,8 @@ _INNER: dict[str, type[BaseModel]] = {
     "open": Opening,
     "usb": UsbDevice,
     "pci": PciDevice,
+    "interfaces": Interface,
+    "keep": Keep,
 }
 _EXAMPLES = {
     "address": '"192.168.10.40"',

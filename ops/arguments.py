@@ -54,7 +54,7 @@ def engine_parser(command: str, function: Callable[..., object]) -> argparse.Arg
         )
     if command != "refresh":
         group.add_argument(
-            "-r", "--refresh", nargs="?", choices=("true", "false"), const="", metavar="true|false", action=_Pass,
+            "-r", "--refresh", nargs="?", choices=("true", "false"), const="true", metavar="true|false", action=_Pass,
             dest="passed", default=[], help="read the real state of every resource first",
         )  # fmt: skip
     return made

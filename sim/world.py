@@ -84,7 +84,7 @@ def load(files: Iterable[Path]) -> World:
     hosts: dict[str, HostFacts] = {}
     nodes: dict[str, Mapping[str, Any]] = {}
     domain, owner = "home.example.org", ""
-    tables: dict[str, dict[str, Any]] = {"nodes": {}, "networks": {}, "hosts": {}}
+    tables: dict[str, dict[str, Any]] = {name: {} for name in ("nodes", "networks", "hosts", "zones", "backups", "availability")}
     for path in files:
         try:
             said = document(path)

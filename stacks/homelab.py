@@ -19,6 +19,7 @@ from inventory.models import Guest, NixosHost
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
 from stacks.cluster import Cluster, ask
+from stacks.cluster_jobs import cluster_jobs, virtual_networks
 from stacks.images import Images
 from stacks.live import drifts
 from stacks.machines import Machines, renamed
@@ -79,6 +80,8 @@ def _systems(
         for name, node in inventory.nodes.items()
         if node.usb or node.pci
     }
+    networks = virtual_networks(inventory, provider)
+    made: dict[str, NixosVm | NixosLxc] = {}
     systems: dict[str, NixosSystem] = {}
     for name, before in activation_order(inventory, hosts).items():
         facts = hosts[name]
@@ -95,10 +98,13 @@ def _systems(
                 images,
                 playbooks,
                 devices,
+                networks,
             )
             if name in guests
             else None
         )
+        if guest:
+            made[name] = guest
         first: list[pulumi.Resource] = [guest] if guest else []
         first += [systems[other] for other in before]
         systems[name] = deployed_system(
@@ -112,6 +118,7 @@ def _systems(
             was=getattr(facts, "was", None),
             aliases=renamed(facts),
         )
+    cluster_jobs(inventory, made, provider)
     return systems
 
 
@@ -154,11 +161,12 @@ def _guest(
     images: dict[str, NixosImage],
     playbooks: Mapping[str, Playbook],
     devices: dict[str, NodeDevices],
+    networks: list[pulumi.Resource],
 ) -> NixosVm | NixosLxc:
     common = GuestArgs(
         node_name=node,
         node=inventory.nodes.get(node, inventory.nodes[facts.node]),
-        network=inventory.networks[facts.network],
+        networks=dict(inventory.networks),
         domain=inventory.site.domain,
         authorized_keys=inventory.site.authorized_keys,
         image=images["vm" if isinstance(facts, NixosVmFacts) else "lxc"].files[facts.node],
@@ -167,7 +175,7 @@ def _guest(
         provider=provider,
     )
     shared = {field: getattr(common, field) for field in GuestArgs.model_fields}
-    after: list[pulumi.Resource] = [playbooks[node]] if node in playbooks else []
+    after: list[pulumi.Resource] = [*networks, *([playbooks[node]] if node in playbooks else [])]
     if isinstance(facts, NixosVmFacts) and (facts.usb or facts.pci):
         # Of the node that the inventory names: there the devices are plugged in.
         after.append(devices[facts.node])

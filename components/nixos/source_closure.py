@@ -30,6 +30,10 @@ PROVISIONING_FACTS = frozenset(
         "replace",
         "was",
         "start_order",
+        "cpu_type",
+        "numa",
+        "balloon",
+        "firewall",
         "phase",
         "build_on",
         "reboot",
@@ -44,6 +48,8 @@ PROVISIONING_FACTS = frozenset(
         "region",
     )
 )
+# Tables of what is done to hosts from outside.
+CLUSTER_TABLES = ("rollout", "zones", "backups", "availability")
 
 _COMMENT = re.compile(r"(?m)(?:^|\s)#[^\n]*$|/\*.*?\*/", re.DOTALL)
 _LITERAL = re.compile(r"(?<![\w/.\"$}])(\.\.?(?:/[A-Za-z0-9_.+-]+)+/?)")
@@ -143,7 +149,7 @@ def image_hash(repository: Path) -> str:
 def _as_seen_by(host: str, table: dict[str, object]) -> dict[str, object]:
     """The inventory without what cannot matter to HOST."""
     hosts = table.get("hosts")
-    seen = {key: value for key, value in table.items() if key not in ("hosts", "rollout")}
+    seen = {key: value for key, value in table.items() if key not in ("hosts", *CLUSTER_TABLES)}
     if isinstance(hosts, dict):
         seen["hosts"] = {
             name: facts if name == host else {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS}

@@ -16,17 +16,13 @@ class GuestArgs(Args):
 
     node_name: str
     node: Node
-    network: Network
+    networks: dict[str, Network] = Field(description="Networks of the inventory, by name.")
     domain: str = Field(description="Search domain of the guest.")
     authorized_keys: tuple[str, ...] = Field(description="Owner's SSH keys, for the image's root until its system is deployed.")
     image: Text = Field(description="Volume id of the disk image or template on the node.")
     protect: bool = Field(description="Refuse to destroy it.")
     operator: Operator
     provider: pulumi.ProviderResource = Field(description="The proxmoxve provider.")
-
-    def cidr_address(self, address: str) -> str:
-        """ADDRESS with its network's prefix length, like 192.168.10.10/24."""
-        return f"{address}/{self.network.cidr.split('/')[1]}"
 
 
 def first_contact(

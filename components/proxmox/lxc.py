@@ -7,6 +7,7 @@ from pydantic import Field
 
 from components.base import Component, script
 from components.proxmox.guest import GuestArgs, first_contact
+from components.proxmox.network import cards, container_addresses, container_interfaces
 from inventory.models import NixosLxc as NixosLxcFacts
 
 
@@ -37,6 +38,7 @@ class NixosLxc(Component):
         super().__init__("aether:proxmox:NixosLxc", name, opts)
         facts = args.facts
         first = facts.disks[0]
+        attached = cards(facts, args.networks)
         self.guest = proxmox.ContainerLegacy(
             name,
             node_name=args.node_name,
@@ -50,21 +52,13 @@ class NixosLxc(Component):
             cpu=proxmox.ContainerLegacyCpuArgs(cores=facts.cpu),
             memory=proxmox.ContainerLegacyMemoryArgs(dedicated=facts.memory, swap=0),
             disk=proxmox.ContainerLegacyDiskArgs(datastore_id=first.datastore or args.node.disk_datastore, size=first.size),
-            network_interfaces=[
-                proxmox.ContainerLegacyNetworkInterfaceArgs(
-                    name="eth0", bridge=args.network.bridge, vlan_id=args.network.vlan or None
-                )
-            ],
+            network_interfaces=container_interfaces(attached),
             initialization=proxmox.ContainerLegacyInitializationArgs(
                 hostname=name,
-                dns=proxmox.ContainerLegacyInitializationDnsArgs(domain=args.domain, servers=list(args.network.nameservers)),
-                ip_configs=[
-                    proxmox.ContainerLegacyInitializationIpConfigArgs(
-                        ipv4=proxmox.ContainerLegacyInitializationIpConfigIpv4Args(
-                            address=args.cidr_address(facts.address), gateway=args.network.gateway
-                        )
-                    )
-                ],
+                dns=proxmox.ContainerLegacyInitializationDnsArgs(
+                    domain=args.domain, servers=list(args.networks[facts.network].nameservers)
+                ),
+                ip_configs=container_addresses(attached),
                 user_account=proxmox.ContainerLegacyInitializationUserAccountArgs(keys=list(args.authorized_keys)),
             ),
             operating_system=proxmox.ContainerLegacyOperatingSystemArgs(template_file_id=args.image, type="nixos"),

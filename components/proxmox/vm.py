@@ -8,6 +8,7 @@ from pydantic import Field
 from components.base import Component
 from components.proxmox.devices import mapping
 from components.proxmox.guest import GuestArgs, first_contact
+from components.proxmox.network import cards, vm_addresses, vm_devices
 from inventory.models import NixosVm as NixosVmFacts
 
 
@@ -33,6 +34,7 @@ class NixosVm(Component):
     def __init__(self, name: str, args: NixosVmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:proxmox:NixosVm", name, opts)
         facts = args.facts
+        attached = cards(facts, args.networks)
         self.guest = proxmox.VmLegacy(
             name,
             node_name=args.node_name,
@@ -45,13 +47,13 @@ class NixosVm(Component):
             scsi_hardware="virtio-scsi-single",
             operating_system=proxmox.VmLegacyOperatingSystemArgs(type="l26"),
             agent=proxmox.VmLegacyAgentArgs(enabled=True, timeout="5m"),
-            cpu=proxmox.VmLegacyCpuArgs(cores=facts.cpu, type="host"),
-            memory=proxmox.VmLegacyMemoryArgs(dedicated=facts.memory),
+            cpu=proxmox.VmLegacyCpuArgs(cores=facts.cpu, type=facts.cpu_type or args.node.cpu_type, numa=facts.numa or None),
+            memory=proxmox.VmLegacyMemoryArgs(dedicated=facts.memory, floating=facts.balloon),
             efi_disk=proxmox.VmLegacyEfiDiskArgs(
                 datastore_id=args.node.disk_datastore, file_format="raw", type="4m", pre_enrolled_keys=False
             ),
             disks=_disks(args),
-            network_devices=[_network_device(args)],
+            network_devices=vm_devices(attached),
             initialization=_initialization(args),
             serial_devices=[proxmox.VmLegacySerialDeviceArgs(device="socket")],
             usbs=[proxmox.VmLegacyUsbArgs(mapping=mapping(facts.node, "usb", device), usb3=False) for device in facts.usb],
@@ -119,24 +121,12 @@ def _disks(args: NixosVmArgs) -> list[proxmox.VmLegacyDiskArgs]:
     ]
 
 
-def _network_device(args: NixosVmArgs) -> proxmox.VmLegacyNetworkDeviceArgs:
-    return proxmox.VmLegacyNetworkDeviceArgs(
-        bridge=args.network.bridge,
-        model="virtio",
-        vlan_id=args.network.vlan or None,
-    )
-
-
 def _initialization(args: NixosVmArgs) -> proxmox.VmLegacyInitializationArgs:
     return proxmox.VmLegacyInitializationArgs(
         datastore_id=args.node.disk_datastore,
-        dns=proxmox.VmLegacyInitializationDnsArgs(domain=args.domain, servers=list(args.network.nameservers)),
-        ip_configs=[
-            proxmox.VmLegacyInitializationIpConfigArgs(
-                ipv4=proxmox.VmLegacyInitializationIpConfigIpv4Args(
-                    address=args.cidr_address(args.facts.address), gateway=args.network.gateway
-                )
-            )
-        ],
+        dns=proxmox.VmLegacyInitializationDnsArgs(
+            domain=args.domain, servers=list(args.networks[args.facts.network].nameservers)
+        ),
+        ip_configs=vm_addresses(cards(args.facts, args.networks)),
         user_account=proxmox.VmLegacyInitializationUserAccountArgs(username="root", keys=list(args.authorized_keys)),
     )

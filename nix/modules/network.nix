@@ -8,8 +8,49 @@
 }:
 let
   cfg = config.aether.network;
-  inherit (aether.host) address;
-  network = aether.inventory.networkOf aether.host;
+  inherit (aether) host;
+  network = aether.inventory.networkOf host;
+
+  withPrefix = address: cidr: "${address}/${lib.last (lib.splitString "/" cidr)}";
+  # IPv6 of an interface: a static address, "auto" for router advertisements, or null.
+  addresses6 =
+    address6: its: lib.optional (address6 != null && address6 != "auto") (withPrefix address6 its.cidr6);
+  advertised = address6: its: address6 == "auto" || (address6 != null && !(its ? gateway6));
+  mtu = its: lib.optionalAttrs (its ? mtu) { MTUBytes = toString its.mtu; };
+
+  address6 = host.address6 or null;
+
+  # The guest's further interfaces, in Proxmox's order: its second card is net1.
+  further = lib.imap1 (index: interface: {
+    # Before the main one, whose globs match every card.
+    name = "04-net${toString index}";
+    value =
+      let
+        its = aether.inventory.networks.${interface.network};
+        its6 = interface.address6 or null;
+      in
+      {
+        matchConfig =
+          if config.aether.platform == "proxmox-lxc" then
+            { Name = "eth${toString index}"; }
+          else
+            # q35 gives the cards of a VM these slots of its first bridge, in order: net0 is 18.
+            { Path = "pci-0000:06:${lib.toHexString (18 + index)}.0"; };
+        address =
+          lib.optional (interface ? address) (withPrefix interface.address its.cidr) ++ addresses6 its6 its;
+        networkConfig = {
+          DHCP = if interface ? address then "no" else "ipv4";
+          IPv6AcceptRA = advertised its6 its;
+        };
+        # The default route is the first interface's.
+        dhcpV4Config.UseGateway = false;
+        ipv6AcceptRAConfig.UseGateway = false;
+        linkConfig = {
+          RequiredForOnline = "no";
+        }
+        // mtu its;
+      };
+  }) (host.interfaces or [ ]);
 in
 {
   options.aether.network = {
@@ -38,14 +79,27 @@ in
     networking.useNetworkd = lib.mkDefault true;
     # What the image's cloud-init wrote for the first contact says nothing any more.
     systemd.tmpfiles.rules = [ "r /etc/systemd/network/10-cloud-init-*.network" ];
-    # The first file that matches counts, and cloud-init's is called 10-cloud-init-*: ours comes before it.
-    systemd.network.networks."05-main" = {
-      matchConfig.Name = cfg.interface;
-      address = [ "${address}/${toString (aether.lib.net.prefixLength network.cidr)}" ];
-      routes = [ { Gateway = network.gateway; } ];
-      dns = cfg.dns;
-      domains = [ aether.site.domain ];
-      linkConfig.RequiredForOnline = "routable";
+    # The first file that matches counts, and cloud-init's is called 10-cloud-init-*: ours come before it.
+    systemd.network.networks = lib.listToAttrs further // {
+      "05-main" = {
+        matchConfig.Name = cfg.interface;
+        address = [ (withPrefix host.address network.cidr) ] ++ addresses6 address6 network;
+        routes = [
+          { Gateway = network.gateway; }
+        ]
+        ++ lib.optional (address6 != null && address6 != "auto" && network ? gateway6) {
+          Gateway = network.gateway6;
+        };
+        dns = cfg.dns;
+        domains = [ aether.site.domain ];
+        networkConfig = lib.optionalAttrs (address6 != null) {
+          IPv6AcceptRA = advertised address6 network;
+        };
+        linkConfig = {
+          RequiredForOnline = "routable";
+        }
+        // mtu network;
+      };
     };
   };
 }

@@ -162,7 +162,7 @@ class OptionRights(Rights):
             return
         tags = [tag for tag in (props.get("tag"), *str(props.get("trunks") or "").split(";")) if tag]
         for path in [f"{bridge}/{tag}" for tag in tags] or [bridge]:
-            self.require(user, f"/sdn/zones/localnetwork/{path}", "SDN.Use")
+            self.require(user, f"/sdn/zones/{self.zone_of(path.partition('/')[0])}/{path}", "SDN.Use")
 
     def _may(self, user: str, vmid: int, pool: str | None, privilege: str) -> bool:
         on_guest: bool = self.allowed(user, f"/vms/{vmid}", privilege)

@@ -7,6 +7,7 @@ import re
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from fakepve.storage import split_list
 
 from sim.pve.mappings import Mappings
 from sim.pve.storage import NodeStores, current_node
+from sim.pve.stored import Stored
 
 _GUEST_PATH = re.compile(r"/nodes/([^/]+)/(?:qemu|lxc)(?:/(\d+))?(?:/|$)")
 _NODE_PATH = re.compile(r"/nodes/([^/]+)(?:/|$)")
@@ -51,7 +53,7 @@ INTEGER_KEYS = frozenset(
 )
 
 
-class SimPve(Mappings):
+class SimPve(Stored, Mappings):
     """The API of the simulated cluster. `touched(vmid)` is called after each change of a guest."""
 
     def __init__(self, *, user: str, password: str, host: str, port: int, stores: NodeStores) -> None:
@@ -158,9 +160,9 @@ class SimPve(Mappings):
 
     def resolve(self, request: web.Request, prefix: str) -> Any:
         """The schema match; see `without_slash`."""
-        if request.path.endswith("/"):
-            request = request.clone(rel_url=request.rel_url.with_path(request.path.rstrip("/")))
-        return super().resolve(request, prefix)
+        # By its address alone: a request whose body has been read cannot be cloned.
+        address = request.rel_url.with_path(request.path.rstrip("/") or "/")
+        return super().resolve(SimpleNamespace(rel_url=address), prefix)
 
     def _sync_files(self, node: str | None) -> None:
         """Files that came to the node by SSH are volumes of its directory storage, as on a real node."""

@@ -101,6 +101,7 @@ class Proxmox:
         self._admit()
         api.touched = self.touched
         api.mapped = self._save_mappings
+        api.stored = self._save_entries
         api.before_start = self._before_start
         api.store_upload = self._store_upload
         api.list_files = self._list_files
@@ -167,6 +168,9 @@ class Proxmox:
             self._meta[guest.vmid] = state.get("sim", {})
             self.api.templates[guest.vmid] = self._meta[guest.vmid].get("template", "")
             self.api.ssh_keys[guest.vmid] = self._meta[guest.vmid].get("ssh_keys", "")
+        path = self.directory / "entries.json"
+        if path.exists():
+            self.api.entries.update(json.loads(path.read_text()))
         path = self.directory / "mappings.json"
         if path.exists():
             self.api.mappings.update(json.loads(path.read_text()))
@@ -205,6 +209,9 @@ class Proxmox:
         self.stores.take(storage, content)
         contents = {name: store["content"] for stores in self.stores.nodes.values() for name, store in stores.items()}
         write_atomic(self.directory / "contents.json", json.dumps(contents, indent=1).encode())
+
+    def _save_entries(self) -> None:
+        write_atomic(self.directory / "entries.json", json.dumps(self.api.entries, indent=1).encode())
 
     def _save_mappings(self) -> None:
         write_atomic(self.directory / "mappings.json", json.dumps(self.api.mappings, indent=1).encode())

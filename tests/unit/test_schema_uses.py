@@ -152,7 +152,7 @@ def test_uses_are_found_in_every_sdk() -> None:
     [
         ("import pulumi_proxmoxve as p\np.VmLegacy('x', node='a')", "takes no node"),
         ("import pulumi_proxmoxve as p\np.VmLegacyDiskArgs(sized=1)", "takes no sized"),
-        ("import pulumi_proxmoxve\npulumi_proxmoxve.sdn.Vnet('x', zone='a')", "has no proxmoxve:sdn/vnet:Vnet"),
+        ("import pulumi_proxmoxve\npulumi_proxmoxve.sdn.Subnet('x', vnet='a')", "has no proxmoxve:sdn/subnet:Subnet"),
         ("from pulumi_github import Repository as R\nR('x', has_pages=True)", "takes no has_pages"),
         ("from pulumi_github import Team\nTeam('x')", "has no github:index/team:Team"),
         ("import pulumi_command as c\nc.local.CommandArgs(crate='x')", "takes no crate"),

@@ -51,6 +51,10 @@ func Provider() tfbridge.ProviderInfo {
 			Tok: tfbridge.MakeResource("proxmoxve", member.module, member.name),
 		}
 	}
+	for _, name := range idIsInput {
+		info.Resources[name].Fields = map[string]*tfbridge.SchemaInfo{"id": {Name: "resourceId"}}
+		info.Resources[name].ComputeID = tfbridge.DelegateIDField("resourceId", "proxmoxve", "https://github.com/muhlba91/pulumi-proxmoxve")
+	}
 	for name, member := range dataSources {
 		info.DataSources[name] = &tfbridge.DataSourceInfo{
 			Tok: tfbridge.MakeDataSource("proxmoxve", member.module, member.name),

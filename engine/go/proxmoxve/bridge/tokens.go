@@ -5,17 +5,19 @@ type member struct{ module, name string }
 
 // The provider is renaming proxmox_virtual_environment_X to proxmox_X; the SDK calls the older names Legacy.
 var resources = map[string]member{
-	"proxmox_virtual_environment_vm":             {"index", "VmLegacy"},
-	"proxmox_virtual_environment_container":      {"index", "ContainerLegacy"},
-	"proxmox_virtual_environment_file":           {"index", "FileLegacy"},
-	"proxmox_virtual_environment_pool":           {"index", "PoolLegacy"},
-	"proxmox_virtual_environment_role":           {"index", "RoleLegacy"},
-	"proxmox_virtual_environment_user":           {"index", "UserLegacy"},
-	"proxmox_virtual_environment_group":          {"index", "GroupLegacy"},
-	"proxmox_virtual_environment_dns":            {"index", "DnsLegacy"},
-	"proxmox_virtual_environment_hosts":          {"index", "HostsLegacy"},
-	"proxmox_virtual_environment_time":           {"index", "TimeLegacy"},
-	"proxmox_virtual_environment_firewall_rules": {"firewall", "RulesLegacy"},
+	"proxmox_virtual_environment_vm":                              {"index", "VmLegacy"},
+	"proxmox_virtual_environment_container":                       {"index", "ContainerLegacy"},
+	"proxmox_virtual_environment_file":                            {"index", "FileLegacy"},
+	"proxmox_virtual_environment_pool":                            {"index", "PoolLegacy"},
+	"proxmox_virtual_environment_role":                            {"index", "RoleLegacy"},
+	"proxmox_virtual_environment_user":                            {"index", "UserLegacy"},
+	"proxmox_virtual_environment_group":                           {"index", "GroupLegacy"},
+	"proxmox_virtual_environment_dns":                             {"index", "DnsLegacy"},
+	"proxmox_virtual_environment_hosts":                           {"index", "HostsLegacy"},
+	"proxmox_virtual_environment_time":                            {"index", "TimeLegacy"},
+	"proxmox_virtual_environment_firewall_rules":                  {"firewall", "RulesLegacy"},
+	"proxmox_virtual_environment_firewall_options":                {"firewall", "OptionsLegacy"},
+	"proxmox_virtual_environment_cluster_firewall_security_group": {"cluster/firewall/security", "GroupLegacy"},
 
 	"proxmox_acl":                  {"index", "Acl"},
 	"proxmox_user_token":           {"user", "Token"},
@@ -29,7 +31,15 @@ var resources = map[string]member{
 	"proxmox_network_linux_bridge": {"network/linux", "Bridge"},
 	"proxmox_network_linux_vlan":   {"network/linux", "Vlan"},
 	"proxmox_metrics_server":       {"metrics", "Server"},
+	"proxmox_backup_job":           {"backup", "Job"},
+	"proxmox_sdn_zone_simple":      {"sdn/zone", "Simple"},
+	"proxmox_sdn_zone_vlan":        {"sdn/zone", "Vlan"},
+	"proxmox_sdn_vnet":             {"sdn", "Vnet"},
+	"proxmox_sdn_applier":          {"sdn", "Applier"},
 }
+
+// Resources that are called what the program says: the SDK has the provider's `id` as `resourceId`, as Pulumi keeps `id` for itself.
+var idIsInput = []string{"proxmox_backup_job", "proxmox_sdn_zone_simple", "proxmox_sdn_zone_vlan", "proxmox_sdn_vnet"}
 
 // A name is ignored for resources and data sources alike, so one that is mapped above needs its data source here too.
 var dataSources = map[string]member{
@@ -59,4 +69,7 @@ var dataSources = map[string]member{
 	"proxmox_hardware_mapping_usb": {"hardware/mapping", "getUsb"},
 	"proxmox_haresource":           {"index", "getHaresource"},
 	"proxmox_metrics_server":       {"metrics", "getServer"},
+	"proxmox_sdn_zone_simple":      {"sdn/zone", "getSimple"},
+	"proxmox_sdn_zone_vlan":        {"sdn/zone", "getVlan"},
+	"proxmox_sdn_vnet":             {"sdn", "getVnet"},
 }

@@ -1,0 +1,9 @@
+"""What every model of the inventory is."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Facts(BaseModel):
+    """Base of every inventory model: immutable, and a field that is not declared is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)

@@ -1,0 +1,65 @@
+"""What a Proxmox cluster does for its guests by itself: virtual networks, firewalls, backups, failover."""
+
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_proxmoxve as proxmox
+
+from components.proxmox.availability import Availability, AvailabilityArgs
+from components.proxmox.backup import BackupJob, BackupJobArgs
+from components.proxmox.firewall import GuestFirewall, GuestFirewallArgs
+from components.proxmox.lxc import NixosLxc
+from components.proxmox.sdn import VirtualNetworks, VirtualNetworksArgs
+from components.proxmox.vm import NixosVm
+from inventory.load import Inventory
+from inventory.models import NixosVm as NixosVmFacts
+
+
+def virtual_networks(inventory: Inventory, provider: proxmox.Provider) -> list[pulumi.Resource]:
+    """The cluster's SDN, for guests to wait for; nothing where the inventory has no zone."""
+    zones = inventory.content.zones
+    if not zones:
+        return []
+    args = VirtualNetworksArgs(zones=dict(zones), networks=dict(inventory.networks), provider=provider)
+    return [VirtualNetworks(inventory.site.name, args).applier]
+
+
+def cluster_jobs(inventory: Inventory, guests: Mapping[str, NixosVm | NixosLxc], provider: proxmox.Provider) -> None:
+    """Register what is about GUESTS that are there; of a job or a rule, the part that this phase has."""
+    facts = inventory.guests()
+    content = inventory.content
+    for name, job in content.backups.items():
+        wanted = job.hosts or tuple(host for host in facts if not facts[host].disposable)
+        vmids = tuple(guests[host].vm_id for host in wanted if host in guests)
+        if vmids:
+            BackupJob(name, BackupJobArgs(facts=job, vmids=vmids, provider=provider))
+    for name, rule in content.availability.items():
+        its = {host: (_kind(facts[host]), guests[host].vm_id) for host in rule.hosts if host in guests}
+        if its:
+            Availability(name, AvailabilityArgs(facts=rule, guests=its, provider=provider))
+    for name in guests:
+        if facts[name].firewall:
+            _firewall(inventory, name, guests[name], provider)
+
+
+def _kind(facts: object) -> str:
+    return "vm" if isinstance(facts, NixosVmFacts) else "ct"
+
+
+def _firewall(inventory: Inventory, name: str, guest: NixosVm | NixosLxc, provider: proxmox.Provider) -> None:
+    facts = inventory.guests()[name]
+    services = {service: its.port for service, its in inventory.services.items() if its.host == name}
+    ingress = inventory.hosts.get("gateway")
+    GuestFirewall(
+        name,
+        GuestFirewallArgs(
+            node_name=facts.node,
+            kind="vm" if isinstance(facts, NixosVmFacts) else "ct",
+            vmid=guest.vm_id,
+            ssh_port=facts.ssh_port,
+            services=services,
+            services_from=(ingress.address,) if ingress is not None and name != "gateway" else (),
+            open=facts.open,
+            provider=provider,
+        ),
+    )
