@@ -5,7 +5,8 @@
 set -euo pipefail
 device=$1 label=$2
 draft=aether-new
-part() { readlink -f "/dev/disk/by-partlabel/$1" 2>/dev/null; }
+# Of this disk: by-partlabel would lead to another disk's draft while two are made at once.
+part() { lsblk --noheadings --list --paths --output NAME,PARTLABEL "$device" | sed -n "s/^\([^ ]*\)  *$1 *$/\1/p"; }
 named() { lsblk --noheadings --list --output PARTLABEL "$device" | sed -n '/./p'; }
 settle() { udevadm settle --timeout 60; }
 
@@ -31,6 +32,7 @@ if [[ $(named) != "$label" && $(named) != "$draft" ]]; then
     exit 1
   fi
   printf 'label: gpt\ntype=linux, name=%s\n' "$draft" | sfdisk --quiet --wipe never "$device"
+  partx --update "$device"
   settle
 fi
 if [[ $(named) == "$draft" ]]; then
@@ -41,6 +43,10 @@ if [[ $(named) == "$draft" ]]; then
   partx --update "$device"
   settle
 fi
+[[ $(named) == "$label" ]] || {
+  echo "$device has no partition $label, though it should have one now" >&2
+  exit 1
+}
 
 # The table's second copy belongs at the end of the disk, and the partition goes there.
 free=$(sfdisk --quiet --list-free --bytes --output Size "$device" 2>/dev/null | sed -n '$p')
