@@ -1,7 +1,7 @@
 """What the Proxmox cluster holds, asked over its API before anything is registered."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import pulumi
 
 from components.base import REPOSITORY
+from inventory import proxmox_rights
 from stacks.settings import Settings, SettingsError
 
 TAG = "aether"
@@ -134,6 +135,26 @@ def guests(endpoint: str, login: dict[str, str], *, insecure: bool = False, auth
     except OSError as error:
         raise ClusterError(f"the Proxmox API was not asked ({error})", "write a PEM file in aether:proxmoxCa") from None
     return {guest.vmid: guest for guest in map(ClusterGuest.of, found)}
+
+
+def lacking_rights(settings: Settings, tables: Mapping[str, Any]) -> list[str]:
+    """What the stack's token may not do of what an inventory (its TABLES) needs, as `PRIVILEGE on PATH`.
+
+    Raises:
+        SettingsError: the API cannot be asked.
+    """
+    login = credentials()
+    if login is None:
+        return []
+    from proxmoxer import AuthenticationError, ResourceException
+
+    authority = str(REPOSITORY / settings.proxmox_ca) if settings.proxmox_ca else ""
+    try:
+        api = connect(settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority)
+        major = 8 if str(api.version.get()["version"]).startswith("8") else 9
+        return proxmox_rights.lacking(proxmox_rights.Use.of(tables, major), api.access.permissions.get())
+    except (AuthenticationError, ResourceException, OSError) as error:
+        raise SettingsError(f"{settings.proxmox_endpoint}: the rights of the token cannot be read ({error})") from error
 
 
 def connect(endpoint: str, login: dict[str, str], *, insecure: bool = False, authority: str = "") -> Any:

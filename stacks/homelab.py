@@ -18,7 +18,7 @@ from inventory.load import Inventory
 from inventory.models import Guest, NixosHost
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
-from stacks.cluster import Cluster, ask
+from stacks.cluster import Cluster, ask, lacking_rights
 from stacks.cluster_jobs import cluster_jobs, virtual_networks
 from stacks.images import Images
 from stacks.live import drifts
@@ -68,7 +68,9 @@ def _systems(
     nodes = {name: facts.node for name, facts in guests.items()}
     disks: dict[str, int] = {}
     if there is not None:
-        preflight = Preflight(inventory, guests, there, recorded(), settings.stack, settings.protect)
+        replaced = any(facts.replace for facts in guests.values())
+        lacking = lacking_rights(settings, inventory.content.model_dump()) if replaced else []
+        preflight = Preflight(inventory, guests, there, recorded(), settings.stack, settings.protect, lacking)
         preflight.check()
         nodes = {name: preflight.node_of(name) for name in guests}
         disks = {name: preflight.disks_of(name) for name in guests}

@@ -3,7 +3,7 @@
 Nothing is adopted, replaced, moved or destroyed by the way: what would be is refused, each with the line to write.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -31,6 +31,8 @@ class Preflight:
     state: Mapping[str, RecordedGuest]
     stack: str
     protect: bool
+    lacking: Sequence[str] = ()
+    """Rights that the token lacks for this inventory, as `PRIVILEGE on PATH`; looked at where a guest is to be replaced."""
 
     def check(self) -> None:
         """Refuse what would cost a guest.
@@ -41,12 +43,18 @@ class Preflight:
         lines = Lines(self.inventory.path.read_text())
         findings = [(name, found) for name, facts in self.guests.items() for found in self._findings(name, facts)]
         findings += [(name, found) for name in self.state for found in self._missing(name)]
+        if self.lacking:
+            findings += [(name, self._cannot_return()) for name, facts in self.guests.items() if facts.replace]
         problems = [
             Problem(str(self.inventory.path), f"hosts.{name}", at, message, fix, code, lines.find(f"hosts.{name}", at))
             for name, (code, at, message, fix) in findings
         ]
         if problems:
             raise InventoryError(problems)
+
+    def _cannot_return(self) -> Finding:
+        message = f"it would be destroyed, and could not be made again: the token lacks {', '.join(self.lacking)}"
+        return "rights", "replace", message, f"python -m ops --stack {self.stack} proxmox role --update"
 
     def node_of(self, name: str) -> str:
         """The node that the guest of host NAME is on, or is to be on.

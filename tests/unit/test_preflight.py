@@ -1,5 +1,6 @@
 """Cluster, state and inventory held against each other before anything is registered."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def test_what_has_the_vmid_is_not_taken_over(found: dict[str, object], says: str
     (line,) = refused(preflight(there(**found)))
     assert says in line
     assert line.startswith("inventory/homelab.toml:"), "file and line"
+
+
+def test_a_guest_that_could_not_be_made_again_is_not_replaced() -> None:
+    subject = dataclasses.replace(preflight(there(), state=recorded(), replace=True), lacking=["VM.Allocate on /vms"])
+    (line,) = refused(subject)
+    assert "would be destroyed, and could not be made again: the token lacks VM.Allocate on /vms" in line
+    assert line.endswith("Fix: python -m ops --stack homelab proxmox role --update")
+    # Who replaces nothing is not held up: what a right is wanted for says so itself.
+    dataclasses.replace(preflight(there(), state=recorded()), lacking=["VM.Allocate on /vms"]).check()
 
 
 def test_all_problems_come_at_once() -> None:
