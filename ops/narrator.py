@@ -57,7 +57,7 @@ _CAUSES = (
     (r"no quorum|cluster not ready", "the Proxmox cluster has lost its quorum; bring a majority of the nodes back"),
     (r"No space left|out of space|not enough space", "the storage on its Proxmox node{node} is full"),
     (
-        r"401|authentication failure|invalid credentials",
+        r"\b401 |HTTP 401|\(401|authentication failure|invalid credentials",
         "Proxmox refused the user, password or token; set aether:proxmoxPassword or aether:proxmoxApiToken",
     ),
     (r"deadline exceeded|Client\.Timeout|timed? ?out|i/o timeout", "the Proxmox API{node} did not answer in time"),

@@ -10,12 +10,12 @@ import pulumi_aws as aws
 
 from components.ansible.playbook import Playbook, PlaybookArgs
 from components.ansible.sources import playbook_hash
-from components.aws.first_contact import first_contact
 from components.aws.health import Healthy, HealthyArgs
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
 from components.aws.way_home import WayHome, WayHomeArgs
 from components.base import REPOSITORY, Component, Operator
+from components.cloud.first_contact import first_contact
 from components.nixos.system import NixosSystem
 from inventory.ansible import peers
 from inventory.load import Inventory, load

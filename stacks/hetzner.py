@@ -4,6 +4,7 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from components.base import Operator
+from components.cloud.first_contact import first_contact
 from components.hcloud.server import HcloudServer, HcloudServerArgs
 from components.nixos.system import NixosSystem
 from inventory.load import Inventory
@@ -44,7 +45,7 @@ def compose(settings: Settings, inventory: Inventory) -> None:
                 provider=provider,
             ),
         )
-        instances[name] = _reached(settings, inventory, name, server)
+        instances[name] = _reached(settings, inventory, operator, name, server)
         systems[name] = deployed_system(
             name,
             facts,
@@ -88,7 +89,8 @@ def _ssh_keys(inventory: Inventory, provider: hcloud.Provider) -> tuple[pulumi.O
     )
 
 
-def _reached(settings: Settings, inventory: Inventory, name: str, server: HcloudServer) -> pulumi.Output[str]:
-    """The server's id, known once SSH goes to its address."""
+def _reached(settings: Settings, inventory: Inventory, operator: Operator, name: str, server: HcloudServer) -> pulumi.Output[str]:
+    """The server's id, known once SSH goes to its address and meets its own host key."""
     at = server.ready.apply(lambda address: note_address(settings, inventory, name, address))
-    return pulumi.Output.all(server.server_id, at).apply(lambda values: str(values[0]))
+    instance = pulumi.Output.all(server.server_id, at).apply(lambda values: str(values[0]))
+    return first_contact(server, name, instance, server.bootstrap_key, operator)

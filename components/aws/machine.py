@@ -7,10 +7,10 @@ import pulumi
 import pulumi_aws as aws
 from pydantic import Field
 
-from components.aws import user_data
-from components.aws.bootstrap import bootstrap_key
 from components.aws.data_disk import DataDisk, DataDiskArgs
 from components.base import Args, Component, Text
+from components.cloud import user_data
+from components.cloud.bootstrap import bootstrap_key
 from inventory.models import CloudVm, Opening
 
 EVERYONE, EVERYONE_IPV6 = "0.0.0.0/0", "::/0"

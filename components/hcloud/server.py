@@ -6,8 +6,9 @@ import pulumi
 import pulumi_hcloud as hcloud
 from pydantic import Field
 
-from components.aws import user_data
 from components.base import Args, Component, Text
+from components.cloud import user_data
+from components.cloud.bootstrap import bootstrap_key
 from inventory.models import HcloudVm
 
 EVERYONE, EVERYONE_IPV6 = "0.0.0.0/0", "::/0"
@@ -18,13 +19,13 @@ HOST_LABEL = "aether-host"
 class HcloudServerArgs(Args):
     facts: HcloudVm = Field(description="The host's entry in the inventory: image, size, place, openings.")
     ssh_keys: tuple[Text, ...] = Field(description="Ids of the project's SSH keys that root's account is born with.")
-    host_private_key: Text = Field(description="Private half of the SSH host key. Secret.")
+    host_private_key: Text = Field(description="Private half of its SSH host key; its birth key follows from it. Secret.")
     protect: bool = Field(default=True, description="Neither destroy nor replace server, address and volume.")
     provider: pulumi.ProviderResource
 
 
 class HcloudServer(Component):
-    """A NixOS server that answers with its own SSH host key from the first connection on.
+    """A NixOS server that answers the first connection with a key made for it (`bootstrap_key`), and its own key comes by that.
 
     Creates:
         - ``hcloud:index:PrimaryIp``: the public IPv4 address; ``Firewall``: SSH and what the inventory opens.
@@ -32,7 +33,7 @@ class HcloudServer(Component):
         - ``hcloud:index:Volume`` where the inventory says ``volume``.
 
     Outputs:
-        server_id: new for each machine.  address: public IPv4.
+        server_id: new for each machine.  address: public IPv4.  bootstrap_key: public line of the host key that it was born with.
     """
 
     address_: hcloud.PrimaryIp
@@ -51,6 +52,9 @@ class HcloudServer(Component):
         self.firewall = hcloud.Firewall(
             name, name=name, labels=labels, rules=list(_rules(facts)), opts=self.child(provider=args.provider)
         )
+        # The host's own key is its age key, and user data are read by whoever may describe the server.
+        born = pulumi.Output.from_input(args.host_private_key).apply(lambda key: bootstrap_key(name, key))
+        self.bootstrap_key = pulumi.Output.unsecret(born.apply(lambda pair: pair[1]))
         self.server = hcloud.Server(
             name,
             name=name,
@@ -59,7 +63,7 @@ class HcloudServer(Component):
             location=facts.location,
             # What it was born with: a key that changes later is the system's, not a reason for another machine.
             ssh_keys=list(args.ssh_keys),
-            user_data=_born_with(args),
+            user_data=pulumi.Output.secret(born.apply(lambda pair: user_data.nixos(*pair))),
             # The API takes numbers where Pulumi's ids are texts.
             firewall_ids=[self.firewall.id.apply(int)],
             public_nets=[
@@ -88,13 +92,14 @@ class HcloudServer(Component):
         self.address = self.address_.ip_address
         # Known once the server has it.
         self.ready = pulumi.Output.all(self.address, self.server.id).apply(lambda values: str(values[0]))
-        self.done({"server_id": self.server_id, "address": self.address, "ready": self.ready})
-
-
-def _born_with(args: HcloudServerArgs) -> pulumi.Output[str]:
-    """What first boot takes its SSH host key from."""
-    text = pulumi.Output.from_input(args.host_private_key).apply(lambda key: user_data.nixos(key, args.facts.host_key))
-    return pulumi.Output.secret(text)
+        self.done(
+            {
+                "server_id": self.server_id,
+                "address": self.address,
+                "ready": self.ready,
+                "bootstrap_key": self.bootstrap_key,
+            }
+        )
 
 
 def _rules(facts: HcloudVm) -> list[hcloud.FirewallRuleArgs]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from components.aws.user_data import nixos
+from components.cloud.user_data import nixos
 from inventory.keys import new_ssh_key
 
 SCRIPT = Path(__file__).resolve().parents[2] / "nix/images/hetzner-host-key.sh"

@@ -8,11 +8,11 @@ import pulumi_aws as aws
 import pytest
 import yaml
 
-from components.aws import user_data
-from components.aws.bootstrap import bootstrap_key
 from components.aws.machine import CloudMachine
 from components.aws.network import first_64
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
+from components.cloud import user_data
+from components.cloud.bootstrap import bootstrap_key
 from inventory.load import load
 from inventory.models import Cloud, CloudVm
 from sim.hosts.firstboot import public_line, random_host_key

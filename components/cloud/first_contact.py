@@ -19,7 +19,7 @@ def first_contact(
     contact = command.local.Command(
         f"{name}-contact",
         command.local.CommandArgs(
-            create=script("aws", "scripts", "first-contact.sh"), environment=environment, logging=command.local.Logging.STDERR
+            create=script("cloud", "scripts", "first-contact.sh"), environment=environment, logging=command.local.Logging.STDERR
         ),
         opts=parent.child(),
     )

@@ -1,6 +1,6 @@
 """User data: what an instance is born with, so that the first connection meets a host key that is known.
 
-Instances read it once, as root, through IMDSv2. The private key in it is good for that connection (components/aws/bootstrap.py).
+Instances read it once, as root (IMDSv2). The private key in it is good for that connection (components/cloud/bootstrap.py).
 """
 
 import re

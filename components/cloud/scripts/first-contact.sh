@@ -32,7 +32,7 @@ command -v sops >/dev/null || fail 41 "sops is not installed. Fix: python3 -m en
 private=$(sops decrypt --extract '["ssh_host_ed25519_key"]' "$key_file") ||
   fail 41 "sops cannot decrypt $key_file. Fix: set SOPS_AGE_KEY_FILE to a key that the file is encrypted to"
 say "gives it its own SSH host key"
-born "bash -c $(printf '%q' "$(<components/aws/scripts/install-host-key.sh)")" <<<"$private" ||
+born "bash -c $(printf '%q' "$(<components/cloud/scripts/install-host-key.sh)")" <<<"$private" ||
   fail 42 "it could not take its SSH host key; see above"
 unset private
 
