@@ -10,6 +10,7 @@ enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
 from ops import cloud, commands, examine, guests, proxmox  # noqa: E402
+from ops.adopt import adopt  # noqa: E402
 from ops.github import github  # noqa: E402
 from ops.stack import OpsError, Stack  # noqa: E402
 
@@ -26,6 +27,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "follow": (guests.follow, "have the state follow guests that were moved by hand or by HA"),
     "move": (guests.move, "HOST [NODE]: a container to the node that the inventory names"),
     "retire": (guests.retire, "HOST [--delete]: stop, back up and keep the guest of a host that left the inventory"),
+    "adopt": (adopt, "[VMID …] [--write]: guests on the cluster that the inventory lacks, and their entries"),
     "review": (commands.review, "the change as Markdown"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),

@@ -164,7 +164,7 @@ def _on_node(stack: Stack, node: str, command: str) -> None:
 
 def _cluster(stack: Stack) -> Cluster:
     """What the stack's cluster holds. Raises OpsError."""
-    config = _configuration(stack)
+    config = configuration(stack)
     token, endpoint = config.get("aether:proxmoxApiToken"), str(config.get("aether:proxmoxEndpoint", ""))
     if token:
         identity, _, value = token.partition("=")
@@ -180,7 +180,8 @@ def _cluster(stack: Stack) -> Cluster:
         raise OpsError(f"{endpoint}: {error}. Nothing was changed. {error.fix}") from None
 
 
-def _configuration(stack: Stack) -> dict[str, Any]:
+def configuration(stack: Stack) -> dict[str, Any]:
+    """The stack's settings, `aether:` and all, secrets in plain text."""
     if stack.simulated:
         return dict(yaml.safe_load(stack.config_file.read_text())["config"])
     return {key: item.get("value") for key, item in json.loads(stack.output("config", "--show-secrets", "--json")).items()}
