@@ -65,7 +65,11 @@ rec {
       publicFqdn = "${full.subdomain}.${site.public_domain}";
       address = address service.host;
       # The one name that is the same inside and outside: the public one of a service that has it.
-      name = if full.public then "${full.subdomain}.${site.public_domain}" else "${full.subdomain}.${site.domain}";
+      name =
+        if full.public then
+          "${full.subdomain}.${site.public_domain}"
+        else
+          "${full.subdomain}.${site.domain}";
       # Every name that it is asked for by.
       names = [
         "${full.subdomain}.${site.domain}"

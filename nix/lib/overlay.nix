@@ -19,7 +19,8 @@ let
   filterAttrs =
     keep: set:
     removeAttrs set (builtins.filter (name: !keep name set.${name}) (builtins.attrNames set));
-  overrideEach = under: over: under // builtins.mapAttrs (name: facts: (under.${name} or { }) // facts) over;
+  overrideEach =
+    under: over: under // builtins.mapAttrs (name: facts: (under.${name} or { }) // facts) over;
 
   # ADDRESS at the same place of the network as it is now.
   moved =
@@ -39,7 +40,8 @@ let
   baseHosts = base.hosts or { };
   has = list: name: builtins.elem name list;
   chosen = filterAttrs (
-    name: facts: has (said.hosts or [ ]) name || builtins.any (has (said.tags or [ ])) (facts.tags or [ ])
+    name: facts:
+    has (said.hosts or [ ]) name || builtins.any (has (said.tags or [ ])) (facts.tags or [ ])
   ) baseHosts;
   rename = name: if chosen ? ${name} then prefix + name else name;
   shared = builtins.filter (name: baseHosts ? ${name} && !(chosen ? ${name})) (said.shared or [ ]);
@@ -82,9 +84,7 @@ let
     // (if facts ? vmid then { vmid = facts.vmid + (said.vmid_offset or 0); } else { })
     // (if facts ? was then { was = prefix + facts.was; } else { })
     // (if facts ? flake then { flake = prefix + facts.flake; } else { })
-    // (
-      if said.add_tags or [ ] != [ ] then { tags = (facts.tags or [ ]) ++ said.add_tags; } else { }
-    )
+    // (if said.add_tags or [ ] != [ ] then { tags = (facts.tags or [ ]) ++ said.add_tags; } else { })
     // (
       if facts ? depends_on then
         {
@@ -96,7 +96,9 @@ let
       else
         { }
     )
-    // (if facts ? secrets then { secrets = map (file: ownFiles.${file} or file) facts.secrets; } else { })
+    // (
+      if facts ? secrets then { secrets = map (file: ownFiles.${file} or file) facts.secrets; } else { }
+    )
     // (if facts ? build_on then { build_on = rename facts.build_on; } else { })
     // (said.set or { })
     // ((overlay.hosts or { }).${name} or { });
@@ -123,9 +125,9 @@ let
         filterAttrs (_: facts: chosen ? ${facts.host}) (base.services or { })
       );
     in
-    builtins.mapAttrs (_: facts: if facts ? host then facts // { host = rename facts.host; } else facts) (
-      overrideEach inherited (overlay.services or { })
-    );
+    builtins.mapAttrs (
+      _: facts: if facts ? host then facts // { host = rename facts.host; } else facts
+    ) (overrideEach inherited (overlay.services or { }));
 
   rollout =
     let

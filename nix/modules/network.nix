@@ -14,7 +14,8 @@ let
   withPrefix = address: cidr: "${address}/${lib.last (lib.splitString "/" cidr)}";
   # IPv6 of an interface: a static address, "auto" for router advertisements, or null.
   addresses6 =
-    address6: its: lib.optional (address6 != null && address6 != "auto") (withPrefix address6 its.cidr6);
+    address6: its:
+    lib.optional (address6 != null && address6 != "auto") (withPrefix address6 its.cidr6);
   advertised = address6: its: address6 == "auto" || (address6 != null && !(its ? gateway6));
   mtu = its: lib.optionalAttrs (its ? mtu) { MTUBytes = toString its.mtu; };
 
