@@ -98,7 +98,8 @@ def load(files: Iterable[Path]) -> World:
             nodes[name] = facts
             hosts[name] = _host(name, "node", facts, owner)
         for name, facts in said.get("hosts", {}).items():
-            if facts.get("kind") != "external":
+            # An environment may change a host that its base no longer has: the program says so.
+            if facts.get("kind", "external") != "external":
                 hosts[name] = _host(name, facts["kind"], facts, owner)
     return World(hosts, nodes, domain, owner, tables)
 
