@@ -41,6 +41,6 @@ def load(files: Iterable[Path]) -> CloudFacts:
 
 def _foreign(documents: list[dict[str, Any]], owner: str, images: Iterable[str]) -> tuple[str, ...]:
     own = {f"{owner}/{image}" for image in images}
-    hosts = [host for document in documents for host in document.get("hosts", {}).values() if host["kind"] == "atomic"]
+    hosts = [host for document in documents for host in document.get("hosts", {}).values() if host.get("kind") == "atomic"]
     named = {(host["image"].partition("/")[2], host.get("tag", "latest")) for host in hosts}
     return tuple(sorted(f"{image}:{tag}" for image, tag in named if image not in own))

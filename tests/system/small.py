@@ -107,7 +107,12 @@ def small_lab(path: Path, more: str = "", added: Mapping[str, str] | None = None
         pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
     files = {"inventory/homelab.toml": inventory(more), f"ansible/{NODE_PLAYBOOK}": NODE_PLAY}
     files |= {f"nix/hosts/{node}/{name}.nix": "{ ... }:\n{ }\n" for name, _, node, _, _ in HOSTS}
-    return Lab.make(path, {**files, **(added or {})})
+    lab = Lab.make(path, {**files, **(added or {})})
+    if "inventory/staging.toml" not in (added or {}):
+        # It changes hosts of the homelab that this fleet took the place of.
+        for name in ("inventory/staging.toml", "Pulumi.staging.yaml", "Pulumi.sim-staging.yaml"):
+            (path / name).unlink()
+    return lab
 
 
 def deployed(path: Path) -> Iterator[Lab]:
