@@ -110,8 +110,13 @@ def _told_apart(file: str, said: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **said,
         "networks": {f"{file}.{name}": facts for name, facts in said.get("networks", {}).items()},
-        "hosts": {name: {**facts, "network": f"{file}.{facts.get('network', 'servers')}"} for name, facts in hosts},
+        "hosts": {name: _attached(file, facts) for name, facts in hosts},
     }
+
+
+def _attached(file: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    further = [{**interface, "network": f"{file}.{interface['network']}"} for interface in facts.get("interfaces", ())]
+    return {**facts, "network": f"{file}.{facts.get('network', 'servers')}", **({"interfaces": further} if further else {})}
 
 
 def _host(name: str, kind: str, facts: Mapping[str, Any], owner: str) -> HostFacts:
