@@ -221,7 +221,6 @@ class SimPve(Stored, Mappings):
             ("PUT", f"{vm}/cloudinit", self._qm_cloudinit),
             ("GET", f"{vm}/cloudinit", self._qm_cloudinit_pending),
             ("POST", f"{vm}/migrate", self._qm_migrate),
-            ("GET", "/cluster/ha/resources/{sid}", self._ha_resource),
         ]
 
     @staticmethod
@@ -374,14 +373,6 @@ class SimPve(Stored, Mappings):
             vm.config[disk] = join_drive(volume, dict(props, size=format_size(size)))
 
         return await self.task(vm.node, "resize", vm.vmid, user, body, vm=vm)
-
-    async def _ha_resource(self, v: Values, user: str) -> Any:
-        """GET /cluster/ha/resources/SID (PVE::API2::HA::Resources): fakepve invents one for each guest."""
-        number = str(v["sid"]).rpartition(":")[2]
-        guest = self.guest(int(number)) if number.isdigit() else None
-        if guest is None or not guest.ha_managed:
-            raise die(f"no such resource '{v['sid']}'")
-        return {"sid": v["sid"], "type": "vm" if guest in self.vms else "ct", "state": guest.ha_state, "digest": ""}
 
     async def _qm_migrate(self, v: Values, user: str) -> Any:
         """POST …/migrate (PVE::API2::Qemu migrate_vm): the guest and its local volumes go to another node."""
