@@ -1,5 +1,6 @@
 """The guests that this stack's state holds, as its last deployment left it."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,8 @@ import pulumi
 from inventory.models import Guest
 
 _KINDS = {"proxmoxve:index/vmLegacy:VmLegacy": "qemu", "proxmoxve:index/containerLegacy:ContainerLegacy": "lxc"}
+# Seconds that a state may take to be read whole while the engine writes it.
+PATIENCE = 10
 EXPORT = "guests"
 """Output of the stack: what a later run has to know of a guest, also when the inventory no longer has it."""
 
@@ -27,8 +30,16 @@ class RecordedGuest:
 
 def recorded() -> dict[str, RecordedGuest]:
     """The state's guests by the name of their host."""
-    found = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}).value
-    return guests_of((found or {}).get("outputs") or {})
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            found = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}).value
+            return guests_of((found or {}).get("outputs") or {})
+        except Exception as error:
+            # The engine writes the same file meanwhile, not in one step, and says so by an exception of no type of its own.
+            if "failed to load checkpoint" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def guests_of(resources: Mapping[str, Any]) -> dict[str, RecordedGuest]:

@@ -1,6 +1,7 @@
 """Cluster, state and inventory held against each other before anything is registered."""
 
 import dataclasses
+import types
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from inventory.load import Inventory, InventoryError, load
 from stacks.cluster import ClusterGuest
 from stacks.preflight import GIB, Preflight
 from stacks.recorded import RecordedGuest, guests_of
+from stacks.recorded import recorded as read_state
 
 HOMELAB = load("inventory/homelab.toml")
 KIND = {"nixos-vm": "qemu", "nixos-lxc": "lxc"}
@@ -132,3 +134,20 @@ def test_the_states_guests_are_read_with_what_was_exported() -> None:
         },
     }
     assert guests_of(resources) == {"web": RecordedGuest("qemu", 110, "pve2", "pve1", True)}
+
+
+def test_a_state_that_is_being_written_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[Exception | None] = [Exception("invoke failed: failed to load checkpoint: EOF"), None]
+
+    def invoke(*_: object) -> object:
+        if (error := answers.pop(0)) is not None:
+            raise error
+        return types.SimpleNamespace(value={"outputs": {}})
+
+    monkeypatch.setattr("pulumi.runtime.invoke", invoke)
+    monkeypatch.setattr("pulumi.get_stack", lambda: "homelab")
+    assert read_state() == {}
+    assert not answers
+    answers.append(Exception("no such stack"))
+    with pytest.raises(Exception, match="no such stack"):
+        read_state()
