@@ -27,16 +27,16 @@ def group_of(file: str) -> str:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--all", action="store_true", help="also the lab's long cases on real machines")
+    parser.addoption("--all", action="store_true", help="also what the gate has no time for")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort tests by group, long ones first."""
     if not config.getoption("--all"):
-        leave = pytest.mark.skip(reason='takes a real machine for minutes: make test ARGS="tests/lab --all"')
         for item in items:
-            if item.get_closest_marker("lab_all"):
-                item.add_marker(leave)
+            if item.get_closest_marker("long"):
+                file = _file(item.nodeid)
+                item.add_marker(pytest.mark.skip(reason=f'takes minutes that the gate has not: make test ARGS="{file} --all"'))
 
     def place(item: pytest.Item) -> int:
         file = _file(item.nodeid)

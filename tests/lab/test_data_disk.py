@@ -17,7 +17,7 @@ def prepare(web: Operator) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_blank_disk_is_made_once_and_grows(web: Operator) -> None:
     assert prepare(web) == (0, "")
     web.machine.sh(f"mkdir -p /srv/data && mount {PART} /srv/data && echo kept >/srv/data/file && umount /srv/data")
@@ -33,7 +33,7 @@ def test_blank_disk_is_made_once_and_grows(web: Operator) -> None:
     assert web.machine.sh("cat /srv/data/file; umount /srv/data") == "kept"
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_a_draft_is_finished_and_foreign_content_is_left_alone(web: Operator) -> None:
     # The power went between partition and file system.
     web.machine.sh(f"wipefs -q -a {DEVICE}; dd if=/dev/zero of={DEVICE} bs=1M count=20 status=none; partx -u {DEVICE} || true")

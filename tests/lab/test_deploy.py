@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -18,7 +19,8 @@ def units(seconds: int = 1000, **more: str) -> dict[str, str]:
 
 
 def test_the_store_takes_what_the_fleet_signed_and_nothing_else(web: Operator) -> None:
-    drv = web.system(units=units())
+    # A system of its own for each run: the operator's store, which is kept, remembers what was signed before.
+    drv = web.system(units=units(1 + time.time_ns() % 100_000))
     path = web.built(drv)
     options = {"NIX_SSHOPTS": f"-F {web.machine.configure([web.machine])}"}
     copy = [str(NIX), "copy", "--to", f"ssh-ng://{web.machine.name}", path]
@@ -30,7 +32,7 @@ def test_the_store_takes_what_the_fleet_signed_and_nothing_else(web: Operator) -
     assert web.runs() == web.boots() == path
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_a_unit_that_the_switch_broke_reverts_it_and_is_named(web: Operator) -> None:
     before = web.runs()
     done = web.deploy(web.system(units=units(bad=FAILS)), ACTIVE)
@@ -39,7 +41,7 @@ def test_a_unit_that_the_switch_broke_reverts_it_and_is_named(web: Operator) -> 
     assert web.runs() == web.boots() == before
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_a_unit_that_may_fail_or_failed_before_does_not(web: Operator) -> None:
     done = web.deploy(web.system(units=units(bad=FAILS)), ACTIVE, AETHER_MAY_FAIL="other.service ba*.service")
     assert done.code == 0, done.err
@@ -49,7 +51,7 @@ def test_a_unit_that_may_fail_or_failed_before_does_not(web: Operator) -> None:
     assert "had failed before, and still do: bad.service" in done.err
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_a_system_that_is_not_healthy_goes_back(web: Operator) -> None:
     before = web.runs()
     done = web.deploy(web.system(units=units(2000)), "tcp\t4711\t-\t3\n")
@@ -58,7 +60,7 @@ def test_a_system_that_is_not_healthy_goes_back(web: Operator) -> None:
     assert web.machine.sh("systemctl is-active web.service") == "active"
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_what_was_deployed_is_known_and_a_rollback_leads_back(web: Operator) -> None:
     first = web.deploy(web.system(units=units(3000)), ACTIVE)
     assert first.code == 0, first.err
@@ -69,7 +71,7 @@ def test_what_was_deployed_is_known_and_a_rollback_leads_back(web: Operator) -> 
     assert web.runs() == web.boots() == before
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_a_full_disk_fails_the_copy_and_leaves_the_host_alone(web: Operator) -> None:
     before = web.runs()
     large = web.system(units=units(5000), activation="# " + "x" * 1_500_000)
@@ -82,7 +84,7 @@ def test_a_full_disk_fails_the_copy_and_leaves_the_host_alone(web: Operator) -> 
     assert web.runs() == before
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_the_clock_may_be_a_day_off(web: Operator) -> None:
     web.machine.sh("date -s '+1 day' >/dev/null")
     try:
@@ -92,7 +94,7 @@ def test_the_clock_may_be_a_day_off(web: Operator) -> None:
     assert done.code == 0, done.err
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_nobody_confirms_and_the_timer_reverts(web: Operator) -> None:
     """The connection is lost for good in mid-switch: what was armed on the host acts."""
     before = web.runs()
@@ -105,7 +107,7 @@ def test_nobody_confirms_and_the_timer_reverts(web: Operator) -> None:
     web.machine.boot.until(lambda: web.runs() == before, 120, "the host to be back on its system")
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_a_way_back_that_fails_ends_in_the_old_boot_entry(web: Operator) -> None:
     drv = web.system(units=units(8000))
     assert web.deploy(drv, ACTIVE).code == 0
@@ -119,7 +121,7 @@ def test_a_way_back_that_fails_ends_in_the_old_boot_entry(web: Operator) -> None
     assert web.runs() == web.boots() == old
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_what_cannot_be_switched_to_is_booted_for_a_trial(web: Operator) -> None:
     drv = web.system(units=units(9000), inhibitors={"dbus-implementation": "dbus"})
     assert web.deploy(drv, ACTIVE).code == 0
@@ -141,7 +143,7 @@ def test_what_cannot_be_switched_to_is_booted_for_a_trial(web: Operator) -> None
     web.machine.boot.until(lambda: web.runs() == web.built(changed), 600, "the system before")
 
 
-@pytest.mark.lab_all
+@pytest.mark.long
 def test_a_power_cut_during_the_trial_leads_back(web: Operator) -> None:
     before = web.boots()
     cut = web.system(units=units(9300), activation="touch /run/in-activation; sleep 600")

@@ -11,7 +11,10 @@ import pytest
 
 from tests.system.test_aws_plugin import ENGINE, ROOT, Stack, make_stack
 
-pytestmark = pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: python3 -m engine ensure")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: python3 -m engine ensure"),
+]
 
 PROGRAM = f"""
 import json, os, sys

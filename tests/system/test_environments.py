@@ -8,6 +8,8 @@ import pytest
 from tests.system.lab import Lab
 from tests.system.small import small_lab, staging
 
+pytestmark = pytest.mark.long
+
 
 @dataclass
 class Environments:

@@ -17,6 +17,8 @@ from bench.fleet import public_key
 from tests.system import small
 from tests.system.lab import REPOSITORY, Lab
 
+pytestmark = pytest.mark.long
+
 HOST = "outpost"
 INVENTORY = f"""\
 [site]

@@ -11,6 +11,8 @@ from bench.fleet import public_key
 from tests.system.lab import REPOSITORY, Lab
 from tests.system.small import small_lab
 
+pytestmark = pytest.mark.long
+
 RECIPE = "image/recipes/common/fonts.yml"
 MORE = f"""\
 [image]
