@@ -48,9 +48,11 @@ fi
   exit 1
 }
 
-# The table's second copy belongs at the end of the disk, and the partition goes there.
-free=$(sfdisk --quiet --list-free --bytes --output Size "$device" 2>/dev/null | sed -n '$p')
-if sfdisk --verify "$device" 2>&1 | grep -q 'not at the end' || ((${free:-0} > 16 * 1024 * 1024)); then
+# The table's second copy belongs at the end of the disk, and the partition goes there. Counted in sectors of 512 bytes by the
+# kernel, not read from what sfdisk says, whose words differ by version.
+sysfs=/sys/class/block/$(basename "$(part "$label")")
+end=$(($(<"$sysfs/start") + $(<"$sysfs/size")))
+if (($(blockdev --getsz "$device") - end > 16 * 2048)); then
   sfdisk --quiet --relocate gpt-bak-std "$device"
   echo ', +' | sfdisk --quiet --no-reread --force -N 1 "$device"
   partx --update "$device"
