@@ -10,6 +10,8 @@ from sim.registry import images
 from tests.system.cloud_lab import CloudLab
 from tests.system.lab import Lab
 
+pytestmark = pytest.mark.long
+
 
 @dataclass
 class Both:

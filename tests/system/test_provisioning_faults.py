@@ -6,7 +6,7 @@ import pytest
 
 from tests.system.lab import Lab
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.long]
 
 
 def grow_memory(lab: Lab) -> None:
