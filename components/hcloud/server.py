@@ -54,7 +54,7 @@ class HcloudServer(Component):
         )
         # The host's own key is its age key, and user data are read by whoever may describe the server.
         born = pulumi.Output.from_input(args.host_private_key).apply(lambda key: bootstrap_key(name, key))
-        text: pulumi.Output[str] = born.apply(lambda pair: user_data.nixos(*pair))
+        data: pulumi.Output[str] = pulumi.Output.secret(born.apply(lambda pair: user_data.nixos(*pair)))
         self.bootstrap_key = pulumi.Output.unsecret(born.apply(lambda pair: pair[1]))
         self.server = hcloud.Server(
             name,
@@ -64,7 +64,7 @@ class HcloudServer(Component):
             location=facts.location,
             # What it was born with: a key that changes later is the system's, not a reason for another machine.
             ssh_keys=list(args.ssh_keys),
-            user_data=pulumi.Output.secret(text),
+            user_data=data,
             # The API takes numbers where Pulumi's ids are texts.
             firewall_ids=[self.firewall.id.apply(int)],
             public_nets=[
