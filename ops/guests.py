@@ -12,7 +12,7 @@ import yaml
 from inventory.load import Inventory
 from ops import hosts
 from ops.stack import REPOSITORY, OpsError, Stack
-from stacks.cluster import RETIRED, Cluster, ClusterError, ClusterGuest, guests
+from stacks.cluster import RETIRED, Cluster, ClusterError, ClusterGuest, authority_file, guests, login
 
 GUESTS = ("proxmoxve:index/vmLegacy:VmLegacy", "proxmoxve:index/containerLegacy:ContainerLegacy")
 _TOOLS = {"qemu": "qm", "lxc": "pct"}
@@ -165,17 +165,13 @@ def _on_node(stack: Stack, node: str, command: str) -> None:
 def _cluster(stack: Stack) -> Cluster:
     """What the stack's cluster holds. Raises OpsError."""
     config = configuration(stack)
-    token, endpoint = config.get("aether:proxmoxApiToken"), str(config.get("aether:proxmoxEndpoint", ""))
-    if token:
-        identity, _, value = token.partition("=")
-        user, _, name = identity.partition("!")
-        login = {"user": user, "token_name": name, "token_value": value}
-    else:
-        login = {"user": config.get("aether:proxmoxUsername", ""), "password": config.get("aether:proxmoxPassword", "")}
+    endpoint, user, password = (
+        str(config.get(f"aether:{key}", "")) for key in ("proxmoxEndpoint", "proxmoxUsername", "proxmoxPassword")
+    )
+    given = login(config.get("aether:proxmoxApiToken"), user, password) or {"user": user, "password": password}
     try:
         insecure = str(config.get("aether:proxmoxInsecure", "")).lower() == "true"
-        authority = config.get("aether:proxmoxCa")
-        return guests(endpoint, login, insecure=insecure, authority=str(REPOSITORY / authority) if authority else "")
+        return guests(endpoint, given, insecure=insecure, authority=authority_file(config.get("aether:proxmoxCa")))
     except ClusterError as error:
         raise OpsError(f"{endpoint}: {error}. Nothing was changed. {error.fix}") from None
 

@@ -66,7 +66,7 @@ def ask(settings: Settings) -> Callable[[], Cluster | None]:
     if login is None or not settings.proxmox_endpoint:
         return lambda: None
     pool = ThreadPoolExecutor(1)
-    authority = str(REPOSITORY / settings.proxmox_ca) if settings.proxmox_ca else ""
+    authority = authority_file(settings.proxmox_ca)
     answer = pool.submit(guests, settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority)
     pool.shutdown(wait=False)
 
@@ -92,14 +92,23 @@ class ClusterError(Exception):
 
 
 def credentials() -> dict[str, str] | None:
-    """What proxmoxer logs in with: the stack's API token, or its user and password."""
+    """What proxmoxer logs in with, by the stack's configuration."""
     config = pulumi.Config("aether")
-    token, password = config.get("proxmoxApiToken"), config.get("proxmoxPassword")
+    return login(config.get("proxmoxApiToken"), config.get("proxmoxUsername"), config.get("proxmoxPassword"))
+
+
+def login(token: str | None, user: str | None, password: str | None) -> dict[str, str] | None:
+    """What proxmoxer logs in with: TOKEN (USER@REALM!NAME=UUID), or else USER and PASSWORD; None where there is neither."""
     if token:
         identity, _, value = token.partition("=")
-        user, _, name = identity.partition("!")
-        return {"user": user, "token_name": name, "token_value": value}
-    return {"user": config.get("proxmoxUsername") or "", "password": password} if password else None
+        owner, _, name = identity.partition("!")
+        return {"user": owner, "token_name": name, "token_value": value}
+    return {"user": user or "", "password": password} if password else None
+
+
+def authority_file(name: str | None) -> str:
+    """The PEM file that aether:proxmoxCa names, as a path; empty where it names none."""
+    return str(REPOSITORY / name) if name else ""
 
 
 def guests(endpoint: str, login: dict[str, str], *, insecure: bool = False, authority: str = "") -> Cluster:
@@ -148,7 +157,7 @@ def lacking_rights(settings: Settings, tables: Mapping[str, Any]) -> list[str]:
         return []
     from proxmoxer import AuthenticationError, ResourceException
 
-    authority = str(REPOSITORY / settings.proxmox_ca) if settings.proxmox_ca else ""
+    authority = authority_file(settings.proxmox_ca)
     try:
         api = connect(settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority)
         major = 8 if str(api.version.get()["version"]).startswith("8") else 9

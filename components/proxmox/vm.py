@@ -8,7 +8,7 @@ from pydantic import Field
 from components.base import Component
 from components.proxmox.devices import mapping
 from components.proxmox.guest import GuestArgs, first_contact
-from components.proxmox.network import cards, vm_addresses, vm_devices
+from components.proxmox.network import Card, cards, vm_addresses, vm_devices
 from inventory.models import NixosVm as NixosVmFacts
 
 
@@ -54,7 +54,7 @@ class NixosVm(Component):
             ),
             disks=_disks(args),
             network_devices=vm_devices(attached),
-            initialization=_initialization(args),
+            initialization=_initialization(args, attached),
             serial_devices=[proxmox.VmLegacySerialDeviceArgs(device="socket")],
             usbs=[proxmox.VmLegacyUsbArgs(mapping=mapping(facts.node, "usb", device), usb3=False) for device in facts.usb],
             hostpcis=[
@@ -121,12 +121,12 @@ def _disks(args: NixosVmArgs) -> list[proxmox.VmLegacyDiskArgs]:
     ]
 
 
-def _initialization(args: NixosVmArgs) -> proxmox.VmLegacyInitializationArgs:
+def _initialization(args: NixosVmArgs, attached: list[Card]) -> proxmox.VmLegacyInitializationArgs:
     return proxmox.VmLegacyInitializationArgs(
         datastore_id=args.node.disk_datastore,
         dns=proxmox.VmLegacyInitializationDnsArgs(
             domain=args.domain, servers=list(args.networks[args.facts.network].nameservers)
         ),
-        ip_configs=vm_addresses(cards(args.facts, args.networks)),
+        ip_configs=vm_addresses(attached),
         user_account=proxmox.VmLegacyInitializationUserAccountArgs(username="root", keys=list(args.authorized_keys)),
     )
