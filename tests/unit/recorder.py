@@ -131,11 +131,6 @@ def record(
     Args:
         preview: computed values are unknown, as in `pulumi preview` of something new.
     """
-    try:
-        loop = asyncio.get_event_loop()
-    except RuntimeError:
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
     recording = Recording()
     mocks = _Mocks(outputs)
     pulumi.runtime.set_all_config({f"aether:{key}": value for key, value in (config or {}).items()}, [])
@@ -152,5 +147,5 @@ def record(
 
     # Hooks are called by the engine, and there is none.
     with mock.patch("pulumi.resource_hooks.register_resource_hook", lambda hook: asyncio.ensure_future(asyncio.sleep(0))):
-        loop.run_until_complete(everything())
+        asyncio.get_event_loop().run_until_complete(everything())
     return recording
