@@ -1,5 +1,6 @@
 """One function a command: what it does with the stack, and its exit code."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 from rich.console import Console
@@ -147,28 +149,47 @@ def down(stack: Stack, arguments: list[str]) -> int:
 
 def status(stack: Stack, arguments: list[str]) -> int:
     """A table of every host; exit code 1 when one that should answer does not."""
-    nothing("status", status, arguments)
+    made = parser("status", status)
+    made.add_argument("--json", action="store_true", help="for programs")
+    as_json = made.parse_args(arguments).json
     inventory = inventory_of(stack)
     if stack.simulated and not hosts.ssh_config(stack.name).exists():
         out.print("Nothing is deployed. Fix: make up")
         return 1
     answers = reports(str(hosts.ssh_config(stack.name)), inventory)
     deployed = _deployed(stack)
-    table = Table(title=f"{inventory.site.name} (stack {stack.name})", title_justify="left", box=None, pad_edge=False)
-    for column in ("host", "kind", "node", "address", "state", "generation"):
-        table.add_column(column, no_wrap=True)
-    failing = 0
-    for name, node in inventory.nodes.items():
-        table.add_row(name, "proxmox-node", "-", node.address, hosts.state(answers.get(name)), "-")
+    rows = [
+        Row(name, "proxmox-node", None, node.address, hosts.state(answers.get(name)), None)
+        for name, node in inventory.nodes.items()
+    ]
+    failing = False
     for name, host in inventory.hosts.items():
         report = answers.get(name)
         state = hosts.state(report) if not isinstance(host, External) else "not managed"
-        if name in deployed and report and not report.answers:
-            failing += 1
-        place = str(getattr(host, "node", None) or "-")
-        table.add_row(name, host.kind, place, host.address, state, hosts.generation(report))
+        failing |= bool(name in deployed and report and not report.answers)
+        rows.append(Row(name, host.kind, getattr(host, "node", None), host.address, state, hosts.generation(report)))
+    if as_json:
+        print(json.dumps({"site": inventory.site.name, "stack": stack.name, "hosts": [asdict(row) for row in rows]}, indent=2))
+        return int(failing)
+    table = Table(title=f"{inventory.site.name} (stack {stack.name})", title_justify="left", box=None, pad_edge=False)
+    for column in fields(Row):
+        table.add_column(column.name, no_wrap=True)
+    for row in rows:
+        table.add_row(*(value or "-" for value in astuple(row)))
     out.print(table)
-    return 1 if failing else 0
+    return int(failing)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A host in `status`."""
+
+    host: str
+    kind: str
+    node: str | None
+    address: str
+    state: str
+    generation: str | None
 
 
 def inventory_of(stack: Stack) -> Inventory:
@@ -257,8 +278,13 @@ def _deployed(stack: Stack) -> set[str]:
 
 def drift(stack: Stack, arguments: list[str]) -> int:
     """Hosts whose running system is not the one that was deployed."""
-    nothing("drift", drift, arguments)
+    made = parser("drift", drift)
+    made.add_argument("--json", action="store_true", help="for programs: host to what it runs")
+    as_json = made.parse_args(arguments).json
     drifted = drifts(str(hosts.ssh_config(stack.name)), inventory_of(stack))
+    if as_json:
+        print(json.dumps(drifted, indent=2))
+        return int(bool(drifted))
     for host, what in drifted.items():
         out.print(f"{host}: {what}")
     if not drifted:
