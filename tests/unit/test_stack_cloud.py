@@ -50,13 +50,14 @@ def settings(**changes: object) -> Settings:
 
 
 def outputs(kind: str, name: str) -> dict[str, Any]:
-    return {
+    found: dict[str, dict[str, Any]] = {
         "aws:ec2/eip:Eip": {"publicIp": "198.51.100.7"},
         "aws:ec2/instance:Instance": {"ipv6Addresses": ["2a05::a"]},
         "aws:route53/zone:Zone": {"zoneId": "Z1", "nameServers": []},
         "aws:ec2/vpc:Vpc": {"ipv6CidrBlock": "2a05:d014:1::/56"},
         "command:local:run": {"stdout": "{}"},
-    }.get(kind, {})
+    }
+    return found.get(kind, {})
 
 
 def compose(**changes: object) -> Recording:
