@@ -14,7 +14,7 @@ import pytest
 from components.base import REPOSITORY
 from inventory.ansible import listing
 from inventory.load import Inventory, load
-from ops.commands import _one_host, rollback
+from ops.fleet import _one_host, rollback
 from ops.stack import Stack
 from sim.hosts.firstboot import random_host_key
 from stacks import cloud, images

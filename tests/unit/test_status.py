@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ops import commands
+from ops import fleet
 from ops.stack import Stack
 from stacks.live import Report
 
@@ -17,13 +17,13 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Report]:
         "keycloak": Report("keycloak", True, facts={"generation": 3, "booted": True, "kernel": "other"}),
         "media": Report("media", False, reason="No route to host"),
     }
-    monkeypatch.setattr(commands, "reports", lambda *_: found)
-    monkeypatch.setattr(commands, "_deployed", lambda _: set(found))
+    monkeypatch.setattr(fleet, "reports", lambda *_: found)
+    monkeypatch.setattr(fleet, "deployed", lambda _: set(found))
     return found
 
 
 def test_status_tells_programs_what_it_tells_people(answers: dict[str, Report], capsys: pytest.CaptureFixture[str]) -> None:
-    code = commands.status(Stack("homelab"), ["--json"])
+    code = fleet.status(Stack("homelab"), ["--json"])
     told = json.loads(capsys.readouterr().out)
     hosts = {entry["host"]: entry for entry in told["hosts"]}
     assert (code, told["stack"]) == (1, "homelab"), "a deployed host does not answer"
@@ -34,14 +34,14 @@ def test_status_tells_programs_what_it_tells_people(answers: dict[str, Report], 
         "state": "does not answer (No route to host)", "generation": None,
     }  # fmt: skip
     answers["media"] = Report("media", True, facts={"generation": 2})
-    assert commands.status(Stack("homelab"), []) == 0
+    assert fleet.status(Stack("homelab"), []) == 0
     assert "media" in capsys.readouterr().out
 
 
 def test_drift_tells_programs_the_hosts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(commands, "drifts", lambda *_: {"media": "runs another"})
-    assert commands.drift(Stack("homelab"), ["--json"]) == 1
+    monkeypatch.setattr(fleet, "drifts", lambda *_: {"media": "runs another"})
+    assert fleet.drift(Stack("homelab"), ["--json"]) == 1
     assert json.loads(capsys.readouterr().out) == {"media": "runs another"}
-    monkeypatch.setattr(commands, "drifts", lambda *_: {})
-    assert commands.drift(Stack("homelab"), ["--json"]) == 0
+    monkeypatch.setattr(fleet, "drifts", lambda *_: {})
+    assert fleet.drift(Stack("homelab"), ["--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {}
