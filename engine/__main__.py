@@ -39,7 +39,7 @@ def ensure(groups: tuple[Group, ...], progress: Progress) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code: 0 all there, 1 something missing or failed, 130 interrupted."""
-    parser = argparse.ArgumentParser(prog="python3 -m engine", description=__doc__)
+    parser = argparse.ArgumentParser(prog="aether engine", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
     get = actions.add_parser("ensure", help="get, build and install what is missing")
     get.add_argument("--only", action="append", choices=GROUPS, help="these parts only; may be repeated")

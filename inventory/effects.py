@@ -1,6 +1,6 @@
 """What a changed field of the inventory does to a guest that is there: the one table that docs and tests are made of.
 
-What loses a guest or boots it is held against the real provider by tests/system/test_guests_kept.py. The table is printed into
+It is held against the real provider by tests/system/test_guests_kept.py and test_guest_changes.py. The table is printed into
 docs/proxmox.md by `python -m inventory effects --write docs/proxmox.md`.
 """
 
@@ -15,7 +15,6 @@ class Effect(StrEnum):
     NOTHING = "nothing: the system's deployment, or nobody, uses it"
     UPDATE = "changed in place, at once"
     PENDING = "changed in place, effective after `python -m ops reboot HOST`"
-    REBOOT = "changed in place by the provider, which reboots the container"
     MIGRATE = "migrated, running, with its local disks"
     MOVE = "stays, with a warning; `python -m ops move HOST` migrates it (a restart)"
     REFUSED = "refused before anything runs"
@@ -33,13 +32,13 @@ GUEST: dict[str, tuple[Effect | None, Effect | None]] = {
     "description": (E.UPDATE, E.UPDATE),
     "tags": (E.UPDATE, E.UPDATE),
     "cpu": (E.PENDING, E.UPDATE),
-    "memory": (E.PENDING, E.REBOOT),
-    "address": (E.PENDING, E.REBOOT),
-    "network": (E.PENDING, E.REBOOT),
+    "memory": (E.PENDING, E.UPDATE),
+    "address": (E.PENDING, E.UPDATE),
+    "network": (E.PENDING, E.UPDATE),
     "start_order": (E.UPDATE, E.UPDATE),
-    "address6": (E.PENDING, E.REBOOT),
-    "interfaces": (E.PENDING, E.REBOOT),
-    "firewall": (E.UPDATE, E.REBOOT),
+    "address6": (E.PENDING, E.UPDATE),
+    "interfaces": (E.PENDING, E.UPDATE),
+    "firewall": (E.UPDATE, E.UPDATE),
     "open": (E.UPDATE, E.UPDATE),
     "cpu_type": (E.PENDING, None),
     "numa": (E.PENDING, None),
@@ -47,7 +46,7 @@ GUEST: dict[str, tuple[Effect | None, Effect | None]] = {
     "usb": (E.PENDING, None),
     "pci": (E.PENDING, None),
     "unprivileged": (None, E.REPLACE),
-    "nesting": (None, E.UPDATE),
+    "nesting": (None, E.PENDING),
     "keyctl": (None, E.PENDING),
     "fuse": (None, E.PENDING),
     "devices": (None, E.PENDING),
@@ -65,14 +64,14 @@ DISKS: dict[str, tuple[Effect | None, Effect | None]] = {
     "datastore of a data disk": (E.UPDATE, E.REFUSED),
 }
 NETWORK: dict[str, tuple[Effect | None, Effect | None]] = {
-    "bridge": (E.UPDATE, E.REBOOT),
-    "vlan": (E.UPDATE, E.REBOOT),
-    "gateway": (E.PENDING, E.REBOOT),
-    "cidr": (E.PENDING, E.REBOOT),
-    "cidr6": (E.PENDING, E.REBOOT),
-    "gateway6": (E.PENDING, E.REBOOT),
-    "mtu": (E.PENDING, E.REBOOT),
-    "zone": (E.PENDING, E.REBOOT),
+    "bridge": (E.UPDATE, E.UPDATE),
+    "vlan": (E.UPDATE, E.UPDATE),
+    "gateway": (E.PENDING, E.UPDATE),
+    "cidr": (E.PENDING, E.UPDATE),
+    "cidr6": (E.PENDING, E.UPDATE),
+    "gateway6": (E.PENDING, E.UPDATE),
+    "mtu": (E.PENDING, E.UPDATE),
+    "zone": (E.PENDING, E.UPDATE),
     "nameservers": (E.NOTHING, E.NOTHING),
 }
 SITE: dict[str, tuple[Effect | None, Effect | None]] = {

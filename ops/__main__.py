@@ -1,8 +1,11 @@
-"""The operator's commands. See `make help`; every one takes the stack from --stack."""
+# PYTHON_ARGCOMPLETE_OK
+"""One command for everything: a stack, its hosts, the inventory and the simulator."""
 
 import argparse
+import importlib
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from inventory.environment import enter
 
@@ -12,7 +15,7 @@ from inventory.load import InventoryError  # noqa: E402
 from ops import cloud, commands, examine, guests, proxmox  # noqa: E402
 from ops.adopt import adopt  # noqa: E402
 from ops.github import github  # noqa: E402
-from ops.stack import OpsError, Stack  # noqa: E402
+from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "up": (commands.up, "provision and configure everything"),
@@ -40,17 +43,21 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m ops",
-        description=__doc__,
-        epilog="\n".join(f"  {name:9} {text}" for name, (_, text) in COMMANDS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--stack", default="sim", help="sim, sim-cloud, sim-staging, homelab, cloud, staging, … (default: sim)")
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="the command's own: COMMAND --help")
-    options = parser.parse_args()
+# Programs of their own, which take no stack.
+MODULES = {
+    "inventory": ("inventory.cli", "check, show and draw the facts"),
+    "secrets": ("inventory.cli", "keys and secrets: make, rotate, re-encrypt"),
+    "sim": ("sim.__main__", "the simulated datacentre: start, stop, status, fault, power"),
+    "engine": ("engine.__main__", "the engine and its plugins: ensure, doctor, pins"),
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(words)
+    if options.command in MODULES:
+        module = importlib.import_module(MODULES[options.command][0])
+        first = ["secrets"] if options.command == "secrets" else []
+        return int(module.main([*first, *options.arguments]))
     try:
         return COMMANDS[options.command][0](Stack(options.stack), options.arguments)
     except (OpsError, InventoryError) as error:
@@ -59,6 +66,43 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nInterrupted. Run the same command again; it goes on where this stopped.", file=sys.stderr)
         return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    every = {name: text for name, (_, text) in (*COMMANDS.items(), *MODULES.items())}
+    parser = argparse.ArgumentParser(
+        prog="aether",
+        description=__doc__,
+        epilog="commands:\n" + "\n".join(f"  {name:9} {text}" for name, text in every.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    stack = parser.add_argument(
+        "-s",
+        "--stack",
+        default=os.environ.get("AETHER_STACK", "sim"),
+        help="sim, sim-cloud, sim-staging, homelab, cloud, staging, … (default: $AETHER_STACK, or sim)",
+    )
+    command = parser.add_argument(
+        "command", choices=every, metavar="COMMAND", help="one of those below; COMMAND --help says what it takes"
+    )
+    rest = parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…", help="the command's own")
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        stack.completer = lambda **_: [path.name[len("Pulumi.") : -len(".yaml")] for path in REPOSITORY.glob("Pulumi.*.yaml")]  # type: ignore[attr-defined]
+        command.completer = argcomplete.ChoicesCompleter(every)  # type: ignore[attr-defined]
+        rest.completer = lambda parsed_args, **_: hosts_of(parsed_args.stack)  # type: ignore[attr-defined]
+        argcomplete.autocomplete(parser)
+    return parser
+
+
+def hosts_of(stack: str) -> list[str]:
+    """Hosts and nodes of the stack's inventory, for the shell."""
+    try:
+        inventory = commands.inventory_of(Stack(stack))
+    except (OpsError, InventoryError):
+        return []
+    return [*inventory.nodes, *inventory.hosts]
 
 
 if __name__ == "__main__":

@@ -27,9 +27,9 @@ _ENGINE: tuple[tuple[tuple[str, ...], str | None, str, tuple[str, ...]], ...] = 
 
 
 def parser(command: str, function: Callable[..., object] | str | None) -> argparse.ArgumentParser:
-    """Parser of `python -m ops COMMAND`, described by FUNCTION's docstring (or the text itself)."""
+    """Parser of `aether COMMAND`, described by FUNCTION's docstring (or the text itself)."""
     text = function if isinstance(function, str) else (function.__doc__ if function else "") or ""
-    return argparse.ArgumentParser(prog=f"python -m ops {command}", description=text.strip(), allow_abbrev=False)
+    return argparse.ArgumentParser(prog=f"aether {command}", description=text.strip(), allow_abbrev=False)
 
 
 def nothing(command: str, function: Callable[..., object], arguments: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ _TOOLS = {"qemu": "qm", "lxc": "pct"}
 
 def follow(stack: Stack, arguments: list[str]) -> int:
     """Have the state follow guests that somebody, or the HA manager, moved to another node."""
-    argparse.ArgumentParser(prog="python -m ops follow", description=follow.__doc__).parse_args(arguments)
+    argparse.ArgumentParser(prog="aether follow", description=follow.__doc__).parse_args(arguments)
     for line in followed(stack) or ["No guest was moved."]:
         print(line)
     return 0
@@ -58,7 +58,7 @@ def followed(stack: Stack) -> list[str]:
 
 def move(stack: Stack, arguments: list[str]) -> int:
     """Move a container to the node that the inventory names, or another. It is shut down, copied and started again."""
-    parser = argparse.ArgumentParser(prog="python -m ops move", description=move.__doc__)
+    parser = argparse.ArgumentParser(prog="aether move", description=move.__doc__)
     parser.add_argument("host")
     parser.add_argument("node", nargs="?", help="default: the node of its inventory entry")
     options = parser.parse_args(arguments)
@@ -88,7 +88,7 @@ def move(stack: Stack, arguments: list[str]) -> int:
 
 def retire(stack: Stack, arguments: list[str]) -> int:
     """Take a host that left the inventory out of service: its guest is stopped, backed up and kept, until --delete."""
-    parser = argparse.ArgumentParser(prog="python -m ops retire", description=retire.__doc__)
+    parser = argparse.ArgumentParser(prog="aether retire", description=retire.__doc__)
     parser.add_argument("host")
     parser.add_argument("--delete", action="store_true", help="delete the guest and its disks; it must have been retired before")
     options = parser.parse_args(arguments)

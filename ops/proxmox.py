@@ -12,7 +12,7 @@ from ops.stack import Stack
 
 def command(stack: Stack, arguments: list[str]) -> int:
     """`proxmox role [--pve 8|9] [--json]`."""
-    parser = argparse.ArgumentParser(prog="python -m ops proxmox", description=__doc__)
+    parser = argparse.ArgumentParser(prog="aether proxmox", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     role = commands.add_parser(
         "role",

@@ -72,7 +72,9 @@ class Stack:
             own["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
         if self.simulated:
             own |= {
-                "PULUMI_BACKEND_URL": f"file://{AETHER / 'state'}",
+                # Without `skip` every file has a second one beside it (.attrs), which is not replaced in one step: an engine that
+                # is killed, or that reads while another one writes, finds it empty and refuses the state (EOF).
+                "PULUMI_BACKEND_URL": f"file://{AETHER / 'state'}?metadata=skip",
                 "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase()),
                 "SOPS_AGE_KEY_FILE": str(AETHER / "sim/keys/age.txt"),
             }
@@ -251,6 +253,8 @@ class Stack:
         taken = list((AETHER / f"state/.pulumi/locks/organization/aether/{self.name}").glob("*.json"))
         if any(_alive(json.loads(lock.read_text() or "{}")) for lock in taken):
             return  # Another engine is at work: what is unfinished is its own.
+        for attributes in (AETHER / "state/.pulumi").rglob("*.attrs"):
+            attributes.unlink()  # An earlier version's; nothing that is needed, and cut short it hides the state.
         for pid in orphaned_plugins():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)

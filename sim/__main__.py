@@ -43,7 +43,7 @@ def _complain(message: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sim", description="The simulated datacentre (Linux only).")
+    parser = argparse.ArgumentParser(prog="aether sim", description="The simulated datacentre (Linux only).")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, function, text in (
         ("start", _start, "start it in the background, or heal what a killed run left"),

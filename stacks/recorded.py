@@ -36,7 +36,8 @@ def recorded() -> dict[str, RecordedGuest]:
             found = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}).value
             return guests_of((found or {}).get("outputs") or {})
         except Exception as error:
-            # The engine writes the same file meanwhile, not in one step, and says so by an exception of no type of its own.
+            # The engine writes meanwhile: without metadata=skip not all in one step (docs/state.md). The exception has no type of
+            # its own.
             if "failed to load checkpoint" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.base import REPOSITORY
 from inventory.load import Inventory
-from inventory.models import CloudVm, HcloudVm, ManagedHost
+from inventory.models import CloudVm, HcloudVm, ManagedHost, NixosVm
 from stacks.settings import Settings, SettingsError
 
 
@@ -45,11 +45,12 @@ def accesses(inventory: Inventory, reach_file: str) -> dict[str, Access]:
 
 
 def write_client_config(settings: Settings, inventory: Inventory) -> str:
-    """Write ``config`` and ``known_hosts`` of the stack; returns the former's path relative to the repository."""
+    """Write ``config``, ``known_hosts`` and ``guests`` of the stack; returns the first one's path relative to the repository."""
     folder = _folder(settings)
     known_hosts = folder / "known_hosts"
     hosts = accesses(inventory, settings.reach_file)
     _write(REPOSITORY / known_hosts, "".join(f"{name} {_bare(access.host_key)}\n" for name, access in hosts.items()))
+    _write(REPOSITORY / folder / "guests", _guests(inventory))
     blocks = [
         f"Host {' '.join((name, *access.also))}\n  HostName {access.address}\n  Port {access.port}\n  User {access.user}\n"
         f"  HostKeyAlias {name}\n"
@@ -100,6 +101,15 @@ def _identities(settings: Settings, inventory: Inventory, folder: Path) -> list[
         written.append(REPOSITORY / folder / f"operator-{number}.pub")
         _write(written[-1], key + "\n")
     return ["~/.ssh/id_ed25519", *map(str, written)]
+
+
+def _guests(inventory: Inventory) -> str:
+    """A line a guest: host, Proxmox's tool for it, VMID, and the nodes that may have it, the inventory's first."""
+    lines = []
+    for name, host in inventory.guests().items():
+        nodes = [host.node, *(node for node in inventory.nodes if node != host.node)]
+        lines.append(f"{name} {'qm' if isinstance(host, NixosVm) else 'pct'} {host.vmid} {' '.join(nodes)}\n")
+    return "".join(lines)
 
 
 def _folder(settings: Settings) -> Path:

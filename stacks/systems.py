@@ -8,6 +8,7 @@ from components.base import REPOSITORY, Operator, Text
 from components.nixos.desired import EvaluationError, desired_closures, untracked
 from components.nixos.system import NixosSystem, NixosSystemArgs
 from inventory.models import NixosFacts
+from stacks.platforms import operator_systems, unbuildable
 from stacks.settings import Settings, SettingsError
 
 
@@ -15,8 +16,10 @@ def desired_systems(settings: Settings, hosts: Mapping[str, NixosFacts]) -> dict
     """The closure that each host should run.
 
     Raises:
-        SettingsError: one of them cannot be evaluated.
+        SettingsError: one of them cannot be evaluated, or nobody can build it.
     """
+    if problems := unbuildable(hosts, operator_systems(settings.nix)):
+        raise SettingsError("\n".join(problems))
     if unseen := untracked(REPOSITORY):
         pulumi.log.warn(f"git does not track {', '.join(unseen)}, so the flake does not see it. Fix: git add {' '.join(unseen)}")
     try:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from components.base import Component, script
 from components.proxmox.guest import GuestArgs, first_contact
-from components.proxmox.network import cards, container_addresses, container_interfaces
+from components.proxmox.network import Card, cards, container_addresses, container_interfaces, container_lines
 from inventory.models import NixosLxc as NixosLxcFacts
 
 
@@ -23,6 +23,7 @@ class NixosLxc(Component):
         - ``proxmoxve:ContainerLegacy``: unprivileged with nesting unless the inventory says otherwise.
         - ``command:local:Command``: what no token may set, on the node as root; only where the inventory asks for it.
         - ``command:local:Command``: its data disks, added, grown and detached in place (``NAME-disks``).
+        - ``command:local:Command``: its name, memory and network, changed in place (``NAME-settings``).
         - ``command:local:Command``: first contact (its SSH host key).
 
     Outputs:
@@ -32,6 +33,7 @@ class NixosLxc(Component):
     guest: proxmox.ContainerLegacy
     options: command.local.Command | None
     disks: command.local.Command
+    settings: command.local.Command
     contact: command.local.Command
 
     def __init__(self, name: str, args: NixosLxcArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -81,12 +83,13 @@ class NixosLxc(Component):
                     "mountPoints",
                     # The template is what a container is born from; what it runs later comes from NixosSystem.
                     "operatingSystem.templateFileId",
-                    # Read at creation only: the deployed system owns root's keys.
-                    "initialization.userAccount",
+                    # The provider reboots a container for any of these; Proxmox does not have to (`settings`). Login keys and
+                    # resolvers are read at creation only: the deployed system owns them.
+                    "memory",
+                    "networkInterfaces",
+                    "initialization",
                     # Set on the node, as root.
                     *(["features", "devicePassthroughs"] if root_only(facts) else []),
-                    # The deployed system owns its resolvers; the provider reboots a container for them.
-                    "initialization.dns",
                 ],
             ),
         )
@@ -95,6 +98,7 @@ class NixosLxc(Component):
         )
         self.options = _options(self, name, args) if root_only(facts) else None
         self.disks = self._data_disks(name, args)
+        self.settings = self._settings(name, args, attached)
         self.contact = first_contact(
             self,
             name,
@@ -103,7 +107,8 @@ class NixosLxc(Component):
             host_key=facts.host_key,
             vmid=self.guest.vm_id,
             instance=self.instance,
-            after=[self.options] if self.options else [],
+            # A container that takes another one's place is born with the address that the old one had.
+            after=[self.settings, *([self.options] if self.options else [])],
         )
         self.vm_id = self.guest.vm_id
         self.ready = self.contact.stdout
@@ -119,6 +124,23 @@ class NixosLxc(Component):
             f"{name}-disks",
             command.local.CommandArgs(
                 create=script("proxmox", "scripts", "data-disks.sh"),
+                environment=environment,
+                logging=command.local.Logging.STDERR,
+            ),
+            opts=self.child(),
+        )
+
+    def _settings(self, name: str, args: NixosLxcArgs, attached: list[Card]) -> command.local.Command:
+        facts = args.facts
+        wanted = [f"hostname {name}", f"memory {facts.memory}"]
+        wanted += [f"net{index} {line}" for index, line in enumerate(container_lines(attached))]
+        environment = args.operator.environment(name, AETHER_NODE=args.node_name, AETHER_SETTINGS="\n".join(wanted))
+        environment["AETHER_VMID"] = self.guest.vm_id.apply(str)
+        environment["AETHER_INSTANCE"] = self.instance
+        return command.local.Command(
+            f"{name}-settings",
+            command.local.CommandArgs(
+                create=script("proxmox", "scripts", "settings.sh"),
                 environment=environment,
                 logging=command.local.Logging.STDERR,
             ),

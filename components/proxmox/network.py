@@ -94,3 +94,25 @@ def container_addresses(found: list[Card]) -> list[proxmox.ContainerLegacyInitia
         )
         for card in found
     ]
+
+
+def container_lines(found: list[Card]) -> list[str]:
+    """Each interface as pct(1) has it, without its hardware address."""
+    return [
+        ",".join(
+            f"{key}={value}"
+            for key, value in {
+                "name": f"eth{index}",
+                "bridge": card.network.bridge,
+                "firewall": int(card.firewall) or None,
+                "gw": card.gateway,
+                "gw6": card.gateway6,
+                "ip": card.address,
+                "ip6": card.address6,
+                "mtu": card.network.mtu,
+                "tag": card.vlan,
+            }.items()
+            if value is not None
+        )
+        for index, card in enumerate(found)
+    ]

@@ -5,7 +5,7 @@ import pulumi_command as command
 import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
-from components.base import Component
+from components.base import Component, script
 from components.proxmox.devices import mapping
 from components.proxmox.guest import GuestArgs, first_contact
 from components.proxmox.network import Card, cards, vm_addresses, vm_devices
@@ -22,6 +22,7 @@ class NixosVm(Component):
 
     Creates:
         - ``proxmoxve:VmLegacy``: OVMF, virtio disks and network, guest agent, USB and PCI devices by their mappings.
+        - ``command:local:Command``: grows its disks (``NAME-disks``).
         - ``command:local:Command``: first contact (its SSH host key).
 
     Outputs:
@@ -29,6 +30,7 @@ class NixosVm(Component):
     """
 
     guest: proxmox.VmLegacy
+    disks: command.local.Command
     contact: command.local.Command
 
     def __init__(self, name: str, args: NixosVmArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -82,12 +84,34 @@ class NixosVm(Component):
         )
         # Of the device, not mac_addresses: those are what the guest agent reports, the loopback's first.
         self.instance = self.guest.network_devices.apply(lambda devices: (devices[0].mac_address or "") if devices else "")
+        self.disks = self._grow_disks(name, args)
         self.contact = first_contact(
             self, name, args, kind="vm", host_key=facts.host_key, vmid=self.guest.vm_id, instance=self.instance
         )
         self.vm_id = self.guest.vm_id
         self.ready = self.contact.stdout
         self.done({"vm_id": self.vm_id, "instance": self.instance, "ready": self.ready})
+
+    def _grow_disks(self, name: str, args: NixosVmArgs) -> command.local.Command:
+        """Apart from the guest: the provider grows none in a run that leaves cores, memory or devices waiting for a boot."""
+        wanted = [f"{interface(index)} {disk.size}" for index, disk in enumerate(args.facts.disks)]
+        environment = args.operator.environment(name, AETHER_NODE=args.node_name, AETHER_DISKS="\n".join(wanted))
+        environment["AETHER_VMID"] = self.guest.vm_id.apply(str)
+        environment["AETHER_INSTANCE"] = self.instance
+        return command.local.Command(
+            f"{name}-disks",
+            command.local.CommandArgs(
+                create=script("proxmox", "scripts", "grow-disks.sh"),
+                environment=environment,
+                logging=command.local.Logging.STDERR,
+            ),
+            opts=self.child(),
+        )
+
+
+def interface(index: int) -> str:
+    """What Proxmox calls the disk number INDEX."""
+    return f"scsi{index}"
 
 
 def _ignored(args: NixosVmArgs) -> list[str]:
@@ -102,13 +126,15 @@ def _ignored(args: NixosVmArgs) -> list[str]:
         "initialization.dns",
         # The provider declares eight zeros where no limit is set and reads back none: with zeros or without, a false update.
         *(f"disks[{index}].speed" for index in range(disks)),
+        # Grown by `NAME-disks`.
+        *(f"disks[{index}].size" for index in range(disks)),
     ]
 
 
 def _disks(args: NixosVmArgs) -> list[proxmox.VmLegacyDiskArgs]:
     return [
         proxmox.VmLegacyDiskArgs(
-            interface=f"scsi{index}",
+            interface=interface(index),
             datastore_id=disk.datastore or args.node.disk_datastore,
             size=disk.size,
             file_format="raw",

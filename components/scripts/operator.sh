@@ -109,14 +109,33 @@ explain() {
 # An id that is another one after each boot; nothing while the host is away.
 boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
 
+# reboot_by_node: a guest is rebooted by its node, for only that gives it the hardware that waits for its next start. The file
+# `guests` beside the SSH configuration says which are: HOST, qm or pct, VMID, then the nodes, its own first. Fails where there is
+# no such entry, or no node has the guest.
+reboot_by_node() {
+  local tool vmid nodes node status
+  read -r tool vmid nodes < <(sed -n "s/^$AETHER_HOST //p" "$(dirname "$AETHER_SSH_CONFIG")/guests" 2>/dev/null) || return 1
+  for node in $nodes; do
+    status=0
+    run_on "$node" components/proxmox/scripts/reboot-guest.sh "$tool" "$vmid" </dev/null >&2 || status=$?
+    case $status in
+      0) return 0 ;;
+      # Not on this node, or the node does not answer.
+      3 | 255) ;;
+      *) fail 34 "$node could not reboot it; look at its console" ;;
+    esac
+  done
+  return 1
+}
+
 # reboot_and_wait: reboots AETHER_HOST and waits, AETHER_BOOT_TIMEOUT seconds (default 300) at most, until it has booted anew. A
 # connection that is held is one to the new boot afterwards.
 reboot_and_wait() {
   local limit=${AETHER_BOOT_TIMEOUT:-300} before after deadline shared=$control
   before=$(boot_id)
   say "reboots"
-  remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true
   release
+  reboot_by_node || remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true
   deadline=$((SECONDS + limit))
   while :; do
     after=$(boot_id)

@@ -22,7 +22,7 @@ def _say(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make image", description="Build an image of a host.")
+    parser = argparse.ArgumentParser(prog="aether image", description="Build an image of a host.")
     parser.add_argument("host", help="host of the inventory, local-vm or local-server")
     parser.add_argument("format", choices=FORMATS, help="what to build")
     parser.add_argument("--plain", action="store_true", help="accept a disk without the host's encryption")

@@ -12,6 +12,9 @@ from urllib.parse import parse_qs
 
 import aiohttp
 
+# Seconds that moto may take to listen: it imports a few hundred modules, on a busy machine beside much else.
+START = 300
+
 # Request and answer headers that belong to one connection.
 HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host", "te", "upgrade"}
 
@@ -21,6 +24,10 @@ def reads(method: str, headers: dict[str, str], body: bytes) -> bool:
     target = next((value for name, value in headers.items() if name.lower() == "x-amz-target"), "").rpartition(".")[2]
     action = target or parse_qs(body.decode("latin-1")).get("Action", [""])[0]
     return action.startswith(("Describe", "Get", "List")) or (not action and method in ("GET", "HEAD"))
+
+
+class MotoError(Exception):
+    """moto does not answer; the message says where its log is."""
 
 
 class Moto:
@@ -34,6 +41,7 @@ class Moto:
         self._child: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self._lock = asyncio.Lock()
+        self._ready = False
         self._changes = 0
 
     @property
@@ -62,6 +70,7 @@ class Moto:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        self._ready = False
         if self._child is not None and self._child.returncode is None:
             self._child.terminate()
             with contextlib.suppress(asyncio.TimeoutError):
@@ -72,17 +81,20 @@ class Moto:
         self._child = None
 
     async def _up(self) -> None:
-        if self._child is not None and self._child.returncode is None:
+        if self._ready and self._child is not None and self._child.returncode is None:
             return
+        await self.stop()  # One that did not get as far as to answer is no use.
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.directory / "moto.log").open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "sim.aws.moto_server", self.address, stdout=asyncio.subprocess.PIPE, stderr=log
             )
         assert self._child.stdout is not None
-        line = (await asyncio.wait_for(self._child.stdout.readline(), 60)).decode().strip()
-        if not line.isdigit():
-            raise RuntimeError(f"moto did not start; see {self.directory / 'moto.log'}")
+        line = b""
+        with contextlib.suppress(asyncio.TimeoutError):
+            line = await asyncio.wait_for(self._child.stdout.readline(), START)
+        if not line.strip().isdigit():
+            raise MotoError(f"moto did not start within {START} s; see {self.directory / 'moto.log'}")
         self.port = int(line)
         self._session = self._session or aiohttp.ClientSession(auto_decompress=True)
         self._changes = 0
@@ -96,6 +108,7 @@ class Moto:
             for entry in entries:
                 await self._change(entry["method"], entry["path"], entry["headers"], entry["body"].encode("latin-1"))
             self.log(f"aws: {len(entries)} requests of before played again")
+        self._ready = True
 
     async def _seed(self) -> None:
         await self._pass("POST", f"/moto-api/seed?a={self._changes}", {}, b"")

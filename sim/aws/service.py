@@ -7,13 +7,14 @@ import secrets
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qs
 
+import aiohttp
 from aiohttp import web
 
 from sim import cloud_facts
 from sim.aws.dlm import Policies
 from sim.aws.errors import access_key_of, refuse, service_of
 from sim.aws.machines import Machines
-from sim.aws.moto_process import HOP, Moto
+from sim.aws.moto_process import HOP, Moto, MotoError
 from sim.loopback import LoopbackService
 from sim.paths import write_atomic
 
@@ -94,7 +95,11 @@ class Aws(LoopbackService):
             return self.policies.answer(request.method, request.raw_path.partition("?")[0], request.query_string, body)
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP}
         # moto tells services by the host's name or the signature's scope.
-        status, kept, answer = await self.moto.send(request.method, request.raw_path, headers, body)
+        try:
+            status, kept, answer = await self.moto.send(request.method, request.raw_path, headers, body)
+        except (MotoError, aiohttp.ClientError) as error:
+            self.supervisor.log(f"aws: {error}")
+            return refuse(service, 500, "InternalError", f"the simulator's own AWS: {error}")
         if service == "ec2" and action in _POWER and status < 300:
             if action == "RebootInstances":
                 for identifier in (values[0] for key, values in parse_qs(body.decode()).items() if key.startswith("InstanceId")):

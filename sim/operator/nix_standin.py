@@ -3,7 +3,7 @@
 Imitates what the program uses of nix(1) of Nix 2.28 (https://nix.dev/manual/nix/2.28/command-ref/new-cli/nix):
 `eval` of nixosConfigurations.…drvPath (one host, or many by --apply), `build` of a host's toplevel and of the images, `copy`
 --to/--from ssh-ng stores (real SSH with NIX_SSHOPTS), `store sign`, `store diff-closures`,
-`path-info`, `flake metadata`, `--version`.
+`path-info`, `flake metadata`, `config show --json` of an x86 operator, `--version`.
 Signatures are the key's public half, not arithmetic: a host refuses a path that no key it trusts has signed, as Nix does.
 Refuses: hosts that the inventory does not know, a host file that throws, paths that are not in the store, every other command.
 The operator's store is `.aether/sim/store`; store paths are printed as /nix/store/….
@@ -97,6 +97,10 @@ def _command(words: list[str], options: dict[str, list[str]]) -> int:  # noqa: P
                 print(path)
             return 0
         case ["flake", ("metadata" | "check"), *_]:
+            return 0
+        case ["config", "show"]:
+            shown = {"system": "x86_64-linux", "extra-platforms": [], "builders": ""}
+            print(json.dumps({name: {"value": value} for name, value in shown.items()}))
             return 0
     raise NixError(f"error: '{' '.join(words[:2])}' is not simulated")
 

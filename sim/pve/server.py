@@ -18,6 +18,7 @@ from fakepve.routing import die, param_error
 from fakepve.server import USER
 from fakepve.storage import split_list
 
+from sim.pve import pending
 from sim.pve.mappings import Mappings
 from sim.pve.storage import NodeStores, current_node
 from sim.pve.stored import Stored
@@ -125,6 +126,8 @@ class SimPve(Stored, Mappings):
                     return web.json_response({"data": None, "message": "injected fault: api-500\n"}, status=500)
             if node in self.nodes:
                 self._sync_files(node)
+            if request.method == "PUT":
+                request._read_bytes = _one_delete(await request.read())
             answer = await handler(request)
             guest = _GUEST_PATH.search(request.path)
             if request.method != "GET" and guest and guest[2]:
@@ -319,6 +322,17 @@ class SimPve(Stored, Mappings):
         for key in split_list(values.get("delete")):
             if DRIVE_KEY.match(key) and key in p.get("force", ""):
                 self._qm_free(key)
+        if vm.status == "running":
+            pending.hotplug(vm)
+
+    async def _config_get(self, request: web.Request) -> web.Response:
+        """GET …/config: with what waits for the next start, unless `current`; fakepve leaves that out."""
+        vm = self._vm(request, "VM.Audit")
+        now = request.query.get("current", "0") in ("1", "true")
+        config = dict(vm.config) if now else pending.effective(vm.config, vm.pending)
+        if "memory" in config:
+            config["memory"] = str(config["memory"])
+        return web.json_response({"data": {**config, "digest": vm.digest()}})
 
     def _realise(self, vmid: int, key: str, value: str, taken: Any, default_storage: Any = None) -> Any:
         """A container's new volume; refused where its storage has too little left, as PVE::Storage::vdisk_alloc does."""
@@ -446,6 +460,15 @@ class SimPve(Stored, Mappings):
         if store.get("type") == "dir":
             self.remove_file(v["node"], volname)
         return await super()._content_delete(v, user)
+
+
+def _one_delete(body: bytes) -> bytes:
+    """A form with its `delete` once: PVE takes a list that comes as several of it (PVE::JSONSchema), fakepve does not."""
+    if body.count(b"delete=") < 2:
+        return body
+    pairs = urllib.parse.parse_qsl(body.decode(), keep_blank_values=True)
+    deleted = ",".join(value for key, value in pairs if key == "delete")
+    return urllib.parse.urlencode([*(pair for pair in pairs if pair[0] != "delete"), ("delete", deleted)]).encode()
 
 
 def _multipart(kind: str, body: bytes) -> tuple[dict[str, str], bytes]:

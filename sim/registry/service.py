@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import socket
+import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sim import cloud_facts
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from sim.supervisor import Supervisor
 
 _FIRST = "the first build\n"
+# Seconds that crane may take to listen, on a busy machine.
+START = 120
 
 
 class Registry:
@@ -83,7 +86,11 @@ class Registry:
         if not self.usable:
             self.supervisor.warnings.append("the registry needs crane, cosign and sops. Fix: make setup, then start again")
             return
-        await self._serve()
+        try:
+            await self._serve()
+        except ImageError as error:
+            self.supervisor.warnings.append(f"the registry has no images: {error}")
+            return
         self._filling = asyncio.create_task(self._fill())
 
     async def filled(self) -> None:
@@ -112,11 +119,15 @@ class Registry:
                 stdout=log,
                 stderr=log,
             )
-        for _ in range(100):
-            with contextlib.suppress(OSError):
+        deadline = time.monotonic() + START
+        while True:
+            try:
                 _, writer = await asyncio.open_connection("127.0.0.1", inner)
                 writer.close()
                 break
+            except OSError:
+                if self._child.returncode is not None or time.monotonic() > deadline:
+                    raise ImageError(f"crane serves no registry; see {self.directory / 'registry.log'}") from None
             await asyncio.sleep(0.05)
         await self.gate.open(f"http://127.0.0.1:{inner}")
 

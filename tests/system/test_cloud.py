@@ -327,6 +327,7 @@ def state_files(cloud: CloudLab) -> dict[str, Any]:
 
 class TestEnd:
     def test_the_machines_of_aws_are_there_again_after_the_simulator_restarted(self, deployed: CloudLab) -> None:
+        applied(deployed)  # What tests before this one put back.
         before = {name: instance["InstanceId"] for name, instance in deployed.instances().items()}
         assert deployed.lab.sim("restart", "--stack", "sim-cloud").code == 0
         assert {name: instance["InstanceId"] for name, instance in deployed.instances().items()} == before
@@ -339,6 +340,7 @@ class TestEnd:
             "for item in [r for r in s.resources() if r['type'].startswith('github:index/')][::-1]:\n"
             "    s.output('state', 'delete', item['urn'], '--yes', '--force', '--target-dependents')\n"
         )
+        applied(deployed)
         commits = deployed.git("rev-list", "--count", "main")
         forgotten = deployed.lab.run(deployed.lab.python, "-c", code, timeout=600)
         assert forgotten.code == 0 or "no resource" in forgotten.text.lower(), forgotten.text[-2000:]

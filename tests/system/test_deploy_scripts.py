@@ -114,6 +114,13 @@ def test_a_deployment_is_committed_and_recorded_and_the_next_one_finds_it(host: 
     assert json.loads(again.out) == result
 
 
+def test_a_host_builds_its_own_system_where_the_inventory_says_so(host: Host) -> None:
+    done = host.deploy(AETHER_BUILD_ON="target")
+    assert done.code == 0, done.err
+    assert "builds on metal" in done.err and "copies" not in done.err
+    assert host.state()[0] == json.loads(done.out)["closure"]
+
+
 def test_two_connections_a_deployment_one_of_them_for_the_confirmation(host: Host, tmp_path: Path) -> None:
     done = host.deploy(**wrapped_ssh(tmp_path / "bin", ""))
     assert done.code == 0, done.err

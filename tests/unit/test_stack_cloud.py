@@ -91,11 +91,11 @@ def test_a_new_machine_is_given_the_time_to_boot() -> None:
 
 def test_a_builder_of_another_architecture_is_the_inventorys_word() -> None:
     inventory = load(CLOUD)
-    vps = inventory.hosts["vps"].model_copy(update={"build_on": "target"})
+    vps = inventory.hosts["vps"].model_copy(update={"build_on": "operator"})
     content = inventory.content.model_copy(update={"hosts": {**inventory.hosts, "vps": vps}})
     recording = record(lambda: cloud.compose(settings(), replace(inventory, content=content)), outputs=outputs)
-    assert recording.one("local:Command", "vps").environment["AETHER_BUILD_ON"] == "target"
-    assert recording.one("local:Command", "cloud-workstation").environment["AETHER_BUILD_ON"] == "operator"
+    assert recording.one("local:Command", "vps").environment["AETHER_BUILD_ON"] == "operator"
+    assert recording.one("local:Command", "cloud-workstation").environment["AETHER_BUILD_ON"] == "target"
 
 
 def test_what_was_changed_by_hand_is_deployed_anew_where_the_stack_asks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,7 @@ def test_children_have_their_component_as_parent(recording: Recording) -> None:
     assert recording.one("VmLegacy", "gateway").parent.endswith("aether:proxmox:NixosVm::gateway")
     assert sorted(recording.children("gateway", "NixosVm")) == [
         "command:local:Command",
+        "command:local:Command",
         "proxmoxve:index/vmLegacy:VmLegacy",
     ]
     assert recording.children("gateway", "NixosSystem") == ["command:local:Command"]
@@ -168,6 +169,11 @@ def test_each_ignored_change_is_one_property(recording: Recording) -> None:
                 "sourceFile.changed",
                 "initialization.userAccount",
                 "initialization.dns",
+                "disks[0].size",
+                "disks[1].size",
+                "memory",
+                "networkInterfaces",
+                "initialization",
                 "environment.AETHER_DRIFT",
                 "environment.AETHER_CHECK",
             }

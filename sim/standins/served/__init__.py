@@ -29,6 +29,7 @@ COMMANDS: dict[str, Handler] = {
     "pvesh": proxmox.pvesh,
     "pveversion": proxmox.pveversion,
     "vzdump": proxmox.vzdump,
+    "nproc": proxmox.nproc,
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import time
 from typing import Any
@@ -18,9 +19,11 @@ from fakepve import FakeCt, FakeVm, PveError
 from sim.hosts import process as proc
 from sim.hosts.agent import Call, Refused
 from sim.hosts.host import Host
+from sim.pve.pending import effective
 from sim.pve.service import Proxmox
 from sim.pve.storage import CONTENT_DIRECTORIES, current_node
 
+_CT_NUMBERS = frozenset(("cores", "cpuunits", "memory", "onboot", "protection", "swap", "tty"))
 # Set by the supervisor: the cluster whose nodes the callers are.
 cluster: Proxmox | None = None
 
@@ -98,9 +101,21 @@ async def _api(call: Call, action: Any) -> str:
     return str(upid)
 
 
-def _config(call: Call, guest: Any) -> int:
-    for key, value in sorted(guest.config.items()):
+def _config(call: Call, guest: Any, *, current: bool) -> int:
+    """As it will be: with what waits for the next start, unless --current."""
+    for key, value in sorted(effective(guest.config, {} if current else guest.pending).items()):
         call.out(f"{key}: {value}")
+    return 0
+
+
+def _pending(call: Call, guest: Any) -> int:
+    """`qm pending`, `pct pending`: cur, new and del lines (PVE::GuestHelpers::format_pending)."""
+    for key in sorted({*guest.config, *guest.pending}):
+        if key in guest.config:
+            call.out(f"cur {key}: {guest.config[key]}")
+        if key in guest.pending:
+            value = guest.pending[key]
+            call.out(f"del {key}" if value is None else f"new {key}: {value}")
     return 0
 
 
@@ -130,7 +145,7 @@ async def _power(call: Call, guest: Any, action: str) -> int:
 
 
 async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcommand
-    """`pct status|config|list|start|stop|shutdown|reboot|destroy|exec|enter|push|pull|set|resize|migrate`."""
+    """`pct status|config|pending|list|start|stop|shutdown|reboot|destroy|exec|enter|push|pull|set|resize|migrate`."""
     call.need_root("please run as root.")
     words = call.argv[1:]
     verb = words.pop(0) if words else ""
@@ -147,13 +162,17 @@ async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subco
         call.out(f"status: {ct.status}")
         return 0
     if verb == "config":
-        return _ct_config(call, ct, current=_options(words).get("current", "0") == "1")
+        return _config(call, ct, current=_options(words).get("current", "0") == "1")
+    if verb == "pending":
+        return _pending(call, ct)
     if verb in ("resize", "migrate"):
         return await {"resize": _pct_resize, "migrate": _pct_migrate}[verb](call, ct, words)
     if verb in ("start", "stop", "shutdown", "reboot"):
         return await _power(call, ct, verb)
     if verb == "set":
-        values = {"node": call.host.name, "vmid": ct.vmid, **_options(words)}
+        # The API's schema makes these numbers.
+        given = {key: int(value) if key in _CT_NUMBERS else value for key, value in _options(words).items()}
+        values = {"node": call.host.name, "vmid": ct.vmid, **given}
         await _api(call, _cluster().api._lxc_config_put("root@pam", values))
         _cluster().touched(ct.vmid)
         return 0
@@ -170,15 +189,6 @@ async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subco
             await host.changed.wait()
         return await {"exec": _pct_exec, "push": _pct_push, "pull": _pct_pull}[verb](call, host, words)
     raise Refused(f"ERROR: unknown command 'pct {verb}'", 255)
-
-
-def _ct_config(call: Call, ct: Any, *, current: bool) -> int:
-    """As it will be: with what waits for the next start, unless --current."""
-    pending = {} if current else ct.pending
-    for key, value in sorted({**ct.config, **pending}.items()):
-        if value is not None:
-            call.out(f"{key}: {value}")
-    return 0
 
 
 async def _pct_resize(call: Call, ct: Any, words: list[str]) -> int:
@@ -249,7 +259,7 @@ async def _pct_pull(call: Call, host: Host, words: list[str]) -> int:
 
 
 async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcommand
-    """`qm status|config|list|start|stop|reboot|destroy|set|guest|agent|disk|importdisk|resize|migrate|cloudinit|unlock…`."""
+    """`qm status|config|pending|list|start|stop|reboot|destroy|set|guest|disk|importdisk|resize|migrate|unlock…`."""
     call.need_root("please run as root.")
     words = call.argv[1:]
     verb = words.pop(0) if words else ""
@@ -270,7 +280,9 @@ async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcom
         call.out(f"status: {vm.status}")
         return 0
     if verb == "config":
-        return _config(call, vm)
+        return _config(call, vm, current=_options(words).get("current", "0") == "1")
+    if verb == "pending":
+        return _pending(call, vm)
     if verb in ("start", "stop", "shutdown", "reboot", "reset"):
         return await _power(call, vm, verb)
     if verb == "unlock":
@@ -485,6 +497,13 @@ def _set_bridge(call: Call, node: str, bridge: str, options: dict[str, str]) -> 
 async def pveversion(call: Call) -> int:
     """The version line."""
     call.out(f"pve-manager/{_cluster().api.version}/simulated (running kernel: 6.14.11-2-pve)")
+    return 0
+
+
+async def nproc(call: Call) -> int:
+    """In a guest: the cores that it was started with."""
+    guest = next((guest for guest in [*_cluster().api.vms, *_cluster().api.cts] if _host(guest) is call.host), None)
+    call.out(str(guest.config.get("cores", 1) if guest is not None else os.cpu_count()))
     return 0
 
 

@@ -1,0 +1,80 @@
+"""A host that its builder cannot build is refused at preview, with the line to write."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from inventory.load import load
+from inventory.models import NixosFacts, runs_nixos
+from stacks.platforms import operator_systems, system_of, unbuildable
+from stacks.settings import Settings, SettingsError
+from stacks.systems import desired_systems
+
+X86 = frozenset({"x86_64-linux"})
+
+
+def cloud(**build_on: str) -> dict[str, NixosFacts]:
+    hosts = load(Path("inventory/cloud.toml")).hosts
+    names = ("vps", "cloud-workstation")
+    facts = {name: hosts[name].model_copy(update={"build_on": build_on.get(name.replace("-", "_"), "target")}) for name in names}
+    return {name: each for name, each in facts.items() if isinstance(each, NixosFacts)}
+
+
+def nix(folder: Path, **settings: object) -> str:
+    """A Nix that says of itself what SETTINGS are."""
+    shown = json.dumps({name.replace("_", "-"): {"value": value} for name, value in settings.items()})
+    program = folder / "nix"
+    program.write_text(f"#!/bin/sh\necho {shlex.quote(shown)}\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_the_architecture_is_the_instance_types() -> None:
+    facts = cloud()["vps"]
+    for size, system in {"t4g.small": "aarch64-linux", "c7gn.large": "aarch64-linux", "g5.xlarge": "x86_64-linux"}.items():
+        assert system_of(facts.model_copy(update={"instance_type": size})) == system, size
+
+
+def test_the_examples_can_be_built_by_an_x86_operator() -> None:
+    for file in ("homelab", "cloud"):
+        hosts = load(Path(f"inventory/{file}.toml")).hosts
+        assert (
+            unbuildable({name: host for name, host in hosts.items() if isinstance(host, NixosFacts) and runs_nixos(host)}, X86)
+            == []
+        )
+
+
+def test_what_the_operator_cannot_build_is_refused_with_the_line_to_write() -> None:
+    assert unbuildable(cloud(vps="operator"), X86) == [
+        "hosts.vps.build_on: vps is aarch64-linux, and the operator's Nix builds for x86_64-linux. "
+        'Fix: write build_on = "target" (or a builder: cloud-workstation)'
+    ]
+    assert unbuildable(cloud(vps="operator"), X86 | {"aarch64-linux"}) == []
+    assert unbuildable(cloud(vps="operator"), None) == []
+
+
+def test_a_builder_of_another_architecture_is_refused() -> None:
+    hosts = cloud(vps="cloud-workstation")
+    assert unbuildable(hosts, X86) == []
+    hosts["cloud-workstation"] = hosts["cloud-workstation"].model_copy(update={"instance_type": "t3.large"})
+    (problem,) = unbuildable(hosts, X86)
+    assert "vps is aarch64-linux, and cloud-workstation is x86_64-linux" in problem
+
+
+def test_emulation_and_builders_count(tmp_path: Path) -> None:
+    shown = {"system": "x86_64-linux", "extra_platforms": ["i686-linux"], "builders": f"@{tmp_path}/machines"}
+    assert operator_systems(nix(tmp_path, **shown)) == {"x86_64-linux", "i686-linux"}
+    (tmp_path / "machines").write_text("# ours\nssh://arm aarch64-linux,armv7l-linux /key 4\nssh://other\n")
+    assert operator_systems(nix(tmp_path, **shown)) == {"x86_64-linux", "i686-linux", "aarch64-linux", "armv7l-linux"}
+    assert operator_systems(str(tmp_path / "none")) is None
+
+
+def test_a_preview_refuses_it(tmp_path: Path) -> None:
+    program = nix(tmp_path, system="x86_64-linux", extra_platforms=[], builders="")
+    settings = Settings(
+        stack="unit", composition="cloud", inventory=Path("inventory/cloud.toml"), evaluator="source", nix=program
+    )
+    with pytest.raises(SettingsError, match=r"hosts\.vps\.build_on: .* write build_on = \"target\""):
+        desired_systems(settings, cloud(vps="operator"))
