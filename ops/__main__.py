@@ -12,7 +12,7 @@ from inventory.environment import enter
 enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
-from ops import cloud, commands, examine, guests, proxmox  # noqa: E402
+from ops import cloud, commands, examine, fleet, guests, proxmox  # noqa: E402
 from ops.adopt import adopt  # noqa: E402
 from ops.github import github  # noqa: E402
 from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
@@ -21,12 +21,12 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "up": (commands.up, "provision and configure everything"),
     "preview": (commands.preview, "what `up` would change"),
     "refresh": (commands.refresh, "read the real state of every resource into the stack"),
-    "status": (commands.status, "host, kind, node, address, state, generation"),
+    "status": (fleet.status, "host, kind, node, address, state, generation"),
     "down": (commands.down, "destroy the stack, and stop the simulator"),
     "doctor": (examine.doctor, "what the stack needs around it, looked at and never changed"),
-    "drift": (commands.drift, "hosts that run something else than was deployed"),
-    "rollback": (commands.rollback, "HOST: back to the system before"),
-    "reboot": (commands.reboot, "HOST: reboot, and prove that it came back well"),
+    "drift": (fleet.drift, "hosts that run something else than was deployed"),
+    "rollback": (fleet.rollback, "HOST: back to the system before"),
+    "reboot": (fleet.reboot, "HOST: reboot, and prove that it came back well"),
     "follow": (guests.follow, "have the state follow guests that were moved by hand or by HA"),
     "move": (guests.move, "HOST [NODE]: a container to the node that the inventory names"),
     "retire": (guests.retire, "HOST [--delete]: stop, back up and keep the guest of a host that left the inventory"),
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 def hosts_of(stack: str) -> list[str]:
     """Hosts and nodes of the stack's inventory, for the shell."""
     try:
-        inventory = commands.inventory_of(Stack(stack))
+        inventory = fleet.inventory_of(Stack(stack))
     except (OpsError, InventoryError):
         return []
     return [*inventory.nodes, *inventory.hosts]

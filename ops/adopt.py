@@ -39,7 +39,7 @@ def adopt(stack: Stack, arguments: list[str]) -> int:
 
     An adopted guest is `external`: it has a name, is in DNS, monitoring and the picture of the fleet, and is never touched.
     """
-    from ops.commands import inventory_of
+    from ops.fleet import inventory_of
 
     options = parser("adopt", adopt)
     options.add_argument("vmid", nargs="*", type=int, help="guests to adopt; none: list them")

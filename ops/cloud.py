@@ -58,7 +58,7 @@ def show_policy(stack: Stack) -> int:
         OpsError: the stack has no cloud.
     """
     from ops.cloud_policy import printed
-    from ops.commands import inventory_of
+    from ops.fleet import inventory_of
 
     inventory = inventory_of(stack)
     if inventory.cloud is None:
@@ -99,7 +99,7 @@ def _described(region: str, system: str, architecture: str, endpoint: str | None
 def _region(stack: Stack, given: str | None) -> str:
     if given:
         return given
-    from ops.commands import inventory_of
+    from ops.fleet import inventory_of
 
     regions = {host.region for host in inventory_of(stack).hosts.values() if isinstance(host, CloudVm)}
     if len(regions) != 1:

@@ -6,24 +6,14 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from components.nixos.system import check_lines
-from inventory.load import Inventory, load
-from inventory.models import AtomicHost, External, NixosFacts, runs_nixos
-from ops import agreement, hosts, nodes, plan, tasks
+from ops import agreement, nodes, plan, tasks
 from ops.arguments import engine_parser, nothing, parser
+from ops.fleet import inventory_of, out, status
 from ops.guests import followed
 from ops.narrator import Narrator
 from ops.stack import REPOSITORY, SIMULATED, OpsError, Stack
-from stacks.live import ask, drifts, reports
-
-# Tables are wider than the 80 columns that rich takes a pipe for.
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 
 
 def up(stack: Stack, arguments: list[str]) -> int:
@@ -145,46 +135,6 @@ def down(stack: Stack, arguments: list[str]) -> int:
     return _sim("stop")
 
 
-def status(stack: Stack, arguments: list[str]) -> int:
-    """A table of every host; exit code 1 when one that should answer does not."""
-    nothing("status", status, arguments)
-    inventory = inventory_of(stack)
-    if stack.simulated and not hosts.ssh_config(stack.name).exists():
-        out.print("Nothing is deployed. Fix: make up")
-        return 1
-    answers = reports(str(hosts.ssh_config(stack.name)), inventory)
-    deployed = _deployed(stack)
-    table = Table(title=f"{inventory.site.name} (stack {stack.name})", title_justify="left", box=None, pad_edge=False)
-    for column in ("host", "kind", "node", "address", "state", "generation"):
-        table.add_column(column, no_wrap=True)
-    failing = 0
-    for name, node in inventory.nodes.items():
-        table.add_row(name, "proxmox-node", "-", node.address, hosts.state(answers.get(name)), "-")
-    for name, host in inventory.hosts.items():
-        report = answers.get(name)
-        state = hosts.state(report) if not isinstance(host, External) else "not managed"
-        if name in deployed and report and not report.answers:
-            failing += 1
-        place = str(getattr(host, "node", None) or "-")
-        table.add_row(name, host.kind, place, host.address, state, hosts.generation(report))
-    out.print(table)
-    return 1 if failing else 0
-
-
-def inventory_of(stack: Stack) -> Inventory:
-    """The inventory that the stack's configuration names."""
-    path = REPOSITORY / f"Pulumi.{stack.name}.yaml"
-    if not path.exists():
-        raise OpsError(f"Pulumi.{stack.name}.yaml does not exist. Fix: pulumi stack init {stack.name}, and see docs/runbook.md")
-    for line in path.read_text().splitlines():
-        key, _, value = line.strip().partition(": ")
-        if key == "aether:inventory":
-            return load(Path(value.strip("\"'")))
-    raise OpsError(
-        f"Pulumi.{stack.name}.yaml: aether:inventory is missing. Fix: pulumi -s {stack.name} config set aether:inventory FILE"
-    )
-
-
 def test(stack: Stack, arguments: list[str]) -> int:
     """Every test, in several processes: much of a deployment is waiting. What else is given goes to pytest."""
     _, arguments = parser("test", test).parse_known_args(arguments)
@@ -247,46 +197,6 @@ def _read_back(stack: Stack, arguments: list[str]) -> list[str]:
     return ["--refresh"]
 
 
-def _deployed(stack: Stack) -> set[str]:
-    return {
-        resource["urn"].rsplit("::", 1)[1]
-        for resource in stack.resources()
-        if resource["type"] in ("aether:nixos:NixosSystem", "aether:atomic:AtomicHost", "aether:ansible:Playbook")
-    }
-
-
-def drift(stack: Stack, arguments: list[str]) -> int:
-    """Hosts whose running system is not the one that was deployed."""
-    nothing("drift", drift, arguments)
-    drifted = drifts(str(hosts.ssh_config(stack.name)), inventory_of(stack))
-    for host, what in drifted.items():
-        out.print(f"{host}: {what}")
-    if not drifted:
-        out.print("No host drifted.")
-        return 0
-    out.print(f"\nRepair: make up STACK={stack.name} ARGS='--config aether:detectDrift=true'")
-    return 1
-
-
-def rollback(stack: Stack, arguments: list[str]) -> int:
-    """A host back to the system before its current one."""
-    name, host = _one_host(stack, "rollback", rollback, arguments)
-    return _on_host(stack, name, host, "rollback.sh")
-
-
-def reboot(stack: Stack, arguments: list[str]) -> int:
-    """Reboot a NixOS host and prove that it came back on what it ran, healthy."""
-    name, host = _one_host(stack, "reboot", reboot, arguments)
-    if isinstance(host, AtomicHost):
-        raise OpsError(
-            f"{name} is a Fedora Atomic host; it is rebooted by its next rebase, or by itself. Fix: ssh and systemctl reboot"
-        )
-    current = ask(str(hosts.ssh_config(stack.name)), name, "readlink -f /run/current-system")
-    if current.returncode:
-        raise OpsError(f"{name} does not answer: {current.stderr.strip()}")
-    return _on_host(stack, name, host, "reboot.sh", current.stdout.strip())
-
-
 def review(stack: Stack, arguments: list[str]) -> int:
     """The change as Markdown, for a merge request: what happens to each host, what is replaced and why, what is risky."""
     from ops.review import write_review
@@ -324,37 +234,3 @@ def image(stack: Stack, arguments: list[str]) -> int:
     from ops.image.command import image as make
 
     return make(arguments)
-
-
-def _one_host(
-    stack: Stack, command: str, function: Callable[..., int], arguments: list[str]
-) -> tuple[str, NixosFacts | AtomicHost]:
-    made = parser(command, function)
-    made.add_argument("host", nargs="?", metavar="HOST", help="a NixOS or Fedora Atomic host of the inventory")
-    name = made.parse_args(arguments).host
-    inventory = inventory_of(stack)
-    choice = {
-        name: host
-        for name, host in inventory.hosts.items()
-        if isinstance(host, AtomicHost) or (isinstance(host, NixosFacts) and runs_nixos(host))
-    }
-    if name not in choice:
-        raise OpsError(f"Name one host, HOST={{{','.join(choice)}}}")
-    return name, choice[name]
-
-
-def _on_host(stack: Stack, name: str, host: NixosFacts | AtomicHost, script: str, *arguments: str) -> int:
-    """Run an operator-side script of the host's component, as its deployment would."""
-    area = "atomic" if isinstance(host, AtomicHost) else "nixos"
-    environment = {
-        "AETHER_HOST": name,
-        "AETHER_HOSTNAME": name,
-        "AETHER_SSH_CONFIG": str(hosts.ssh_config(stack.name).relative_to(REPOSITORY)),
-        "AETHER_CHECKS": check_lines(host.health),
-        "AETHER_SETTLE": str(getattr(host, "settle", 0)),
-        "AETHER_CONFIRM_TIMEOUT": str(getattr(host, "confirm_timeout", 60)),
-    }
-    command = [f"components/{area}/scripts/{script}", *arguments]
-    return subprocess.run(
-        command, cwd=REPOSITORY, env={**stack.environment(), **environment}, stdin=subprocess.DEVNULL, check=False
-    ).returncode

@@ -36,7 +36,7 @@ class Finding:
 
 def doctor(stack: Stack, arguments: list[str]) -> int:
     """What the stack needs around it, each thing with the line that mends it. Nothing is changed."""
-    from ops.commands import inventory_of
+    from ops.fleet import inventory_of
 
     nothing("doctor", doctor, arguments)
     wrong = 0

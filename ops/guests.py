@@ -150,7 +150,7 @@ def _guests(resources: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _inventory(stack: Stack) -> Inventory:
-    from ops.commands import inventory_of
+    from ops.fleet import inventory_of
 
     return inventory_of(stack)
 

@@ -24,12 +24,13 @@ def state(report: Report | None) -> str:
     return "running"
 
 
-def generation(report: Report | None) -> str:
-    """What the host runs, in a word: a NixOS generation, an Atomic image digest, or a dash."""
+def generation(report: Report | None) -> str | None:
+    """What the host runs, in a word: a NixOS generation or an Atomic image digest; None where that is not known."""
     facts = report.facts if report else None
     if not facts:
-        return "-"
+        return None
     if "generation" in facts:
         return str(facts["generation"])
     booted: dict[str, Any] = next((item for item in facts.get("deployments", []) if item.get("booted")), {})
-    return str(booted.get("container-image-reference-digest", "-"))[:19]
+    digest = booted.get("container-image-reference-digest")
+    return str(digest)[:19] if digest else None

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TextIO
@@ -41,6 +41,15 @@ _CAUSES = (
         r"Permission check failed\s*$|Permission check failed(?! \()",
         "the Proxmox token lacks a right that Proxmox does not name; for a new guest that is VM.Allocate on /vms: "
         "compare it with what `python -m ops proxmox role` prints",
+    ),
+    (
+        r"error reading from server: EOF|transport is closing|plugin exited unexpectedly",
+        "a part of the engine was ended in mid-work: by hand, or for want of memory (dmesg says so). What was done before is in "
+        "the state. Fix: run the same command again",
+    ),
+    (
+        r"exceeded maximum number of attempts, (?P<times>\d+), https response error StatusCode: 5\d\d",
+        "AWS reported an error of its own, {times} times on end; see https://health.aws.amazon.com, and run it again",
     ),
     (
         r"x509: certificate|tls: failed to verify",
@@ -110,7 +119,8 @@ class Narrator:
 
     def failures(self) -> list[str]:
         """One sentence for each resource that failed: which, and why."""
-        return [f"{name}: {self._cause(name, lines)}" for name, lines in self._diagnostics.items() if self._failed(lines)]
+        told = {name: without_consequences(lines) for name, lines in self._diagnostics.items()}
+        return [f"{name}: {self._cause(name, lines)}" for name, lines in told.items() if self._failed(lines)]
 
     def reached(self) -> str:
         """What was done and what was not, by name, once it is over."""
@@ -199,6 +209,29 @@ class Narrator:
     def _say(self, text: str) -> None:
         self._last = time.monotonic()
         print(text, file=self.out, flush=True)
+
+
+def without_consequences(lines: Sequence[str]) -> list[str]:
+    """LINES without the Python stacks of a resource that failed: what failed is said by that resource itself.
+
+    The stack of any other exception stays: it is a defect of the program's, and says where.
+    """
+    kept: list[str] = []
+    stack: list[str] = []
+    for line in lines:
+        if line.strip().startswith(("Traceback (most recent call last):", "The above exception was", "During handling of")):
+            stack = stack or [""]
+        if stack:
+            stack.append(line)
+            # The exception's own line stands as far left as the stack's head.
+            if re.match(r"\s*[\w.]+(Error|Exception|Failed)\b", line):
+                if "ResourceRegistrationFailed" not in line:
+                    kept += stack[1:]
+                stack = []
+            continue
+        if "Program failed with an unhandled exception" not in line or len(lines) == 1:
+            kept.append(line)
+    return kept + stack[1:]
 
 
 def _listed(names: list[str], most: int = 20) -> str:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from inventory import proxmox_rights
-from ops.commands import inventory_of
+from ops.fleet import inventory_of
 from ops.stack import Stack
 
 

@@ -131,7 +131,7 @@ def test_secret_comes_from_the_host_s_sops_file(tmp_path: Path) -> None:
 
 
 def test_a_required_secret_that_is_nowhere_says_what_to_write(tmp_path: Path) -> None:
-    task = {"ansible.builtin.debug": {"msg": "{{ lookup('aether_secret', 'no-such-secret', required=true) }}"}}
+    task: dict[str, object] = {"ansible.builtin.debug": {"msg": "{{ lookup('aether_secret', 'no-such-secret', required=true) }}"}}
     done, _ = run(tmp_path, "smith-files", [task], env={"AETHER_SECRETS": str(tmp_path)})
     assert done.code != 0
     text = " ".join(done.output.split())

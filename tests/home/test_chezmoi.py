@@ -4,6 +4,7 @@ import os
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_ssh_knows_every_machine_of_the_inventory(home: Home) -> None:
     assert "user ec2-user" in settings
     assert "Host workstation\n" not in config.read_text(), "a machine needs no entry for itself"
     known = (home.path / ".ssh/known_hosts.aether").read_text().splitlines()
-    hosts = {}
+    hosts: dict[str, Any] = {}
     for file in ("homelab.toml", "cloud.toml"):
         facts = tomllib.loads((REPO / "inventory" / file).read_text())
         domain = facts["site"]["domain"]

@@ -20,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.serialization import SSHCertificate
 from cryptography.x509.oid import NameOID
 
 from nix.tools import evaluate
@@ -224,6 +225,7 @@ def test_a_host_gets_an_ssh_certificate_for_its_own_names(authority: Authority) 
     assert status == 201, answer
     made = serialization.load_ssh_public_identity(b"ssh-ed25519-cert-v01@openssh.com " + answer["crt"].encode())
     # What the token asks for does not matter: the certificate it was signed with does.
+    assert isinstance(made, SSHCertificate)
     assert made.valid_principals == [b"media.home.example.org"]
 
 

@@ -19,7 +19,7 @@ class Machine:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.mounted = {"/dev/sda": "/iso"}
-        self.disks = [
+        self.disks: list[dict[str, object]] = [
             {"path": "/dev/nvme0n1", "serial": "S1-ABC", "size": 512 * 1024**3, "model": "Fast", "type": "disk", "ro": False},
             {"path": "/dev/nvme1n1", "serial": "S2-DEF", "size": 256 * 1024**3, "model": "Slow", "type": "disk", "ro": False},
             {"path": "/dev/sda", "serial": "STICK", "size": 16 * 1024**3, "model": "Stick", "type": "disk", "ro": False},

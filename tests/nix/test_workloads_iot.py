@@ -55,7 +55,8 @@ def test_a_radio_that_the_node_does_not_have_is_refused(copy: Path) -> None:
 
 class TestZwave:
     def settings(self) -> dict[str, Any]:
-        return json.loads(texts("zwave-settings.json"))
+        found: dict[str, Any] = json.loads(texts("zwave-settings.json"))
+        return found
 
     def test_its_server_is_for_this_host_alone(self) -> None:
         found = self.settings()

@@ -248,7 +248,7 @@ class Api:
 
         def ended() -> bool:
             status.update(self.call("GET", f"/nodes/{node}/tasks/{urllib.parse.quote(upid)}/status"))
-            return status["status"] == "stopped"
+            return bool(status["status"] == "stopped")
 
         wait_until(f"task {upid} ends", ended)
         return str(status["exitstatus"])

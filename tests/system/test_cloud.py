@@ -118,7 +118,7 @@ class TestDeployed:
         key = deployed.simulator / "keys/image/cosign.pub"
         tool = deployed.lab.path / ".aether/engine/bin/cosign"
         for reference in images.values():
-            arguments = ["verify", "--key", key, "--insecure-ignore-tlog=true", "--new-bundle-format=false", reference]
+            arguments = ["verify", "--key", str(key), "--insecure-ignore-tlog=true", "--new-bundle-format=false", reference]
             assert subprocess.run([tool, *arguments], capture_output=True, check=False).returncode == 0
 
 

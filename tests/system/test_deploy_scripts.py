@@ -122,7 +122,7 @@ def test_a_host_builds_its_own_system_where_the_inventory_says_so(host: Host) ->
 
 
 def test_two_connections_a_deployment_one_of_them_for_the_confirmation(host: Host, tmp_path: Path) -> None:
-    done = host.deploy(**wrapped_ssh(tmp_path / "bin", ""))
+    done = host.deploy(new=True, **wrapped_ssh(tmp_path / "bin", ""))
     assert done.code == 0, done.err
     asked = (tmp_path / "bin/asked").read_text().splitlines()
     opened = [line for line in asked if "ControlMaster=yes" in line or "ControlPath=none" in line]
@@ -239,7 +239,7 @@ def test_a_trial_that_nobody_confirms_ends_by_itself_and_cannot_be_confirmed_aft
 def test_a_confirmation_whose_connection_was_lost_is_given_again(host: Host, tmp_path: Path) -> None:
     lost = tmp_path / "lost"
     once = f'[[ "$*" == *ControlPath=none* && ! -e {lost} ]] && {{ touch {lost}; {SSH} "$@" >/dev/null; exit 255; }}'
-    done = host.deploy(**wrapped_ssh(tmp_path / "bin", once))
+    done = host.deploy(new=True, **wrapped_ssh(tmp_path / "bin", once))
     assert lost.exists()
     assert done.code == 0, done.err
     closure = json.loads(done.out)["closure"]
@@ -249,7 +249,7 @@ def test_a_confirmation_whose_connection_was_lost_is_given_again(host: Host, tmp
 def test_without_a_new_connection_the_host_goes_back(host: Host, tmp_path: Path) -> None:
     before = host.state()
     never = '[[ "$*" == *ControlPath=none* ]] && exit 255'
-    done = host.deploy(**wrapped_ssh(tmp_path / "bin", never))
+    done = host.deploy(new=True, **wrapped_ssh(tmp_path / "bin", never))
     assert done.code == 32, done.err
     assert "no new connection within 5 s after the activation; the host goes back to its previous system on its own" in done.err
     wait_until("the host went back", lambda: host.state() == before)

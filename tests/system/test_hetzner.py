@@ -87,7 +87,7 @@ def environment_with_sdk(folder: Path) -> None:
         for block in (REPOSITORY / "uv.lock").read_text().split("[[package]]")
         if 'name = "pulumi-hcloud"\n' in block.split("version")[0]
     )
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", site, f"pulumi-hcloud=={version}"]
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site), f"pulumi-hcloud=={version}"]
     subprocess.run(pip, check=True, timeout=300)
 
 

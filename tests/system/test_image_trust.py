@@ -43,7 +43,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     blobs = tmp_path_factory.mktemp("blobs")
-    command = [TOOLS / "crane", "registry", "serve", "--address", f"127.0.0.1:{port}", "--disk", blobs]
+    command = [str(TOOLS / "crane"), "registry", "serve", "--address", f"127.0.0.1:{port}", "--disk", str(blobs)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def answers() -> bool:
@@ -85,10 +85,10 @@ class Host:
 
     def refuses(self, reference: str) -> str:
         """Why it does not take an image; nothing when it does."""
-        arguments = [self.root / "etc/containers/policy.json", self.root / "etc/containers/registries.d", reference]
-        done = subprocess.run([self.tool, *arguments], capture_output=True, text=True, check=False, timeout=60)
+        arguments = [str(self.root / f"etc/containers/{name}") for name in ("policy.json", "registries.d")]
+        done = subprocess.run([self.tool, *arguments, reference], capture_output=True, text=True, check=False, timeout=60)
         assert (done.returncode == 0) == (done.stderr == ""), done.stderr
-        return done.stderr
+        return str(done.stderr)
 
 
 @pytest.fixture

@@ -109,11 +109,14 @@ class Replay:
         self.api.apitokens = {TOKEN: "secret"}
         self.api.store_upload = lambda node, content, name, data: self.files[node].update({f"{content}/{name}": len(data)})
         self.api.list_files = lambda node: self.files[node]
-        self.api.remove_file = lambda node, volume: self.files[node].pop(volume, None)
+        self.api.remove_file = self._forget
         self.api.touched = self._boot
         for grant in grants(use, given):
             for who in (USER, TOKEN):
                 self.api.assign(who, grant.path, grant.privileges, grant.propagate)
+
+    def _forget(self, node: str, volume: str) -> None:
+        self.files[node].pop(volume, None)
 
     def _boot(self, vmid: int) -> None:
         guest = self.api.guest(vmid)

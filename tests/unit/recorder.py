@@ -100,7 +100,7 @@ class _Monitor(pulumi_mocks.MockMonitor):
                 ignore_changes=tuple(request.ignoreChanges),
             )
         )
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
 
 def _is_secret(value: Any) -> bool:

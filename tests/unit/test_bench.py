@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ CONTACT = "urn:pulumi:sim::aether::aether:proxmox:NixosVm$command:local:Command:
 SYSTEM = "urn:pulumi:sim::aether::aether:nixos:NixosSystem$command:local:Command::web"
 ROOT = "urn:pulumi:sim::aether::pulumi:pulumi:Stack::aether-sim"
 PROVIDER = "urn:pulumi:sim::aether::pulumi:providers:command::default_1_2_1"
-STATE = [
+STATE: list[dict[str, Any]] = [
     {"urn": ROOT, "type": "pulumi:pulumi:Stack", "custom": False, "outputs": {"x": 1}},
     {"urn": PROVIDER, "type": "pulumi:providers:command", "custom": True, "inputs": {}},
     {"urn": "urn:pulumi:sim::aether::aether:nixos:NixosSystem::web", "type": "aether:nixos:NixosSystem", "custom": False},
@@ -90,10 +91,10 @@ def test_the_longest_path_is_that_of_the_work_not_of_the_steps() -> None:
 
 
 def test_steps_are_timed_by_their_own_events_and_components_are_no_work() -> None:
-    def event(kind: str, urn: str, token: str) -> dict[str, object]:
+    def event(kind: str, urn: str, token: str) -> dict[str, Any]:
         return {kind: {"metadata": {"urn": urn, "type": token, "op": "create"}}}
 
-    events = [
+    events: list[tuple[float, dict[str, Any]]] = [
         (1.0, event("resourcePreEvent", "x", "command:local:Command")),
         (1.5, event("resourcePreEvent", "component", "aether:nixos:NixosSystem")),
         (3.0, event("resOutputsEvent", "x", "command:local:Command")),

@@ -43,12 +43,13 @@ def gateway(
         )
 
     def outputs(kind: str, name: str) -> dict[str, Any]:
-        return {
+        found: dict[str, dict[str, Any]] = {
             "aws:ec2/vpc:Vpc": {"ipv6CidrBlock": "2a05:d014:1::/56"},
             "aws:ec2/eip:Eip": {"publicIp": "198.51.100.7"},
             "aws:ec2/instance:Instance": {"ipv6Addresses": ["2a05:d014:1::a"]},
             "aws:route53/zone:Zone": {"zoneId": "Z1", "nameServers": ["ns-1.example.net"]},
-        }.get(kind, {})
+        }
+        return found.get(kind, {})
 
     made.clear()
     return record(program, preview=preview, outputs=outputs)

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from inventory import effects
 from inventory.effects import DEPLOYMENT, GUEST, Effect
 from inventory.models import NixosLxc, NixosVm
 
 
 def test_every_field_of_a_guest_has_its_effect() -> None:
-    for index, model in enumerate((NixosVm, NixosLxc)):
+    models: tuple[type[BaseModel], ...] = (NixosVm, NixosLxc)
+    for index, model in enumerate(models):
         declared = {field for field, kinds in GUEST.items() if kinds[index] is not None} | DEPLOYMENT | {"disks"}
         assert set(model.model_fields) == declared, model.__name__
 

@@ -108,7 +108,7 @@ def test_a_pipeline_that_tests_has_root() -> None:
 
 @pytest.mark.parametrize("version", [(3, 12, 1), (3, 13, 0), (3, 14, 2)])
 def test_any_python_that_the_project_allows_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]) -> None:
-    monkeypatch.setattr(setup.sys, "version_info", version)
+    monkeypatch.setattr("ops.setup.sys.version_info", version)
     assert setup._python() == ["--python", sys.executable, "--no-python-downloads"]
     assert not Path(".python-version").exists()
     wanted = re.search(r'requires-python = "([^"]*)"', Path("pyproject.toml").read_text())
@@ -117,7 +117,7 @@ def test_any_python_that_the_project_allows_is_taken_as_it_is(monkeypatch: pytes
 
 @pytest.mark.parametrize("version", [(3, 9, 18), (3, 15, 0)])
 def test_for_another_python_one_is_looked_for(monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]) -> None:
-    monkeypatch.setattr(setup.sys, "version_info", version)
+    monkeypatch.setattr("ops.setup.sys.version_info", version)
     assert setup._python() == ["--python", ">=3.11,<3.15"]
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ class Nix:
 
 
 @pytest.fixture
-def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nix]:
+def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
     program = tmp_path / "nix"
     program.write_text(STAND_IN.replace("PYTHON", sys.executable, 1))
     program.chmod(0o755)
@@ -167,7 +167,7 @@ def wait_for(path: Path) -> None:
 
 def free_space(monkeypatch: pytest.MonkeyPatch, free: Callable[[Path], float]) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(dist.shutil, "disk_usage", lambda path: usage(0, 0, free(Path(path))))
+    monkeypatch.setattr("ops.image.dist.shutil.disk_usage", lambda path: usage(0, 0, free(Path(path))))
 
 
 def devices(monkeypatch: pytest.MonkeyPatch, *separate: Path) -> None:
@@ -503,7 +503,7 @@ class TestRefusals:
         def read_only(**_: object) -> None:
             raise OSError(errno.EROFS, "Read-only file system", "/dist/tmp123")
 
-        monkeypatch.setattr(dist.tempfile, "TemporaryFile", read_only)
+        monkeypatch.setattr("ops.image.dist.tempfile.TemporaryFile", read_only)
         with pytest.raises(OpsError, match=rf"{tmp_path}/dist: Read-only file system. Fix"):
             builder(tmp_path)[0].make("box", "raw")
         assert not nix.asked()

@@ -69,6 +69,11 @@ def test_a_failure_is_one_sentence_with_host_and_cause() -> None:
         ("error: timeout while waiting for VM 110 configuration to become unlocked", "the lock was not given back in time"),
         ("error: can't lock file '/var/lock/qemu-server/lock-110.conf' - got timeout", "another task holds its lock"),
         ("error: received an HTTP 429 response - Reason: Too Many Requests", "refuses so many requests at once"),
+        ("error: rpc error: code = Unavailable desc = error reading from server: EOF", "Fix: run the same command again"),
+        (
+            "error: EC2: CreateVpc, exceeded maximum number of attempts, 26, https response error StatusCode: 500",
+            "AWS reported an error of its own, 26 times",
+        ),
         ("error: cluster not ready - no quorum?", "has lost its quorum"),
     ],
 )
@@ -91,3 +96,34 @@ def test_what_the_program_warns_of_is_shown_and_a_plugins_warnings_are_not() -> 
     ):
         narrator.feed(line)
     assert "warning: station stays as it is" in out.getvalue() and "plugin" not in out.getvalue()
+
+
+STACK = """error: Program failed with an unhandled exception:
+Traceback (most recent call last):
+  File "pulumi/runtime/stack.py", line 181, in wait_for_rpcs
+    await rpc_manager.rpcs.pop()
+{last}"""
+
+
+def test_a_failed_resource_is_told_by_itself_and_not_by_the_stacks_of_python() -> None:
+    registration = STACK.format(last="pulumi.runtime.stack.ResourceRegistrationFailed: resource cloud [aws:ec2/vpc:Vpc] failed")
+    narrator = Narrator({}, io.StringIO())
+    narrator.feed("Diagnostics:")
+    narrator.feed("  pulumi:pulumi:Stack (aether-sim-cloud):")
+    for (
+        line
+    ) in f"{registration}\n\nThe above exception was the direct cause of the following exception:\n\n{registration}".splitlines():
+        narrator.feed(f"    {line}")
+    narrator.feed("  aws:ec2:Vpc (cloud):")
+    narrator.feed("    error: creating Vpc: no such region")
+    assert narrator.failures() == ["cloud: error: creating Vpc: no such region"]
+
+
+def test_a_defect_of_the_program_keeps_its_stack() -> None:
+    narrator = Narrator({}, io.StringIO())
+    narrator.feed("Diagnostics:")
+    narrator.feed("  pulumi:pulumi:Stack (aether-sim):")
+    for line in STACK.format(last="TypeError: unsupported operand").splitlines():
+        narrator.feed(f"    {line}")
+    (told,) = narrator.failures()
+    assert "wait_for_rpcs" in told and told.endswith("TypeError: unsupported operand")

@@ -65,9 +65,10 @@ def test_a_builder_of_another_architecture_is_refused() -> None:
 
 def test_emulation_and_builders_count(tmp_path: Path) -> None:
     shown = {"system": "x86_64-linux", "extra_platforms": ["i686-linux"], "builders": f"@{tmp_path}/machines"}
-    assert operator_systems(nix(tmp_path, **shown)) == {"x86_64-linux", "i686-linux"}
+    assert set(operator_systems(nix(tmp_path, **shown)) or ()) == {"x86_64-linux", "i686-linux"}
     (tmp_path / "machines").write_text("# ours\nssh://arm aarch64-linux,armv7l-linux /key 4\nssh://other\n")
-    assert operator_systems(nix(tmp_path, **shown)) == {"x86_64-linux", "i686-linux", "aarch64-linux", "armv7l-linux"}
+    here = operator_systems(nix(tmp_path, **shown))
+    assert set(here or ()) == {"x86_64-linux", "i686-linux", "aarch64-linux", "armv7l-linux"}
     assert operator_systems(str(tmp_path / "none")) is None
 
 

@@ -33,7 +33,7 @@ def there(host: str = "step-ca", **changes: object) -> ClusterGuest:
 def recorded(name: str = "step-ca", **changes: object) -> dict[str, RecordedGuest]:
     facts = HOMELAB.guests()[name]
     values = {"kind": KIND[facts.kind], "vmid": facts.vmid, "node": facts.node, "wanted": facts.node}  # type: ignore[attr-defined]
-    return {name: RecordedGuest(**{**values, **changes})}
+    return {name: RecordedGuest(**{**values, **changes})}  # type: ignore[arg-type]
 
 
 def preflight(
@@ -71,7 +71,7 @@ def test_an_empty_cluster_and_the_own_guests_are_no_problem() -> None:
     ],
 )
 def test_what_has_the_vmid_is_not_taken_over(found: dict[str, object], says: str) -> None:
-    (line,) = refused(preflight(there(**found)))
+    (line,) = refused(preflight(there(**found)))  # type: ignore[arg-type]
     assert says in line
     assert line.startswith("inventory/homelab.toml:"), "file and line"
 

@@ -207,7 +207,16 @@ def test_a_new_identity_is_one_that_syncthing_takes(tmp_path: Path) -> None:
     certificate, key = new_identity()
     for name, text in (("cert.pem", certificate), ("key.pem", key)):
         (tmp_path / name).write_text(text)
-    shown = ["openssl", "x509", "-noout", "-subject", "-ext", "subjectAltName,extendedKeyUsage", "-in", tmp_path / "cert.pem"]
+    shown = [
+        "openssl",
+        "x509",
+        "-noout",
+        "-subject",
+        "-ext",
+        "subjectAltName,extendedKeyUsage",
+        "-in",
+        str(tmp_path / "cert.pem"),
+    ]
     told = subprocess.run(shown, capture_output=True, text=True, check=True).stdout
     assert re.search("CN ?= ?syncthing", told) and "DNS:syncthing" in told and "Client Authentication" in told
     public = [

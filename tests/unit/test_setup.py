@@ -14,7 +14,7 @@ def nothing_is_made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     taken: list[str] = []
     monkeypatch.setattr(setup, "machine_packages", lambda missing: taken.append("packages"))
     monkeypatch.setattr(setup, "environment", lambda groups: taken.append("environment"))
-    monkeypatch.setattr(setup.subprocess, "run", lambda *_, **__: pytest.fail("the engine was begun"))
+    monkeypatch.setattr("ops.setup.subprocess.run", lambda *_, **__: pytest.fail("the engine was begun"))
     return taken
 
 

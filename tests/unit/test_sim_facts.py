@@ -2,6 +2,7 @@
 
 import re
 import socket
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_the_world_of_an_inventory(tmp_path: Path) -> None:
 def test_a_broken_inventory_is_named(tmp_path: Path) -> None:
     path = tmp_path / "broken.toml"
     path.write_text("[hosts")
-    with pytest.raises(world.tomllib.TOMLDecodeError, match=re.escape(str(path))):
+    with pytest.raises(tomllib.TOMLDecodeError, match=re.escape(str(path))):
         world.load([path])
 
 

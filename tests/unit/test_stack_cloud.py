@@ -14,7 +14,7 @@ import pytest
 from components.base import REPOSITORY
 from inventory.ansible import listing
 from inventory.load import Inventory, load
-from ops.commands import _one_host, rollback
+from ops.fleet import _one_host, rollback
 from ops.stack import Stack
 from sim.hosts.firstboot import random_host_key
 from stacks import cloud, images
@@ -50,13 +50,14 @@ def settings(**changes: object) -> Settings:
 
 
 def outputs(kind: str, name: str) -> dict[str, Any]:
-    return {
+    found: dict[str, dict[str, Any]] = {
         "aws:ec2/eip:Eip": {"publicIp": "198.51.100.7"},
         "aws:ec2/instance:Instance": {"ipv6Addresses": ["2a05::a"]},
         "aws:route53/zone:Zone": {"zoneId": "Z1", "nameServers": []},
         "aws:ec2/vpc:Vpc": {"ipv6CidrBlock": "2a05:d014:1::/56"},
         "command:local:run": {"stdout": "{}"},
-    }.get(kind, {})
+    }
+    return found.get(kind, {})
 
 
 def compose(**changes: object) -> Recording:

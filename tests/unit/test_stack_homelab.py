@@ -111,8 +111,8 @@ def test_nodes_are_set_up_one_after_the_other_and_guests_wait_for_theirs(recordi
         ("VmLegacy", "gateway", "oracle"),
         ("ContainerLegacy", "keycloak", "oracle"),
     ):
-        waits = recording.one(kind, name).depends_on
-        assert any(urn.endswith(f"Playbook$command:local:Command::{node}") for urn in waits), waits
+        urns = recording.one(kind, name).depends_on
+        assert any(urn.endswith(f"Playbook$command:local:Command::{node}") for urn in urns), urns
 
 
 def test_no_resource_is_given_a_secret_in_its_command(recording: Recording) -> None:
@@ -125,7 +125,7 @@ def test_no_resource_is_given_a_secret_in_its_command(recording: Recording) -> N
 
 def test_the_host_key_is_pinned_before_the_first_connection(recording: Recording) -> None:
     contact = next(item for item in recording.resources if item.name == "media" and "first-contact" in str(item.inputs))
-    assert contact.environment["AETHER_HOST_KEY"] == " ".join(load(HOMELAB).hosts["media"].host_key.split()[:2])
+    assert contact.environment["AETHER_HOST_KEY"] == " ".join(load(HOMELAB).guests()["media"].host_key.split()[:2])
     known = Path(".aether/ssh/unit/known_hosts").read_text()
     assert f"media {contact.environment['AETHER_HOST_KEY']}\n" in known
     assert "StrictHostKeyChecking yes" in Path(".aether/ssh/unit/config").read_text()

@@ -1,0 +1,160 @@
+"""Commands about hosts that run: what they report, and what is done to one of them."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from components.nixos.system import check_lines
+from inventory.load import Inventory, load
+from inventory.models import AtomicHost, External, NixosFacts, runs_nixos
+from ops import hosts
+from ops.arguments import parser
+from ops.stack import REPOSITORY, OpsError, Stack
+from stacks.live import ask, drifts, reports
+
+# Tables are wider than the 80 columns that rich takes a pipe for.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+
+
+def status(stack: Stack, arguments: list[str]) -> int:
+    """A table of every host; exit code 1 when one that should answer does not."""
+    made = parser("status", status)
+    made.add_argument("--json", action="store_true", help="for programs")
+    as_json = made.parse_args(arguments).json
+    inventory = inventory_of(stack)
+    if stack.simulated and not hosts.ssh_config(stack.name).exists():
+        out.print("Nothing is deployed. Fix: make up")
+        return 1
+    answers = reports(str(hosts.ssh_config(stack.name)), inventory)
+    managed = deployed(stack)
+    rows = [
+        Row(name, "proxmox-node", None, node.address, hosts.state(answers.get(name)), None)
+        for name, node in inventory.nodes.items()
+    ]
+    failing = False
+    for name, host in inventory.hosts.items():
+        report = answers.get(name)
+        state = hosts.state(report) if not isinstance(host, External) else "not managed"
+        failing |= bool(name in managed and report and not report.answers)
+        rows.append(Row(name, host.kind, getattr(host, "node", None), host.address, state, hosts.generation(report)))
+    if as_json:
+        print(json.dumps({"site": inventory.site.name, "stack": stack.name, "hosts": [asdict(row) for row in rows]}, indent=2))
+        return int(failing)
+    table = Table(title=f"{inventory.site.name} (stack {stack.name})", title_justify="left", box=None, pad_edge=False)
+    for column in fields(Row):
+        table.add_column(column.name, no_wrap=True)
+    for row in rows:
+        table.add_row(*(value or "-" for value in astuple(row)))
+    out.print(table)
+    return int(failing)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A host in `status`."""
+
+    host: str
+    kind: str
+    node: str | None
+    address: str
+    state: str
+    generation: str | None
+
+
+def drift(stack: Stack, arguments: list[str]) -> int:
+    """Hosts whose running system is not the one that was deployed."""
+    made = parser("drift", drift)
+    made.add_argument("--json", action="store_true", help="for programs: host to what it runs")
+    as_json = made.parse_args(arguments).json
+    drifted = drifts(str(hosts.ssh_config(stack.name)), inventory_of(stack))
+    if as_json:
+        print(json.dumps(drifted, indent=2))
+        return int(bool(drifted))
+    for host, what in drifted.items():
+        out.print(f"{host}: {what}")
+    if not drifted:
+        out.print("No host drifted.")
+        return 0
+    out.print(f"\nRepair: make up STACK={stack.name} ARGS='--config aether:detectDrift=true'")
+    return 1
+
+
+def rollback(stack: Stack, arguments: list[str]) -> int:
+    """A host back to the system before its current one."""
+    name, host = _one_host(stack, "rollback", rollback, arguments)
+    return _on_host(stack, name, host, "rollback.sh")
+
+
+def reboot(stack: Stack, arguments: list[str]) -> int:
+    """Reboot a NixOS host and prove that it came back on what it ran, healthy."""
+    name, host = _one_host(stack, "reboot", reboot, arguments)
+    if isinstance(host, AtomicHost):
+        raise OpsError(
+            f"{name} is a Fedora Atomic host; it is rebooted by its next rebase, or by itself. Fix: ssh and systemctl reboot"
+        )
+    current = ask(str(hosts.ssh_config(stack.name)), name, "readlink -f /run/current-system")
+    if current.returncode:
+        raise OpsError(f"{name} does not answer: {current.stderr.strip()}")
+    return _on_host(stack, name, host, "reboot.sh", current.stdout.strip())
+
+
+def deployed(stack: Stack) -> set[str]:
+    return {
+        resource["urn"].rsplit("::", 1)[1]
+        for resource in stack.resources()
+        if resource["type"] in ("aether:nixos:NixosSystem", "aether:atomic:AtomicHost", "aether:ansible:Playbook")
+    }
+
+
+def _one_host(
+    stack: Stack, command: str, function: Callable[..., int], arguments: list[str]
+) -> tuple[str, NixosFacts | AtomicHost]:
+    made = parser(command, function)
+    made.add_argument("host", nargs="?", metavar="HOST", help="a NixOS or Fedora Atomic host of the inventory")
+    name = made.parse_args(arguments).host
+    inventory = inventory_of(stack)
+    choice = {
+        name: host
+        for name, host in inventory.hosts.items()
+        if isinstance(host, AtomicHost) or (isinstance(host, NixosFacts) and runs_nixos(host))
+    }
+    if name not in choice:
+        raise OpsError(f"Name one host, HOST={{{','.join(choice)}}}")
+    return name, choice[name]
+
+
+def _on_host(stack: Stack, name: str, host: NixosFacts | AtomicHost, script: str, *arguments: str) -> int:
+    """Run an operator-side script of the host's component, as its deployment would."""
+    area = "atomic" if isinstance(host, AtomicHost) else "nixos"
+    environment = {
+        "AETHER_HOST": name,
+        "AETHER_HOSTNAME": name,
+        "AETHER_SSH_CONFIG": str(hosts.ssh_config(stack.name).relative_to(REPOSITORY)),
+        "AETHER_CHECKS": check_lines(host.health),
+        "AETHER_SETTLE": str(getattr(host, "settle", 0)),
+        "AETHER_CONFIRM_TIMEOUT": str(getattr(host, "confirm_timeout", 60)),
+    }
+    command = [f"components/{area}/scripts/{script}", *arguments]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env={**stack.environment(), **environment}, stdin=subprocess.DEVNULL, check=False
+    ).returncode
+
+
+def inventory_of(stack: Stack) -> Inventory:
+    """The inventory that the stack's configuration names."""
+    path = REPOSITORY / f"Pulumi.{stack.name}.yaml"
+    if not path.exists():
+        raise OpsError(f"Pulumi.{stack.name}.yaml does not exist. Fix: pulumi stack init {stack.name}, and see docs/runbook.md")
+    for line in path.read_text().splitlines():
+        key, _, value = line.strip().partition(": ")
+        if key == "aether:inventory":
+            return load(Path(value.strip("\"'")))
+    raise OpsError(
+        f"Pulumi.{stack.name}.yaml: aether:inventory is missing. Fix: pulumi -s {stack.name} config set aether:inventory FILE"
+    )
