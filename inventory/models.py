@@ -103,11 +103,15 @@ class Node(Facts):
     ssh_user: str = "root"
 
 
+Warn = Annotated[bool, Field(description="Its failure is told and takes nothing back: for what hangs on a peripheral.")]
+
+
 class UnitCheck(Facts):
     """The systemd unit is active."""
 
     unit: UnitName
     timeout: int = Field(default=60, ge=1, description="Seconds until it must hold.")
+    warn: Warn = False
 
 
 class TcpCheck(Facts):
@@ -115,6 +119,7 @@ class TcpCheck(Facts):
 
     tcp: Port
     timeout: int = Field(default=60, ge=1)
+    warn: Warn = False
 
 
 class HttpCheck(Facts):
@@ -123,6 +128,7 @@ class HttpCheck(Facts):
     http: str = Field(pattern=r"^https?://")
     status: int = Field(default=200, ge=100, le=599)
     timeout: int = Field(default=60, ge=1)
+    warn: Warn = False
 
 
 class CommandCheck(Facts):
@@ -130,6 +136,7 @@ class CommandCheck(Facts):
 
     command: str = Field(min_length=1)
     timeout: int = Field(default=60, ge=1)
+    warn: Warn = False
 
 
 CHECKS: dict[str, type[Facts]] = {

@@ -78,6 +78,8 @@ in
       '';
     };
 
+    # It ends where the other end's name does not resolve; the public gateway is of another stack.
+    aether.waitsFor."wireproxy.service" = [ "public-gateway" ];
     systemd.services.wireproxy = {
       description = "WireGuard in user space: link to the public gateway";
       wantedBy = [ "multi-user.target" ];
