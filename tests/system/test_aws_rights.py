@@ -16,7 +16,7 @@ import pytest
 
 from ops.cloud_policy import policy
 from tests.system.test_aws_plugin import ENGINE, Stack, make_stack
-from tests.system.test_aws_previews import CHANGES, PROGRAM, simulated_aws
+from tests.system.test_aws_previews import PROGRAM, simulated_aws
 
 pytestmark = pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: python3 -m engine ensure")
 
@@ -100,26 +100,3 @@ def test_the_printed_policy_is_enough_and_what_lacks_is_named(account: Account, 
     for words in (("up",), ("refresh",), ("up",), ("destroy",)):
         good, said = step(stack, account, *words)
         assert good, said[-4000:]
-
-
-@pytest.mark.long
-def test_each_action_is_needed_by_name(account: Account, tmp_path: Path) -> None:
-    """From no right at all: what is refused is given, until it works. What was given is in the policy, and had to be."""
-    stack = make_stack(tmp_path, account.api, PROGRAM)
-    # Named otherwise, and moto lacks what a half-made budget would need.
-    given = {call for calls in BUDGETS.values() for call in calls}
-    several = CHANGES["hosts", "instance_type"] | CHANGES["hosts", "open"] | CHANGES["hosts", "public_names"]
-    changes = {"CHANGE": json.dumps(several)}
-    for words, variables in ((("up",), {}), (("refresh",), {}), (("up",), changes), (("destroy",), {})):
-        for _ in range(60):
-            account.allow(given)
-            good, said = step(stack, account, *words, **variables)
-            refused = set(DENIED.findall(said)) - given
-            if good:
-                break
-            assert refused, said[-4000:]
-            assert refused <= printed(), f"{refused - printed()} is called, and in no policy"
-            given |= refused
-        else:
-            raise AssertionError(f"{words[0]} never works: {said[-4000:]}")
-    assert len(given) > 60, sorted(given)
