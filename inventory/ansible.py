@@ -66,6 +66,7 @@ def listing(inventories: Sequence[Inventory]) -> dict[str, Any]:
                 groups.setdefault(group, []).append(name)
     common = {f"aether_{table}": _merged(inventories, table) for table in ("networks", "nodes", "hosts", "services")}
     common["aether_peers"] = peers(common["aether_hosts"])
+    common["aether_relays"] = relays(inventories)
     return {
         "_meta": {"hostvars": hostvars},
         "all": {"children": ["ungrouped", *groups], "vars": common},
@@ -77,6 +78,11 @@ def peers(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """Who syncs SharedHome, by host: device id and address. Of its own, so that no home is made anew for what else a host is."""
     devices = {name: facts for name, facts in hosts.items() if facts.get("syncthing_id")}
     return {name: {"id": facts["syncthing_id"], "address": facts["address"]} for name, facts in devices.items()}
+
+
+def relays(inventories: Sequence[Inventory]) -> dict[str, dict[str, Any]]:
+    """The ports of the public gateway that lead home, by purpose."""
+    return {name: relay.model_dump() for each in inventories if each.cloud for name, relay in each.cloud.relays.items()}
 
 
 def known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Reach]) -> str:

@@ -103,11 +103,15 @@ class Node(Facts):
     ssh_user: str = "root"
 
 
+Warn = Annotated[bool, Field(description="Its failure is told and takes nothing back: for what hangs on a peripheral.")]
+
+
 class UnitCheck(Facts):
     """The systemd unit is active."""
 
     unit: UnitName
     timeout: int = Field(default=60, ge=1, description="Seconds until it must hold.")
+    warn: Warn = False
 
 
 class TcpCheck(Facts):
@@ -115,6 +119,7 @@ class TcpCheck(Facts):
 
     tcp: Port
     timeout: int = Field(default=60, ge=1)
+    warn: Warn = False
 
 
 class HttpCheck(Facts):
@@ -123,6 +128,7 @@ class HttpCheck(Facts):
     http: str = Field(pattern=r"^https?://")
     status: int = Field(default=200, ge=100, le=599)
     timeout: int = Field(default=60, ge=1)
+    warn: Warn = False
 
 
 class CommandCheck(Facts):
@@ -130,6 +136,7 @@ class CommandCheck(Facts):
 
     command: str = Field(min_length=1)
     timeout: int = Field(default=60, ge=1)
+    warn: Warn = False
 
 
 CHECKS: dict[str, type[Facts]] = {
@@ -404,6 +411,14 @@ class Record(Facts):
     ttl: int = Field(default=3600, ge=30, description="Seconds.")
 
 
+class Relay(Facts):
+    """A port of the public gateway that leads through the tunnel to one of a host at home, for the machines beside it alone."""
+
+    host: HostName = Field(description="The host of the homelab that is at the other end.")
+    port: Port = Field(description="Its port there, TCP.")
+    listen: Port = Field(description="The public gateway's port, on its private address.")
+
+
 class Cloud(Facts):
     """The account's side of the cloud: network, who may log in, what it may cost."""
 
@@ -417,6 +432,9 @@ class Cloud(Facts):
     records: tuple[Record, ...] | None = Field(default=None, description="More records (MX, TXT); [] says that there are none.")
     way_home: HostName | None = Field(
         default=None, description="Public service of the homelab that is asked through the gateway to prove the tunnel."
+    )
+    relays: dict[HostName, Relay] = Field(
+        default={}, description="Ways from the other machines home, by purpose: what they send there is encrypted end to end."
     )
     budget: int = Field(ge=1, description="US dollars a month; an alarm is sent at 80 % spent and 100 % forecast.")
     budget_email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", description="Who gets the alarm.")

@@ -17,7 +17,7 @@ from components.aws.way_home import WayHome, WayHomeArgs
 from components.base import REPOSITORY, Component, Operator
 from components.cloud.first_contact import first_contact
 from components.nixos.system import NixosSystem
-from inventory.ansible import peers
+from inventory.ansible import peers, relays
 from inventory.load import Inventory, load
 from inventory.models import Cloud, CloudVm
 from stacks.images import Images
@@ -70,6 +70,7 @@ def compose(settings: Settings, inventory: Inventory) -> None:
         aws_provider(settings, one_region([machine.region for machine in machines.values()]), inventory.site.name),
     )
     _refuse_doubled_names(context, machines)
+    _refuse_relays_to_nobody(context)
     if not settings.aws_endpoint:
         _refuse_examples(context, machines)
     refuse_taken_names(settings, inventory.cloud, machines[inventory.cloud.gateway].region, _all_names(context, machines))
@@ -138,6 +139,18 @@ def _refuse_doubled_names(context: Context, machines: dict[str, CloudVm]) -> Non
             f"{context.settings.inventory}: {', '.join(doubled)} would lead to two places. "
             "Fix: remove it from public_names, or give the homelab's service another subdomain"
         )
+
+
+def _refuse_relays_to_nobody(context: Context) -> None:
+    """A relay ends at a host of the homelab's inventory."""
+    known = context.homelab.hosts if context.homelab else {}
+    for name, relay in context.cloud.relays.items():
+        if relay.host not in known:
+            where = context.homelab.path.name if context.homelab else "any homelab, for there is no [image] hosts"
+            raise SettingsError(
+                f"{context.settings.inventory}: [cloud] relays.{name}.host: '{relay.host}' is no host of {where}. "
+                f"Fix: write one of its hosts, or remove the relay"
+            )
 
 
 def _refuse_examples(context: Context, machines: dict[str, CloudVm]) -> None:
@@ -230,7 +243,12 @@ def _tables(context: Context) -> dict[str, object]:
         for table in ("networks", "nodes", "hosts", "services")
     }
     merged["aether_hosts"] = {name: seen(facts) for name, facts in merged["aether_hosts"].items()}
-    return {"aether_site": contents[-1]["site"], **merged, "aether_peers": peers(merged["aether_hosts"])}
+    return {
+        "aether_site": contents[-1]["site"],
+        **merged,
+        "aether_peers": peers(merged["aether_hosts"]),
+        "aether_relays": relays([context.inventory]),
+    }
 
 
 def _machines(context: Context, gateway: PublicGateway, machines: dict[str, CloudVm]) -> dict[str, CloudMachine]:

@@ -10,7 +10,7 @@ from components.aws.least_rights import session_profile
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.network import PublicNetwork, PublicNetworkArgs
 from components.base import Args, Component, Text
-from inventory.models import Cloud, CloudVm, Record, Site
+from inventory.models import Cloud, CloudVm, Opening, Record, Site
 
 Configure = Callable[["Component", str, CloudMachine], pulumi.Output[str]]
 """Configures a machine: parent, host, the machine -> a text that is known once it is healthy."""
@@ -72,7 +72,7 @@ class PublicGateway(Component):
         self.machine = CloudMachine(
             name,
             CloudMachineArgs(
-                facts=args.facts,
+                facts=_with_relays(args),
                 vpc_id=self.network.vpc_id,
                 subnet_id=self.network.subnet_id,
                 ways=self.network.ways,
@@ -152,3 +152,12 @@ class PublicGateway(Component):
             notifications=[alarm("ACTUAL", 80), alarm("FORECASTED", 100)],
             opts=self.child(provider=args.provider),
         )
+
+
+def _with_relays(args: PublicGatewayArgs) -> CloudVm:
+    """The gateway's facts, its relays open to its own network."""
+    relays = (
+        Opening(port=relay.listen, purpose=f"{name} of the machines here, home", cidrs=(args.cidr,))
+        for name, relay in args.cloud.relays.items()
+    )
+    return args.facts.model_copy(update={"open": (*args.facts.open, *relays)})

@@ -77,11 +77,13 @@ class NixosSystem(Component):
 
 
 def check_lines(checks: tuple[HealthCheck, ...]) -> str:
-    """Health checks as the host's script reads them: KIND, VALUE, STATUS, SECONDS, tab-separated, one a line."""
+    """Health checks as the host's script reads them: KIND, VALUE, STATUS, SECONDS, tab-separated, one a line; a fifth word, warn,
+    stands behind those that take nothing back.
+    """
     return "".join("\t".join(_check_fields(check)) + "\n" for check in checks)
 
 
-def _check_fields(check: HealthCheck) -> tuple[str, str, str, str]:
+def _check_fields(check: HealthCheck) -> tuple[str, ...]:
     match check:
         case UnitCheck():
             fields = ("unit", check.unit, "-")
@@ -91,7 +93,7 @@ def _check_fields(check: HealthCheck) -> tuple[str, str, str, str]:
             fields = ("http", check.http, str(check.status))
         case CommandCheck():
             fields = ("command", check.command, "-")
-    return (*fields, str(check.timeout))
+    return (*fields, str(check.timeout), *(("warn",) if check.warn else ()))
 
 
 def deployment_result(stdout: str | None) -> dict[str, Any]:

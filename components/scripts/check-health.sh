@@ -13,11 +13,15 @@ holds() {
   esac
 }
 
-while IFS=$'\t' read -r kind value status seconds; do
+while IFS=$'\t' read -r kind value status seconds policy; do
   [[ -n $kind ]] || continue
   deadline=$((SECONDS + seconds))
   until holds "$kind" "$value" "$status"; do
     if ((SECONDS >= deadline)); then
+      if [[ $policy == warn ]]; then
+        printf '%s: WARNING: %s %s does not hold\n' "$(hostname)" "$kind" "$value" >&2
+        break
+      fi
       printf '%s: not healthy: %s %s\n' "$(hostname)" "$kind" "$value" >&2
       [[ $kind == unit ]] && journalctl --no-pager -u "$value" -n 5 >&2
       exit 31

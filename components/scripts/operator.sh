@@ -102,7 +102,15 @@ release() {
 explain() {
   case $1 in
     22) printf '%s answers with another SSH host key than the inventory has; nothing was sent to it. Is the right machine at %s? If its key was replaced on purpose, update host_key in the inventory' "$2" "$(own_address "$2")" ;;
-    *) printf '%s does not answer on SSH at %s (%s)' "$2" "$(own_address "$2")" "$(tail -n 1 <<<"${ssh_error:-no answer}")" ;;
+    *)
+      case ${ssh_error:-} in
+        *'Permission denied'* | *'Too many authentication failures'*)
+          printf '%s at %s lets none of these keys in: %s. Fix: the setting aether:operatorKeyFile, or a key of the site'"'"'s authorized_keys in your SSH agent' \
+            "$2" "$(own_address "$2")" "$(ssh -F "$AETHER_SSH_CONFIG" -T -G "$2" | awk '$1 == "identityfile" { print $2 }' | paste -sd' ')"
+          return
+          ;;
+      esac
+      printf '%s does not answer on SSH at %s (%s)' "$2" "$(own_address "$2")" "$(tail -n 1 <<<"${ssh_error:-no answer}")" ;;
   esac
 }
 

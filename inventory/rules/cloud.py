@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from inventory.models import CloudVm
+from inventory.models import Cloud, CloudVm
 from inventory.parse import Draft
 from inventory.problems import did_you_mean, one_of
 
@@ -24,6 +24,7 @@ def check(draft: Draft) -> None:
         if gateway not in machines and (gateway in draft.hosts or gateway not in draft.names("hosts")):
             message = f"'{gateway}' is not a cloud-vm of this file{did_you_mean(gateway, machines)}"
             draft.report("unknown-gateway", "cloud", "gateway", message, f"write gateway = {one_of(machines)}")
+        _relays(draft, draft.cloud, machines.get(gateway))
         zone = draft.cloud.availability_zone
         for name, host in machines.items():
             if not zone.startswith(host.region):
@@ -38,6 +39,18 @@ def check(draft: Draft) -> None:
         files = [path.name for path in Path(draft.file).parent.glob("*.toml")]
         message = f"no file {draft.image.hosts} beside this one{did_you_mean(draft.image.hosts, files)}"
         draft.report("no-such-inventory", "image", "hosts", message, f"write hosts = {one_of(files)}")
+
+
+def _relays(draft: Draft, cloud: Cloud, gateway: CloudVm | None) -> None:
+    """Each relay has a port of its own, which the gateway opens to nobody else."""
+    taken = {opening.port: f"open of {cloud.gateway}" for opening in gateway.open if opening.protocol == "tcp"} if gateway else {}
+    if gateway:
+        taken[gateway.ssh_port] = f"SSH of {cloud.gateway}"
+    for name, relay in cloud.relays.items():
+        if relay.listen in taken:
+            message = f"{relay.listen} has {taken[relay.listen]} already"
+            draft.report("relay-port-taken", "cloud", f"relays.{name}.listen", message, "write another port")
+        taken.setdefault(relay.listen, f"relay {name}")
 
 
 def _domain(draft: Draft, machines: dict[str, CloudVm]) -> None:

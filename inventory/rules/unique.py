@@ -195,7 +195,7 @@ def _repeated(draft: Draft) -> None:
 def _lists(host: Host) -> Iterable[tuple[str, tuple[str, ...]]]:
     for field in ("tags", "depends_on", "secrets", "usb", "pci", "devices"):
         yield field, tuple(getattr(host, field, ()))
-    yield "health", tuple(str(check.model_dump(exclude={"timeout"})) for check in host.health)
+    yield "health", tuple(str(check.model_dump(exclude={"timeout", "warn"})) for check in host.health)
 
 
 def _overlaps(networks: list[tuple[Draft, str, Network]]) -> None:

@@ -107,6 +107,41 @@ rec {
     '')
     ).address;
 
+  # Relays by purpose of the cloud that a machine is in beside the public gateway; none for any other.
+  relaysOf =
+    name:
+    let
+      holding = builtins.filter (
+        file: (file.hosts or { }) ? ${name} && file ? cloud && file.cloud.gateway != name
+      ) parsed;
+    in
+    builtins.foldl' (all: file: all // (file.cloud.relays or { })) { } holding;
+
+  # All relays by purpose: the homelab's end of the tunnel has each.
+  relays = builtins.foldl' (all: file: all // (file.cloud.relays or { })) { } parsed;
+
+  # Where a host finds a port of another: there, or, from the cloud, at the relay of the public gateway beside it.
+  way =
+    from: to: port:
+    let
+      found = builtins.filter (relay: relay.host == to && relay.port == port) (
+        builtins.attrValues (relaysOf from)
+      );
+      gateways = builtins.filter (file: (file.hosts or { }) ? ${from}) parsed;
+    in
+    if found == [ ] then
+      {
+        relayed = false;
+        address = address to;
+        inherit port;
+      }
+    else
+      {
+        relayed = true;
+        address = address (builtins.head gateways).cloud.gateway;
+        port = (builtins.head found).listen;
+      };
+
   # The network a host is in (HostFacts.network defaults to "servers").
   networkOf = host: networks.${host.network or "servers"};
 

@@ -35,6 +35,7 @@ in
   units = textOf (keep (unit: unit.enable && unit.text != null) config.systemd.units);
   # Those that the inventory's health checks name.
   checkedUnits = config.aether.health.units;
+  waitsFor = config.aether.waitsFor;
   unitNames = builtins.attrNames config.systemd.units;
   etc = textOf (keep isText config.environment.etc);
   # Derivations behind files of /etc that are made by a build.

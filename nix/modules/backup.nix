@@ -9,6 +9,14 @@
 let
   inherit (lib) types mkOption mkDefault;
   cfg = config.aether.backup;
+  server = "smith-storage";
+  ssh = aether.inventory.way aether.name server 22;
+  # A relay is at another address and port; the key is the server's own.
+  at =
+    if ssh.relayed then
+      "//restic@${ssh.address}:${toString ssh.port}/"
+    else
+      "restic@${aether.inventory.address server}:";
 in
 {
   options.aether.backup = {
@@ -30,7 +38,7 @@ in
     };
     repository = mkOption {
       type = types.str;
-      default = "sftp:restic@${aether.inventory.address "smith-storage"}:/srv/backup/${aether.name}";
+      default = "sftp:${at}/srv/backup/${aether.name}";
       description = "restic repository; host smith-storage keeps one a host (ansible/roles/restic_server).";
     };
     calendar = mkOption {
@@ -51,7 +59,7 @@ in
       initialize = true;
       backupPrepareCommand = lib.mkIf (cfg.prepare != "") cfg.prepare;
       extraOptions = [
-        "sftp.args='-i ${config.sops.secrets.restic-ssh-key.path} -o StrictHostKeyChecking=yes'"
+        "sftp.args='-i ${config.sops.secrets.restic-ssh-key.path} -o StrictHostKeyChecking=yes -o HostKeyAlias=${server}'"
       ];
       timerConfig = {
         OnCalendar = cfg.calendar;

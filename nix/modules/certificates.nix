@@ -96,6 +96,10 @@ in
       systemd.timers = lib.mapAttrs' (
         name: _: lib.nameValuePair "acme-renew-${name}" { timerConfig.AccuracySec = lib.mkForce "1min"; }
       ) cfg.hosts;
+      # Until the CA is there, services have nixpkgs' self-signed certificate.
+      aether.waitsFor = lib.mapAttrs' (
+        name: _: lib.nameValuePair "acme-order-renew-${name}.service" [ "step-ca" ]
+      ) cfg.hosts;
       aether.persist.directories = [ "/var/lib/acme" ];
       aether.firewall.allow.acme-challenge = {
         tcp = [ 80 ];

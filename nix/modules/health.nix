@@ -29,8 +29,8 @@ in
 {
   options.aether.health.units = lib.mkOption {
     type = lib.types.listOf lib.types.str;
-    default = units;
-    defaultText = lib.literalMD "units of the inventory's health checks";
+    default = lib.catAttrs "unit" (lib.filter (check: !(check.warn or false)) checks);
+    defaultText = lib.literalMD "units of the inventory's health checks that do not only warn";
     description = "Units that must be active for a boot to count as good.";
   };
 

@@ -11,6 +11,7 @@ let
   inherit (lib) types mkOption mkDefault;
   cfg = config.aether.otel;
   offers = aether.lib.hosts.offers aether.name;
+  way = aether.inventory.way aether.name cfg.server 4317;
 in
 {
   options.aether.otel = {
@@ -27,7 +28,9 @@ in
     };
     endpoint = mkOption {
       type = types.str;
-      default = "https://${aether.inventory.fqdn cfg.server}:4317";
+      default = "https://${
+        if way.relayed then way.address else aether.inventory.fqdn cfg.server
+      }:${toString way.port}";
       description = "Where OTLP (gRPC, TLS by the internal CA) is received.";
     };
     textfiles = mkOption {
@@ -62,7 +65,8 @@ in
       "/var/lib/private/opentelemetry-collector"
     ];
 
-    aether.firewall.allow.metrics = {
+    # Nobody at home reaches a machine in the cloud: it tells its metrics itself.
+    aether.firewall.allow.metrics = lib.mkIf (!way.relayed) {
       tcp = lib.attrValues cfg.exporters;
       from = [ cfg.server ];
     };
@@ -76,6 +80,24 @@ in
           create_directory = true;
         };
         receivers = {
+          prometheus = lib.mkIf way.relayed {
+            config.scrape_configs = lib.mapAttrsToList (job_name: port: {
+              inherit job_name;
+              scrape_interval = "30s";
+              static_configs = [
+                {
+                  targets = [ "127.0.0.1:${toString port}" ];
+                  # As monitoring labels what it asks (nix/hosts/niobe/monitoring/targets.nix), and that nobody asked.
+                  labels = {
+                    host = aether.name;
+                    inherit (aether.host) kind;
+                    uptime = "always";
+                    way = "pushed";
+                  };
+                }
+              ];
+            }) cfg.exporters;
+          };
           journald.priority = mkDefault "info";
           # Programs on this host send their traces here.
           otlp.protocols.grpc.endpoint = mkDefault "127.0.0.1:4317";
@@ -98,7 +120,10 @@ in
         };
         exporters."otlp_grpc/monitoring" = {
           inherit (cfg) endpoint;
-          tls.ca_file = "${config.aether.certificates.rootFile}";
+          tls = {
+            ca_file = "${config.aether.certificates.rootFile}";
+          }
+          // lib.optionalAttrs way.relayed { server_name_override = aether.inventory.fqdn cfg.server; };
           # What is collected while monitoring is away is kept on disk.
           sending_queue.storage = "file_storage";
           retry_on_failure.max_elapsed_time = "1h";
@@ -131,6 +156,12 @@ in
                 "resource"
                 "batch"
               ];
+              exporters = [ "otlp_grpc/monitoring" ];
+            };
+            # Without the resource's namespace: jobs are called as those that monitoring asks.
+            "metrics/pushed" = lib.mkIf way.relayed {
+              receivers = [ "prometheus" ];
+              processors = [ "batch" ];
               exporters = [ "otlp_grpc/monitoring" ];
             };
           };

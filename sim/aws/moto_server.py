@@ -6,10 +6,12 @@ It ends with its parent: a simulator that was killed leaves nothing behind.
 from __future__ import annotations
 
 import ctypes
+import re
 import signal
 import sys
 from typing import Any
 
+from moto.core.exceptions import _RESTError
 from moto.ec2.models.instances import Instance
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
@@ -30,9 +32,21 @@ def free_addresses_of_terminated_instances() -> None:
     Instance.terminate = terminate  # type: ignore[method-assign]
 
 
+def errors_that_every_client_reads() -> None:
+    """A gap of moto 5.2: what it refuses is written as EC2 writes it, also where IAM and Route 53 write it otherwise."""
+    original = _RESTError.__init__
+
+    def made(self: Any, *arguments: Any, **named: Any) -> None:
+        original(self, *arguments, **named)
+        self.description = re.sub(r"<Errors>(<Error>.*</Error>)</Errors>", r"\g<0>\1", self.description, flags=re.DOTALL)
+
+    _RESTError.__init__ = made  # type: ignore[method-assign]
+
+
 def main(address: str) -> None:
     """Serve until the end of the parent."""
     free_addresses_of_terminated_instances()
+    errors_that_every_client_reads()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     server = make_server(address, 0, DomainDispatcherApplication(create_backend_app), threaded=True)
     sys.stdout.write(f"{server.server_port}\n")

@@ -70,6 +70,24 @@ def test_wireguard_knows_the_gateway_alone(tmp_path: Path) -> None:
     assert '"10.99.0.2/32"' in other and '"10.99.0.1/32"' in other
 
 
+def test_relays_of_the_cloud_lead_through_the_link(tmp_path: Path) -> None:
+    """Each port that the inventory has listens on the private address, and the gateway at home has it at the other end."""
+    source = REPO / "ansible/roles/wireguard_link/templates"
+    loop = "{{ aether_relays | dict2items | product(['socket', 'service']) | list }}"
+    task: dict[str, object] = {
+        "ansible.builtin.template": {
+            "src": f"{source}/relay.{{{{ item.1 }}}}.j2",
+            "dest": "{{ out }}.{{ item.0.key }}.{{ item.1 }}",
+        },
+        "loop": loop,
+    }
+    done, _ = run(tmp_path, "public-gateway", [task], "wireguard_link", {"AETHER_SECRET_WIREGUARD_PRIVATE_KEY": KEY})
+    assert done.code == 0, done.output
+    for name, port in {"telemetry": 4317, "backups": 2222}.items():
+        assert f"\nListenStream=192.168.90.10:{port}\n" in (tmp_path / f"out.{name}.socket").read_text()
+        assert f"systemd-socket-proxyd 10.99.0.2:{port}\n" in (tmp_path / f"out.{name}.service").read_text()
+
+
 def test_monitoring_agent(tmp_path: Path) -> None:
     text = render(tmp_path, "oracle", "host_monitoring_agent", "prometheus-node-exporter.j2")
     assert "--web.listen-address=192.168.1.11:9100" in text

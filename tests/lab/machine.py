@@ -17,7 +17,7 @@ from tests.qemu import Boot
 
 FIRMWARE = Path("/usr/share/OVMF")
 KVM_DEADLINE = 10
-BOOT_DEADLINE = 400
+BOOT_DEADLINE = 1500
 
 
 @dataclass

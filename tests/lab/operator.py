@@ -1,6 +1,7 @@
 """Who deploys to a machine of the lab: the product's own scripts, unchanged, over OpenSSH with pinned keys."""
 
 import os
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from tests.lab.disk import NIX, REPOSITORY, nix
 from tests.lab.machine import Machine
 
 SCRIPTS = REPOSITORY / "components/nixos/scripts"
-DEADLINE = 900
+DEADLINE = 1800
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,21 @@ class Operator:
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 
+    def copy(self, path: str) -> Outcome:
+        """Sign PATH and copy it to the machine, and nothing else."""
+        nix("store", "sign", "--recursive", "--key-file", str(self.machine.base.signing_key), path)
+        options = {"NIX_SSHOPTS": f"-F {self.machine.configure([self.machine])}"}
+        command = [str(NIX), "copy", "--to", f"ssh-ng://{self.machine.name}", path]
+        done = subprocess.run(
+            command, env={**os.environ, **options}, capture_output=True, text=True, timeout=DEADLINE, check=False
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    def on_host(self, script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run a script of the host's side, as the operator's scripts do."""
+        text = "\n".join((SCRIPTS / name).read_text() for name in ("host.sh", script))
+        return self.machine.ssh(f"bash -s {shlex.join(arguments)}", text)
+
     def environment(self, drv: str, checks: str) -> dict[str, str]:
         # sops itself is the engine's, which this lab does without.
         tools = self.work / "tools"
@@ -74,7 +90,7 @@ class Operator:
             "AETHER_SECRETS": str(self.work),
             "AETHER_SSH_CONFIG": str(self.machine.configure([self.machine])),
             "AETHER_WAIT": "60",
-            "AETHER_BOOT_TIMEOUT": "600",
+            "AETHER_BOOT_TIMEOUT": "900",
         }
 
     def built(self, drv: str) -> str:

@@ -47,6 +47,10 @@ def test_a_service_comes_and_goes_with_its_radio(service: str, radio: str) -> No
     assert f"/dev/{radio}" in host_report("iot").value["units"][service]
 
 
+def test_an_unplugged_stick_makes_no_boot_a_bad_one() -> None:
+    assert host_report("iot").value["checkedUnits"] == ["home-assistant.service"]
+
+
 def test_a_radio_that_the_node_does_not_have_is_refused(copy: Path) -> None:
     replace(copy / "inventory" / "homelab.toml", '{ name = "thread", id', '{ name = "threat", id')
     with pytest.raises(evaluate.NixError, match=r"takes USB devices that .nodes.niobe. does not have: thread"):

@@ -97,11 +97,16 @@ class TestPrometheus:
             "cloud-workstation",
             "desktop",
             "laptop",
-            "vps",
         }
         for name, node in INVENTORY["nodes"].items():
             assert asked[f"{node['address']}:9100"]["host"] == name
             assert f"{node['address']}:9633" in targets("smartctl")
+
+    def test_asks_nobody_in_the_cloud(self) -> None:
+        """Home does not reach the machines there: they tell their metrics themselves."""
+        jobs = only("monitoring", "prometheus.yml")["scrape_configs"]
+        asked = [entry["labels"].get("host") for job in jobs for entry in job["static_configs"]]
+        assert "vps" not in asked and "monitoring" in asked
 
     def test_asks_what_other_hosts_say_they_offer(self) -> None:
         gateway = INVENTORY["hosts"]["gateway"]["address"]

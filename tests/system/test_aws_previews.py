@@ -1,5 +1,6 @@
 """No preview of an unrelated change shows a machine replaced: the components of the cloud under the real engine, against moto."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -34,7 +35,8 @@ if "open" in change:
 facts = facts.model_copy(update=change.get("facts", {{}}))
 services = ("ec2", "iam", "sts", "route53", "budgets")
 provider = aws.Provider("aws", region="eu-central-1", skip_metadata_api_check=True, skip_region_validation=True,
-    skip_credentials_validation=True, skip_requesting_account_id=True, access_key="k", secret_key="s",
+    skip_credentials_validation=True, skip_requesting_account_id=True, 
+    access_key=os.environ.get("KEY", "k"), secret_key=os.environ.get("SECRET", "s"),
     default_tags=aws.ProviderDefaultTagsArgs(tags={{"project": "aether", **change.get("tags", {{}})}}),
     endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(services, os.environ["API"]))])
 site = inventory.site
@@ -72,16 +74,21 @@ REPLACING: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    # The simulator's moto: another machine can have the address of one that is gone.
+    with simulated_aws() as url:
+        made = make_stack(tmp_path_factory.mktemp("previews"), url, PROGRAM)
+        made.up()
+        yield made
+
+
+@contextlib.contextmanager
+def simulated_aws() -> Iterator[str]:
+    """The simulator's moto, where another machine can have the address of one that is gone; where it answers."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sim.aws.moto_server", "127.0.0.1"], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     try:
         assert process.stdout is not None
-        url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
-        made = make_stack(tmp_path_factory.mktemp("previews"), url, PROGRAM)
-        made.up()
-        yield made
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
     finally:
         process.terminate()
         process.wait(20)

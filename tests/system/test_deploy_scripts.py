@@ -173,6 +173,64 @@ def test_a_unit_that_had_failed_before_takes_no_deployment_back(host: Host) -> N
         host.says("systemctl reset-failed nightly-job")
 
 
+def only_bootable(host: Host) -> str:
+    """A new system on the host that cannot be switched to from the one that runs."""
+    host.change()
+    path = host.built()
+    for system, dbus in (("/run/current-system", "dbus"), (path, f"broker-{host.systems}")):
+        host.says(f'[ -e {system}/switch-inhibitors ] || printf \'{{"dbus": "%s"}}\' {dbus} >{system}/switch-inhibitors')
+    return path
+
+
+def test_what_cannot_be_switched_to_is_booted_for_a_trial_where_that_is_allowed(host: Host) -> None:
+    before = host.state()
+    path = only_bootable(host)
+    refused = host.deploy(new=False)
+    assert refused.code == 38, refused.err
+    assert 'write reboot = "auto" for it in the inventory' in refused.err
+    assert host.state() == before
+    done = host.deploy(new=False, AETHER_REBOOT="auto")
+    assert done.code == 0, done.err
+    assert f"boots {path} once; every other boot is of {before[0]}" in done.err
+    assert host.state() == (path, path, f"source:{host.systems} {path}")
+
+
+@pytest.mark.fault
+def test_a_trial_boot_that_is_not_healthy_boots_back(host: Host) -> None:
+    before = host.state()
+    path = only_bootable(host)
+    boot = host.says("cat /proc/sys/kernel/random/boot_id")
+    done = host.deploy(new=False, AETHER_REBOOT="auto", AETHER_CHECKS=check_lines((TcpCheck(tcp=4711, timeout=1),)))
+    assert done.code == 31, done.err
+    assert f"boots back into {before[0]}" in done.err
+    wait_until("it booted back", lambda: host.state() == before and host.says("readlink /run/booted-system") == before[0], 120)
+    assert host.says("cat /proc/sys/kernel/random/boot_id") != boot
+    assert host.says(f"ls -d {path}") == path
+
+
+def test_a_unit_that_waits_for_another_host_takes_nothing_back(host: Host) -> None:
+    host.change()
+    path = host.built()
+    program = f"{path}/bin/switch-to-configuration"
+    fails = f'#!/bin/sh\n{program}.real "$@"\n[ "$1" = boot ] || {{ echo Failed to start login.service; exit 4; }}\n'
+    host.says(
+        f"mkdir -p {path}/etc/aether; echo 'login.service keycloak' >{path}/etc/aether/waits-for; mv {program} {program}.real"
+    )
+    host.says(f"printf %s {shlex.quote(fails)} >{program}; chmod +x {program}")
+    done = host.deploy(new=False)
+    assert done.code == 0, done.err
+    assert "wait for other hosts, and do not run yet: login.service (keycloak)" in done.err
+
+
+def test_what_hangs_on_a_peripheral_is_told_and_takes_nothing_back(host: Host) -> None:
+    checks = (UnitCheck(unit="radio.service", timeout=1, warn=True), TcpCheck(tcp=4711, timeout=1, warn=True))
+    done = host.deploy(AETHER_CHECKS=check_lines(checks) + CHECKS)
+    assert done.code == 0, done.err
+    assert "WARNING: unit radio.service does not hold; that takes nothing back" in done.err
+    assert "WARNING: tcp 4711" in done.err
+    assert json.loads(done.out)["closure"] == host.state()[0]
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize(
     ("fault", "code", "says"),
@@ -223,13 +281,14 @@ def test_a_trial_that_nobody_confirms_ends_by_itself_and_cannot_be_confirmed_aft
     host.change()
     path = host.built()
     address = str(host.sim.reach()["metal"]["address"])
-    trial = host.on_host("activate.sh", "metal", path, "5", "gone@elsewhere:1", address, "0", stdin=CHECKS)
+    trial = host.on_host("activate.sh", "metal", path, "15", "gone@elsewhere:1", address, "0", stdin=CHECKS)
     assert (trial.code, trial.out) == (0, "pending\n"), trial.err
     assert host.state() == (path, before[1], before[2])
-    second = host.deploy()
+    # By itself, not with a build before it: on a busy machine that takes longer than the window.
+    second = host.on_host("activate.sh", "metal", path, "5", "another", address, "0", stdin=CHECKS)
     assert second.code == 20, second.err
     assert "deployment gone@elsewhere:1 waits for its confirmation" in second.err
-    wait_until("the host went back", lambda: host.state() == before)
+    wait_until("the host went back", lambda: host.state() == before, 60)
     late = host.on_host("confirm.sh", "metal", path, "gone@elsewhere:1", "source:x", "ask")
     assert late.code == 32, late.err
     assert "the confirmation came too late" in late.err

@@ -153,6 +153,7 @@ class TestSecurityGroup:
                 for port in ("tcp-80", "tcp-443", "udp-443", "udp-51820", "udp-41641")
                 for family in ("", "-ipv6")
             ),
+            *("public-gateway-tcp-2222", "public-gateway-tcp-4317"),
         }
 
     def test_the_group_itself_has_no_rules(self, recording: Recording) -> None:

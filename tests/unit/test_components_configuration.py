@@ -25,9 +25,11 @@ def test_checks_are_lines_that_the_host_reads() -> None:
         TcpCheck(tcp=443, timeout=5),
         HttpCheck(http="https://{address}/", status=302),
         CommandCheck(command="test -e /x"),
+        UnitCheck(unit="radio.service", timeout=15, warn=True),
     )
     assert check_lines(checks) == (
         "unit\tcaddy.service\t-\t60\ntcp\t443\t-\t5\nhttp\thttps://{address}/\t302\t60\ncommand\ttest -e /x\t-\t60\n"
+        "unit\tradio.service\t-\t15\twarn\n"
     )
 
 

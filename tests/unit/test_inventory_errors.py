@@ -310,6 +310,13 @@ host_key = "{KEYS[5]}"
         ('region = "eu-central-1"', 'region = "eu-west-1"', "region-outside-zone", "hosts.edge.region", "eu-central-1"),
         ('hosts = "sky.toml"', 'hosts = "skye.toml"', "no-such-inventory", "image.hosts", "one of sky.toml"),
         (CLOUD[CLOUD.index("[cloud]") : CLOUD.index("[image]")], "", "cloud-missing", "cloud.", "write [cloud]"),
+        (
+            "budget = 5\n",
+            'budget = 5\nrelays.logs = { host = "far", port = 1, listen = 22 }\n',
+            "relay-port-taken",
+            "cloud.relays.logs.listen",
+            "another port",
+        ),
         ("budget = 5\n", "", "missing-field", "cloud.budget", "write budget = 20"),
         ('ami_name = "nixos/25.11.1-aarch64-linux"\n', "", "image-unnamed", "hosts.edge.ami_name", "ops cloud images"),
         ("nixos/25.11.1-", "nixos/25.05.9-", "image-too-old", "hosts.edge.ami_name", "ops cloud images"),

@@ -271,3 +271,20 @@ def test_a_machine_is_met_before_it_is_configured() -> None:
 def test_examples_are_no_images_for_the_real_aws() -> None:
     with pytest.raises(SettingsError, match=r"hosts\.vps\.ami: ami-0b2000000000000b2.*cloud images"):
         cloud.compose(settings(aws_endpoint=""), load(CLOUD))
+
+
+def test_relays_are_open_to_the_machines_beside_the_gateway_alone() -> None:
+    rules = {name: rule.inputs for name, rule in compose().of("SecurityGroupIngressRule").items()}
+    for port in (4317, 2222):
+        assert rules[f"public-gateway-tcp-{port}"]["cidrIpv4"] == "192.168.90.0/24"
+        assert f"public-gateway-tcp-{port}-ipv6" not in rules
+
+
+def test_a_relay_to_nobody_is_refused() -> None:
+    inventory = load(CLOUD)
+    assert inventory.cloud is not None
+    relay = inventory.cloud.relays["backups"].model_copy(update={"host": "smith-storge"})
+    table = inventory.cloud.model_copy(update={"relays": {"backups": relay}})
+    changed = replace(inventory, content=inventory.content.model_copy(update={"cloud": table}))
+    with pytest.raises(SettingsError, match=r"relays\.backups\.host: 'smith-storge' is no host of homelab\.toml"):
+        record(lambda: cloud.compose(settings(), changed), stack="unit-cloud", outputs=outputs)

@@ -15,6 +15,7 @@ cat >"$run/checks.$id"
 trap 'rm -f "$run/checks.$id" "$run/failed.$id"' EXIT
 expect_host "$expected"
 lock "$id"
+mapfile -t -O "${#may_fail[@]}" may_fail < <(awk -F '\t' '$1 == "unit" && $5 == "warn" { print $2 }' "$run/checks.$id")
 [[ -x $target/bin/switch-to-configuration ]] || fail 11 "$target is not a NixOS system on this machine; the copy was not complete"
 
 if [[ -e $run/pending ]] && systemctl is-active --quiet aether-revert.timer; then
@@ -49,7 +50,8 @@ rm -f $run/pending
 if [ "\$(readlink -f /run/current-system)" != "$previous" ] || { [ \$status != 0 ] && [ \$status != 4 ]; }; then
   printf '%s could not be reverted (status %s): boots %s\n' "$id" "\$status" "$previous" >>$state/reverted
   sync
-  systemctl reboot || reboot -f
+  $(declare -f reboot_soon)
+  reboot_soon
   exit 37
 fi
 EOF
@@ -67,14 +69,19 @@ revert_now() {
 # units_that_fail: those that have failed, and those that systemd starts again and again.
 units_that_fail() { systemctl list-units --all --plain --no-legend --state=failed,auto-restart | cut -d' ' -f1; }
 
-# judge: which units this switch broke, in $broken: those that fail now and did not before, and are not among those that may. The
-# others are told, and are in $excused. Whether the host does what it is for, the health checks say.
+# judge: which units this switch broke, in $broken: those that fail now and did not before, and neither wait for another host nor are
+# among those that may. The others are told, and are in $excused. Whether the host does what it is for, the health checks say.
 judge() {
-  local unit pattern allowed earlier=() tolerated=()
+  local unit pattern allowed hosts earlier=() waiting=() tolerated=()
   broken=() excused=()
   while read -r unit; do
     if grep -qxF -- "$unit" "$run/failed.$id"; then
       earlier+=("$unit")
+      continue
+    fi
+    hosts=$(awk -v unit="$unit" '$1 == unit { $1 = ""; print }' "$target/etc/aether/waits-for" 2>/dev/null || true)
+    if [[ -n $hosts ]]; then
+      waiting+=("$unit (${hosts# })")
       continue
     fi
     allowed=false
@@ -87,7 +94,8 @@ judge() {
   } | sort -u)
   ((${#earlier[@]} == 0)) || say "had failed before, and still do: ${earlier[*]}"
   ((${#tolerated[@]} == 0)) || say "may fail, and do: ${tolerated[*]}"
-  excused=("${earlier[@]}" "${tolerated[@]}")
+  ((${#waiting[@]} == 0)) || say "wait for other hosts, and do not run yet: ${waiting[*]}"
+  excused=("${earlier[@]}" "${waiting[@]}" "${tolerated[@]}")
 }
 
 broken=()

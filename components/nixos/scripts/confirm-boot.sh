@@ -19,7 +19,7 @@ if ! check_all "$checks" || ! stay_healthy "$checks" "$settle"; then
   evidence
   say "boots back into $(sed -n 3p "$state/boot-trial" 2>/dev/null)"
   sync
-  systemctl reboot || true
+  reboot_soon
   fail 31 "not healthy after the boot: $failed; it boots back into the system before"
 fi
 nix-env -p "$profile" --set "$target" || fail 33 "could not set the system profile"

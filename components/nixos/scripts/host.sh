@@ -65,6 +65,11 @@ arm() {
 
 disarm() { systemctl stop aether-revert.timer >/dev/null 2>&1 || true; }
 
+# reboot_soon: in a few seconds, which is when the operator has heard why.
+reboot_soon() {
+  systemd-run --quiet --on-active=3 --unit=aether-reboot systemctl reboot 9>&- || systemctl reboot || reboot -f
+}
+
 # check_once KIND VALUE STATUS: one health check, once.
 check_once() {
   case $1 in
@@ -77,9 +82,10 @@ check_once() {
 }
 
 # check_all FILE: every check (KIND, VALUE, STATUS, SECONDS; tab-separated) within its own time; the first that fails is in $failed.
+# What has a fifth word, warn, is only told of.
 check_all() {
-  local kind value status seconds deadline
-  while IFS=$'\t' read -r kind value status seconds; do
+  local kind value status seconds policy deadline
+  while IFS=$'\t' read -r kind value status seconds policy; do
     [[ -n $kind ]] || continue
     deadline=$((SECONDS + seconds))
     until check_once "$kind" "$value" "$status"; do
@@ -88,6 +94,10 @@ check_all() {
       if broken "$1"; then
         failed="unit $failed_unit"
         return 1
+      fi
+      if [[ $policy == warn ]] && { ((SECONDS >= deadline)) || { [[ $kind == unit ]] && systemctl is-failed --quiet "$value"; }; }; then
+        say "WARNING: $kind $value does not hold; that takes nothing back"
+        break
       fi
       if ((SECONDS >= deadline)); then
         failed="$kind $value"
@@ -103,7 +113,7 @@ check_all() {
 broken() {
   local kind unit rest
   while IFS=$'\t' read -r kind unit rest; do
-    if [[ $kind == unit ]] && systemctl is-failed --quiet "$unit"; then
+    if [[ $kind == unit && $rest != *warn ]] && systemctl is-failed --quiet "$unit"; then
       failed_unit=$unit
       return 0
     fi
@@ -116,7 +126,7 @@ broken() {
 stay_healthy() {
   local until=$((SECONDS + $2)) status=0
   [[ -s $1 ]] || return 0
-  awk -F '\t' -v OFS='\t' 'NF { $4 = 0; print }' "$1" >"$1.again"
+  awk -F '\t' -v OFS='\t' 'NF && $5 != "warn" { $4 = 0; print }' "$1" >"$1.again"
   while ((SECONDS < until && status == 0)); do
     sleep 1
     check_all "$1.again" || status=$?

@@ -45,6 +45,12 @@ in
     ];
     udp = [ 443 ];
   };
+  # Accounts and topics, what is served, and certificates whose renewal is limited.
+  aether.backup.paths = [
+    "/srv/www"
+    "/var/lib/private/ntfy-sh"
+    "/var/lib/caddy"
+  ];
   # Nobody at home can be asked for a name here.
   aether.ssh.from = [ ];
 }

@@ -2,8 +2,8 @@
 # mypy: ignore-errors
 """bootctl of a simulated host with systemd-boot.
 
-Imitates bootctl(1) of systemd 257: status, list [--json], set-default, set-oneshot, is-installed, and the counters of
-systemd-bless-boot (good, bad, indeterminate, status). EFI variables are kept in /boot/loader/efivars.json.
+Imitates bootctl(1) of systemd 257: status, list [--json], --print-boot-path, set-default, set-oneshot, is-installed,
+and the counters of systemd-bless-boot (good, bad, indeterminate, status). EFI variables are kept in /boot/loader/efivars.json.
 Refuses a machine without entries (a container) and ids that no entry has.
 """
 
@@ -55,6 +55,10 @@ def default_id():
 def main(argv):
     words = [word for word in argv if not word.startswith("--")]
     verb = words[0] if words else "status"
+    if "--print-boot-path" in argv or "-x" in argv:
+        entries()
+        print("/boot")
+        return 0
     found = entries()
     if verb == "list":
         default = default_id()

@@ -53,10 +53,10 @@ def store_path(path):
 def set_generation(profile, path):
     target = store_path(path)
     known = links(profile)
-    now = current(profile)
-    # Nix reuses the last generation when it is the same path.
+    # Nix takes the last generation again when it is the same path, whichever is the current one.
     last = max(known) if known else 0
-    if now == last and known and os.readlink(known[last]) == target:
+    if known and os.readlink(known[last]) == target:
+        switch(profile, last)
         return 0
     number = last + 1
     link(target, f"{os.path.dirname(profile)}/{os.path.basename(profile)}-{number}-link")

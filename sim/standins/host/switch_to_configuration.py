@@ -10,6 +10,7 @@ Refuses: callers that are not root, a machine that is not NixOS, a second activa
 """
 
 import glob
+import json
 import os
 import re
 import subprocess
@@ -116,6 +117,19 @@ def activate(system, dry):
     return 0
 
 
+def inhibited(system):
+    """The pre-switch check: what is critical differs, so only a boot leads there. A system without the file inhibits nothing."""
+    old, new = (json.loads(read(f"{path}/switch-inhibitors") or "{}") for path in ("/run/current-system", system))
+    changed = [f"{name} : {old[name]} -> {new[name]}" for name in sorted(old) if name in new and new[name] != old[name]]
+    if not changed or os.environ.get("NIXOS_NO_CHECK") == "1":
+        return False
+    say("There are changes to critical components of the system:\n")
+    say("\n".join(changed))
+    say("\nSwitching into this system is not recommended.")
+    say("Pre-switch check 'switchInhibitors' failed\nPre-switch checks failed")
+    return True
+
+
 def generations():
     """Generation number -> system, of the system profile."""
     found = {}
@@ -174,8 +188,10 @@ def main(argv):
         raise Refused("This is not a NixOS installation!")
     system = system_of(sys.argv[0])
     if action == "check":
-        return 0
+        return 1 if inhibited(system) else 0
     with locked("/run/nixos/switch-to-configuration.lock", "Could not acquire lock"):
+        if action in ("switch", "test") and inhibited(system):
+            return 1
         if action in ("switch", "boot"):
             install_boot_loader(system)
             if action == "boot":

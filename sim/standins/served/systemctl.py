@@ -182,7 +182,10 @@ async def _is_failed(call: Call, arguments: _Arguments) -> int:
         state = unit.active if unit is not None else "inactive"
         if not arguments.has("-q", "--quiet"):
             call.out(state)
-        code = 0 if state == "failed" else code
+        if state == "failed":
+            code = 0
+        elif code == 1 and unit is None and not call.host.services.known(name):
+            code = 4
     return code
 
 
@@ -291,6 +294,9 @@ async def _reset_failed(call: Call, arguments: _Arguments) -> int:
     for unit in call.host.services.failed():
         if names is None or unit.name in names:
             unit.become("inactive", "dead")
+            if unit.transient:
+                # Nothing holds on to it: systemd forgets it.
+                call.host.services.units.pop(unit.name, None)
     return 0
 
 

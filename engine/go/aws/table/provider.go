@@ -95,11 +95,11 @@ func (made *provider) create(ctx context.Context, request p.CreateRequest) (p.Cr
 	state, readErr := resource.settled(call)
 	// Something exists: the engine must know its id even where a later step failed.
 	if err = errors.Join(err, readErr); err != nil {
-		reason := made.failed("creating", request.Urn, err).Error()
+		failed := made.failed("creating", request.Urn, err)
 		return p.CreateResponse{
 			ID: id, Properties: encode(merged(in, state), secrets),
-			PartialState: &p.InitializationFailed{Reasons: []string{reason}},
-		}, nil
+			PartialState: &p.InitializationFailed{Reasons: []string{failed.Error()}},
+		}, failed
 	}
 	return p.CreateResponse{ID: id, Properties: encode(merged(in, state), secrets)}, nil
 }

@@ -22,9 +22,9 @@ let
     labels = labelsOf name facts;
   };
 
-  # The exporters that each NixOS host says it has (offers.nix).
+  # The exporters that each NixOS host at home says it has (offers.nix); one elsewhere tells its metrics itself.
   declared = lib.mapAttrs (_: offer: offer.exporters) (
-    lib.filterAttrs (_: offer: offer.watched) (
+    lib.filterAttrs (name: offer: offer.watched && home ? ${name}) (
       lib.mapAttrs (name: _: aether.lib.hosts.offers name) aether.lib.hosts.nixos
     )
   );

@@ -41,7 +41,8 @@ in
       skip-provider-button = true;
     };
   };
-  # Keycloak starts after the gateway when everything starts at once: keep trying.
+  # It reads Keycloak's discovery document through this host's own Caddy, which starts at the same time: it keeps trying.
+  aether.waitsFor."oauth2-proxy.service" = [ "keycloak" ];
   systemd.services.oauth2-proxy = {
     startLimitIntervalSec = 0;
     serviceConfig.RestartSec = "5s";

@@ -1,5 +1,5 @@
 # WireProxy: the link to the public gateway, WireGuard in user space. The public gateway reaches two ports of this
-# host through it and nothing else of the homelab: there is no interface to route over.
+# host through it, those of the cloud's relays, and nothing else of the homelab: there is no interface to route over.
 {
   config,
   lib,
@@ -9,6 +9,13 @@
 }:
 let
   cfg = config.aether.wireproxy;
+  # What machines beside the public gateway send to a host at home.
+  relay = _: facts: ''
+    [TCPServerTunnel]
+    ListenPort = ${toString facts.listen}
+    Target = ${aether.inventory.address facts.host}:${toString facts.port}
+
+  '';
 in
 {
   options.aether.wireproxy = {
@@ -65,11 +72,14 @@ in
         ListenPort = 80
         Target = 127.0.0.1:80
 
+        ${lib.concatStrings (lib.mapAttrsToList relay aether.inventory.relays)}
         [Socks5]
         BindAddress = ${aether.host.address}:${toString cfg.socksPort}
       '';
     };
 
+    # It ends where the other end's name does not resolve; the public gateway is of another stack.
+    aether.waitsFor."wireproxy.service" = [ "public-gateway" ];
     systemd.services.wireproxy = {
       description = "WireGuard in user space: link to the public gateway";
       wantedBy = [ "multi-user.target" ];

@@ -1,2 +1,0 @@
-# Monitoring is at home; nothing of it is reachable from the internet.
-_: { watched = false; }
