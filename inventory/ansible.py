@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -126,7 +127,9 @@ def _write_known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Rea
 
 def _connection(name: str, facts: Node | ManagedHost, address: str, other: Reach, known: Path) -> dict[str, Any]:
     os_name = _os(facts)
-    pinned = f"-o UserKnownHostsFile={known} -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
+    # ssh splits the value at spaces outside its quotes, and Ansible the arguments outside theirs.
+    known_hosts = shlex.quote(f'UserKnownHostsFile="{known}"')
+    pinned = f"-o {known_hosts} -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
     variables: dict[str, Any] = {
         "ansible_host": address,
         "ansible_port": other.port or _port(facts),

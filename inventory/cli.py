@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
 
     effects = commands.add_parser("effects", help="what a changed field does to a guest that is there")
     effects.add_argument("--write", metavar="FILE", help="replace the block of tables in FILE")
+    effects.add_argument("--cloud", action="store_true", help="what it does at AWS")
     effects.set_defaults(run=_effects)
 
     from inventory.secretcli import add_to
@@ -218,11 +219,12 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _effects(options: argparse.Namespace) -> int:
-    from inventory import effects
+    from inventory import cloud_effects, effects
 
+    table = cloud_effects if options.cloud else effects
     if options.write:
         path = Path(options.write)
-        path.write_text(effects.replace_block(path.read_text()))
+        path.write_text(table.replace_block(path.read_text()))
     else:
-        print(effects.markdown())
+        print(table.markdown())
     return 0

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from inventory.models import CloudVm
@@ -25,8 +26,15 @@ def cloud(stack: Stack, arguments: list[str]) -> int:
     images = verbs.add_parser("images", help="the newest official image of each system and architecture")
     images.add_argument("--region", help="default: the region of the stack's machines")
     images.add_argument("--endpoint", help=argparse.SUPPRESS)
-    verbs.add_parser("policy", help="the IAM policy of whoever deploys the stack")
+    rights = verbs.add_parser("policy", help="the IAM policy of whoever deploys the stack")
+    rights.add_argument("--write", metavar="FILE", help="replace the table of rights in FILE (docs/aws.md) instead")
     options = made.parse_args(arguments)
+    if options.verb == "policy" and options.write:
+        from ops.cloud_policy import replace_block
+
+        path = Path(options.write)
+        path.write_text(replace_block(path.read_text()))
+        return 0
     if options.verb == "policy":
         return show_policy(stack)
     return show_images(_region(stack, options.region), options.endpoint)

@@ -72,3 +72,32 @@ def _allow(
 def printed(site: str, region: str, zone: str | None = None) -> str:
     """The document as the AWS tools take it."""
     return json.dumps(policy(site, region, zone), indent=2)
+
+
+RIGHTS = "<!-- rights:begin -->", "<!-- rights:end -->"
+_WHAT = {"*": "everything"}
+
+
+def markdown() -> str:
+    """The statements of site SITE in region REGION, for docs."""
+    lines = ["| statement | actions | on | if |", "|---|---|---|---|"]
+    for one in policy("SITE", "REGION")["Statement"]:
+        resources = one["Resource"] if isinstance(one["Resource"], list) else [one["Resource"]]
+        services = {action.partition(":")[0] for action in one["Action"]}
+        names = ", ".join(action.partition(":")[2] for action in one["Action"])
+        condition = one.get("Condition", {}).get("StringEquals", {})
+        when = "; ".join(
+            f"`{key}` is {value if isinstance(value, str) else ' or '.join(value)}" for key, value in condition.items()
+        )
+        on = ", ".join(_WHAT.get(resource, f"`{resource}`") for resource in resources)
+        lines.append(f"| {one['Sid']} | {', '.join(sorted(services))}: {names} | {on} | {when or '-'} |")
+    return "\n".join([*lines, "", "With `zone_id` the zone is that one alone, and none can be made or deleted."])
+
+
+def replace_block(text: str) -> str:
+    """TEXT with the table between the markers. Raises ValueError where it lacks them."""
+    before, begin, rest = text.partition(RIGHTS[0])
+    _old, end, after = rest.partition(RIGHTS[1])
+    if not begin or not end:
+        raise ValueError(f"has no block {RIGHTS[0]} … {RIGHTS[1]}")
+    return f"{before}{RIGHTS[0]}\n{markdown()}\n{RIGHTS[1]}{after}"

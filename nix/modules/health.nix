@@ -50,7 +50,7 @@ in
       }
     ];
 
-    # The boot is blessed (systemd-boot's counter) only when the units that matter are up.
+    # The boot is blessed (systemd-boot's counter) only when the units that matter are up, and left again when they never were.
     systemd.services.aether-health = lib.mkIf (config.boot.loader.systemd-boot.bootCounting.enable) {
       description = "Health of this generation: units of the inventory are active";
       requiredBy = [ "boot-complete.target" ];
@@ -62,6 +62,7 @@ in
         TimeoutStartSec = "5min";
       };
       path = [ config.systemd.package ];
+      environment.BLESS = "${config.systemd.package}/lib/systemd/systemd-bless-boot";
       # A switch must not bless or condemn: only a boot does.
       restartIfChanged = false;
       scriptArgs = lib.escapeShellArgs config.aether.health.units;

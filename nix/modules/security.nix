@@ -118,16 +118,22 @@ in
         "-a always,exit -F arch=b64 -S mount,umount2 -F auid>=1000 -F auid!=unset -k mounts"
       ];
 
-      # A hung kernel reboots, and boot counting then decides which generation starts.
-      systemd.settings.Manager = mkIf (!config.boot.isContainer) {
-        RuntimeWatchdogSec = mkDefault "30s";
-        RebootWatchdogSec = mkDefault "5min";
-      };
       boot.kernelParams = mkIf (!config.boot.isContainer) [
         "panic=10"
         "oops=panic"
       ];
     })
+
+    # A hung kernel reboots, and boot counting then decides which generation starts. Guests have a device for it
+    # (components/proxmox/vm.py), whatever their posture.
+    (mkIf (!config.boot.isContainer && (cfg.hardened.enable || config.aether.platform == "proxmox-vm"))
+      {
+        systemd.settings.Manager = {
+          RuntimeWatchdogSec = mkDefault "30s";
+          RebootWatchdogSec = mkDefault "5min";
+        };
+      }
+    )
 
     (mkIf cfg.relaxed.enable {
       users.mutableUsers = mkDefault true;

@@ -11,8 +11,10 @@ import signal
 import sys
 from typing import Any
 
+from moto.core.authorization import ActionAuthenticatorMixin
 from moto.core.exceptions import _RESTError
 from moto.ec2.models.instances import Instance
+from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
@@ -33,14 +35,29 @@ def free_addresses_of_terminated_instances() -> None:
 
 
 def errors_that_every_client_reads() -> None:
-    """A gap of moto 5.2: what it refuses is written as EC2 writes it, also where IAM and Route 53 write it otherwise."""
+    """A gap of moto 5.2: what it refuses is written as EC2 writes it, also to clients of IAM, Route 53 and of services in JSON.
+
+    Signatures are not compared: it computes others than the clients for queries.
+    """
     original = _RESTError.__init__
 
     def made(self: Any, *arguments: Any, **named: Any) -> None:
         original(self, *arguments, **named)
         self.description = re.sub(r"<Errors>(<Error>.*</Error>)</Errors>", r"\g<0>\1", self.description, flags=re.DOTALL)
 
+    decided = ActionAuthenticatorMixin._authenticate_and_authorize_normal_action
+
+    def decide(self: Any, *arguments: Any, **named: Any) -> None:
+        try:
+            decided(self, *arguments, **named)
+        except _RESTError as refused:
+            if self.headers.get("Content-Type", "").startswith("application/x-amz-json"):
+                raise refused.to_json() from None
+            raise
+
     _RESTError.__init__ = made  # type: ignore[method-assign]
+    ActionAuthenticatorMixin._authenticate_and_authorize_normal_action = decide  # type: ignore[method-assign]
+    IAMRequestBase.check_signature = lambda self: None  # type: ignore[method-assign]
 
 
 def main(address: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.cases import CASES, Answer, Case, answers, disagreement
-from tests.system.sim_lab import Simulator, started
+from tests.system.sim_lab import REPOSITORY, Simulator, started
 
 TOPLEVEL = '.#nixosConfigurations."metal".config.system.build.toplevel'
 
@@ -29,3 +29,8 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Case, An
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.program}: {case.promise}")
 def test_a_standin_answers_as_the_real_program(answered: dict[Case, Answer], case: Case) -> None:
     assert not (wrong := disagreement(case, answered[case])), wrong
+
+
+def test_the_page_has_the_table() -> None:
+    page = (REPOSITORY / "docs/lab.md").read_text()
+    assert not [case.promise for case in CASES if case.promise not in page]

@@ -11,24 +11,11 @@ from tests.lab.operator import SCRIPTS, Operator
 
 SLEEP = "[Unit]\nDescription=lab\n[Service]\nExecStart=/usr/bin/sleep {}\n"
 FAILS = "[Unit]\nDescription=fails\n[Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=/usr/bin/false\n"
-# What nix/modules/boot.nix makes of boot-trial.sh.
-TRIAL = (
-    "[Unit]\nDescription=trial\nConditionPathExists=/var/lib/aether/boot-trial\n"
-    "[Service]\nType=exec\nExecStart=/usr/bin/bash /run/boot-trial.sh /var/lib/aether/boot-trial\n"
-)
-TRIAL_SCRIPT = (REPOSITORY / "nix/modules/boot-trial.sh").read_text()
 ACTIVE = "unit\tweb.service\t-\t60\n"
 
 
 def units(seconds: int = 1000, **more: str) -> dict[str, str]:
     return {"web.service": SLEEP.format(f"{seconds}d"), **{f"{name}.service": text for name, text in more.items()}}
-
-
-def bootable(web: Operator, seconds: int, dbus: str) -> str:
-    """One with the unit that ends trial boots, which notes each boot; from one with another DBUS it cannot be switched to."""
-    notes = f"cat >/run/boot-trial.sh <<'SCRIPT'\n{TRIAL_SCRIPT}SCRIPT\nreadlink /run/booted-system >>/var/lib/booted"
-    more = units(seconds, **{"aether-boot-trial": TRIAL})
-    return web.system(units=more, inhibitors={"dbus-implementation": dbus}, activation=notes)
 
 
 def test_the_store_takes_what_the_fleet_signed_and_nothing_else(web: Operator) -> None:
@@ -132,49 +119,6 @@ def test_a_way_back_that_fails_ends_in_the_old_boot_entry(web: Operator) -> None
     assert done.code == 37, done.err
     web.machine.booted_anew(before)
     assert web.runs() == web.boots() == old
-
-
-@pytest.mark.long
-def test_what_cannot_be_switched_to_is_booted_for_a_trial(web: Operator) -> None:
-    drv = bootable(web, 9000, "dbus")
-    assert web.deploy(drv, ACTIVE).code == 0
-    before = web.runs()
-    changed = bootable(web, 9100, "broker")
-    refused = web.deploy(changed, ACTIVE)
-    assert refused.code == 38, refused.err
-    assert 'reboot = "auto"' in refused.err
-    assert web.runs() == web.boots() == before
-    done = web.deploy(changed, ACTIVE, AETHER_REBOOT="auto")
-    assert done.code == 0, done.err
-    assert web.runs() == web.boots() == web.built(changed)
-    # One that does not become healthy boots back.
-    sick = bootable(web, 9200, "another")
-    now = web.machine.boot_id()
-    done = web.deploy(sick, "tcp\t4711\t-\t3\n", AETHER_REBOOT="auto")
-    assert done.code == 31, done.err
-    web.machine.booted_anew(now, 900)
-    assert web.machine.boot is not None
-    web.machine.boot.until(lambda: web.runs() == web.built(changed), 900, "the system before")
-    assert web.boots() == web.built(changed)
-
-
-@pytest.mark.long
-def test_a_boot_that_nobody_confirms_is_left_again(web: Operator) -> None:
-    """The operator went away after the reboot began: the unit of the booted system leads back."""
-    if "aether-boot-trial" not in web.machine.sh("ls /run/current-system/etc/systemd/system"):
-        assert web.deploy(bootable(web, 9300, "dbus"), ACTIVE).code == 0
-    before = web.runs()
-    tried = web.built(bootable(web, 9400, "dbus"))
-    copied = web.copy(tried)
-    assert copied.code == 0, copied.err
-    armed = web.on_host("arm-boot.sh", web.machine.name, tried, "lab", "5")
-    assert armed.returncode == 0, armed.stderr
-    web.machine.sh("rm -f /var/lib/booted; systemctl reboot")
-    assert web.machine.boot is not None
-    web.machine.boot.until(
-        lambda: web.machine.ssh("cat /var/lib/booted").stdout.split()[-2:] == [tried, before], 1200, "two boots: there and back"
-    )
-    assert web.boots() == before
 
 
 @pytest.mark.long

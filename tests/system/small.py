@@ -116,8 +116,8 @@ def small_lab(path: Path, more: str = "", added: Mapping[str, str] | None = None
 
 
 def deployed(path: Path) -> Iterator[Lab]:
-    """The small fleet, deployed; stopped at the end."""
-    lab = small_lab(path)
+    """The small fleet, deployed from a folder whose name has a space: every path goes through every tool. Stopped at the end."""
+    lab = small_lab(path / "a folder")
     try:
         up = lab.up()
         assert up.code == 0, up.text[-6000:]

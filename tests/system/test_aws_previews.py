@@ -10,6 +10,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 import pytest
 
+from inventory.cloud_effects import TABLES, Effect
 from tests.system.test_aws_plugin import ENGINE, ROOT, Stack, make_stack
 
 pytestmark = [
@@ -23,17 +24,24 @@ sys.path.insert(0, {str(ROOT)!r})
 import pulumi, pulumi_aws as aws
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
 from inventory.load import load
-from inventory.models import DataDisk, Opening
+from inventory.models import DataDisk, Opening, Record, Relay
 from sim.hosts.firstboot import random_host_key
 inventory = load({str(ROOT / "inventory/cloud.toml")!r}, {str(ROOT / "secrets")!r})
 change = json.loads(os.environ.get("CHANGE", "{{}}"))
-# moto makes no snapshots by policy: tests/system/test_aws_plugin.py has those.
+# moto makes no snapshots by policy: tests/system/test_aws_snapshots.py has those.
 data = DataDisk(size=10, mount="/srv/data", snapshots=0)
 facts = inventory.hosts["public-gateway"].model_copy(update={{"os": "nixos", "playbook": None, "data": data}})
 if "open" in change:
     facts = facts.model_copy(update={{"open": (*facts.open, Opening(port=change["open"], purpose="new"))}})
 facts = facts.model_copy(update=change.get("facts", {{}}))
-services = ("ec2", "iam", "sts", "route53", "budgets")
+if "data" in change:
+    facts = facts.model_copy(update={{"data": data.model_copy(update=change["data"]) if change["data"] else None}})
+cloud = inventory.cloud.model_copy(update={{"ipv6": False, **change.get("cloud", {{}})}})
+if "records" in change:
+    cloud = cloud.model_copy(update={{"records": [Record.model_validate(one) for one in change["records"]]}})
+if "relays" in change:
+    cloud = cloud.model_copy(update={{"relays": {{name: Relay.model_validate(one) for name, one in change["relays"].items()}}}})
+services = ("ec2", "iam", "sts", "route53", "budgets", "dlm")
 provider = aws.Provider("aws", region="eu-central-1", skip_metadata_api_check=True, skip_region_validation=True,
     skip_credentials_validation=True, skip_requesting_account_id=True, 
     access_key=os.environ.get("KEY", "k"), secret_key=os.environ.get("SECRET", "s"),
@@ -42,34 +50,48 @@ provider = aws.Provider("aws", region="eu-central-1", skip_metadata_api_check=Tr
 site = inventory.site
 keys = change.get("keys", list(site.authorized_keys))
 gateway = PublicGateway("public-gateway", PublicGatewayArgs(
-    facts=facts, cloud=inventory.cloud.model_copy(update={{"ipv6": False, **change.get("cloud", {{}})}}),
-    site=site.model_copy(update={{"authorized_keys": tuple(keys)}}), cidr="192.168.90.0/24",
+    facts=facts, cloud=cloud, protect=change.get("protect", False),
+    site=site.model_copy(update={{"authorized_keys": tuple(keys), **change.get("site", {{}})}}),
+    cidr=change.get("cidr", "192.168.90.0/24"),
     public_names=("jellyfin.example.org", *change.get("names", [])), host_private_key=pulumi.Output.secret(random_host_key()),
     provider=provider))
 pulumi.export("machine", gateway.machine.instance_id)
-pulumi.export("volume", gateway.machine.data.volume_id)
+pulumi.export("volume", gateway.machine.data.volume_id if gateway.machine.data else "")
 pulumi.export("ipv6", gateway.ipv6_address)
 """
-KEPT = {"Volume", "VolumeAttachment", "Instance", "Eip", "EipAssociation", "Subnet", "Vpc", "Zone"}
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC6oWPJp5O6fQUPFuTmdv2lpuBxMloJlv3N6Lv6FOqxu other"
-UNRELATED: dict[str, dict[str, Any]] = {
-    "a new route (IPv6 on)": {"cloud": {"ipv6": True}},
-    "an open port": {"open": 8443},
-    "a public name": {"names": ["books.example.org"]},
-    "a budget": {"cloud": {"budget": 99}},
-    "a tag": {"tags": {"team": "home"}},
-    "another network for SSH": {"cloud": {"ssh_from": {"office": "198.51.100.0/24"}}},
-    "another login key": {"keys": [OTHER_KEY]},
-    "no Session Manager": {"cloud": {"ssm": False}},
-    "another size": {"facts": {"instance_type": "t4g.small"}},
-    "a larger disk": {"facts": {"disk": 40}},
+# A change of each field that reaches AWS, by table and field of inventory/cloud_effects.py.
+CHANGES: dict[tuple[str, str], dict[str, Any]] = {
+    ("hosts", "ami"): {"facts": {"ami": "ami-0c3000000000000c3"}},
+    ("hosts", "instance_type"): {"facts": {"instance_type": "t4g.small"}},
+    ("hosts", "instance_type, of another architecture"): {"facts": {"instance_type": "t3.micro"}},
+    ("hosts", "address"): {"facts": {"address": "192.168.90.20"}},
+    ("hosts", "network"): {"cidr": "192.168.91.0/24", "facts": {"address": "192.168.91.10"}},
+    ("hosts", "open"): {"open": 8443},
+    ("hosts", "public_names"): {"names": ["books.example.org"]},
+    ("hosts", "disk"): {"facts": {"disk": 40}},
+    ("hosts", "data"): {"data": None},
+    ("hosts", "ssh_port"): {"facts": {"ssh_port": 2223}},
+    ("hosts", "description"): {"facts": {"description": "other words"}},
+    ("hosts", "tags"): {"facts": {"tags": ["web"]}},
+    ("hosts (data)", "size"): {"data": {"size": 20}},
+    ("hosts (data)", "mount"): {"data": {"mount": "/srv/other"}},
+    ("hosts (data)", "snapshots"): {"data": {"snapshots": 7}},
+    ("cloud", "availability_zone"): {"cloud": {"availability_zone": "eu-central-1b"}},
+    ("cloud", "ipv6"): {"cloud": {"ipv6": True}},
+    ("cloud", "ssh_from"): {"cloud": {"ssh_from": {"office": "198.51.100.0/24"}}},
+    ("cloud", "ssm"): {"cloud": {"ssm": False}},
+    ("cloud", "zone_id"): {"cloud": {"zone_id": "Z0OTHER"}},
+    ("cloud", "overwrite_records"): {},
+    ("cloud", "records"): {"records": [{"name": "@", "type": "MX", "values": ["10 mail.example.org"]}]},
+    ("cloud", "relays"): {"relays": {"logs": {"host": "monitoring", "port": 3100, "listen": 3100}}},
+    ("cloud", "budget"): {"cloud": {"budget": 99}},
+    ("cloud", "budget_email"): {"cloud": {"budget_email": "other@example.org"}},
+    ("site", "authorized_keys"): {"keys": [OTHER_KEY]},
+    ("site", "domain"): {"site": {"domain": "sky.example.org"}},
+    ("site", "public_domain"): {"site": {"public_domain": "example.net"}},
 }
-# What a machine cannot keep: its image, its place, its address.
-REPLACING: dict[str, dict[str, Any]] = {
-    "another image": {"facts": {"ami": "ami-0c3000000000000c3"}},
-    "another architecture": {"facts": {"instance_type": "t3.micro"}},
-    "another private address": {"facts": {"address": "192.168.90.20"}},
-}
+ANOTHER_IMAGE = CHANGES["hosts", "ami"]
 
 
 @pytest.fixture(scope="module")
@@ -107,43 +129,75 @@ def steps(stack: Stack, change: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def seen(found: dict[str, str]) -> Effect:
+    """What a preview's steps mean for the machine and its data."""
+    ended = {name.split()[0] for name, op in found.items() if "replace" in op or op == "delete"}
+    if ended & {"Vpc", "Subnet"}:
+        return Effect.MOVE
+    if "Instance" in ended:
+        return Effect.REPLACE
+    if "Zone" in ended:
+        return Effect.ZONE
+    if "Volume" in ended:
+        return Effect.LOST
+    assert "Eip" not in ended
+    return Effect.UPDATE if found else Effect.NOTHING
+
+
 def test_nothing_changes_without_a_change(stack: Stack) -> None:
     assert steps(stack, {}) == {}
 
 
-@pytest.mark.parametrize("what", UNRELATED)
-def test_an_unrelated_change_replaces_no_machine(stack: Stack, what: str) -> None:
-    found = steps(stack, UNRELATED[what])
-    assert found, "the change is seen"
-    # A key pair, and the rules and roles that the change names, are nobody's data.
-    lost = {name for name, op in found.items() if ("replace" in op or op == "delete") and name.split()[0] in KEPT}
-    assert not lost, found
+def test_a_tag_of_everything_is_in_place(stack: Stack) -> None:
+    assert seen(steps(stack, {"tags": {"team": "home"}})) == Effect.UPDATE
 
 
-@pytest.mark.parametrize("what", REPLACING)
-def test_a_change_that_needs_another_machine_says_so(stack: Stack, what: str) -> None:
-    assert "replace" in steps(stack, REPLACING[what])["Instance public-gateway"]
+@pytest.mark.parametrize(("table", "field"), CHANGES, ids=lambda word: str(word).replace(" ", "-"))
+def test_a_change_does_what_the_table_says(stack: Stack, table: str, field: str) -> None:
+    said = TABLES[table][field.partition(",")[0]]
+    if said == Effect.REPLACE_ARM:
+        said = Effect.REPLACE if "," in field else Effect.UPDATE
+    if said == Effect.WORD:
+        said = Effect.NOTHING
+    found = steps(stack, CHANGES[table, field])
+    assert seen(found) == said, found
+
+
+def test_what_no_preview_shows_is_few() -> None:
+    """The region is the provider's, the gateway another host; `os`, `playbook` and the rest are not AWS's."""
+    untried = {(table, field) for table, fields in TABLES.items() for field in fields} - CHANGES.keys()
+    assert untried == {
+        ("hosts", "ami_name"), ("hosts", "os"), ("hosts", "region"), ("hosts", "kind"), ("hosts", "playbook"),
+        ("hosts (data)", "size, smaller"), ("cloud", "gateway"), ("cloud", "way_home"),
+    }  # fmt: skip
 
 
 def test_ipv6_is_given_to_the_machine_that_runs(stack: Stack) -> None:
     before = stack.outputs()
-    stack.up(CHANGE=json.dumps(UNRELATED["a new route (IPv6 on)"]))
+    stack.up(CHANGE=json.dumps(CHANGES["cloud", "ipv6"]))
     after = stack.outputs()
     assert after["machine"] == before["machine"]
     assert before["ipv6"] == "" and ":" in after["ipv6"]
 
 
 def test_the_data_outlive_their_machine(stack: Stack) -> None:
-    """Another image is another machine, and finds the disk of the former one."""
+    """Another image is another machine, and finds the disk of the former one; under protect nothing else ends either."""
+    protected = {"protect": True}
+    stack.up(CHANGE=json.dumps(protected))
     before = stack.outputs()
-    found = steps(stack, REPLACING["another image"])
-    assert not [name for name in found if name.startswith("Volume ")]
-    stack.up(CHANGE=json.dumps(REPLACING["another image"]))
-    after = stack.outputs()
-    assert after["machine"] != before["machine"] and after["volume"] == before["volume"]
     ec2 = boto3.client(
         "ec2", region_name="eu-central-1", endpoint_url=stack.api, aws_access_key_id="k", aws_secret_access_key="s"
     )
+    locked = ec2.describe_instance_attribute(InstanceId=before["machine"], Attribute="disableApiTermination")
+    assert locked["DisableApiTermination"]["Value"] is True
+    for lost in ({"data": None}, CHANGES["cloud", "availability_zone"]):
+        code, said = stack.run("preview", CHANGE=json.dumps({**protected, **lost}))
+        assert code != 0 and "public-gateway-data" in said and "protect" in said, said
+    found = steps(stack, {**protected, **ANOTHER_IMAGE})
+    assert not [name for name in found if name.startswith(("Volume ", "Eip "))]
+    stack.up(CHANGE=json.dumps({**protected, **ANOTHER_IMAGE}))
+    after = stack.outputs()
+    assert after["machine"] != before["machine"] and after["volume"] == before["volume"]
     (volume,) = ec2.describe_volumes(VolumeIds=[after["volume"]])["Volumes"]
     assert [one["InstanceId"] for one in volume["Attachments"]] == [after["machine"]]
     assert volume["Encrypted"] is True

@@ -1,0 +1,86 @@
+"""What cannot be switched to is booted once, and every other boot is of the system before."""
+
+import pytest
+
+from tests.lab.disk import REPOSITORY
+from tests.lab.operator import Operator
+from tests.lab.test_deploy import ACTIVE, units
+
+# What nix/modules/boot.nix makes of boot-trial.sh.
+TRIAL = (
+    "[Unit]\nDescription=trial\nConditionPathExists=/var/lib/aether/boot-trial\n"
+    "[Service]\nType=exec\nExecStart=/usr/bin/bash /run/boot-trial.sh /var/lib/aether/boot-trial\n"
+)
+TRIAL_SCRIPT = (REPOSITORY / "nix/modules/boot-trial.sh").read_text()
+
+
+def bootable(web: Operator, seconds: int, dbus: str) -> str:
+    """One with the unit that ends trial boots, which notes each boot; from one with another DBUS it cannot be switched to."""
+    notes = f"cat >/run/boot-trial.sh <<'SCRIPT'\n{TRIAL_SCRIPT}SCRIPT\nreadlink /run/booted-system >>/var/lib/booted"
+    more = units(seconds, **{"aether-boot-trial": TRIAL})
+    return web.system(units=more, inhibitors={"dbus-implementation": dbus}, activation=notes)
+
+
+@pytest.mark.long
+def test_one_try_of_the_boot_loader_leads_there_and_an_unhealthy_one_back(web: Operator) -> None:
+    before = web.runs()
+    tried = web.built(bootable(web, 9050, "broker"))
+    copied = web.copy(tried)
+    assert copied.code == 0, copied.err
+    armed = web.on_host("arm-boot.sh", web.machine.name, tried, "lab", "1500")
+    assert armed.returncode == 0, armed.stderr
+    assert web.boots() == before
+    boot = web.machine.boot_id()
+    web.machine.sh("systemctl reboot || true")
+    web.machine.booted_anew(boot)
+    assert web.runs() == web.machine.sh("readlink /run/booted-system") == tried
+    assert web.boots() == before
+    boot = web.machine.boot_id()
+    judged = web.on_host("confirm-boot.sh", web.machine.name, tried, "127.0.0.1", "-", "0", stdin="tcp\t4711\t-\t1\n")
+    assert judged.returncode == 31, judged.stderr
+    assert f"boots back into {before}" in judged.stderr
+    web.machine.booted_anew(boot)
+    assert web.runs() == web.boots() == before
+
+
+@pytest.mark.long
+def test_what_cannot_be_switched_to_is_booted_for_a_trial(web: Operator) -> None:
+    drv = bootable(web, 9000, "dbus")
+    assert web.deploy(drv, ACTIVE).code == 0
+    before = web.runs()
+    changed = bootable(web, 9100, "broker")
+    refused = web.deploy(changed, ACTIVE)
+    assert refused.code == 38, refused.err
+    assert 'reboot = "auto"' in refused.err
+    assert web.runs() == web.boots() == before
+    done = web.deploy(changed, ACTIVE, AETHER_REBOOT="auto")
+    assert done.code == 0, done.err
+    assert web.runs() == web.boots() == web.built(changed)
+    # One that does not become healthy boots back.
+    sick = bootable(web, 9200, "another")
+    now = web.machine.boot_id()
+    done = web.deploy(sick, "tcp\t4711\t-\t3\n", AETHER_REBOOT="auto")
+    assert done.code == 31, done.err
+    web.machine.booted_anew(now)
+    assert web.machine.boot is not None
+    web.machine.boot.until(lambda: web.runs() == web.built(changed), 1500, "the system before")
+    assert web.boots() == web.built(changed)
+
+
+@pytest.mark.long
+def test_a_boot_that_nobody_confirms_is_left_again(web: Operator) -> None:
+    """The operator went away after the reboot began: the unit of the booted system leads back."""
+    if "aether-boot-trial" not in web.machine.sh("ls /run/current-system/etc/systemd/system"):
+        assert web.deploy(bootable(web, 9300, "dbus"), ACTIVE).code == 0
+    before = web.runs()
+    tried = web.built(bootable(web, 9400, "dbus"))
+    copied = web.copy(tried)
+    assert copied.code == 0, copied.err
+    armed = web.on_host("arm-boot.sh", web.machine.name, tried, "lab", "5")
+    assert armed.returncode == 0, armed.stderr
+    web.machine.sh("rm -f /var/lib/booted; systemctl reboot")
+    assert web.machine.boot is not None
+    web.machine.boot.until(
+        lambda: web.machine.ssh("cat /var/lib/booted").stdout.split()[-2:] == [tried, before], 1800, "two boots: there and back"
+    )
+    assert web.boots() == before
