@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from engine import build, cache, checkout, releases, schemas
 from engine.doctor import examine, report
-from engine.parts import DEFAULT_GROUPS, GROUPS, Group, select
-from engine.progress import Progress, StepError
+from engine.parts import DEFAULT_GROUPS, GROUPS, Group, Part, select
+from engine.progress import Progress, Remaining, StepError, Stopped
 
 INTERRUPTED = 130
+AT_ONCE = 2
 
 
 def ensure(groups: tuple[Group, ...], progress: Progress) -> None:
@@ -26,15 +28,41 @@ def ensure(groups: tuple[Group, ...], progress: Progress) -> None:
     parts = select(wanted)
     missing = any(releases.has_release(part) and not cache.is_complete(part) for part in parts)
     released = missing and releases.reachable()
-    for part in parts:
-        build.make(part, progress, released=released)
-        # The engine takes a plugin on PATH before the installed one, and warns about it at each run.
-        if part.plugin is None:
-            cache.link_into_fleet(part)
+    # A released plugin is downloaded by the engine; a built one needs nothing of it.
+    core = [part for part in parts if part.group == "core"]
+    for some in (core, parts) if released else (parts,):
+        _make(some, progress, released)
+        for part in some:
+            # The engine takes a plugin on PATH before the installed one, and warns about it at each run.
+            if part.plugin is None:
+                cache.link_into_fleet(part)
     checkout.point_to_engine()
     for part in parts:
         if part.plugin is not None:
             checkout.install_plugin(part, progress)
+
+
+def _make(parts: Sequence[Part], progress: Progress, released: bool) -> None:
+    """Two at a time: one downloads or links while the other one compiles. What takes longest goes first."""
+    missing = sorted((part for part in parts if not cache.is_complete(part)), key=lambda part: -part.cost)
+    left = Remaining({part.name: part.cost for part in missing})
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        making = {pool.submit(build.make, part, progress, released=released): part for part in missing}
+        try:
+            for done in as_completed(making):
+                done.result()
+                if said := left.after(making[done].name):
+                    progress.say(said)
+        except BaseException as error:
+            progress.stop()
+            for one in making:
+                one.cancel()
+            if not isinstance(error, StepError):
+                raise
+    failed = [cause for one in making if not one.cancelled() and (cause := one.exception())]
+    # Not what was stopped for another's sake.
+    for cause in sorted(failed, key=lambda cause: isinstance(cause, Stopped)):
+        raise cause
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine import cache, checkout
-from engine.parts import DEFAULT_GROUPS, PARTS, Part, select
+from engine.parts import DEFAULT_GROUPS, OTHER_STACKS, PARTS, Part, select
 from engine.toolchain import needed_version, own_version, wheel_home
 
 REMEDY = "run `python3 -m engine ensure`"
@@ -62,13 +62,13 @@ def _link() -> Finding:
 def _part(part: Part) -> Finding:
     what = f"{part.group}: {part.name} {part.version}"
     if not cache.is_complete(part):
-        if part.group not in DEFAULT_GROUPS:
-            purposes = {"bench": "benchmarks", "servers": "tests of state in S3"}
+        if part.group not in DEFAULT_GROUPS or part.group in OTHER_STACKS:
+            purposes = {"bench": "benchmarks", "servers": "tests of state in S3", "cloud": "stacks at AWS and GitHub"}
             purpose = purposes.get(part.group, f"stacks at {part.name}")
             return Finding(what, "not built", f"`python3 -m engine ensure --only {part.group}` ({purpose} only)", needed=False)
         return Finding(what, "not built", REMEDY)
     source = (cache.part_entry(part) / "source").read_text().strip()
-    if part.plugin is not None:
+    if part.plugin is not None and part.group not in OTHER_STACKS:
         installed = checkout.plugin_installed(part)
         return Finding(what, source) if installed else Finding(what, f"{source}, not installed here", REMEDY)
     missing = [name for name in part.outputs if not (cache.fleet_entry() / "bin" / name).is_file()]

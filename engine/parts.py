@@ -14,10 +14,12 @@ PULUMI_VERSION = "3.259.0"
 # The released CLI and the built one report the same version to plugins and programs.
 PULUMI_LDFLAGS = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI_VERSION}"
 
-Group = Literal["core", "plugins", "tools", "bench", "hcloud", "servers"]
-GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "bench", "hcloud", "servers")
+Group = Literal["core", "plugins", "tools", "cloud", "bench", "hcloud", "servers"]
+GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "cloud", "bench", "hcloud", "servers")
 # What `ensure` gets when nothing is said: benchmarks' tools, providers of single stacks and tests' servers are made on demand.
-DEFAULT_GROUPS: tuple[Group, ...] = ("core", "plugins", "tools")
+DEFAULT_GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "cloud")
+# Without these a stack at home, or a simulated one, works.
+OTHER_STACKS: tuple[Group, ...] = ("cloud", "hcloud")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Part:
     plugin: str | None = None
     #: where `pulumi plugin install` finds the released plugin, if not in Pulumi's own place
     server: str | None = None
+    #: seconds that a first build takes on two cores alone: what the remaining time is guessed from
+    cost: int = 30
 
     @property
     def source(self) -> Path:
@@ -66,12 +70,12 @@ def platform_name() -> str:
     return f"{platform.system().lower()}-{machine or platform.machine().lower()}"
 
 
-def _plugin(name: str, version: str, server: str | None = None, group: Group = "plugins") -> Part:
-    return Part(name, group, version, {f"pulumi-resource-{name}": "."}, plugin=name, server=server)
+def _plugin(name: str, version: str, cost: int, server: str | None = None, group: Group = "plugins") -> Part:
+    return Part(name, group, version, {f"pulumi-resource-{name}": "."}, plugin=name, server=server, cost=cost)
 
 
-def _tool(name: str, version: str, programs: dict[str, str], ldflags: str = "") -> Part:
-    return Part(name, "tools", version, programs, ldflags)
+def _tool(name: str, version: str, programs: dict[str, str], cost: int, ldflags: str = "") -> Part:
+    return Part(name, "tools", version, programs, ldflags, cost=cost)
 
 
 PARTS: tuple[Part, ...] = (
@@ -88,6 +92,7 @@ PARTS: tuple[Part, ...] = (
                 "python/cmd/pulumi-language-python-exec",
             ),
         ),
+        cost=320,
     ),
     Part(
         "language-python",
@@ -96,29 +101,33 @@ PARTS: tuple[Part, ...] = (
         {"pulumi-language-python": "github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python"},
         PULUMI_LDFLAGS,
     ),
-    _plugin("command", "1.2.1"),
-    _plugin("proxmoxve", "8.3.0", server="github://api.github.com/muhlba91/pulumi-proxmoxve"),
-    _plugin("github", "6.12.2"),
-    _plugin("aws", "7.51.1"),
-    _plugin("hcloud", "1.32.2", group="hcloud"),
-    _tool("sops", "3.13.3", {"sops": "github.com/getsops/sops/v3/cmd/sops"}),
+    _plugin("command", "1.2.1", 60),
+    _plugin("proxmoxve", "8.3.0", 200, server="github://api.github.com/muhlba91/pulumi-proxmoxve"),
+    _plugin("github", "6.12.2", 65, group="cloud"),
+    _plugin("aws", "7.51.1", 80, group="cloud"),
+    _plugin("hcloud", "1.32.2", 60, group="hcloud"),
+    _tool("sops", "3.13.3", {"sops": "github.com/getsops/sops/v3/cmd/sops"}, 85),
     _tool(
         "age",
         "1.3.2",
         {"age": "filippo.io/age/cmd/age", "age-keygen": "filippo.io/age/cmd/age-keygen"},
+        10,
         "-X main.Version=v1.3.2",
     ),
-    _tool("chezmoi", "2.62.0", {"chezmoi": "github.com/twpayne/chezmoi/v2"}, "-X main.version=2.62.0"),
-    _tool(
+    _tool("chezmoi", "2.62.0", {"chezmoi": "github.com/twpayne/chezmoi/v2"}, 60, "-X main.version=2.62.0"),
+    Part(
         "cosign",
+        "cloud",
         "3.0.2",
         {"cosign": "github.com/sigstore/cosign/v3/cmd/cosign"},
         "-X sigs.k8s.io/release-utils/version.gitVersion=v3.0.2",
+        cost=260,
     ),
     _tool(
         "crane",
         "0.20.6",
         {"crane": "github.com/google/go-containerregistry/cmd/crane"},
+        15,
         "-X github.com/google/go-containerregistry/cmd/crane/cmd.Version=v0.20.6",
     ),
     Part("tofu", "bench", "1.12.6", {"tofu": "github.com/opentofu/opentofu/cmd/tofu"}),

@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 #: seconds between two lines on something that is not a terminal
@@ -20,18 +21,50 @@ class StepError(Exception):
     """A step failed; the message is for the person who ran it."""
 
 
+class Stopped(StepError):
+    """The step was ended, or not begun, because another one failed."""
+
+
+class Remaining:
+    """How much is left of several things with a known COST each (seconds on a machine of no importance)."""
+
+    def __init__(self, cost: Mapping[str, int], clock: Callable[[], float] = time.monotonic) -> None:
+        self._cost = dict(cost)
+        self._all = sum(cost.values())
+        self._clock, self._started = clock, clock()
+        self._count = len(cost)
+
+    def after(self, name: str) -> str:
+        """What to say once NAME is there; empty after the last."""
+        self._cost.pop(name)
+        left = sum(self._cost.values())
+        if not left:
+            return ""
+        seconds = (self._clock() - self._started) * left / max(1, self._all - left)
+        guess = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{max(5, round(seconds, -1)):.0f} s"
+        return f"{self._count - len(self._cost)} of {self._count} parts, about {guess} left"
+
+
 class Progress:
-    """Prints to standard error, unless it is to be quiet."""
+    """Prints to standard error, unless it is to be quiet. Several threads may run steps; `stop` ends those of all."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
         self._live = sys.stderr.isatty() and not quiet
+        self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._steps: dict[str, float] = {}
+
+    def stop(self) -> None:
+        """End what runs, and begin nothing more."""
+        self._stopped.set()
 
     def say(self, text: str) -> None:
         """One line."""
         if not self.quiet:
-            self._clear()
-            print(f"engine: {text}", file=sys.stderr, flush=True)
+            with self._lock:
+                self._clear()
+                print(f"engine: {text}", file=sys.stderr, flush=True)
 
     def run(self, what: str, command: Sequence[str], log: Path, *, cwd: Path, env: Mapping[str, str] | None = None) -> None:
         """Runs a command with its output in the log.
@@ -39,8 +72,10 @@ class Progress:
         Raises:
             StepError: it failed; the last lines of the log and its path are in the message.
         """
+        if self._stopped.is_set():
+            raise Stopped(f"{what}: not begun")
         log.parent.mkdir(parents=True, exist_ok=True)
-        started = time.monotonic()
+        started = self._steps[what] = time.monotonic()
         if not self._live:
             self.say(f"{what} …")
         with log.open("w") as output:
@@ -62,6 +97,8 @@ class Progress:
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 raise
+            finally:
+                self._steps.pop(what, None)
         if process.returncode != 0:
             raise StepError(f"{what} failed (exit {process.returncode}):\n{tail(log)}\n  whole log: {log}")
         self.say(f"{what}: done in {_seconds(started)}")
@@ -72,8 +109,12 @@ class Progress:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.5)
                 return
+            if self._stopped.is_set():
+                raise Stopped(f"{what}: stopped")
             if self._live:
-                print(f"\r\033[Kengine: {what} … {_seconds(started)}", end="", file=sys.stderr, flush=True)
+                with self._lock:
+                    steps = ", ".join(f"{step} … {_seconds(since)}" for step, since in list(self._steps.items()))
+                    print(f"\r\033[Kengine: {steps}", end="", file=sys.stderr, flush=True)
             elif time.monotonic() - said > QUIET_INTERVAL:
                 said = time.monotonic()
                 self.say(f"{what} … {_seconds(started)} so far")

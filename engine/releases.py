@@ -55,7 +55,7 @@ def _probe() -> bool:
 
 def has_release(part: Part) -> bool:
     """Tools are always built: their modules are small, and their releases are in as many places as there are tools."""
-    return part.group in ("core", "plugins")
+    return part.group == "core" or (part.plugin is not None and part.group != "hcloud")
 
 
 def download(part: Part, work: Path, progress: Progress) -> None:

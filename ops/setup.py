@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -150,6 +152,38 @@ def _python() -> list[str]:
     return ["--python", ">={}.{},<{}.{}".format(*OLDEST, NEWEST[0], NEWEST[1] + 1)]
 
 
+def needs(stack: str, tests: bool) -> tuple[list[str], list[str]]:
+    """Dependency groups of pyproject.toml, and groups of engine parts, that STACK needs; without one every ordinary stack's.
+
+    The engine asks for the plugin of each SDK in the environment, and SDKs and plugins of clouds are a third of a first start.
+    """
+    composition = _setting(stack, "composition")
+    inventory = REPOSITORY / _setting(stack, "inventory")
+    # An image repository of its own is GitHub's.
+    with_image = inventory.is_file() and "[image]" in inventory.read_text().splitlines()
+    home = ["core", "plugins", "tools"]
+    if composition == "homelab" and not tests and not with_image:
+        return [], home
+    if composition == "hetzner":
+        return ["hcloud"], [*home, "hcloud"]
+    return ["cloud"], [*home, "cloud"]
+
+
+def _setting(stack: str, name: str) -> str:
+    """A plain setting `aether:NAME` of the stack's file; empty where there is none."""
+    file = REPOSITORY / f"Pulumi.{stack}.yaml"
+    found = re.search(rf"(?m)^ *aether:{name}: *[\"']?([^\s\"']+)", file.read_text()) if file.is_file() else None
+    return found[1] if found else ""
+
+
+def engine(parts: list[str]) -> subprocess.Popen[bytes]:
+    """`engine ensure` for these groups of parts, begun."""
+    own = str(REPOSITORY / ".venv/bin/python")
+    python = sys.executable if usable() or not Path(own).exists() else own
+    only = [word for part in parts for word in ("--only", part)]
+    return subprocess.Popen([python, "-m", "engine", "ensure", *only], cwd=REPOSITORY)
+
+
 def _uv() -> str:
     """uv: the machine's, or one of the project's own from PyPI."""
     if found := shutil.which("uv"):
@@ -177,12 +211,22 @@ def main() -> int:
         if options.tests:
             missing += [package for file, package in TESTED_FILES if not file.exists()]
         machine_packages(missing)
-        if options.only != "engine":
-            environment(options.group)
-        if options.only != "environment":
-            own = str(REPOSITORY / ".venv/bin/python")
-            engine = [sys.executable if usable() or not Path(own).exists() else own, "-m", "engine", "ensure"]
-            return subprocess.run(engine, cwd=REPOSITORY, check=False).returncode
+        groups, parts = needs(options.stack, options.tests)
+        # Side by side: one downloads, the other one compiles. Both need nothing of each other, with a Python of this age.
+        making = None if options.only == "environment" or not usable() else engine(parts)
+        try:
+            if options.only != "engine":
+                environment([*options.group, *groups])
+            if options.only != "environment":
+                return (making or engine(parts)).wait()
+        except KeyboardInterrupt:
+            if making is not None:
+                making.wait()  # The terminal has told it too.
+            raise
+        finally:
+            if making is not None and making.poll() is None:
+                making.send_signal(signal.SIGINT)
+                making.wait()
     except StepFailed as error:
         print(error, file=sys.stderr)
         return 1

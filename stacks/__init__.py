@@ -8,6 +8,8 @@ import pulumi
 from inventory.load import InventoryError, load
 from stacks.settings import Settings, SettingsError
 
+_FIX = "Fix: make setup (clouds' packages come with the stacks that need them: python3 ops/setup.py --stack NAME)"
+
 
 def run() -> None:
     """Run the composition of the current stack.
@@ -18,6 +20,9 @@ def run() -> None:
         settings = Settings.read(pulumi.Config("aether"))
         inventory = load(settings.inventory)
         importlib.import_module(f"stacks.{settings.composition}").compose(settings, inventory)
+    except ModuleNotFoundError as error:
+        pulumi.log.error(f"The package {error.name} of this stack's composition is not in the environment. {_FIX}")
+        sys.exit(1)
     except (SettingsError, InventoryError) as error:
         for line in str(error).splitlines():
             pulumi.log.error(line)

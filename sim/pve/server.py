@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from aiohttp import web
-from fakepve import PveError, TaskError
-from fakepve.lxc import SIZE_UNITS, format_size
+from fakepve import PveError, TaskError, lxc
+from fakepve.lxc import OSTYPES, SIZE_UNITS, format_size
 from fakepve.qemu import DRIVE_KEY, join_drive, split_drive
 from fakepve.routing import die, param_error
 from fakepve.server import USER
@@ -28,6 +28,16 @@ _NODE_PATH = re.compile(r"/nodes/([^/]+)(?:/|$)")
 MAX_BODY = 4 * 1024**3
 
 Values = dict[str, Any]
+
+
+def ostype_of(template: object) -> str:
+    """Proxmox looks into the archive. Ours are named after what is in them, some with an environment's name before."""
+    name = str(template).rpartition("/")[2].lower()
+    return next((kind for word, kind in OSTYPES if re.search(rf"(?:^|-){word}", name)), "unmanaged")
+
+
+# fakepve asks the file's name alone.
+lxc.ostype_of = ostype_of
 
 # Integer and boolean options of a virtual machine (PVE::QemuServer's schema).
 INTEGER_KEYS = frozenset(

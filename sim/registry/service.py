@@ -59,6 +59,7 @@ class Registry:
         write_atomic(self.login / "config.json", json.dumps({"auths": {f"127.0.0.1:{self.port}": auth}}).encode())
         self._child: asyncio.subprocess.Process | None = None
         self._filling: asyncio.Task[None] | None = None
+        self._without_own = False
 
     def _port(self) -> int:
         """The port of last time when it is free."""
@@ -75,7 +76,12 @@ class Registry:
     @property
     def usable(self) -> bool:
         """Whether the tools are built."""
-        return all((self.tools / tool).exists() for tool in ("crane", "cosign", "sops")) and bool(self.facts.images)
+        return all((self.tools / tool).exists() for tool in ("crane", "sops"))
+
+    @property
+    def signs(self) -> bool:
+        """Whether own images can be made: a stack without an image repository needs none, and no cosign."""
+        return (self.tools / "cosign").exists()
 
     def reference(self, image: str) -> str:
         """Where an image is, without tag."""
@@ -84,7 +90,7 @@ class Registry:
     async def start(self) -> None:
         """Serve, with the images signed."""
         if not self.usable:
-            self.supervisor.warnings.append("the registry needs crane, cosign and sops. Fix: make setup, then start again")
+            self.supervisor.warnings.append("the registry needs crane and sops. Fix: make setup, then start again")
             return
         try:
             await self._serve()
@@ -94,9 +100,12 @@ class Registry:
         self._filling = asyncio.create_task(self._fill())
 
     async def filled(self) -> None:
-        """Wait until the images are there."""
+        """Wait until the images are there, the own ones too."""
         if self._filling is not None:
             await self._filling
+            if self._without_own and self.signs:
+                self._filling = asyncio.create_task(self._fill())
+                await self._filling
 
     async def _fill(self) -> None:
         try:
@@ -133,15 +142,18 @@ class Registry:
 
     def _first_images(self) -> None:
         """crane keeps manifests in memory alone: the images are made anew at each start, with the same digests."""
+        for reference in self.facts.foreign:
+            # Its builders are others: nobody here signs it.
+            images.push(self.tools, f"127.0.0.1:{self.port}/{reference}", f"{reference}\n")
+        self._without_own = not self.signs
+        if self._without_own:
+            return
         self.signer.ensure()
         self.supervisor.keys.write_secret_file(
             "image.yaml", {"cosign_private_key": self.signer.private.read_text(), "cosign_password": self.signer.password}
         )
         for image in self.facts.images:
             self.publish(image, self._last.get(image, _FIRST))
-        for reference in self.facts.foreign:
-            # Its builders are others: nobody here signs it.
-            images.push(self.tools, f"127.0.0.1:{self.port}/{reference}", f"{reference}\n")
 
     def publish(self, image: str, content: str, signer: Signer | None = None, signed: bool = True) -> str:
         """A new `latest` of IMAGE; returns its digest. Raises ImageError."""

@@ -20,7 +20,7 @@ import pytest
 from engine import __main__ as cli
 from engine import build, cache, checkout, doctor, parts, releases, toolchain
 from engine.parts import Part
-from engine.progress import Progress, StepError
+from engine.progress import Progress, Remaining, StepError, Stopped
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -351,3 +351,36 @@ def test_the_engine_needs_no_package() -> None:
 def test_steps_that_fail_say_so(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"(?s)no luck failed \(exit 3\).*last words.*whole log: "):
         Progress(quiet=True).run("no luck", ["sh", "-c", "echo last words; exit 3"], tmp_path / "log", cwd=tmp_path)
+
+
+def test_the_remaining_time_is_guessed_from_what_is_done() -> None:
+    now = iter((0.0, 100.0, 150.0))
+    left = Remaining({"a": 100, "b": 40, "c": 10}, lambda: next(now))
+    assert left.after("a") == "1 of 3 parts, about 50 s left"
+    assert left.after("b") == "2 of 3 parts, about 10 s left"
+    assert left.after("c") == ""
+
+
+def test_a_build_that_fails_ends_the_one_beside_it(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    progress = Progress(quiet=True)
+    slow = threading.Thread(target=progress.run, args=("slow", ["sleep", "600"], world / "log"), kwargs={"cwd": world})
+    said: list[BaseException] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: said.append(told.exc_value))
+    slow.start()
+    progress.stop()
+    slow.join(60)
+    assert not slow.is_alive()
+    assert isinstance(said[0], Stopped)
+    with pytest.raises(Stopped, match="not begun"):
+        progress.run("next", ["true"], world / "log", cwd=world)
+
+
+def test_parts_of_other_stacks_are_no_lack(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = (*parts.PARTS, Part("tool", "cloud", "9.0.0", {"far": "."}))
+    for module in (parts, doctor):
+        monkeypatch.setattr(module, "PARTS", table)
+    assert cli.main(["ensure", "--quiet", "--only", "core", "--only", "plugins", "--only", "tools"]) == 0
+    assert cli.main(["doctor"]) == 0
+    assert "opt  cloud: tool 9.0.0" in capsys.readouterr().out

@@ -91,7 +91,7 @@ def test_the_pipelines_own_commands_work_for_a_user_who_is_not_root(clone: Path)
     (clone / ".venv").symlink_to(sys.prefix)
     (clone / ".aether").mkdir()
     lock = hashlib.sha256((clone / "uv.lock").read_bytes()).hexdigest()
-    (clone / ".aether/environment.stamp").write_text(f"{lock} ansible sim")
+    (clone / ".aether/environment.stamp").write_text(f"{lock} ansible cloud sim")
     env = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for step in pipeline_steps():
         result = as_nobody("sh", "-c", step, cwd=clone, env=env)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,30 @@ def test_others_go_on(nothing_is_made: list[str], monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "argv", ["setup.py", "--stack", stack, "--only", "environment"])
     assert setup.main() == 0
     assert nothing_is_made == ["packages", "environment"]
+
+
+@pytest.mark.parametrize(
+    ("stack", "tests", "groups", "cloud"),
+    [
+        ("sim", False, [], False),
+        ("sim-staging", False, [], False),
+        ("homelab", False, [], False),
+        ("sim", True, ["cloud"], True),
+        ("sim-cloud", False, ["cloud"], True),
+        ("", False, ["cloud"], True),
+        ("of-an-owner", False, ["cloud"], True),
+        ("sim-hetzner", False, ["hcloud"], False),
+    ],
+)
+def test_a_stack_gets_the_sdks_and_the_parts_that_it_uses(stack: str, tests: bool, groups: list[str], cloud: bool) -> None:
+    got, parts = setup.needs(stack, tests)
+    assert got == groups
+    assert {"core", "plugins", "tools"} <= set(parts) and ("cloud" in parts) == cloud
+
+
+def test_a_homelab_with_an_image_repository_needs_githubs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Pulumi.own.yaml").write_text("config:\n  aether:composition: homelab\n  aether:inventory: own.toml\n")
+    monkeypatch.setattr(setup, "REPOSITORY", tmp_path)
+    assert setup.needs("own", False)[0] == []
+    (tmp_path / "own.toml").write_text("[site]\n[image]\n")
+    assert setup.needs("own", False)[0] == ["cloud"]

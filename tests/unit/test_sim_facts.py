@@ -165,3 +165,12 @@ def test_every_command_of_a_flavour_has_its_program(flavour: str) -> None:
         if path.suffix == ".py":
             # Each says at its top what it imitates, or what it is for.
             assert '"""' in path.read_text()[:400], path.name
+
+
+def test_a_template_is_known_by_what_is_in_it() -> None:
+    """Whose name begins with an environment's."""
+    from sim.pve.server import ostype_of
+
+    assert ostype_of("local:vztmpl/nixos-lxc-5bc4.tar.xz") == ostype_of("local:vztmpl/staging-nixos-lxc-5bc4.tar.xz") == "nixos"
+    assert ostype_of("local:vztmpl/debian-13-standard_13.1-1_amd64.tar.zst") == "debian"
+    assert ostype_of("local:vztmpl/own.tar.xz") == "unmanaged"
