@@ -63,15 +63,37 @@ def _drift(host: object, report: Report) -> str:
     if not facts:
         return ""
     if isinstance(host, AtomicHost):
-        booted: dict[str, Any] = next((item for item in facts.get("deployments", []) if item.get("booted")), {})
-        digest = booted.get("container-image-reference-digest", "")
-        staged = any(item.get("staged") for item in facts.get("deployments", []))
-        return f"has booted {digest or 'no image'}" if host.digest and digest != host.digest and not staged else ""
+        return _atomic_drift(host, facts.get("deployments", []))
     if facts["current"] == facts["deployed"]:
         return ""
     if facts["deployed"] == "-":
         return f"runs {facts['current']}, which no deployment left it with (since {facts['since']})"
     return f"runs {facts['current']} instead of {facts['deployed']} (since {facts['since']})"
+
+
+# What `rpm-ostree status --json` calls changes that somebody made on top of the image, and what they are.
+_OWN_CHANGES = {
+    "requested-packages": "layered",
+    "requested-local-packages": "layered from a file",
+    "requested-base-removals": "removed from the image",
+    "requested-base-local-replacements": "replaced in the image",
+}
+
+
+def _atomic_drift(host: AtomicHost, deployments: list[dict[str, Any]]) -> str:
+    """Another image than the inventory's digest, and packages that are not the image's: each rebase carries those along."""
+    booted: dict[str, Any] = next((item for item in deployments if item.get("booted")), {})
+    digest = booted.get("container-image-reference-digest", "")
+    staged = any(item.get("staged") for item in deployments)
+    found = []
+    if host.digest and digest != host.digest and not staged:
+        found.append(f"has booted {digest or 'no image'}")
+    changes = [f"{', '.join(sorted(booted[key]))} {how}" for key, how in _OWN_CHANGES.items() if booted.get(key)]
+    if booted.get("unlocked", "none") != "none":
+        changes.append(f"/usr unlocked ({booted['unlocked']})")
+    if changes:
+        found.append(f"has {'; '.join(changes)} (`rpm-ostree reset` on the host takes that back)")
+    return " and ".join(found)
 
 
 def _report(ssh_config: str, inventory: Inventory, name: str) -> Report:

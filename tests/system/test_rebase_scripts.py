@@ -1,7 +1,10 @@
 """The rebase of a Fedora Atomic host by its script alone: rebase.sh against a real SSH server, without the engine."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +62,30 @@ def test_staged_for_the_window_and_booted_by_nobody(sim: Simulator) -> None:
     assert staged.out == f"{DIGESTS[0]} {DIGESTS[1]}\n"
     assert "staged; boots it in the maintenance window (Sun 03:00)" in staged.err
     assert sim.ssh("kinoite", "systemctl is-active aether-reboot.timer").out.strip() == "active"
+
+
+def deployments(sim: Simulator) -> list[dict[str, Any]]:
+    return list(json.loads(sim.ssh("kinoite", "rpm-ostree status --json").out)["deployments"])
+
+
+def test_one_deployment_is_pinned_the_one_that_was_proved_last(sim: Simulator) -> None:
+    """Each pinned one holds a kernel on /boot, which is small."""
+    for digest in DIGESTS:
+        done = rebase(sim, digest)
+        assert done.code == 0, done.err
+    pinned = [item["container-image-reference-digest"] for item in deployments(sim) if item["pinned"]]
+    assert pinned == [DIGESTS[1]]
+
+
+@pytest.mark.fault
+def test_no_room_on_boot_is_said_before_anything_is_changed(sim: Simulator) -> None:
+    kernel = "/boot/ostree/default-1/vmlinuz"
+    assert sim.ssh("kinoite", f"mkdir -p $(dirname {kernel}) && truncate -s 4T {kernel}").code == 0
+    before = deployments(sim)
+    refused = rebase(sim, DIGESTS[0])
+    assert refused.code == 60
+    assert re.search(r"/boot has \d+ MiB left and a deployment takes 419430[45]: nothing was changed", refused.err), refused.err
+    assert deployments(sim) == before
 
 
 @pytest.mark.fault

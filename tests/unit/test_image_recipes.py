@@ -38,7 +38,9 @@ def test_there_is_a_recipe_for_each_image_of_the_inventory() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_bases_and_stages_are_pinned_by_digest(path: Path) -> None:
     recipe = yaml.safe_load(path.read_text())
-    references = [str(recipe["image-version"]), *(stage["from"] for stage in recipe.get("stages", []))]
+    copied = [str(module["from"]) for module in recipe["modules"] if module.get("type") == "copy"]
+    references = [str(recipe["image-version"]), *copied]
+    assert "stages" not in recipe, "a stage that starts from an image of files alone has no shell to run anything in"
     for reference in references:
         assert re.search(r"@sha256:[0-9a-f]{64}$", reference), reference
 
@@ -50,10 +52,10 @@ def test_both_images_stand_on_one_base() -> None:
 
 def test_the_variants_share_everything_but_the_driver() -> None:
     plain, nvidia = (modules(IMAGE / "recipes" / f"{name}.yml") for name in ("aether-kinoite", "aether-kinoite-nvidia"))
-    assert [module for module in nvidia if module not in plain] == [
-        {"type": "copy", "from": "nvidia", "src": "/rpms", "dest": "/tmp/akmods-rpms"},
-        {"type": "script", "scripts": ["nvidia.sh"]},
-    ]
+    driver, script = (module for module in nvidia if module not in plain)
+    assert (driver["type"], driver["src"], driver["dest"]) == ("copy", "/rpms", "/tmp/akmods-rpms")
+    assert driver["from"].startswith("ghcr.io/ublue-os/akmods-nvidia-open:")
+    assert script == {"type": "script", "scripts": ["nvidia.sh"]}
     assert all(module in nvidia for module in plain)
 
 
@@ -74,6 +76,23 @@ def test_every_file_that_a_recipe_names_is_there(path: Path) -> None:
             assert (IMAGE / "files/justfiles" / justfile).is_file(), justfile
         for entry in module.get("files", []) if module["type"] == "files" else []:
             assert (IMAGE / "files" / entry["source"]).is_dir(), entry
+
+
+# Units of the base image that recipes may switch: `systemctl disable` of one that is not there fails the build.
+BASE_UNITS = {"rpm-ostreed-automatic.timer", "rpm-ostreed-automatic.service"}
+
+
+def test_units_that_are_switched_off_are_in_the_base_image() -> None:
+    for path in RECIPES:
+        disabled = {unit for module in modules(path) if module["type"] == "systemd" for unit in module["system"]["disabled"]}
+        assert disabled <= BASE_UNITS, path.name
+
+
+def test_no_check_that_needs_the_network_decides_about_a_boot() -> None:
+    text = (IMAGE / "files/system/etc/greenboot/greenboot.conf").read_text()
+    assert re.search(r'^DISABLED_HEALTHCHECKS=\(.*"01_repository_dns_check\.sh".*\)$', text, re.MULTILINE)
+    own = {path.name for path in (IMAGE / "files/system/usr/lib/greenboot/check/required.d").iterdir()}
+    assert own == {"50-aether.sh"}
 
 
 def test_units_that_the_image_brings_and_enables_exist() -> None:

@@ -20,12 +20,13 @@ hold "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
 name=$(remote "$AETHER_HOST" hostname </dev/null)
 [[ $name == "$AETHER_HOSTNAME" ]] || fail 21 "this machine calls itself $name, not $AETHER_HOSTNAME; nothing was changed"
 
-# deployment STATE FIELD: a field of the first deployment that is in STATE (booted, staged), - where there is none.
+# deployment STATE FIELD: a field of the first deployment that is in STATE (booted, staged; first: whatever its state), - where
+# there is none.
 deployment() {
   remote "$AETHER_HOST" rpm-ostree status --json </dev/null | python3 -c '
 import json, sys
 state, field = sys.argv[1:]
-found = [item for item in json.load(sys.stdin)["deployments"] if item.get(state)]
+found = [item for item in json.load(sys.stdin)["deployments"] if state == "first" or item.get(state)]
 print(found[0].get(field) or "-" if found else "-")' "$@"
 }
 booted() { deployment booted container-image-reference-digest; }
@@ -44,12 +45,26 @@ rebase() {
   esac
 }
 
+# way_back DIGEST: what became of a deployment that is not booted, as far as the host itself says.
+way_back() {
+  local now order
+  now=$(booted) || now=-
+  order=$(deployment first container-image-reference-digest) || order=-
+  if [[ -z $now || $now == - ]]; then
+    echo "the host did not say what it runs: it may be booting again; look at its console, and run this again"
+  elif [[ $order == "$1" ]]; then
+    echo "the host runs $now, but $1 is still the first to be booted: greenboot did not roll back"
+  else
+    echo "greenboot found the new deployment red and rolled back; the host runs $now"
+  fi
+}
+
 # The boot, greenboot's verdict and the health checks; on red the host is back on what it ran before.
 prove() {
   local expected=$1 status=0 verdict
   verdict=$(printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$host_scripts" "$(own_address "$AETHER_HOST")") || status=$?
   if [[ $(booted) != "$expected" ]]; then
-    fail 62 "greenboot found the new deployment red and rolled back; the host runs $(booted)${verdict:+ ($verdict)}"
+    fail 62 "$(way_back "$expected")${verdict:+ ($verdict)}"
   fi
   ((status == 0)) && return
   say "rolls back: $verdict"
@@ -57,6 +72,35 @@ prove() {
   reboot_and_wait
   ((status == 62)) && fail 62 "greenboot is red on $expected; the host is back on $(booted)"
   fail 63 "not healthy on $expected ($verdict); the host is back on $(booted)"
+}
+
+# Pins the booted deployment and unpins all others.
+pin_booted() {
+  local change
+  while read -r change; do
+    # shellcheck disable=SC2086  # an option and an index
+    remote "$AETHER_HOST" ostree admin pin $change </dev/null >/dev/null ||
+      fail 60 "ostree admin pin $change failed; the host stays on $(booted)"
+  done < <(remote "$AETHER_HOST" rpm-ostree status --json </dev/null | python3 -c '
+import json, sys
+found = json.load(sys.stdin)["deployments"]
+changes = [f"--unpin {index}" for index, item in enumerate(found) if item.get("pinned") and not item.get("booted")]
+changes += ["booted" for item in found if item.get("booted") and not item.get("pinned")]
+print("\n".join(changes))' | grep . || true)
+}
+
+# A kernel and an initramfs more on /boot than today: a rebase that runs out of room there stops halfway.
+room_on_boot() {
+  local free needed
+  read -r free needed < <(remote "$AETHER_HOST" "bash -s" <<'HOST'
+boot=/boot
+[ -d "$boot/ostree" ] || { echo "1 0"; exit; }
+free=$(df --output=avail --block-size=1M "$boot" | tail -n 1)
+needed=$(du --summarize --apparent-size --block-size=1M "$boot"/ostree/* 2>/dev/null | sort --numeric-sort | tail -n 1 | cut -f 1)
+echo "$free ${needed:-0}"
+HOST
+  ) || fail 12 "$(explain 12 "$AETHER_HOST")"
+  ((free >= needed)) || fail 60 "/boot has $free MiB left and a deployment takes $needed: nothing was changed. Fix: ostree admin status, then ostree admin undeploy INDEX or ostree admin pin --unpin INDEX of an old one"
 }
 
 reference=docker://$AETHER_IMAGE@$AETHER_DIGEST
@@ -70,6 +114,7 @@ if [[ $(booted) == "$AETHER_DIGEST" && $(booted_from) == "$wanted" ]]; then
   exit 0
 fi
 
+room_on_boot
 # A stock system does not have the image's key and policy yet: they come with the first, unverified, boot of it. Never the end state.
 if [[ $AETHER_SIGNED == yes ]] && ! remote "$AETHER_HOST" test -e /etc/pki/containers/aether.pub </dev/null; then
   case $AETHER_IMAGE in
@@ -84,8 +129,8 @@ if [[ $AETHER_SIGNED == yes ]] && ! remote "$AETHER_HOST" test -e /etc/pki/conta
       ;;
   esac
 fi
-# What ran well until now stays in the boot menu, whatever comes.
-remote "$AETHER_HOST" ostree admin pin 0 </dev/null >/dev/null 2>&1 || true
+# What ran well until now stays in the boot menu, whatever comes, and is the only one that does: each holds a kernel on /boot.
+pin_booted
 rebase "$wanted"
 case $AETHER_REBOOT in
   now)

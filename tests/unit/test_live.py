@@ -1,0 +1,40 @@
+"""What is told of a host that runs something else than was deployed."""
+
+from typing import Any
+
+import pytest
+
+from inventory.models import AtomicHost
+from stacks.live import Report, _drift
+
+DIGEST = f"sha256:{'a' * 64}"
+
+
+def drift(**deployment: Any) -> str:
+    facts: dict[str, Any] = {"digest": DIGEST}
+    host = AtomicHost.model_construct(**facts)
+    booted = {"booted": True, "container-image-reference-digest": DIGEST, "unlocked": "none", **deployment}
+    return _drift(host, Report("kinoite", True, facts={"deployments": [booted]}))
+
+
+def test_the_image_of_the_inventory_and_nothing_else_is_no_drift() -> None:
+    assert drift(**{"requested-packages": [], "requested-base-removals": []}) == ""
+
+
+@pytest.mark.parametrize(
+    ("deployment", "told"),
+    [
+        ({"requested-packages": ["tmux", "htop"]}, "htop, tmux layered"),
+        ({"requested-local-packages": ["own-1.rpm"]}, "own-1.rpm layered from a file"),
+        ({"requested-base-removals": ["firefox"]}, "firefox removed from the image"),
+        ({"requested-base-local-replacements": ["kernel-7.rpm"]}, "kernel-7.rpm replaced in the image"),
+        ({"unlocked": "hotfix"}, "/usr unlocked (hotfix)"),
+    ],
+)
+def test_what_somebody_put_on_top_of_the_image_is_drift(deployment: dict[str, Any], told: str) -> None:
+    assert drift(**deployment) == f"has {told} (`rpm-ostree reset` on the host takes that back)"
+
+
+def test_both_are_told() -> None:
+    found = drift(**{"container-image-reference-digest": "sha256:b", "requested-packages": ["htop"]})
+    assert found == "has booted sha256:b and has htop layered (`rpm-ostree reset` on the host takes that back)"
