@@ -100,6 +100,9 @@ class Node(Facts):
     shared: bool = Field(default=False, description="Another environment sets it up; this one only has guests on it.")
     usb: tuple[UsbDevice, ...] = Field(default=(), description="USB devices that are plugged into it.")
     pci: tuple[PciDevice, ...] = Field(default=(), description="PCI devices that guests may take.")
+    pve_exporter: bool = Field(
+        default=False, description="Offer the cluster's state to Prometheus; needs the secret pve-exporter-token of this node."
+    )
     ssh_user: str = "root"
 
 
@@ -399,6 +402,11 @@ class Service(Facts):
         description="oidc: the service is a Keycloak client; proxy: the gateway asks first; own; none.",
     )
     public: bool = Field(default=False, description="Reachable through the public gateway.")
+    probe: str = Field(
+        default="/",
+        pattern=r"^/[A-Za-z0-9._~/-]*$",
+        description="Path that monitoring asks to see whether the service lives; the gateway lets it through, login or not.",
+    )
     description: str = ""
 
 

@@ -49,8 +49,8 @@ rec {
 
   # What a host says to others, readable without evaluating it: `offers.nix` in its folder, a function from
   # { inventory, name, host } to
-  #   exporters  Prometheus exporters by name, with their ports (the node exporter is everybody's)
-  #   clients    OIDC clients by id: redirects, roles, public
+  #   exporters  Prometheus exporters by name, with their ports (the node exporter and the collector are everybody's)
+  #   clients    OIDC clients by id: redirects, logouts (where a logout may lead; default: the redirects), roles, public
   #   watched    whether monitoring expects it to ship logs and metrics at all
   # Others may not look into its configuration: their own would then depend on every host, and break with each.
   offers =
@@ -70,11 +70,13 @@ rec {
       watched = said.watched or true;
       exporters = {
         node = 9100;
+        collector = 8888;
       }
       // said.exporters or { };
       clients = builtins.mapAttrs (
         _: client:
         {
+          logouts = [ ];
           roles = [ ];
           public = false;
         }

@@ -55,6 +55,7 @@ rec {
         scheme = "http";
         login = "proxy";
         public = false;
+        probe = "/";
         description = name;
       }
       // service;

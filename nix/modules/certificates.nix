@@ -8,6 +8,12 @@
 let
   inherit (lib) types mkOption;
   cfg = config.aether.certificates;
+  # Services of a certificate that cannot be reloaded.
+  restarted =
+    cert:
+    lib.filter (
+      unit: !(config.systemd.services.${lib.removeSuffix ".service" unit}.serviceConfig ? ExecReload)
+    ) cert.units;
 in
 {
   options.aether.certificates = {
@@ -49,7 +55,12 @@ in
               units = mkOption {
                 type = types.listOf types.str;
                 default = [ ];
-                description = "Services to restart when the certificate is renewed, and that wait for the first one.";
+                description = "Services that wait for the first certificate, and are reloaded when it is renewed: each has an ExecReload.";
+              };
+              rereads = mkOption {
+                type = types.bool;
+                default = false;
+                description = "Its services look at the files again by themselves, well within a day: nothing is reloaded.";
               };
               cert = mkOption {
                 type = types.str;
@@ -87,11 +98,16 @@ in
         certs = lib.mapAttrs (_: cert: {
           inherit (cert) domain group;
           extraDomainNames = cert.extraDomains;
-          reloadServices = cert.units;
+          # Without an ExecReload, a service would restart and cut its connections at every renewal, about once a day.
+          reloadServices = lib.optionals (!cert.rereads) cert.units;
           # A host has no web server of its own; the client answers the challenge itself.
           listenHTTP = lib.mkDefault ":80";
         }) cfg.hosts;
       };
+      assertions = lib.mapAttrsToList (name: cert: {
+        assertion = cert.rereads || restarted cert == [ ];
+        message = "certificate '${name}': ${lib.concatStringsSep ", " (restarted cert)} would restart at each renewal. Give it serviceConfig.ExecReload, or say that it reads the files again by itself: aether.certificates.hosts.${name}.rereads = true.";
+      }) cfg.hosts;
       # nixpkgs lets it be a day late, which is half of these certificates' life.
       systemd.timers = lib.mapAttrs' (
         name: _: lib.nameValuePair "acme-renew-${name}" { timerConfig.AccuracySec = lib.mkForce "1min"; }

@@ -43,7 +43,7 @@ in
       type = types.attrsOf types.port;
       readOnly = true;
       default = offers.exporters;
-      defaultText = lib.literalMD "`exporters` of the host's offers.nix, and the node exporter";
+      defaultText = lib.literalMD "`exporters` of the host's offers.nix, the node exporter and the collector";
       description = "Prometheus exporters of this host, name and port: opened to monitoring, which scrapes them.";
     };
   };
@@ -56,7 +56,11 @@ in
         "systemd"
         "processes"
       ];
-      extraFlags = [ "--collector.textfile.directory=${cfg.textfiles}" ];
+      extraFlags = [
+        "--collector.textfile.directory=${cfg.textfiles}"
+        # How often systemd restarted a service: alert UnitRestartsAgainAndAgain.
+        "--collector.systemd.enable-restarts-metrics"
+      ];
     };
     systemd.tmpfiles.rules = [ "d ${cfg.textfiles} 0755 root root -" ];
     aether.persist.directories = [
@@ -130,6 +134,15 @@ in
         };
         service = {
           extensions = [ "file_storage" ];
+          # Its own numbers, for monitoring: a collector that cannot deliver says so here and nowhere else.
+          telemetry.metrics.readers = [
+            {
+              pull.exporter.prometheus = {
+                host = "0.0.0.0";
+                port = cfg.exporters.collector;
+              };
+            }
+          ];
           pipelines = {
             logs = {
               receivers = [

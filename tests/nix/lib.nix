@@ -188,10 +188,12 @@ in
       watched = true;
       exporters = {
         node = 9100;
+        collector = 8888;
         shop = 9999;
       };
       clients.shop = {
         redirects = [ "https://shop.home.test/callback" ];
+        logouts = [ ];
         roles = [ ];
         public = false;
       };
@@ -201,7 +203,10 @@ in
     expr = hosts.offers "lonely";
     expected = {
       watched = true;
-      exporters.node = 9100;
+      exporters = {
+        node = 9100;
+        collector = 8888;
+      };
       clients = { };
     };
   };

@@ -51,6 +51,8 @@ in
   ];
   aether.certificates.hosts.cockpit = {
     units = [ "cockpit.service" ];
+    # cockpit-tls ends a minute and a half after its last connection, and reads them when the next one comes.
+    rereads = true;
   };
 
   aether.secrets.fleet-ssh-key = {

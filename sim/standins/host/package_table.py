@@ -22,7 +22,13 @@ NIX = {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"}
 
 DEBIAN = {
     "prometheus-node-exporter": NODE_EXPORTER,
-    "prometheus-node-exporter-collectors": PLAIN,
+    "prometheus-node-exporter-collectors": {
+        "units": {
+            f"prometheus-node-exporter-{name}.{kind}": SIMULATED if kind == "service" else ""
+            for name in ("smartmon", "nvme")
+            for kind in ("service", "timer")
+        }
+    },
     "smartmontools": {
         "units": {"smartmontools.service": SIMULATED},
         "files": {"/etc/smartd.conf": "DEVICESCAN -d removable\n"},

@@ -13,6 +13,11 @@ let
   loopback = port: "http://127.0.0.1:${toString port}";
   port = 4317;
 
+  # Alloy, on the Proxmox nodes, sends labels of Loki: names without dots, on each record.
+  label =
+    attribute: name:
+    ''set(log.attributes["${attribute}"], log.attributes["${name}"]) where log.attributes["${name}"] != nil'';
+
   # A journal entry arrives as a map. What people search for becomes an attribute, the message becomes the line.
   field =
     attribute: name:
@@ -40,6 +45,9 @@ in
       # A line that does not fit is passed on as it came, rather than dropped.
       "transform/journal".error_mode = "ignore";
       "transform/journal".log_statements = [
+        (label "host.name" "host_name")
+        (label "service.name" "service_name")
+        (label "service.namespace" "service_namespace")
         (field "unit" "_SYSTEMD_UNIT")
         # systemd's own messages about a unit carry its name here.
         (field "unit" "UNIT")
@@ -52,8 +60,12 @@ in
         ''set(log.severity_number, SEVERITY_NUMBER_INFO) where IsMatch(log.attributes["priority"], "^[56]$")''
         ''set(log.body, log.body["MESSAGE"]) where IsMap(log.body) and log.body["MESSAGE"] != nil''
       ];
-      # service.name is Loki's label, so it must stand on the resource.
-      "groupbyattrs/service".keys = [ "service.name" ];
+      # What are Loki's labels must stand on the resource.
+      "groupbyattrs/service".keys = [
+        "host.name"
+        "service.name"
+        "service.namespace"
+      ];
       # Metrics carry the same label as scraped ones.
       "transform/host".metric_statements = [
         ''set(datapoint.attributes["host"], resource.attributes["host.name"]) where resource.attributes["host.name"] != nil''
@@ -72,14 +84,6 @@ in
       "otlp_http/prometheus".endpoint = "${loopback prometheus.port}/api/v1/otlp";
     };
     service = {
-      telemetry.metrics.readers = [
-        {
-          pull.exporter.prometheus = {
-            host = "127.0.0.1";
-            port = 8888;
-          };
-        }
-      ];
       pipelines = mkForce {
         "logs/own" = {
           receivers = [ "journald" ];
@@ -123,7 +127,11 @@ in
     };
   };
 
-  aether.certificates.hosts.collector.units = [ "opentelemetry-collector.service" ];
+  aether.certificates.hosts.collector = {
+    units = [ "opentelemetry-collector.service" ];
+    # reload_interval above.
+    rereads = true;
+  };
   systemd.services.opentelemetry-collector = {
     after = [
       "loki.service"

@@ -12,17 +12,8 @@ let
   inherit (config.services.prometheus.exporters) blackbox;
   resolver = aether.inventory.host "adguard";
 
-  # Where "/" says nothing about health.
-  paths = {
-    auth = "/realms/homelab/.well-known/openid-configuration";
-    bao = "/ui/";
-    ca = "/health";
-    coder = "/healthz";
-    grafana = "/api/health";
-    jellyfin = "/health";
-  };
-
-  # A gateway that asks for a login answers, and so does a page that redirects: what counts is that it is no error.
+  # The service's own answer, whatever it is, short of an error. One that a login in front of it gave says nothing about
+  # the service: Caddy lets the probe through (caddy.nix), and where it did not, the probe fails.
   web = {
     prober = "http";
     timeout = "10s";
@@ -39,6 +30,28 @@ let
         308
         401
         403
+      ];
+      fail_if_header_matches = [
+        {
+          header = "Location";
+          regexp = "/oauth2/|^${config.aether.web.issuer}";
+          allow_missing = true;
+        }
+      ];
+    };
+  };
+
+  # Whoever asks for the login in front of services is sent to Keycloak.
+  login = lib.recursiveUpdate web {
+    http = {
+      tls_config.ca_file = "${config.aether.certificates.rootFile}";
+      valid_status_codes = [ 302 ];
+      fail_if_header_matches = [ ];
+      fail_if_header_not_matches = [
+        {
+          header = "Location";
+          regexp = "^${config.aether.web.issuer}/";
+        }
       ];
     };
   };
@@ -59,6 +72,7 @@ let
       http.tls_config.ca_file = "${config.aether.certificates.rootFile}";
     };
     web_public = web;
+    web_login = login;
     dns = {
       prober = "dns";
       timeout = "5s";
@@ -107,14 +121,21 @@ in
     (probe "probe-web" "web_internal" (
       targets.web {
         fqdn = "fqdn";
-        inherit paths;
+        path = service: service.probe;
         only = _: true;
+      }
+    ))
+    (probe "probe-login" "web_login" (
+      targets.web {
+        fqdn = "fqdn";
+        path = _: "/oauth2/start";
+        only = service: service.login == "proxy";
       }
     ))
     (probe "probe-public" "web_public" (
       targets.web {
         fqdn = "publicFqdn";
-        inherit paths;
+        path = service: service.probe;
         only = service: service.public;
       }
     ))

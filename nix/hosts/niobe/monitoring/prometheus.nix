@@ -25,6 +25,15 @@ let
     ];
   };
 
+  # Exporters whose metrics are not at /metrics.
+  elsewhere.pve = {
+    metrics_path = "/pve";
+    params = {
+      cluster = [ "1" ];
+      node = [ "1" ];
+    };
+  };
+
   # `instance` names the machine; its port is the job's.
   byHost = [
     {
@@ -61,24 +70,28 @@ in
       ./rules/storage.yaml
       ./rules/backup.yaml
       ./rules/services.yaml
+      ./rules/programs.yaml
       ./rules/observability.yaml
     ];
     alertmanagers = [
       { static_configs = [ { targets = [ "127.0.0.1:${toString alertmanager.port}" ]; } ]; }
     ];
     scrapeConfigs =
-      lib.mapAttrsToList (exporter: static_configs: {
-        job_name = exporter;
-        inherit static_configs;
-        relabel_configs = byHost;
-      }) targets.exporters
+      lib.mapAttrsToList (
+        exporter: static_configs:
+        {
+          job_name = exporter;
+          inherit static_configs;
+          relabel_configs = byHost;
+        }
+        // (elsewhere.${exporter} or { })
+      ) targets.exporters
       ++ [
         (own "prometheus" service.port)
         (own "alertmanager" alertmanager.port)
         (own "grafana" config.services.grafana.settings.server.http_port)
         (own "loki" config.services.loki.configuration.server.http_listen_port)
         (own "tempo" config.services.tempo.settings.server.http_listen_port)
-        (own "collector" 8888)
         (own "blackbox" exporters.blackbox.port)
       ];
   };

@@ -29,11 +29,8 @@ let
     )
   );
 
-  # What Ansible's role host_monitoring_agent runs on the Proxmox nodes.
-  ofNodes = {
-    node = 9100;
-    smartctl = 9633;
-  };
+  # What Ansible's role host_monitoring_agent runs on the Proxmox nodes; disks are in the node exporter's text files.
+  ofNode = facts: { node = 9100; } // lib.optionalAttrs (facts.pve_exporter or false) { pve = 9221; };
 
   home = lib.filterAttrs (name: _: (inventory.siteOf name).name == aether.site.name) hosts;
 in
@@ -43,12 +40,11 @@ in
   # Exporter name -> static_configs of everybody who has it.
   exporters =
     let
-      ofHost =
-        name: ports: lib.mapAttrs (_: port: [ (target name hosts.${name} (at hosts.${name} port)) ]) ports;
-      ofNode = name: facts: lib.mapAttrs (_: port: [ (target name facts (at facts port)) ]) ofNodes;
+      ofMachine = name: facts: lib.mapAttrs (_: port: [ (target name facts (at facts port)) ]);
     in
     lib.zipAttrsWith (_: lib.concatLists) (
-      lib.mapAttrsToList ofHost declared ++ lib.mapAttrsToList ofNode nodes
+      lib.mapAttrsToList (name: ofMachine name hosts.${name}) declared
+      ++ lib.mapAttrsToList (name: facts: ofMachine name facts (ofNode facts)) nodes
     );
 
   # Everything with an address at home, for ICMP.
@@ -68,11 +64,11 @@ in
   web =
     {
       fqdn,
-      paths,
+      path,
       only,
     }:
     lib.mapAttrsToList (name: service: {
-      targets = [ "https://${service.${fqdn}}${paths.${name} or "/"}" ];
+      targets = [ "https://${service.${fqdn}}${path service}" ];
       labels = {
         service = name;
         inherit (service) host;

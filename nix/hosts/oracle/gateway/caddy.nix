@@ -34,6 +34,17 @@ let
         header_up X-Forwarded-Uri {uri}
       }
     }
+    # Monitoring asks the service itself: a dead one behind a login would otherwise look alive.
+    @monitoring {
+      # Who connects, not whom somebody speaks for.
+      remote_ip ${aether.inventory.address config.aether.otel.server}
+      method GET
+      path ${service.probe}
+    }
+    handle @monitoring {
+      request_header -X-Auth-Request-*
+      ${upstream service}
+    }
     route {
       # What a visitor says of himself goes first; a route keeps this order.
       request_header -X-Auth-Request-*

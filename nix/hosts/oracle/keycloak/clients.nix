@@ -54,7 +54,9 @@ let
       redirectUris = client.redirects;
       webOrigins = [ "+" ];
       attributes = {
-        "post.logout.redirect.uris" = "+";
+        # "+" means the redirect URIs; more than one are separated by "##".
+        "post.logout.redirect.uris" =
+          if client.logouts == [ ] then "+" else lib.concatStringsSep "##" client.logouts;
         "oauth2.device.authorization.grant.enabled" = "false";
       }
       # Without a secret, PKCE is what ties the code to who asked for it.

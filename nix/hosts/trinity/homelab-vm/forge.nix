@@ -1,14 +1,12 @@
-# Git for what is nobody else's: this repository, dotfiles. Reached from the owner's machines, with the internal CA's
-# certificate; pushes go by SSH.
+# Git for what is nobody else's: this repository, dotfiles. People come by the gateway, which has the certificate; pushes
+# go by SSH to this host itself.
 {
   config,
   aether,
   ...
 }:
 let
-  cert = config.aether.certificates.hosts.forge;
-  fqdn = aether.inventory.fqdn aether.name;
-  port = 3443;
+  service = aether.services.forge;
 in
 {
   services.forgejo = {
@@ -17,29 +15,15 @@ in
     lfs.enable = true;
     settings = {
       server = {
-        PROTOCOL = "https";
-        DOMAIN = fqdn;
-        ROOT_URL = "https://${fqdn}:${toString port}/";
-        HTTP_PORT = port;
-        CERT_FILE = cert.cert;
-        KEY_FILE = cert.key;
+        DOMAIN = service.fqdn;
+        ROOT_URL = "https://${service.fqdn}/";
+        HTTP_PORT = service.port;
+        SSH_DOMAIN = aether.inventory.fqdn aether.name;
       };
       # The owner makes the first account at the console; nobody else registers.
       service.DISABLE_REGISTRATION = true;
       session.COOKIE_SECURE = true;
     };
-  };
-  aether.certificates.hosts.forge = {
-    inherit (config.services.forgejo) group;
-    units = [ "forgejo.service" ];
-  };
-  aether.firewall.allow.forge = {
-    tcp = [ port ];
-    from = [
-      "clients"
-      "management"
-      "gateway"
-    ];
   };
   aether.persist.directories = [
     {
