@@ -117,6 +117,13 @@ def machine_packages(missing: list[str]) -> None:
     step("machine packages", ["apt-get", "install", "-qy", "--no-install-recommends", *missing], quiet)
 
 
+def checkers() -> None:
+    """Programs that read what hosts are given (Caddy, promtool, nft …), unpacked from Debian; tests skip those missing."""
+    cache = Path(os.environ.get("AETHER_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aether")
+    if not (cache / "checkers" / "bin" / "caddy").exists() and shutil.which("apt-get"):
+        step("checkers", [str(REPOSITORY / "nix/tools/get-checkers.sh"), "--debian"])
+
+
 def environment(groups: list[str]) -> None:
     """The virtual environment .venv with exactly what uv.lock says, for GROUPS."""
     stamp = AETHER / "environment.stamp"
@@ -217,6 +224,8 @@ def main() -> int:
         try:
             if options.only != "engine":
                 environment([*options.group, *groups])
+            if options.tests and not options.only:
+                checkers()
             if options.only != "environment":
                 return (making or engine(parts)).wait()
         except KeyboardInterrupt:

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# get-checkers.sh [--nix|--machine] [DIR]: fetches the real programs that check what the hosts' configurations generate, and writes
-# DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, promtool, amtool, blackbox_exporter, quadlet, systemd-analyze, caddy,
-# step-ca, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks (cryptsetup, btrfs, mkfs.*, sgdisk).
-# DIR/backup gets sshd and restic, for tests/ansible.
+# get-checkers.sh [--debian|--nix|--machine] [DIR]: fetches the real programs that check what the hosts' configurations generate,
+# and writes DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter,
+# quadlet, systemd-analyze, step-ca, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
+# (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for tests/ansible.
 # AdGuardHome, bao, loki and tempo are used where they are installed: their Go modules do not build by themselves.
-# With --nix only nixfmt and deadnix; with --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and
-# programs of a live medium), 0.5 GB, for tests/nix/test_machine.py. A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
+# With --debian only what Debian has, in under a minute: it is what `make test` takes. With --nix only nixfmt and deadnix; with
+# --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and programs of a live medium), 0.5 GB, for
+# tests/nix/test_machine.py. A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
 only=''
-case ${1:-} in --nix | --machine)
+case ${1:-} in --debian | --nix | --machine)
   only=${1#--}
   shift
   ;;
@@ -37,6 +38,38 @@ if [ "$only" = machine ]; then
   exit 0
 fi
 
+wrap() { # wrap NAME PATH-IN-DEBIAN
+  printf '#!/bin/sh\nexec %q %q "$@"\n' "$dir/sid/run" "$2" >"$dir/bin/$1"
+  chmod +x "$dir/bin/$1"
+}
+
+wrap_disk() { # wrap_disk NAME PATH-IN-DEBIAN
+  printf '#!/bin/sh\nexec %q %q "$@"\n' "$dir/disks/run" "$2" >"$dir/bin/$1"
+  chmod +x "$dir/bin/$1"
+}
+
+debian() {
+  # sid, because its programs are the ones nearest to nixpkgs': trixie's Podman and Caddy do not know what the hosts are given.
+  [ -x "$dir/sid/run" ] ||
+    "$here/unpack-debian.sh" "$dir/sid" sid haproxy nftables caddy prometheus prometheus-alertmanager \
+      prometheus-blackbox-exporter podman systemd || return
+  wrap haproxy usr/sbin/haproxy
+  wrap nft usr/sbin/nft
+  wrap caddy usr/bin/caddy
+  wrap prometheus usr/bin/prometheus
+  wrap promtool usr/bin/promtool
+  wrap amtool usr/bin/amtool
+  wrap blackbox_exporter usr/bin/prometheus-blackbox-exporter
+  wrap quadlet usr/libexec/podman/quadlet
+  wrap systemd-analyze usr/bin/systemd-analyze
+}
+
+if [ "$only" != nix ]; then
+  debian || missing "haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter, quadlet, systemd-analyze" \
+    "Debian's packages could not be unpacked"
+fi
+[ "$only" != debian ] || exit 0
+
 if command -v cargo >/dev/null; then
   for crate in nixfmt_rs@0.5.3 deadnix@1.3.1; do
     program=${crate%%[_@]*}
@@ -46,38 +79,6 @@ else
   missing "nixfmt, deadnix" "Rust's cargo is not installed"
 fi
 [ "$only" != nix ] || exit 0
-
-wrap() { # wrap NAME PATH-IN-DEBIAN
-  printf '#!/bin/sh\nexec %q %q "$@"\n' "$dir/debian/run" "$2" >"$dir/bin/$1"
-  chmod +x "$dir/bin/$1"
-}
-
-wrap_disk() { # wrap_disk NAME PATH-IN-DEBIAN
-  printf '#!/bin/sh\nexec %q %q "$@"\n' "$dir/disks/run" "$2" >"$dir/bin/$1"
-  chmod +x "$dir/bin/$1"
-}
-
-if [ ! -x "$dir/debian/run" ]; then
-  "$here/unpack-debian.sh" "$dir/debian" trixie haproxy nftables prometheus prometheus-alertmanager podman systemd ||
-    missing "haproxy, nft, promtool, amtool, quadlet, systemd-analyze" "Debian's packages could not be unpacked"
-fi
-# In a place of its own, so that a cache from before it was asked for gets it too.
-if [ ! -x "$dir/probes/run" ]; then
-  "$here/unpack-debian.sh" "$dir/probes" trixie prometheus-blackbox-exporter ||
-    missing blackbox_exporter "Debian's package could not be unpacked"
-fi
-if [ -x "$dir/probes/run" ]; then
-  printf '#!/bin/sh\nexec %q %q "$@"\n' "$dir/probes/run" usr/bin/prometheus-blackbox-exporter >"$dir/bin/blackbox_exporter"
-  chmod +x "$dir/bin/blackbox_exporter"
-fi
-if [ -x "$dir/debian/run" ]; then
-  wrap haproxy usr/sbin/haproxy
-  wrap nft usr/sbin/nft
-  wrap promtool usr/bin/promtool
-  wrap amtool usr/bin/amtool
-  wrap quadlet usr/libexec/podman/quadlet
-  wrap systemd-analyze usr/bin/systemd-analyze
-fi
 
 # What makes disks, for the layouts of personal machines.
 if [ ! -x "$dir/disks/run" ]; then
@@ -98,21 +99,25 @@ fi
 collector() { # the collector with the parts that hosts use, of nixpkgs' version
   local version source=$dir/otelcol
   version=$(grep -m 1 -oE 'otlpreceiver v[0-9.]+' "$here/otelcol.yaml" | cut -d' ' -f2)
-  mkdir -p "$source"
-  # Sources alone: the builder's own `go mod tidy` would fetch what only tests of the parts need.
+  mkdir -p "$source/source"
+  # Sources alone: the builder's own `go mod tidy` would fetch what only tests of the parts need. It writes no go.mod then.
   (cd "$source" && go run "go.opentelemetry.io/collector/cmd/builder@$version" \
-    --config "$here/otelcol.yaml" --skip-get-modules --skip-compilation) &&
-    (cd "$source/source" && go build -mod=mod -ldflags '-s -w' -o "$dir/bin/otelcol" .)
+    --config "$here/otelcol.yaml" --skip-get-modules --skip-compilation) || return
+  {
+    printf 'module aether.invalid/otelcol\n\ngo 1.25.0\n\nrequire (\n'
+    sed -nE 's/^ *- gomod: //p' "$here/otelcol.yaml"
+    printf 'go.opentelemetry.io/collector/otelcol %s\n)\n' "$version"
+  } >"$source/source/go.mod"
+  (cd "$source/source" && CGO_ENABLED=0 go build -mod=mod -ldflags '-s -w' -o "$dir/bin/otelcol" .)
 }
 
 if command -v go >/dev/null; then
-  [ -x "$dir/bin/caddy" ] || GOBIN=$dir/bin go install github.com/caddyserver/caddy/v2/cmd/caddy@v2.10.2 ||
-    missing caddy "go install failed"
-  [ -x "$dir/bin/step-ca" ] || GOBIN=$dir/bin go install github.com/smallstep/certificates/cmd/step-ca@v0.28.4 ||
+  # Without C: hardware keys are not what is tried, and libpcsclite need not be there.
+  [ -x "$dir/bin/step-ca" ] || CGO_ENABLED=0 GOBIN=$dir/bin go install github.com/smallstep/certificates/cmd/step-ca@v0.29.0 ||
     missing step-ca "go install failed"
   [ -x "$dir/bin/otelcol" ] || collector || missing otelcol "the collector could not be built"
 else
-  missing "caddy, step-ca, otelcol" "Go is not installed"
+  missing "step-ca, otelcol" "Go is not installed"
 fi
 
 if command -v npm >/dev/null; then

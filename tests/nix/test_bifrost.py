@@ -11,6 +11,8 @@ import pytest
 
 from nix.tools import evaluate
 
+from .conftest import ask
+
 FACTS = """host: let c = host.config; inherit (host.pkgs) lib; in {
   refind = c.aether.abilities.boot-menu.conf.text;
   theme = c.aether.abilities.boot-menu.themeConf.text;
@@ -42,11 +44,11 @@ INSTALLED_BY_OTHERS = {"EFI/systemd/systemd-bootx64.efi", "EFI/fedora/shimx64.ef
 
 @cache
 def _facts() -> dict[str, Any]:
-    return dict(evaluate.evaluate("nixosConfigurations.bifrost", apply=FACTS).value)
+    return dict(ask("nixosConfigurations.bifrost", FACTS))
 
 
 @pytest.fixture
-def facts(trees: evaluate.Trees) -> dict[str, Any]:
+def facts() -> dict[str, Any]:
     return _facts()
 
 

@@ -15,13 +15,10 @@ from typing import Any
 
 import pytest
 
-from nix.tools import evaluate
-
-from .conftest import ROOT
+from .conftest import ROOT, ask
 
 HOST = ROOT / "nix" / "hosts" / "oracle" / "openbao"
 CREDENTIALS = ("seal-key", "configuration-password", "oidc-client-secret", "snapshot-password")
-pytestmark = pytest.mark.usefixtures("trees")
 
 
 def openssl(*arguments: str | Path) -> None:
@@ -84,10 +81,10 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def texts(trees: evaluate.Trees) -> tuple[str, str]:
+def texts() -> tuple[str, str]:
     config = "nixosConfigurations.openbao.config"
-    settings = evaluate.evaluate(f"{config}.services.openbao.settings").value
-    state = evaluate.evaluate(f'{config}.environment.etc."openbao/state.json".text').value
+    settings = ask(f"{config}.services.openbao.settings")
+    state = ask(f'{config}.environment.etc."openbao/state.json".text')
     return json.dumps(settings), state
 
 

@@ -23,11 +23,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import SSHCertificate
 from cryptography.x509.oid import NameOID
 
-from nix.tools import evaluate
+from .conftest import ROOT, ask
 
-from .conftest import ROOT
-
-pytestmark = pytest.mark.usefixtures("trees")
 NOW = datetime.now(UTC)
 
 
@@ -92,8 +89,8 @@ class Authority:
 
 
 @pytest.fixture(scope="module")
-def settings(trees: evaluate.Trees) -> dict[str, Any]:
-    return dict(evaluate.evaluate("nixosConfigurations.step-ca.config.services.step-ca.settings").value)
+def settings() -> dict[str, Any]:
+    return dict(ask("nixosConfigurations.step-ca.config.services.step-ca.settings"))
 
 
 @pytest.fixture

@@ -21,10 +21,12 @@ from typing import Any
 
 import pytest
 
-from .conftest import build_text, find_checker, host_report
+from .conftest import ROOT, find_checker
+from .workloads import only
 
 TUNNEL = "127.0.0.1"  # wireproxy connects from here
 NEIGHBOUR = "127.0.0.2"  # anybody else
+MONITORING = "127.0.0.20"  # host monitoring, 192.168.10.20
 
 
 def free_port() -> int:
@@ -82,22 +84,23 @@ class Gateway:
 
 
 @pytest.fixture(scope="module")
-def gateway(trees: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     programs = {name: find_checker(name) for name in ("caddy", "haproxy")}
-    derivations = host_report("gateway").value["etcDerivations"]
     directory = tmp_path_factory.mktemp("gateway")
     with ExitStack() as stack:
         upstream, auth = (serve(stack, handler) for handler in (Upstream, OAuth2Proxy))
         https, plain, metrics, tls, api, stats, cluster = (free_port() for _ in range(7))
-        caddyfile = build_text(derivations["caddy/caddy_config"], "Caddyfile")
+        caddyfile = str(only("gateway", "Caddyfile"))
         caddyfile = re.sub(r"issuer acme( \{[^}]*\})?", "issuer internal", caddyfile)
         caddyfile = re.sub(r"reverse_proxy 192\.168\.\d+\.\d+:\d+", f"reverse_proxy 127.0.0.1:{upstream}", caddyfile)
         caddyfile = caddyfile.replace("127.0.0.1:4180", f"127.0.0.1:{auth}").replace(":9180", f":{metrics}")
         caddyfile = caddyfile.replace("8443\n", f"{https}\n", 1).replace("servers :8443", f"servers 127.0.0.1:{https}")
+        caddyfile = caddyfile.replace("remote_ip 192.168.10.20", f"remote_ip {MONITORING}")
+        caddyfile = re.sub(r"/nix/store/\S*root_ca\.crt", str(ROOT / "nix/pki/root_ca.crt"), caddyfile)
         caddyfile = re.sub(r"tracing \{[^}]*\}", "", caddyfile)
         loopback = f"admin off\nskip_install_trust\ndefault_bind 127.0.0.1\nhttp_port {plain}\n"
         (directory / "Caddyfile").write_text(caddyfile.replace("{\n", "{\n" + loopback, 1))
-        haproxy = build_text(derivations["haproxy.cfg"], "haproxy.conf")
+        haproxy = str(only("gateway", "haproxy.conf"))
         for old, new in ((":443\n", tls), (":6443\n", api), (":8404\n", stats)):
             haproxy = haproxy.replace(f"bind {old}", f"bind 127.0.0.1:{new}\n")
         haproxy = haproxy.replace("/run/haproxy/", f"{directory}/")
@@ -181,6 +184,20 @@ def test_with_a_login_the_service_hears_the_name(gateway: Gateway) -> None:
     status, _, asked = eventually(lambda: gateway.get("prometheus.home.example.org", Cookie="session=neo"))
     assert status == 200
     assert asked["headers"]["x-auth-request-user"] == "neo"
+
+
+def test_monitoring_reaches_the_service_behind_the_login(gateway: Gateway) -> None:
+    """Its probe alone: by the login's redirect a dead service would look alive."""
+    name, path = "prometheus.home.example.org", "/-/healthy"
+    forged = {"X-Auth-Request-User": "root"}
+    status, _, asked = eventually(lambda: gateway.get(name, path, source=MONITORING, **forged))
+    assert status == 200 and asked["path"] == path
+    assert "x-auth-request-user" not in asked["headers"]
+    assert gateway.get(name, "/graph", source=MONITORING)[0] == 302
+    assert gateway.get(name, path)[0] == 302
+    # Who comes through the tunnel may say whom he speaks for; that opens nothing.
+    spoken = {"X-Forwarded-For": MONITORING}
+    assert gateway.get(name, path, source=NEIGHBOUR, **spoken)[0] == 302
 
 
 def test_nobody_names_himself(gateway: Gateway) -> None:

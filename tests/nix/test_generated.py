@@ -13,7 +13,8 @@ import pytest
 
 from nix.tools import evaluate
 
-from .conftest import build_text, nixos_hosts
+from .conftest import ask, nixos_hosts
+from .workloads import only
 
 HOSTS = nixos_hosts()
 Report = Callable[[str], dict[str, Any]]
@@ -81,18 +82,20 @@ def test_units(host: str, report: Report, checker: Checker, tmp_path: Path) -> N
     assert malformed(checker("systemd-analyze"), tmp_path, units) == []
 
 
+def test_hosts_with_containers_are_tried(report: Report) -> None:
+    assert [host for host in HOSTS if report(host)["quadlets"]] == ["dev"]
+
+
 @pytest.mark.parametrize("line", ["Restrat=always", "Type=onceshot", "TimeoutStartSec=soon"])
 def test_a_unit_with_a_mistake_is_found(line: str, checker: Checker, tmp_path: Path) -> None:
     units = {"wrong.service": f"[Service]\nExecStart=/bin/true\n{line}\n"}
     assert len(malformed(checker("systemd-analyze"), tmp_path, units)) == 1
 
 
-@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("host", ["dev"])
 def test_quadlets(host: str, report: Report, checker: Checker, tmp_path: Path) -> None:
-    """Podman's own generator makes a service of every container, network, volume and pod."""
+    """Podman's own generator makes a service of every container, network, volume and pod, without a warning."""
     found = report(host)
-    if not found["quadlets"]:
-        pytest.skip(f"{host} runs no containers")
     for name in found["quadlets"]:
         (tmp_path / Path(name).name).write_text(found["etc"][name])
     result = subprocess.run(
@@ -103,19 +106,25 @@ def test_quadlets(host: str, report: Report, checker: Checker, tmp_path: Path) -
         env={**os.environ, "QUADLET_UNIT_DIRS": str(tmp_path)},
     )
     assert result.returncode == 0, result.stderr
-    assert "converting" not in result.stderr.lower(), result.stderr
+    assert "converting" not in result.stderr.lower() and "not supported" not in result.stderr, result.stderr
     assert result.stdout.count("---") >= len(found["quadlets"])
 
 
 class TestGateway:
     @pytest.fixture
-    def caddyfile(self, report: Report) -> str:
-        return build_text(report("gateway")["etcDerivations"]["caddy/caddy_config"], "Caddyfile")
+    def caddyfile(self) -> str:
+        return str(only("gateway", "Caddyfile"))
 
     def test_caddy_accepts_it(self, caddyfile: str, checker: Checker, tmp_path: Path) -> None:
+        program = checker("caddy")
+        listed = subprocess.run([program, "list-modules"], capture_output=True, text=True, check=True).stdout
+        if "http.handlers.tracing" not in listed:
+            # Debian builds it without OpenTelemetry.
+            caddyfile = re.sub(r"tracing \{[^}]*\}", "", caddyfile)
+        caddyfile = re.sub(r"/nix/store/\S*root_ca\.crt", str(evaluate.ROOT / "nix/pki/root_ca.crt"), caddyfile)
         file = tmp_path / "Caddyfile"
         file.write_text(caddyfile)
-        check(checker("caddy"), "validate", "--adapter", "caddyfile", "--config", str(file), HOME=str(tmp_path))
+        check(program, "validate", "--adapter", "caddyfile", "--config", str(file), HOME=str(tmp_path))
 
     def test_every_web_service_has_its_site(self, caddyfile: str) -> None:
         inventory = tomllib.loads((evaluate.ROOT / "inventory" / "homelab.toml").read_text())
@@ -130,22 +139,22 @@ class TestGateway:
         assert "forward_auth" in site(caddyfile, "prometheus.home.example.org")
         assert "forward_auth" not in site(caddyfile, "grafana.home.example.org")
 
-    def test_haproxy_accepts_it(self, report: Report, checker: Checker, tmp_path: Path) -> None:
-        text = build_text(report("gateway")["etcDerivations"]["haproxy.cfg"], "haproxy.conf")
+    def test_haproxy_accepts_it(self, checker: Checker, tmp_path: Path) -> None:
+        text = str(only("gateway", "haproxy.conf"))
         file = tmp_path / "haproxy.cfg"
         file.write_text(text)
         check(checker("haproxy"), "-c", "-f", str(file))
         assert "192.168.30.11:6443" in text
 
-    def test_the_tunnel_reaches_public_names_only(self, report: Report) -> None:
-        text = build_text(report("gateway")["etcDerivations"]["haproxy.cfg"], "haproxy.conf")
+    def test_the_tunnel_reaches_public_names_only(self) -> None:
+        text = str(only("gateway", "haproxy.conf"))
         names = re.search(r"acl public_name req\.ssl_sni -i (.*)", text)
         assert names and "auth.example.org" in names[1].split()
         assert not any(name.endswith(".home.example.org") for name in names[1].split())
         reject, accept = text.index("reject if { req.ssl_hello_type 1 } from_tunnel"), text.index("content accept")
         assert reject < accept
 
-    def test_the_tailnet_approves_the_routes(self, trees: evaluate.Trees) -> None:
+    def test_the_tailnet_approves_the_routes(self) -> None:
         acl = json.loads((evaluate.ROOT / "nix/hosts/oracle/gateway/tailscale-acl.json").read_text())
-        routes = evaluate.evaluate("nixosConfigurations.gateway.config.aether.tailscale.routes").value
+        routes = ask("nixosConfigurations.gateway.config.aether.tailscale.routes")
         assert set(acl["autoApprovers"]["routes"]) == set(routes)

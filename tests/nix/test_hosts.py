@@ -47,7 +47,9 @@ class TestHost:
         ports |= {urlsplit(check["http"]).port for check in checks if "http" in check}
         assert ports <= set(report(host)["openPorts"]["tcp"])
 
-    def test_is_in_the_table_of_hosts(self, host: str, trees: evaluate.Trees) -> None:
+    def test_is_in_the_table_of_hosts(self, host: str) -> None:
+        if "stands_for" in HOSTS[host]:
+            return  # An environment's: the table is the homelab's and the cloud's.
         table = (evaluate.ROOT / "docs" / "hosts.md").read_text()
         (line,) = re.findall(rf"^\| {re.escape(host)} \|.*$", table, re.MULTILINE)
         written = [cell.strip() for cell in line.strip("|").split("|")]

@@ -12,9 +12,7 @@ from nix.tools import evaluate
 from ops.image.nix import DESCRIBE
 from tests.home.conftest import KEPT
 
-from .conftest import nixos_hosts, replace
-
-pytestmark = pytest.mark.usefixtures("trees")
+from .conftest import ask, nixos_hosts, replace
 
 EPHEMERAL = ["desktop", "laptop"]
 HOSTS = nixos_hosts()
@@ -54,7 +52,7 @@ FACTS = """host: let c = host.config; inherit (host.pkgs) lib; e = c.aether.abil
 
 @cache
 def facts(host: str) -> dict[str, Any]:
-    return dict(evaluate.evaluate(f"nixosConfigurations.{host}", apply=FACTS).value)
+    return dict(ask(f"nixosConfigurations.{host}", FACTS))
 
 
 def covered(host: str, path: str) -> bool:
@@ -166,10 +164,8 @@ HOME = "c: { packages = map (p: p.pname or p.name) c.home.packages; files = buil
 def test_the_home_environment_is_the_shared_one(host: str) -> None:
     """The system brings the home of nix/home itself: the bootstrap runs no Home Manager on NixOS."""
     configuration = HOSTS[host]["home"]["configuration"]
-    alone = evaluate.evaluate(f'homeConfigurations."{configuration}".config', apply=HOME).value
-    users = evaluate.evaluate(
-        f"nixosConfigurations.{host}.config.home-manager.users", apply=f"builtins.mapAttrs (_: {HOME})"
-    ).value
+    alone = ask(f'homeConfigurations."{configuration}".config', HOME)
+    users = ask(f"nixosConfigurations.{host}.config.home-manager.users", f"builtins.mapAttrs (_: {HOME})")
     assert list(users) == [configuration.split("@")[0]]
     (system,) = users.values()
     # The command that switches a home is no part of one that comes with the system.
@@ -200,7 +196,7 @@ def test_an_ephemeral_root_on_a_disk_of_another_layout_is_refused(copy: Path) ->
 
 def test_the_lid_hibernates_inside_a_session_too() -> None:
     """PowerDevil takes the lid from logind while Plasma runs."""
-    text = evaluate.evaluate('nixosConfigurations.laptop.config.environment.etc."xdg/powerdevilrc".text').value
+    text = ask('nixosConfigurations.laptop.config.environment.etc."xdg/powerdevilrc".text')
     assert re.findall(r"^\[(\w+)\]\[SuspendAndShutdown\]\nSleepMode=(\d)$", text, re.MULTILINE) == [
         ("Battery", "3"),
         ("LowBattery", "3"),
@@ -217,14 +213,14 @@ def test_hibernation_without_swap_is_refused(copy: Path) -> None:
     ("host", "system"), [("vps", "aarch64-linux"), ("cloud-workstation", "aarch64-linux"), ("desktop", "x86_64-linux")]
 )
 def test_architecture_is_the_instance_types(host: str, system: str) -> None:
-    found = evaluate.evaluate(f"nixosConfigurations.{host}.config.nixpkgs.hostPlatform.system").value
+    found = ask(f"nixosConfigurations.{host}.config.nixpkgs.hostPlatform.system")
     assert found == system
 
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_its_operator_has_a_password(host: str) -> None:
     """Without one nobody could sit down at it, and sudo would refuse everybody."""
-    user = evaluate.evaluate(f"nixosConfigurations.{host}.config.users.users.mitso.hashedPasswordFile").value
+    user = ask(f"nixosConfigurations.{host}.config.users.users.mitso.hashedPasswordFile")
     assert user == "/run/secrets-for-users/operator-password-hash"
 
 
@@ -241,8 +237,8 @@ class TestSharedHome:
             "c: let s = c.PLACE.syncthing; in { inherit (s) enable cert key overrideDevices; inherit (s.settings) devices;"
             " folder = s.settings.folders.shared-home.devices; secrets = c.aether.secrets; rules = c.aether.firewall.allow; }"
         ).replace("PLACE", place)
-        options = {"flake": flake} if flake else {}
-        return dict(evaluate.evaluate(f"nixosConfigurations.{host}.config", apply=apply, **options).value)
+        attribute = f"nixosConfigurations.{host}.config"
+        return dict(evaluate.evaluate(attribute, apply=apply, flake=flake).value if flake else ask(attribute, apply))
 
     def test_the_one_that_is_always_on_is_a_peer(self) -> None:
         assert {"homelab-vm", "desktop", "laptop"} <= set(self.PEERS)
@@ -278,7 +274,7 @@ def wifi(flake: str | None = None) -> dict[str, Any]:
     found = {}
     for host in ("laptop", "bifrost"):
         option = f"nixosConfigurations.{host}.config.networking.networkmanager.wifi.macAddress"
-        found[host] = evaluate.evaluate(option, **({"flake": flake} if flake else {})).value
+        found[host] = evaluate.evaluate(option, flake=flake).value if flake else ask(option)
     return found
 
 
@@ -295,10 +291,10 @@ def test_a_card_that_the_router_does_not_know_stays_private(copy: Path) -> None:
 
 
 def test_homes_are_one_configuration_for_every_kind_of_machine() -> None:
-    names = evaluate.evaluate("homeConfigurations", apply="builtins.attrNames").value
+    names = ask("homeConfigurations", "builtins.attrNames")
     assert {"mitso@desktop", "mitso@laptop", "mitso@bifrost", "mitso@bifrost-kinoite", "mitso@wsl"} <= set(names)
     for name in names:
-        assert str(evaluate.evaluate(f'homeConfigurations."{name}".activationPackage.drvPath').value).endswith(".drv"), name
+        assert str(ask(f'homeConfigurations."{name}".activationPackage.drvPath')).endswith(".drv"), name
 
 
 # Formats of a kind of machine; one with a single disk that lasts is a backup archive of Proxmox as well.
@@ -312,6 +308,7 @@ FORMATS = {
 NOT_OURS = "Obsolete option `proxmox.qemuConf.diskSize' is used."
 
 
+@pytest.mark.usefixtures("trees")
 @pytest.mark.parametrize("host", HOSTS)
 def test_every_image_of_a_host_evaluates(host: str) -> None:
     """One Nix for each image: together they would hold 10 GB."""
@@ -328,13 +325,14 @@ def test_every_image_of_a_host_evaluates(host: str) -> None:
         assert [warning for warning in warnings if NOT_OURS not in warning] == [], kind
 
 
+@pytest.mark.usefixtures("trees")
 @pytest.mark.parametrize(
     ("host", "kind", "sizes"),
     [("local-vm", "vm", {}), ("local-server", "vm", {}), ("media", "raw", {"system": "4G", "data1": "2G"})],
 )
 def test_images_say_what_the_builder_asks(host: str, kind: str, sizes: dict[str, str]) -> None:
-    ask = f"formats: ({DESCRIBE}) formats.{kind}"
-    found = evaluate.evaluate(f"legacyPackages.x86_64-linux.images.{host}", apply=ask).value
+    text = f"formats: ({DESCRIBE}) formats.{kind}"
+    found = evaluate.evaluate(f"legacyPackages.x86_64-linux.images.{host}", apply=text).value
     assert found["drvPath"].endswith(".drv") and found["output"].startswith("/") and found["system"] == "x86_64-linux"
     assert found["sizes"] == sizes
 
@@ -342,24 +340,22 @@ def test_images_say_what_the_builder_asks(host: str, kind: str, sizes: dict[str,
 @pytest.mark.parametrize("host", ["gateway", "laptop"])
 def test_ports_forwarded_to_a_local_vm_are_let_in(host: str) -> None:
     """QEMU forwards from 10.0.2.2, which is nobody in the inventory."""
-    rules = evaluate.evaluate(
-        f"nixosConfigurations.{host}.config.virtualisation.vmVariant.networking.firewall.extraInputRules"
-    ).value
+    rules = ask(f"nixosConfigurations.{host}.config.virtualisation.vmVariant.networking.firewall.extraInputRules")
     assert "ip saddr 10.0.2.2 accept" in rules.splitlines()
 
 
 @pytest.mark.parametrize("host", ["gateway", "laptop"])
 def test_a_local_vm_is_reached_from_its_machine_alone(host: str) -> None:
     """It takes the password that is written in this repository."""
-    ports = evaluate.evaluate(f"nixosConfigurations.{host}.config.virtualisation.vmVariant.virtualisation.forwardPorts").value
+    ports = ask(f"nixosConfigurations.{host}.config.virtualisation.vmVariant.virtualisation.forwardPorts")
     assert ports and {port["host"]["address"] for port in ports} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("host", ["vps", "desktop"])
 def test_a_local_vm_of_any_architecture_is_started_here(host: str) -> None:
-    assert evaluate.evaluate(f"nixosConfigurations.{host}.config.system.build.vm.system").value == "x86_64-linux"
+    assert ask(f"nixosConfigurations.{host}.config.system.build.vm.system") == "x86_64-linux"
 
 
 @pytest.mark.parametrize("name", ["local-vm", "local-server"])
 def test_local_vm_boots_by_nix_run(name: str) -> None:
-    assert evaluate.evaluate(f"apps.x86_64-linux.{name}.program").value.endswith(f"/bin/run-{name}-vm")
+    assert ask(f"apps.x86_64-linux.{name}.program").endswith(f"/bin/run-{name}-vm")

@@ -11,10 +11,8 @@ import pytest
 
 from nix.tools import evaluate
 
-from .conftest import host_report
+from .conftest import ask, host_report
 from .workloads import derivations, generated, settings
-
-pytestmark = pytest.mark.usefixtures("trees")
 
 Checker = Callable[[str], str]
 TEMPLATES = evaluate.ROOT / "nix" / "hosts" / "trinity" / "dev" / "templates"
@@ -45,7 +43,7 @@ class TestCoder:
         assert unit("coder.service")["EnvironmentFile"] == ["/run/secrets/rendered/coder.env"]
 
     def test_keycloak_knows_where_to_send_people_back(self) -> None:
-        redirects = evaluate.evaluate("nixosConfigurations.dev.config.aether.web.clients.coder.redirects").value
+        redirects = ask("nixosConfigurations.dev.config.aether.web.clients.coder.redirects")
         assert redirects == [
             f"https://coder.{domain}/api/v2/users/oidc/callback" for domain in ("home.example.org", "example.org")
         ]
@@ -53,13 +51,13 @@ class TestCoder:
     def test_its_containers_have_no_root(self) -> None:
         assert environment("coder.service")["DOCKER_HOST"] == f"unix:///run/user/{UID}/podman/podman.sock"
         assert f"user@{UID}.service" in " ".join(unit("coder.service")["After"])
-        users = evaluate.evaluate(
+        users = ask(
             "nixosConfigurations.dev.config.users.users",
-            apply="""users: {
+            """users: {
           inherit (users.coder) uid linger autoSubUidGidRange extraGroups;
           others = builtins.filter (name: builtins.elem "podman" users.${name}.extraGroups) (builtins.attrNames users);
         }""",
-        ).value
+        )
         assert users["uid"] == int(UID) and users["linger"] and users["autoSubUidGidRange"]
         # The group of the socket that is root's.
         assert users["others"] == []
@@ -77,6 +75,7 @@ class TestWorkspaces:
         assert "aether-workspace.tar.gz" in unit("coder-workspace-image.service")["ExecStart"][0]
         assert unit("coder-workspace-image.service")["User"] == ["coder"]
 
+    @pytest.mark.usefixtures("trees")
     def test_image_trusts_the_homelab(self) -> None:
         base: Any = next(entry for entry in derivations("dev") if entry["name"] == "aether-workspace-base.json")
         assert "SSL_CERT_FILE=/etc/ssl/certs/ca-bundle.crt" in json.dumps(base)
@@ -101,7 +100,8 @@ class TestMirror:
     def test_quadlets_are_rootless_checked_and_pinned(self) -> None:
         found = quadlets()
         assert set(found) == {"mirror.container", "mirror.image", "mirror.volume", "workspaces.network"}
-        assert all(settings(text)["User"] == [UID] for text in found.values())
+        assert not any("User" in settings(text) for text in found.values())
+        assert all(name.startswith(f"containers/systemd/users/{UID}/") for name in host_report("dev").value["quadlets"])
         container = settings(found["mirror.container"])
         assert container["Image"] == ["mirror.image"]
         assert container["HealthCmd"][0].endswith("/bin/curl -fsS http://127.0.0.1:5000/v2/")

@@ -13,8 +13,6 @@ from nix.tools import evaluate
 from .conftest import host_report, replace
 from .workloads import generated, only, settings
 
-pytestmark = pytest.mark.usefixtures("trees")
-
 INVENTORY: dict[str, Any] = tomllib.loads((evaluate.ROOT / "inventory" / "homelab.toml").read_text())
 
 
@@ -27,6 +25,7 @@ def texts(part: str) -> str:
     return "\n".join(str(text) for name, found in generated("iot").items() if part in name for text in found)
 
 
+@pytest.mark.usefixtures("trees")
 @pytest.mark.parametrize("name", ["zwave", "thread"])
 def test_each_radio_of_the_inventory_has_its_name(name: str) -> None:
     (device,) = [device for device in INVENTORY["nodes"]["niobe"]["usb"] if device["name"] == name]
@@ -84,13 +83,13 @@ class TestZwave:
 class TestThread:
     def test_border_router_knows_both_sides(self) -> None:
         (command,) = unit("otbr-agent.service")["ExecStart"]
-        assert '--backbone-ifname "lan0"' in command and '--thread-ifname "wpan0"' in command
+        assert '--backbone-ifname "enp6s18"' in command and '--thread-ifname "wpan0"' in command
         assert "spinel+hdlc+uart:///dev/thread" in command
         assert '--rest-listen-address "127.0.0.1"' in command
 
     def test_the_backbone_is_the_interface_with_the_address(self) -> None:
         network = texts("05-main.network") or host_report("iot").value["etc"].get("systemd/network/05-main.network", "")
-        assert re.search(r"^Name=lan0$", network, re.MULTILINE), network
+        assert re.search(r"^Name=en\*", network, re.MULTILINE), network
         assert "Address=192.168.10.21/24" in network and "IPv6AcceptRA=true" in network
 
 

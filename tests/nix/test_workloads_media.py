@@ -16,8 +16,6 @@ from nix.tools import evaluate
 from .conftest import host_report, replace
 from .workloads import generated, only, settings
 
-pytestmark = pytest.mark.usefixtures("trees")
-
 Checker = Callable[[str], str]
 NAMESPACE = "/run/netns/vpn"
 TUNNEL = "wireguard-vpn0.service"

@@ -9,13 +9,16 @@ from typing import Any
 
 from nix.tools import evaluate
 
+from . import golden
 from .conftest import host_report
 
 
 @cache
 def derivations(host: str) -> list[dict[str, Any]]:
-    """Attributes of every derivation behind the host's system, ``name`` among them. Nothing is built for it."""
+    """Attributes of every derivation behind the host's system, ``name`` among them; without trees those in golden/."""
     path = host_report(host).value["drvPath"]
+    if not golden.available():
+        return golden.derivations(host)
     shown = evaluate.run(["derivation", "show", "--recursive", path], json_output=True).value
     found = []
     for derivation in shown.get("derivations", shown).values():

@@ -1,0 +1,45 @@
+# This file is created automatically and should not be modified.
+# Please change the option ‘systemd.tmpfiles.rules’ instead.
+
+d /var/lib/node-exporter-text 0755 root root -
+r /etc/systemd/network/10-cloud-init-*.network
+d /run/keys 0750 root 96
+z /run/keys 0750 root 96
+d  /run/lock                          0755 root root - -
+d  /var/db                            0755 root root - -
+L  /var/lock                          -    -    -    - ../run/lock
+R! /etc/group.lock                    -    -    -    - -
+R! /etc/passwd.lock                   -    -    -    - -
+R! /etc/shadow.lock                   -    -    -    - -
+d /run/binfmt 0755 -
+D /var/empty 0555 root root -
+h /var/empty - - - - +i
+d /nix/var/nix/gcroots -
+L+ /nix/var/nix/gcroots/current-system - - - - /run/current-system
+d  /nix/var                           0755 root root - -
+L+ /nix/var/nix/gcroots/booted-system 0755 root root - /run/booted-system
+R! /nix/var/nix/gcroots/tmp           -    -    -    - -
+R! /nix/var/nix/temproots             -    -    -    - -
+d '/var/lib/forgejo/dump' 0750 forgejo forgejo 4w -
+z '/var/lib/forgejo/dump' 0750 forgejo forgejo - -
+d '/var/lib/forgejo/repositories' 0750 forgejo forgejo - -
+z '/var/lib/forgejo/repositories' 0750 forgejo forgejo - -
+d '/var/lib/forgejo' 0750 forgejo forgejo - -
+d '/var/lib/forgejo/conf' 0750 forgejo forgejo - -
+d '/var/lib/forgejo/custom' 0750 forgejo forgejo - -
+d '/var/lib/forgejo/custom/conf' 0750 forgejo forgejo - -
+d '/var/lib/forgejo/data' 0750 forgejo forgejo - -
+d '/var/lib/forgejo/log' 0750 forgejo forgejo - -
+z '/var/lib/forgejo' 0750 forgejo forgejo - -
+z '/var/lib/forgejo/.ssh' 0700 forgejo forgejo - -
+z '/var/lib/forgejo/conf' 0750 forgejo forgejo - -
+z '/var/lib/forgejo/custom' 0750 forgejo forgejo - -
+z '/var/lib/forgejo/custom/conf' 0750 forgejo forgejo - -
+z '/var/lib/forgejo/data' 0750 forgejo forgejo - -
+z '/var/lib/forgejo/log' 0750 forgejo forgejo - -
+L+ '/var/lib/forgejo/conf/locale' - - - - /nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-forgejo-lts-15.0.3/locale
+d '/var/lib/forgejo/data/lfs' 0750 forgejo forgejo - -
+z '/var/lib/forgejo/data/lfs' 0750 forgejo forgejo - -
+d /lib64 0755 root root - -
+L+ /lib64/ld-linux-x86-64.so.2 - - - - /nix/store/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee-stub-ld-x86_64-unknown-linux-musl
+r /lib/ld-linux.so.2 - - - - -

@@ -1,0 +1,410 @@
+"""What watches the fleet, held against what it does: nobody is asked who does not answer, nothing awaited that never comes.
+
+Every test reads what the hosts are given; golden texts, where they cannot be evaluated.
+"""
+
+import configparser
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import yaml
+
+from inventory.overlay import document
+from nix.tools import evaluate
+
+from .conftest import ask, host_report
+from .promql import log_labels, metrics
+from .test_generated import site as block
+from .workloads import derivations, generated, only, settings
+
+HERE = Path(__file__).parent
+RULES = evaluate.ROOT / "nix/hosts/niobe/monitoring/rules"
+ROLE = evaluate.ROOT / "ansible/roles/host_monitoring_agent"
+FACTS = document(evaluate.ROOT / "inventory/homelab.toml")
+SERVERS = sorted(name for name, host in FACTS["hosts"].items() if host["kind"] in ("nixos-vm", "nixos-lxc"))
+ISSUER = "https://auth.example.org/realms/homelab"
+# Series that Prometheus makes itself.
+OWN = {"up", "ALERTS"}
+# Files of metrics/ of a job's exporter, where the name is another.
+EXPORTERS = {
+    "node": ("node", "node-systemd", "node-zfs"),
+    **dict.fromkeys(("probe-ping", "probe-tcp", "probe-web", "probe-login", "probe-public", "probe-dns"), ("blackbox",)),
+    "grafana": (),
+}
+
+
+def prometheus() -> dict[str, Any]:
+    return dict(only("monitoring", "prometheus.yml"))
+
+
+def rules(*names: str) -> Iterator[dict[str, Any]]:
+    """Alerts of rule files; of all but Loki's without a name."""
+    for file in sorted(RULES.glob("*.yaml")):
+        if file.name in names if names else file.name != "logs.yaml":
+            for group in yaml.safe_load(file.read_text())["groups"]:
+                yield from group["rules"]
+
+
+def panels(kind: str) -> Iterator[tuple[str, str]]:
+    """Title and expression of every query of the dashboards at Prometheus or Loki."""
+    for name, contents in generated("monitoring").items():
+        if name.startswith("etc-grafana-dashboards-"):
+            for panel in json.loads(contents[0])["panels"]:
+                for target in panel["targets"]:
+                    if target["datasource"]["type"] == kind:
+                        yield f"{name}: {panel['title']}", target["expr"]
+
+
+@cache
+def texts(host: str) -> str:
+    """Everything that the host's programs read, in one text; its firewall is no program."""
+    report = host_report(host).value
+    answers = [ask(f"nixosConfigurations.{host}.config.sops.templates", "builtins.mapAttrs (_: template: template.content)")]
+    if host == "step-ca":
+        answers.append(ask("nixosConfigurations.step-ca.config.services.step-ca.settings"))
+    if host == "openbao":
+        answers.append(ask("nixosConfigurations.openbao.config.services.openbao.settings"))
+    if host == "adguard":
+        answers.append(ask("nixosConfigurations.adguard.config.services.adguardhome.settings"))
+    files = [json.dumps(content) for name, contents in generated(host).items() if "nft" not in name for content in contents]
+    return "\n".join([*report["units"].values(), *report["etc"].values(), *files, json.dumps(answers)])
+
+
+def mentions(text: str, port: int) -> bool:
+    return re.search(rf"(?<![\d.]){port}(?![\d.]\d|\d)", text) is not None
+
+
+@cache
+def exported(job: str) -> frozenset[str]:
+    names: set[str] = set()
+    for file in EXPORTERS.get(job, (job,)):
+        lines = (HERE / "metrics" / f"{file}.txt").read_text().splitlines()
+        names |= {line for line in lines if not line.startswith("#")}
+    return frozenset(names)
+
+
+def jobs() -> set[str]:
+    return {job["job_name"] for job in prometheus()["scrape_configs"]}
+
+
+@cache
+def everything() -> frozenset[str]:
+    """Every metric that somebody exports who is asked."""
+    names = set(OWN).union(*(exported(job) for job in jobs()))
+    if all(
+        "--collector.systemd.enable-restarts-metrics" in text
+        for text in (
+            *(host_report(host).value["units"]["prometheus-node-exporter.service"] for host in SERVERS),
+            (ROLE / "templates/prometheus-node-exporter.j2").read_text(),
+        )
+    ):
+        names |= {"node_systemd_service_restart_total"}
+    if "prometheus-node-exporter-collectors" in (ROLE / "tasks/main.yml").read_text():
+        names |= lines_of("node-disks")
+    # Asked where the inventory says so; its rules are the same everywhere.
+    names |= lines_of("pve")
+    names |= set(re.findall(r"\baether_\w+", (evaluate.ROOT / "nix/modules/backup-done.sh").read_text()))
+    return frozenset(names)
+
+
+def lines_of(file: str) -> set[str]:
+    return {line for line in (HERE / "metrics" / f"{file}.txt").read_text().splitlines() if not line.startswith("#")}
+
+
+def unknown(expression: str) -> set[str]:
+    """Metrics of an expression that nobody exports."""
+    known = everything()
+    return {
+        name
+        for name in metrics(expression)
+        if not (any(re.fullmatch(name[1:], other) for other in known) if name.startswith("~") else name in known)
+    }
+
+
+class TestScraping:
+    def test_every_target_has_a_listener(self) -> None:
+        """The port is written in a text of the machine that is asked: a unit, a configuration file, or the role of the nodes."""
+        by_address = {host["address"]: name for name, host in FACTS["hosts"].items()} | {"127.0.0.1": "monitoring"}
+        nodes = {node["address"] for node in FACTS["nodes"].values()}
+        defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+        templates = "".join(file.read_text() for file in (ROLE / "templates").iterdir())
+        served = {port for name, port in defaults.items() if name.endswith("_port") and f"{{{{ {name} }}}}" in templates}
+        missing = []
+        for job in prometheus()["scrape_configs"]:
+            if job["job_name"].startswith("probe-"):
+                continue
+            for target in (target for group in job["static_configs"] for target in group["targets"]):
+                address, _, port = target.rpartition(":")
+                if address in nodes:
+                    found = int(port) in served
+                else:
+                    found = mentions(texts(by_address[address]), int(port))
+                if not found:
+                    missing.append(f"{job['job_name']}: {target}")
+        assert missing == []
+
+    def test_every_collector_is_asked_how_it_fares(self) -> None:
+        """One that cannot deliver says so in its own metrics alone."""
+        asked = next(job for job in prometheus()["scrape_configs"] if job["job_name"] == "collector")
+        hosts = {group["labels"]["host"] for group in asked["static_configs"]}
+        assert hosts == {host for host in SERVERS if "opentelemetry-collector.service" in host_report(host).value["units"]}
+
+    def test_what_a_host_offers_is_open_to_monitoring_and_asked(self) -> None:
+        asked = {
+            target for job in prometheus()["scrape_configs"] for group in job["static_configs"] for target in group["targets"]
+        }
+        for host in SERVERS:
+            rule = ask(f"nixosConfigurations.{host}.config.aether.firewall.allow")["metrics"]
+            assert rule["from"] == ["monitoring"]
+            assert {f"{FACTS['hosts'][host]['address']}:{port}" for port in rule["tcp"]} <= asked, host
+
+    def test_what_the_role_serves_is_asked_where_the_inventory_says_so(self) -> None:
+        told = {f"{node['address']}:9221" for node in FACTS["nodes"].values() if node.get("pve_exporter")}
+        asked = {t for job in prometheus()["scrape_configs"] for group in job["static_configs"] for t in group["targets"]}
+        assert {target for target in asked if target.endswith(":9221")} == told
+
+
+class TestAlerts:
+    @pytest.mark.parametrize("alert", list(rules()), ids=lambda alert: alert["alert"])
+    def test_its_metrics_are_exported(self, alert: dict[str, Any]) -> None:
+        assert unknown(alert["expr"]) == set()
+
+    def test_panels_show_metrics_that_are_exported(self) -> None:
+        assert {title: names for title, text in panels("prometheus") if (names := unknown(text))} == {}
+
+    def test_a_name_that_nobody_exports_is_found(self) -> None:
+        assert unknown('rate(node_cpu_secnds_total{mode="idle"}[5m]) > 0 and on (host) up == 1') == {"node_cpu_secnds_total"}
+        assert unknown('rate({__name__=~"otelcol_exporter_sent_(logs)"}[5m])') == {"~otelcol_exporter_sent_(logs)"}
+
+    def test_every_program_that_is_asked_is_read_by_somebody(self) -> None:
+        read = set().union(*(metrics(alert["expr"]) for alert in rules()), *(metrics(text) for _, text in panels("prometheus")))
+        names = everything()
+        patterns = [name[1:] for name in read if name.startswith("~")]
+        read |= {name for name in names if any(re.fullmatch(pattern, name) for pattern in patterns)}
+        # Grafana is watched by its probe and by `up`.
+        assert {job for job in jobs() - {"grafana"} if not exported(job) & read} == set()
+
+    def test_every_alert_can_fire(self, checker: Callable[[str], str], tmp_path: Path) -> None:
+        """Series as their exporters give them make each alert fire, and nothing at all makes none."""
+        cases = yaml.safe_load((HERE / "closed_loop_alerts.yaml").read_text())
+        assert {alert["alert"] for alert in rules()} == set(cases)
+        for name, case in cases.items():
+            assert all(unknown(series.partition("{")[0]) == set() for series in case["series"]), name
+        names = [str(file) for file in sorted(RULES.glob("*.yaml")) if file.name != "logs.yaml"]
+
+        def firing(name: str, minute: int, expected: bool) -> list[dict[str, Any]]:
+            samples = [{"labels": f'{{alertname="{name}"}}', "value": 1}] if expected else []
+            return [
+                {
+                    "expr": f'group by (alertname) (ALERTS{{alertname="{name}",alertstate="firing"}})',
+                    "eval_time": f"{minute}m",
+                    "exp_samples": samples,
+                }
+            ]
+
+        tests = {
+            name: {
+                "name": name,
+                "interval": "1m",
+                "input_series": [{"series": series, "values": values} for series, values in case["series"].items()],
+                "promql_expr_test": firing(name, case["at"], expected=True),
+            }
+            for name, case in cases.items()
+        }
+        silent = [entry for name in cases if name != "Watchdog" for entry in firing(name, 90, expected=False)]
+        empty = {"name": "an empty fleet", "interval": "1m", "input_series": [], "promql_expr_test": silent}
+        slow = {name for name, case in cases.items() if case["at"] > 100}
+        runs = {
+            # What takes hours is looked at now and then, or it takes minutes here too.
+            "10m": [test for name, test in tests.items() if name in slow],
+            "2m": [empty, *(test for name, test in tests.items() if name not in slow)],
+        }
+        for interval, part in runs.items():
+            file = tmp_path / f"{interval}.json"
+            file.write_text(json.dumps({"rule_files": names, "evaluation_interval": interval, "tests": part}))
+            done = subprocess.run([checker("promtool"), "test", "rules", str(file)], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+
+
+class TestLogs:
+    @pytest.fixture
+    def labels(self) -> set[str]:
+        """Loki's index labels."""
+        command = next(entry for entry in generated_commands("loki-config.json") if "schema_config" in entry)
+        config = json.loads(command[command.index("{") : command.rindex("}") + 1])
+        (entry,) = config["limits_config"]["otlp_config"]["resource_attributes"]["attributes_config"]
+        return set(entry["attributes"])
+
+    @pytest.fixture
+    def collector(self) -> dict[str, Any]:
+        return next(entry for entry in generated("monitoring")["config.yaml"] if "pipelines" in entry.get("service", {}))
+
+    def test_the_labels_stand_on_the_resource(self, labels: set[str], collector: dict[str, Any]) -> None:
+        """Loki indexes resource attributes alone: what a record carries has to be moved there."""
+        assert labels == set(collector["processors"]["groupbyattrs/service"]["keys"])
+        for name, pipeline in collector["service"]["pipelines"].items():
+            if name.startswith("logs"):
+                steps = pipeline["processors"]
+                assert steps.index("transform/journal") < steps.index("groupbyattrs/service"), name
+
+    def test_the_nodes_send_every_label(self, labels: set[str], collector: dict[str, Any]) -> None:
+        """Alloy sends labels of Loki, on each record; the collector gives them their names."""
+        alloy = (ROLE / "templates/config.alloy.j2").read_text()
+        sent = set(re.findall(r'target_label\s*=\s*"(\w+)"', alloy))
+        sent |= set(re.findall(r"(\w+) = \"", re.search(r"labels\s*=\s*\{(.*)\}", alloy)[1]))  # type: ignore[index]
+        statements = " ".join(collector["processors"]["transform/journal"]["log_statements"])
+        for label in labels:
+            plain = label.replace(".", "_")
+            assert plain in sent, label
+            assert f'set(log.attributes["{label}"], log.attributes["{plain}"])' in statements, label
+        assert {"unit", "priority"} <= sent
+
+    @pytest.mark.parametrize("host", SERVERS)
+    def test_hosts_send_every_label(self, host: str, labels: set[str]) -> None:
+        config = next(entry for entry in generated(host)["config.yaml"] if "pipelines" in entry.get("service", {}))
+        name = "resource/own" if host == "monitoring" else "resource"
+        given = {entry["key"]: entry["value"] for entry in config["processors"][name]["attributes"]}
+        assert given == {"host.name": host, "service.namespace": FACTS["site"]["name"]}
+        # The journal says the rest.
+        assert labels - set(given) == {"service.name"}
+
+    def test_rules_and_panels_select_by_labels_that_exist(self, labels: set[str], collector: dict[str, Any]) -> None:
+        statements = " ".join(collector["processors"]["transform/journal"]["log_statements"])
+        made = set(re.findall(r'set\(log\.attributes\["([\w.]+)"\]', statements)) | {"severity_number"}
+        asked = [alert["expr"] for alert in rules("logs.yaml")] + [text for _, text in panels("loki")]
+        assert len(asked) > 5
+        for text in asked:
+            streams, filtered = log_labels(text)
+            assert streams <= {label.replace(".", "_") for label in labels}, text
+            assert filtered <= made, text
+
+
+def generated_commands(name: str) -> list[str]:
+    return [str(entry.get("buildCommand", "")) for entry in derivations("monitoring") if entry["name"] == name]
+
+
+class TestProbes:
+    @pytest.fixture
+    def modules(self) -> dict[str, Any]:
+        return dict(only("monitoring", "blackbox.json")["modules"])
+
+    @pytest.mark.parametrize("service", sorted(FACTS["services"]))
+    def test_a_probe_reaches_the_service_itself(self, service: str, modules: dict[str, Any]) -> None:
+        """A login in front of it answers whether it lives or not: the probe is let past, and fails where it is not."""
+        facts = FACTS["services"][service]
+        path = facts.get("probe", "/")
+        job = next(job for job in prometheus()["scrape_configs"] if job["job_name"] == "probe-web")
+        (url,) = [group["targets"][0] for group in job["static_configs"] if group["labels"]["service"] == service]
+        assert urlsplit(url).path == path
+        (check,) = modules["web_internal"]["http"]["fail_if_header_matches"]
+        pattern = re.compile(check["regexp"])
+        assert check["header"] == "Location" and check["allow_missing"]
+        assert pattern.search(f"{ISSUER}/protocol/openid-connect/auth?client_id=gateway")
+        assert pattern.search("/oauth2/sign_in?rd=https://books.home.example.org/")
+        assert not pattern.search("/login.html")
+        if facts.get("login", "proxy") == "proxy":
+            site = block(str(only("gateway", "Caddyfile")), urlsplit(url).hostname or "")
+            let_past = re.search(r"@monitoring \{(.*?)\}\s*handle @monitoring \{", site, re.DOTALL)
+            assert let_past, service
+            assert FACTS["hosts"]["monitoring"]["address"] in let_past[1] and f"path {path}\n" in let_past[1]
+            assert (
+                f"{FACTS['hosts'][facts['host']]['address']}:{facts['port']}"
+                in site[let_past.start() : site.index("forward_auth")]
+            )
+
+    def test_the_login_itself_is_asked(self, modules: dict[str, Any]) -> None:
+        job = next(job for job in prometheus()["scrape_configs"] if job["job_name"] == "probe-login")
+        behind = {name for name, facts in FACTS["services"].items() if facts.get("login", "proxy") == "proxy"}
+        assert {group["labels"]["service"] for group in job["static_configs"]} == behind
+        (check,) = modules["web_login"]["http"]["fail_if_header_not_matches"]
+        assert re.search(check["regexp"], f"{ISSUER}/protocol/openid-connect/auth")
+
+
+class TestPorts:
+    @pytest.mark.parametrize("host", SERVERS)
+    def test_what_is_open_to_the_gateway_is_a_service(self, host: str) -> None:
+        ports = {facts["port"] for facts in FACTS["services"].values() if facts["host"] == host}
+        allowed = ask(f"nixosConfigurations.{host}.config.aether.firewall.allow")
+        opened = {port for rule in allowed.values() if "gateway" in rule["from"] for port in rule["tcp"]}
+        assert opened == ports
+
+    @pytest.mark.parametrize("host", SERVERS)
+    def test_somebody_listens_at_every_open_port(self, host: str) -> None:
+        text = texts(host)
+        opened = host_report(host).value["openPorts"]
+        # Defaults of SSH, DNS, the ACME client while it is asked, mDNS, Calibre-web, Jellyfin, Syncthing and Tailscale.
+        defaults = {22, 53, 80, 443, 853, 5353, 8083, 8096, 22000, 41641}
+        assert {port for port in {*opened["tcp"], *opened["udp"]} - defaults if not mentions(text, port)} == set()
+
+
+@cache
+def clients() -> dict[str, dict[str, Any]]:
+    """The clients of Keycloak's realm."""
+    templates = ask("nixosConfigurations.keycloak.config.sops.templates", "builtins.mapAttrs (_: template: template.content)")
+    return {client["clientId"]: client for client in json.loads(templates["homelab-realm.json"])["clients"]}
+
+
+class TestIdentity:
+    def test_grafana_logs_in_and_out_where_keycloak_lets_it(self) -> None:
+        ini = configparser.RawConfigParser()
+        ini.read_string(only("monitoring", "config.ini"))
+        oauth, client = ini["auth.generic_oauth"], clients()["grafana"]
+        assert all(oauth[key].startswith(f"{ISSUER}/protocol/openid-connect/") for key in ("auth_url", "token_url", "api_url"))
+        assert f"{ini['server']['root_url']}/login/generic_oauth" in client["redirectUris"]
+        (back,) = parse_qs(urlsplit(oauth["signout_redirect_url"]).query)["post_logout_redirect_uri"]
+        assert back in logouts(client)
+
+    def test_the_proxy_comes_back_to_every_name_behind_it(self) -> None:
+        arguments = settings(host_report("gateway").value["units"]["oauth2-proxy.service"])["ExecStart"][0]
+        assert f"--oidc-issuer-url='{ISSUER}'" in arguments or f"--oidc-issuer-url={ISSUER}" in arguments
+        assert set(clients()["gateway"]["redirectUris"]) == {
+            f"https://{facts.get('subdomain', name)}.home.example.org/oauth2/callback"
+            for name, facts in FACTS["services"].items()
+            if facts.get("login", "proxy") == "proxy"
+        }
+
+    def test_coder_comes_back_to_its_own_name(self) -> None:
+        unit = host_report("dev").value["units"]["coder.service"]
+        (url,) = re.findall(r'CODER_ACCESS_URL=([^"\s]+)', unit)
+        (issuer,) = re.findall(r'CODER_OIDC_ISSUER_URL=([^"\s]+)', unit)
+        assert issuer == ISSUER and f"{url}/api/v2/users/oidc/callback" in clients()["coder"]["redirectUris"]
+
+    def test_openbao_and_step_ca_name_clients_and_addresses_that_exist(self) -> None:
+        state = json.loads(ask('nixosConfigurations.openbao.config.environment.etc."openbao/state.json".text'))
+        named = set(re.findall(r'https?://[^"\s,]+/oidc/callback', json.dumps(state)))
+        assert named and named == set(clients()["openbao"]["redirectUris"])
+        ca = ask("nixosConfigurations.step-ca.config.services.step-ca.settings")
+        oidc = [entry for entry in ca["authority"]["provisioners"] if entry["type"] == "OIDC"]
+        assert oidc
+        for entry in oidc:
+            assert entry["configurationEndpoint"].startswith(ISSUER) and entry["clientID"] in clients()
+
+    def test_keycloak_calls_itself_what_tokens_say(self) -> None:
+        report = host_report("keycloak").value
+        assert "https://auth.example.org" in "\n".join([*report["units"].values(), texts("keycloak")])
+
+
+def logouts(client: dict[str, Any]) -> list[str]:
+    """Where Keycloak lets a logout lead: `+` stands for the redirect URIs."""
+    allowed = client["attributes"]["post.logout.redirect.uris"]
+    return list(client["redirectUris"]) if allowed == "+" else allowed.split("##")
+
+
+@pytest.mark.parametrize("host", SERVERS)
+def test_a_renewed_certificate_cuts_no_connection(host: str) -> None:
+    """systemd restarts what it cannot reload, at every renewal: about once a day."""
+    certificates = ask(
+        f"nixosConfigurations.{host}.config.security.acme.certs",
+        "builtins.mapAttrs (_: cert: { inherit (cert) domain reloadServices; })",
+    )
+    units = host_report(host).value["units"]
+    for name, certificate in certificates.items():
+        for unit in certificate["reloadServices"]:
+            assert "ExecReload" in settings(units[unit]), f"{name}: {unit}"
