@@ -101,6 +101,10 @@ class Preflight:
         if found is not None:
             yield from self._taken(name, facts, found)
         before = self._before(name)
+        old = self.cluster.get(before.vmid) if before is not None else None
+        if facts.replace and old is not None and old.ha:
+            message = f"its guest {old.vmid} is an HA resource, which Proxmox does not destroy"
+            yield "replaces", "replace", message, "take it out of [availability] (or Datacenter, HA) in a run before"
         if facts.replace and before is not None and self.detached.get(before.vmid):
             disks = ", ".join(self.detached[before.vmid])
             tool = "qm disk move" if before.kind == "qemu" else "pct move-volume"

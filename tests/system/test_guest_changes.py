@@ -10,6 +10,7 @@ from inventory import effects
 from inventory.effects import Effect
 from tests.system.lab import Lab
 from tests.system.small import deployed
+from tests.system.test_guests_kept import api
 
 INVENTORY = "inventory/homelab.toml"
 MORE = 'interfaces = [{ network = "management", address = "192.168.1.77" }]\n'
@@ -238,3 +239,34 @@ def test_another_node_migrates_a_machine_and_a_container_waits_for_the_word(flee
     assert settled(fleet)
     rebooted = fleet.ops("reboot", "web")
     assert rebooted.code == 0, rebooted.text
+
+
+def test_a_replaced_guest_keeps_backup_jobs_and_detached_disks(fleet: Lab) -> None:
+    cluster = api(fleet)
+    cluster.cluster.backup.post(id="by-hand", vmid="110,112", schedule="02:30", storage="local")
+    cluster.nodes("pve2").storage("local-zfs").content.post(vmid=110, filename="vm-110-disk-9", size="1G")
+    text = (fleet.path / INVENTORY).read_text()
+    start = text.index("[hosts.web]")
+    web = text[start : text.index("[hosts.dns]")]
+    alone = web.replace(', { size = 4, mount = "/srv/data" }', "")
+    assert alone != web
+    fleet.replace(INVENTORY, web, alone)
+    up = fleet.up()
+    assert up.code == 0, up.text
+    assert re.search("unused0: local-zfs:vm-110-disk", fleet.ssh("pve2", "qm config 110").text), "detached, and kept"
+
+    # Another VMID is another guest.
+    fleet.replace(INVENTORY, "vmid = 110\n", "vmid = 115\nreplace = true\n")
+    refused = fleet.up()
+    assert refused.code != 0
+    assert (
+        "hosts.web.replace: its guest 110 would take disks along that were kept: unused0 (local-zfs:vm-110-disk" in refused.text
+    )
+    assert fleet.ssh("pve2", "qm status 110").code == 0
+    assert fleet.ssh("pve2", "qm set 110 --delete unused0").code == 0
+    up = fleet.up()
+    assert up.code == 0, up.text
+    assert fleet.ssh("pve2", "qm status 110").code != 0 and fleet.ssh("pve2", "qm status 115").code == 0
+    assert cluster.cluster.backup("by-hand").get()["vmid"] == "110,112"
+    volumes = {item["volid"] for item in cluster.nodes("pve2").storage("local-zfs").content.get()}
+    assert "local-zfs:vm-110-disk-9" in volumes, "nobody's configuration names it, and it stays"

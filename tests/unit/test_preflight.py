@@ -177,3 +177,7 @@ def test_a_guest_with_detached_disks_is_not_replaced() -> None:
     subject = Preflight(inventory, inventory.guests(), cluster, recorded(), "homelab", True, [], detached)
     assert "would take disks along that were kept: unused0 (local-zfs:subvol-112-disk-1)" in refused(subject)[0]
     assert "pct move-volume" in refused(subject)[0]
+
+
+def test_a_guest_that_the_ha_manager_has_is_not_replaced() -> None:
+    assert "is an HA resource" in refused(preflight(there(ha=True), state=recorded(), replace=True))[0]
