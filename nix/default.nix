@@ -45,7 +45,17 @@ in
       localVms
       ;
   };
-  devShells.${system}.default = import ./shells { inherit pkgs; };
+  # Where an operator may sit; hosts are built for Linux.
+  devShells =
+    lib.genAttrs
+      [
+        system
+        "aarch64-linux"
+        "aarch64-darwin"
+      ]
+      (each: {
+        default = import ./shells { pkgs = inputs.nixpkgs.legacyPackages.${each}; };
+      });
   checks.${system} = import ./checks { inherit pkgs nixosConfigurations; };
   apps.${system} = import ./apps.nix { inherit lib nixosConfigurations localVms; };
   formatter.${system} = pkgs.nixfmt-tree.override { nixfmtPackage = pkgs.nixfmt-rs; };

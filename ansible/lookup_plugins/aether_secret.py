@@ -1,8 +1,8 @@
-"""Lookup of one secret: from the environment, else from the host's sops file.
+"""Lookup of one secret: from the environment, else from the host's sops file, else from the owner's KeePassXC database.
 
 ``lookup('aether_secret', 'wireguard-private-key')`` reads ``AETHER_SECRET_WIREGUARD_PRIVATE_KEY``, else key
-``wireguard-private-key`` of ``secrets/hosts/INVENTORY_HOSTNAME.yaml``. The value goes to tasks that carry ``no_log`` and is in no
-command line: sops gets its key by ``SOPS_AGE_KEY_FILE``.
+``wireguard-private-key`` of ``secrets/hosts/INVENTORY_HOSTNAME.yaml``, else what ``aether_keepass`` finds. The value goes to
+tasks that carry ``no_log`` and is in no command line: sops gets its key by ``SOPS_AGE_KEY_FILE``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ DOCUMENTATION = r"""
 name: aether_secret
 short_description: A secret of a host
 description:
-  - Reads the environment variable AETHER_SECRET_NAME, else the key of the host's file in AETHER_SECRETS (default secrets/).
+  - Reads the environment variable AETHER_SECRET_NAME, else the key of the host's file in AETHER_SECRETS (default secrets/),
+    else the entry of the KeePassXC database that AETHER_KEEPASS names.
 options:
   _terms:
     description: Names of secrets, as keys of the sops file.
@@ -60,6 +61,10 @@ class LookupModule(LookupBase):  # type: ignore[misc]
             value = str(self._decrypt(file, variables)[name])
             if _set(value):
                 return value
+        keepass = lookup_loader.get("aether_keepass", loader=self._loader, templar=self._templar)
+        kept = str(keepass.run([name], variables={**variables, "inventory_hostname": host})[0])
+        if _set(kept):
+            return kept
         if self.get_option("required"):
             raise AnsibleError(
                 f"secret '{name}' of host '{host}' is nowhere, or not set yet: write a line `{name}: …` with `sops {file}`, "

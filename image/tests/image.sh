@@ -16,7 +16,7 @@ holds() {
   fi
 }
 
-for package in greenboot podman toolbox distrobox qemu-kvm libvirt-daemon-driver-qemu chezmoi stow syncthing \
+for package in greenboot podman toolbox distrobox qemu-kvm libvirt-daemon-driver-qemu chezmoi stow syncthing cri-tools waydroid \
   openbox lxpanel rofi feh obconf; do
   holds "$package is installed" rpm -q "$package"
 done

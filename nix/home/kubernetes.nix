@@ -1,4 +1,5 @@
-# The cluster: kubectl, k9s, Talos, and the homelab's own secrets and infrastructure tools.
+# Clusters: kubectl, k9s, Talos, small ones on the machine itself (k3d, kind, minikube), what asks a container runtime (crictl),
+# and the homelab's own secrets and infrastructure tools.
 { pkgs, ... }:
 {
   home.packages = with pkgs; [
@@ -8,6 +9,10 @@
     talosctl
     kustomize
     stern
+    k3d
+    kind
+    minikube
+    cri-tools
     openbao
     opentofu
     pulumi-bin

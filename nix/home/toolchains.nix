@@ -13,6 +13,9 @@
     pnpm
     gcc
     gnumake
+    # Environments of a project that brings its own.
+    devenv
+    devbox
   ];
   home.sessionVariables.NPM_CONFIG_PREFIX = "${config.xdg.dataHome}/npm";
   home.sessionPath = [

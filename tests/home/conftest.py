@@ -40,8 +40,8 @@ class Home:
     path: Path
     source: Path
 
-    def run(self, *argv: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command as the owner of the home."""
+    def run(self, *argv: str | Path, check: bool = True, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command as the owner of the home, who answers what it asks."""
         environment = {
             "HOME": str(self.path),
             "PATH": search_path(),
@@ -57,7 +57,7 @@ class Home:
             cwd=self.path,
             text=True,
             capture_output=True,
-            stdin=subprocess.DEVNULL,
+            input=typed,
         )
         if check:
             assert done.returncode == 0, f"{argv} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -133,6 +133,26 @@ def test_a_wrong_key_says_so(home: Home) -> None:
     assert "no identity matched" in failed.stderr
 
 
+def test_a_keepassxc_database_gives_its_secrets_to_whom_knows_the_password(home: Home) -> None:
+    pykeepass = pytest.importorskip("pykeepass")
+    database = home.path / "SharedHome/Documents/Documents/owner.kdbx"
+    database.parent.mkdir(parents=True)
+    made = pykeepass.create_database(str(database), password="of the owner")
+    group = made.add_group(made.root_group, "aether")
+    made.add_entry(group, "github", "mitso", "").set_custom_property("token", "s3cret", protect=True)
+    made.add_entry(group, "restic", "", "another")
+    made.save()
+    program("chezmoi")
+    answers = [f"{question}={answer}" for question, answer in (("machine", "workstation"), ("secrets", "keepassxc"))]
+    home.run(BIN / "chezmoi-home", home.source / "home/chezmoi", *answers)
+    wrong = home.run("chezmoi", "apply", "--no-tty", check=False, typed="a guess\n")
+    secrets = home.path / ".config/aether/keepassxc.env"
+    assert wrong.returncode != 0 and not secrets.exists()
+    home.run("chezmoi", "apply", "--no-tty", typed="of the owner\n")
+    assert secrets.read_text().splitlines()[1:] == ['GITHUB_TOKEN="s3cret"', 'RESTIC_PASSWORD="another"']
+    assert secrets.stat().st_mode & 0o777 == 0o600
+
+
 def test_recipients_are_those_of_the_inventory(home: Home) -> None:
     key = home.path / ".config/chezmoi/key.txt"
     key.parent.mkdir(parents=True)

@@ -6,6 +6,9 @@ from tests.lab.disk import REPOSITORY
 from tests.lab.operator import Operator
 from tests.lab.test_deploy import ACTIVE, units
 
+# Each step of an emulated machine takes minutes where others work, too.
+pytestmark = pytest.mark.timeout(7200)
+
 # What nix/modules/boot.nix makes of boot-trial.sh.
 TRIAL = (
     "[Unit]\nDescription=trial\nConditionPathExists=/var/lib/aether/boot-trial\n"

@@ -6,6 +6,9 @@ from tests.contract.cases import CASES, Answer, Case, answers, disagreement
 from tests.lab.operator import Operator
 from tests.lab.test_deploy import units
 
+# Each step of an emulated machine takes minutes where others work, too.
+pytestmark = pytest.mark.timeout(7200)
+
 
 @pytest.fixture(scope="module")
 def answered(web: Operator) -> dict[Case, Answer]:

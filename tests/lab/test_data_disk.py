@@ -5,6 +5,9 @@ import pytest
 from tests.lab.disk import REPOSITORY
 from tests.lab.operator import Operator
 
+# Each step of an emulated machine takes minutes where others work, too.
+pytestmark = pytest.mark.timeout(7200)
+
 SCRIPT = (REPOSITORY / "nix/modules/data-disk.sh").read_text()
 DEVICE = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi1"
 LABEL = "disk-data1-data"

@@ -9,6 +9,9 @@ import pytest
 from tests.lab.disk import NIX, REPOSITORY
 from tests.lab.operator import SCRIPTS, Operator
 
+# Each step of an emulated machine takes minutes where others work, too.
+pytestmark = pytest.mark.timeout(7200)
+
 SLEEP = "[Unit]\nDescription=lab\n[Service]\nExecStart=/usr/bin/sleep {}\n"
 FAILS = "[Unit]\nDescription=fails\n[Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=/usr/bin/false\n"
 ACTIVE = "unit\tweb.service\t-\t60\n"

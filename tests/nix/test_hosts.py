@@ -112,6 +112,8 @@ def test_a_broken_host_breaks_no_other(copy: Path) -> None:
         "packages.x86_64-linux.proxmox-vm",
         "packages.x86_64-linux.proxmox-lxc",
         "devShells.x86_64-linux.default",
+        "devShells.aarch64-linux.default",
+        "devShells.aarch64-darwin.default",
         "checks.x86_64-linux.format",
         "checks.x86_64-linux.dead-code",
         "checks.x86_64-linux.lib",

@@ -60,6 +60,7 @@ def test_the_variants_share_everything_but_the_driver() -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_the_image_has_what_the_stack_needs(path: Path) -> None:
     assert {"greenboot", "podman", "toolbox", "distrobox", "qemu-kvm", "chezmoi", "stow", "syncthing"} <= packages(path)
+    assert {"cri-tools", "waydroid"} <= packages(path)
     kinds = {module["type"] for module in modules(path)}
     assert {"dnf", "fonts", "default-flatpaks", "files", "justfiles", "systemd"} <= kinds
 
