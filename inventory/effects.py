@@ -52,6 +52,7 @@ GUEST: dict[str, tuple[Effect | None, Effect | None]] = {
     "devices": (None, E.PENDING),
     "was": (E.RENAME, E.RENAME),
     "disposable": (E.WORD, E.WORD),
+    "adopted": (E.WORD, E.WORD),
     "replace": (E.WORD, E.WORD),
 }
 DISKS: dict[str, tuple[Effect | None, Effect | None]] = {
@@ -60,8 +61,8 @@ DISKS: dict[str, tuple[Effect | None, Effect | None]] = {
     "data disk grows": (E.UPDATE, E.UPDATE),
     "data disk leaves (detached, its volume is kept as unused)": (E.UPDATE, E.UPDATE),
     "a disk shrinks": (E.REFUSED, E.REFUSED),
-    "datastore of the first disk": (E.UPDATE, E.REPLACE),
-    "datastore of a data disk": (E.UPDATE, E.REFUSED),
+    "datastore of the first disk": (E.REFUSED, E.REPLACE),
+    "datastore of a data disk": (E.REFUSED, E.REFUSED),
 }
 NETWORK: dict[str, tuple[Effect | None, Effect | None]] = {
     "bridge": (E.UPDATE, E.UPDATE),

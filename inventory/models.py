@@ -252,6 +252,7 @@ class Guest(NixosHost):
         default=False, description="A change that only a new guest can have destroys this one. Remove it after."
     )
     was: HostName | None = Field(default=None, description="Its name before: the guest is renamed. Remove it after.")
+    adopted: bool = Field(default=False, description="Somebody else made it: imported as it is, and its hardware stays as it is.")
     start_order: int | None = Field(default=None, ge=1, description="Boot order on the node.")
     address6: Ipv6OrAuto | None = Field(default=None, description="auto: by router advertisements (SLAAC).")
     interfaces: tuple[Interface, ...] = Field(default=(), description="Further interfaces, in other networks.")

@@ -143,7 +143,12 @@ RIGHTS = (
         ),
     ),
     Right("Sys.Console", "Cluster", "make HA resources and rules", lambda use: use.availability),
-    Right("Sys.Audit", "Cluster", "read backup jobs, HA resources and rules", lambda use: use.backups or use.availability),
+    Right(
+        "Sys.Audit",
+        "Cluster",
+        "read backup jobs, HA resources and rules; ask whether the HA manager has a virtual machine that is to move",
+        lambda use: use.backups or use.availability or _vms(use),
+    ),
 )
 
 

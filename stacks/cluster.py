@@ -1,7 +1,7 @@
 """What the Proxmox cluster holds, asked over its API before anything is registered."""
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -164,6 +164,30 @@ def lacking_rights(settings: Settings, tables: Mapping[str, Any]) -> list[str]:
         return proxmox_rights.lacking(proxmox_rights.Use.of(tables, major), api.access.permissions.get())
     except (AuthenticationError, ResourceException, OSError) as error:
         raise SettingsError(f"{settings.proxmox_endpoint}: the rights of the token cannot be read ({error})") from error
+
+
+def detached_disks(settings: Settings, guests: Iterable[ClusterGuest]) -> dict[int, list[str]]:
+    """Disks that were detached from GUESTS and kept, by VMID: Proxmox deletes them with the guest.
+
+    Raises:
+        SettingsError: the API cannot be asked.
+    """
+    login = credentials()
+    if login is None:
+        return {}
+    from proxmoxer import AuthenticationError, ResourceException
+
+    found = {}
+    try:
+        api = connect(
+            settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority_file(settings.proxmox_ca)
+        )
+        for guest in guests:
+            config = api.nodes(guest.node)(guest.kind)(guest.vmid).config.get()
+            found[guest.vmid] = [f"{key} ({config[key]})" for key in sorted(config) if key.startswith("unused")]
+    except (AuthenticationError, ResourceException, OSError) as error:
+        raise SettingsError(f"{settings.proxmox_endpoint}: the disks of guests cannot be read ({error})") from error
+    return found
 
 
 def connect(endpoint: str, login: dict[str, str], *, insecure: bool = False, authority: str = "") -> Any:

@@ -18,7 +18,7 @@ from inventory.load import Inventory
 from inventory.models import Guest, NixosHost
 from inventory.models import NixosLxc as NixosLxcFacts
 from inventory.models import NixosVm as NixosVmFacts
-from stacks.cluster import Cluster, ask, lacking_rights
+from stacks.cluster import Cluster, ask, detached_disks, lacking_rights
 from stacks.cluster_jobs import cluster_jobs, virtual_networks
 from stacks.images import Images
 from stacks.live import drifts
@@ -67,13 +67,18 @@ def _systems(
     there = cluster()
     nodes = {name: facts.node for name, facts in guests.items()}
     disks: dict[str, int] = {}
+    imported: set[str] = set()
     if there is not None:
-        replaced = any(facts.replace for facts in guests.values())
+        known = recorded()
+        replaced = [name for name, facts in guests.items() if facts.replace]
         lacking = lacking_rights(settings, inventory.content.model_dump()) if replaced else []
-        preflight = Preflight(inventory, guests, there, recorded(), settings.stack, settings.protect, lacking)
+        old = [there[known[name].vmid] for name in replaced if name in known and known[name].vmid in there]
+        detached = detached_disks(settings, old) if old else {}
+        preflight = Preflight(inventory, guests, there, known, settings.stack, settings.protect, lacking, detached)
         preflight.check()
         nodes = {name: preflight.node_of(name) for name in guests}
         disks = {name: preflight.disks_of(name) for name in guests}
+        imported = {name for name in guests if preflight.imports(name)}
     export(guests)
     playbooks = set_up()
     images = _images(inventory, guests, operator, provider, playbooks)
@@ -93,6 +98,7 @@ def _systems(
                 guests[name],
                 nodes[name],
                 disks.get(name),
+                name in imported,
                 settings,
                 inventory,
                 operator,
@@ -156,6 +162,7 @@ def _guest(
     facts: Guest,
     node: str,
     known_disks: int | None,
+    importing: bool,
     settings: Settings,
     inventory: Inventory,
     operator: Operator,
@@ -172,6 +179,7 @@ def _guest(
         domain=inventory.site.domain,
         authorized_keys=inventory.site.authorized_keys,
         image=images["vm" if isinstance(facts, NixosVmFacts) else "lxc"].files[facts.node],
+        importing=importing,
         protect=settings.protect and not (facts.disposable or facts.replace),
         operator=operator,
         provider=provider,

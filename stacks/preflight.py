@@ -4,7 +4,7 @@ Nothing is adopted, replaced, moved or destroyed by the way: what would be is re
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pulumi
 
@@ -33,6 +33,9 @@ class Preflight:
     protect: bool
     lacking: Sequence[str] = ()
     """Rights that the token lacks for this inventory, as `PRIVILEGE on PATH`; looked at where a guest is to be replaced."""
+
+    detached: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """Disks that were detached from guests that are to be replaced, by VMID."""
 
     def check(self) -> None:
         """Refuse what would cost a guest.
@@ -80,6 +83,11 @@ class Preflight:
         pulumi.log.warn(f"hosts.{name}.node: the guest is on {found.node} ({why}), the inventory says {facts.node}. {fix}")
         return found.node
 
+    def imports(self, name: str) -> bool:
+        """Whether host NAME's guest is on the cluster, adopted, and the state does not have it."""
+        facts = self.guests[name]
+        return facts.adopted and facts.vmid in self.cluster and self._before(name) is None
+
     def disks_of(self, name: str) -> int:
         """How many disks of host NAME's guest the state knows; those that it wants where it has none yet."""
         before = self._before(name)
@@ -93,6 +101,17 @@ class Preflight:
         if found is not None:
             yield from self._taken(name, facts, found)
         before = self._before(name)
+        old = self.cluster.get(before.vmid) if before is not None else None
+        if facts.replace and old is not None and old.ha:
+            message = f"its guest {old.vmid} is an HA resource, which Proxmox does not destroy"
+            yield "replaces", "replace", message, "take it out of [availability] (or Datacenter, HA) in a run before"
+        if facts.replace and before is not None and self.detached.get(before.vmid):
+            disks = ", ".join(self.detached[before.vmid])
+            tool = "qm disk move" if before.kind == "qemu" else "pct move-volume"
+            fix = f"give each to another guest ({tool} {before.vmid} unused0 --target-vmid VMID), or delete it"
+            yield "disks-detached", "replace", f"its guest {before.vmid} would take disks along that were kept: {disks}", fix
+        if before is not None and isinstance(facts, NixosVm) and before.vmid == facts.vmid:
+            yield from self._moved_disks(facts, before)
         if before is None or facts.replace or (found is None and before.vmid == facts.vmid):
             return
         kind = "qemu" if isinstance(facts, NixosVm) else "lxc"
@@ -110,6 +129,17 @@ class Preflight:
             fix = f"python -m ops --stack {self.stack} follow"
             yield "moved", "node", f"its guest was moved to {found.node}, the state has {before.node}", fix
 
+    def _moved_disks(self, facts: NixosVm, before: RecordedGuest) -> Iterator[Finding]:
+        """Disks that are elsewhere than is wanted: the provider moves none of a running machine, and says so half-way."""
+        usual = self.inventory.nodes[facts.node].disk_datastore
+        for index, (disk, has) in enumerate(zip(facts.disks, before.datastores, strict=False)):
+            wanted = disk.datastore or usual
+            if has and has != wanted:
+                move = f"qm disk move {facts.vmid} scsi{index} {wanted} --delete 1"
+                fix = f'write datastore = "{has}" for it; or move it, while it runs, on {before.node}: {move}'
+                again = f"and then python -m ops --stack {self.stack} refresh"
+                yield "disk-moves", f"disks[{index}]", f"the disk is on {has} and {wanted} is wanted", f"{fix}, {again}"
+
     def _taken(self, name: str, facts: Guest, found: ClusterGuest) -> Iterator[Finding]:
         """What stands against FACTS being what was FOUND under its VMID: the provider would adopt whatever that is."""
         what = f"{_WORDS[found.kind]} on {found.node} that is called '{found.name}'"
@@ -123,9 +153,14 @@ class Preflight:
                 message,
                 f"{other}; or delete it: python -m ops --stack {self.stack} retire {found.name} --delete",
             )
-        elif TAG not in found.tags:
+        elif TAG not in found.tags and not facts.adopted:
             message = f"{facts.vmid} is taken by {what} and was not made by Aether; it stays as it is"
-            yield "vmid-taken", "vmid", message, f"{other} (or take it over: docs/proxmox.md, What exists already)"
+            yield (
+                "vmid-taken",
+                "vmid",
+                message,
+                f"{other}; or, where it is this host, take it over with adopted = true",
+            )
         elif found.kind != kind and name not in self.state:
             yield "vmid-taken", "vmid", f"{facts.vmid} is {what}, and the inventory makes it {_WORDS[kind]}", other
         elif found.name != name and found.name in self.inventory.hosts:

@@ -26,6 +26,8 @@ class RecordedGuest:
     """The node that the inventory named at the last deployment; empty when that is not known."""
     disposable: bool = False
     disks: int = 0
+    datastores: tuple[str, ...] = ()
+    """Of each of a virtual machine's disks."""
 
 
 def recorded() -> dict[str, RecordedGuest]:
@@ -61,6 +63,7 @@ def guests_of(resources: Mapping[str, Any]) -> dict[str, RecordedGuest]:
             wanted=str(said.get("node", "")),
             disposable=bool(said.get("disposable")),
             disks=len(outputs.get("disks") or ()),
+            datastores=tuple(str(disk.get("datastoreId", "")) for disk in outputs.get("disks") or ()),
         )
     return found
 

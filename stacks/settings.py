@@ -24,6 +24,7 @@ class Settings(BaseModel):
     protect: bool = True
     detect_drift: bool = False
     ansible_check: bool = False
+    snapshots: bool = False
     evaluator: Literal["auto", "nix", "source"] = "auto"
     nix: str = "nix"
     operator_key_file: str = ""

@@ -50,7 +50,7 @@ def write_client_config(settings: Settings, inventory: Inventory) -> str:
     known_hosts = folder / "known_hosts"
     hosts = accesses(inventory, settings.reach_file)
     _write(REPOSITORY / known_hosts, "".join(f"{name} {_bare(access.host_key)}\n" for name, access in hosts.items()))
-    _write(REPOSITORY / folder / "guests", _guests(inventory))
+    _write(REPOSITORY / folder / "guests", _guests(inventory, settings.snapshots))
     blocks = [
         f"Host {' '.join((name, *access.also))}\n  HostName {access.address}\n  Port {access.port}\n  User {access.user}\n"
         f"  HostKeyAlias {name}\n"
@@ -103,12 +103,13 @@ def _identities(settings: Settings, inventory: Inventory, folder: Path) -> list[
     return ["~/.ssh/id_ed25519", *map(str, written)]
 
 
-def _guests(inventory: Inventory) -> str:
-    """A line a guest: host, Proxmox's tool for it, VMID, and the nodes that may have it, the inventory's first."""
+def _guests(inventory: Inventory, snapshots: bool) -> str:
+    """A line a guest: host, Proxmox's tool, VMID, whether it has SNAPSHOTS, the nodes that may have it, the inventory's first."""
     lines = []
     for name, host in inventory.guests().items():
         nodes = [host.node, *(node for node in inventory.nodes if node != host.node)]
-        lines.append(f"{name} {'qm' if isinstance(host, NixosVm) else 'pct'} {host.vmid} {' '.join(nodes)}\n")
+        words = [name, "qm" if isinstance(host, NixosVm) else "pct", str(host.vmid), "yes" if snapshots else "no", *nodes]
+        lines.append(" ".join(words) + "\n")
     return "".join(lines)
 
 

@@ -21,8 +21,17 @@ class GuestArgs(Args):
     authorized_keys: tuple[str, ...] = Field(description="Owner's SSH keys, for the image's root until its system is deployed.")
     image: Text = Field(description="Volume id of the disk image or template on the node.")
     protect: bool = Field(description="Refuse to destroy it.")
+    importing: bool = Field(default=False, description="It is on the cluster, and the state does not have it yet.")
     operator: Operator
     provider: pulumi.ProviderResource = Field(description="The proxmoxve provider.")
+
+    def import_id(self, vmid: int) -> str | None:
+        """What the provider finds the guest by; None where there is nothing to import."""
+        return f"{self.node_name}/{vmid}" if self.importing else None
+
+
+# What an import takes from the guest; the deployment after it brings what is Aether's: tags and the like.
+SHARED_IMPORT = ("description", "tags", "cpu", "memory", "operatingSystem", "initialization", "startup", "started")
 
 
 def first_contact(

@@ -6,7 +6,7 @@ import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
 from components.base import Component, script
-from components.proxmox.guest import GuestArgs, first_contact
+from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact
 from components.proxmox.network import Card, cards, container_addresses, container_interfaces, container_lines
 from inventory.models import NixosLxc as NixosLxcFacts
 
@@ -23,7 +23,7 @@ class NixosLxc(Component):
         - ``proxmoxve:ContainerLegacy``: unprivileged with nesting unless the inventory says otherwise.
         - ``command:local:Command``: what no token may set, on the node as root; only where the inventory asks for it.
         - ``command:local:Command``: its data disks, added, grown and detached in place (``NAME-disks``).
-        - ``command:local:Command``: its name, memory and network, changed in place (``NAME-settings``).
+        - ``command:local:Command``: its name, memory, network and nesting, changed in place (``NAME-settings``).
         - ``command:local:Command``: first contact (its SSH host key).
 
     Outputs:
@@ -78,19 +78,8 @@ class NixosLxc(Component):
                 protect=args.protect,
                 # Both have the same VMID: the provider would take the old one for the new one, and then delete it.
                 delete_before_replace=True,
-                ignore_changes=[
-                    # To the provider each change of a data disk is another container; `disks` makes it in place.
-                    "mountPoints",
-                    # The template is what a container is born from; what it runs later comes from NixosSystem.
-                    "operatingSystem.templateFileId",
-                    # The provider reboots a container for any of these; Proxmox does not have to (`settings`). Login keys and
-                    # resolvers are read at creation only: the deployed system owns them.
-                    "memory",
-                    "networkInterfaces",
-                    "initialization",
-                    # Set on the node, as root.
-                    *(["features", "devicePassthroughs"] if root_only(facts) else []),
-                ],
+                ignore_changes=_ignored(args),
+                import_=args.import_id(facts.vmid),
             ),
         )
         self.instance = self.guest.network_interfaces.apply(
@@ -133,7 +122,10 @@ class NixosLxc(Component):
     def _settings(self, name: str, args: NixosLxcArgs, attached: list[Card]) -> command.local.Command:
         facts = args.facts
         wanted = [f"hostname {name}", f"memory {facts.memory}"]
-        wanted += [f"net{index} {line}" for index, line in enumerate(container_lines(attached))]
+        if not facts.adopted:
+            wanted += [f"net{index} {line}" for index, line in enumerate(container_lines(attached))]
+        if not root_only(facts) and facts.unprivileged and not facts.adopted:
+            wanted.append(f"nesting {int(facts.nesting)}")
         environment = args.operator.environment(name, AETHER_NODE=args.node_name, AETHER_SETTINGS="\n".join(wanted))
         environment["AETHER_VMID"] = self.guest.vm_id.apply(str)
         environment["AETHER_INSTANCE"] = self.instance
@@ -146,6 +138,42 @@ class NixosLxc(Component):
             ),
             opts=self.child(),
         )
+
+
+def _ignored(args: NixosLxcArgs) -> list[str]:
+    """Properties whose change means nothing, each for its reason."""
+    if args.importing:
+        return [*SHARED_IMPORT, *_BORN_WITH, *_OF_THE_PROGRAM]
+    return [
+        # To the provider each change of a data disk is another container; `disks` makes it in place.
+        "mountPoints",
+        # The template is what a container is born from; what it runs later comes from NixosSystem.
+        "operatingSystem.templateFileId",
+        # The provider reboots a container for any of these; Proxmox does not have to (`settings`). Login keys and
+        # resolvers are read at creation only: the deployed system owns them.
+        "memory",
+        "networkInterfaces",
+        "initialization",
+        # Set on the node, as root: the provider names every feature, and a token may name no other than nesting.
+        "features",
+        *(["devicePassthroughs"] if root_only(args.facts) else []),
+        *(_BORN_WITH if args.facts.adopted else []),
+    ]
+
+
+# How a container was made, which an adopted one keeps.
+_BORN_WITH = (
+    "disk",
+    "mountPoints",
+    "networkInterfaces",
+    "operatingSystem",
+    "unprivileged",
+    "features",
+    "console",
+    "devicePassthroughs",
+)
+# What Proxmox does not know, and what else an import leaves alone.
+_OF_THE_PROGRAM = ("timeoutCreate", "timeoutUpdate", "timeoutDelete", "startOnBoot")
 
 
 def root_only(facts: NixosLxcFacts) -> bool:

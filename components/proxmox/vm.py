@@ -7,7 +7,7 @@ from pydantic import Field
 
 from components.base import Component, script
 from components.proxmox.devices import mapping
-from components.proxmox.guest import GuestArgs, first_contact
+from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact
 from components.proxmox.network import Card, cards, vm_addresses, vm_devices
 from inventory.models import NixosVm as NixosVmFacts
 
@@ -80,7 +80,12 @@ class NixosVm(Component):
             delete_unreferenced_disks_on_destroy=False,
             timeout_create=600,
             timeout_shutdown_vm=180,
-            opts=self.child(provider=args.provider, protect=args.protect, ignore_changes=_ignored(args)),
+            opts=self.child(
+                provider=args.provider,
+                protect=args.protect,
+                ignore_changes=_ignored(args),
+                import_=args.import_id(facts.vmid),
+            ),
         )
         # Of the device, not mac_addresses: those are what the guest agent reports, the loopback's first.
         self.instance = self.guest.network_devices.apply(lambda devices: (devices[0].mac_address or "") if devices else "")
@@ -114,8 +119,24 @@ def interface(index: int) -> str:
     return f"scsi{index}"
 
 
+# How a machine was made, which an adopted one keeps.
+_HARDWARE = (
+    *("bios", "machine", "scsiHardware", "agent", "efiDisk", "disks", "networkDevices", "serialDevices", "watchdog"),
+    *("vgas", "audioDevices", "cdrom", "keyboardLayout", "tabletDevice", "bootOrders", "acpi", "kvmArguments"),
+)
+# What Proxmox does not know, and what else an import leaves alone.
+_OF_THE_PROGRAM = (
+    *("migrate", "rebootAfterUpdate", "purgeOnDestroy", "deleteUnreferencedDisksOnDestroy", "timeoutCreate", "timeoutShutdownVm"),
+    *("onBoot", "usbs", "hostpcis"),
+)
+
+
 def _ignored(args: NixosVmArgs) -> list[str]:
     """Properties whose change means nothing, each for its reason."""
+    if args.importing:
+        return [*SHARED_IMPORT, *_HARDWARE, *_OF_THE_PROGRAM]
+    if args.facts.adopted:
+        return [*_HARDWARE, "operatingSystem", "initialization", "cpu.type", "cpu.numa", "memory.floating"]
     # The engine drops a whole disk that is added or removed where a property of it is to be ignored.
     disks = min(len(args.facts.disks), args.known_disks or len(args.facts.disks))
     return [
@@ -124,6 +145,9 @@ def _ignored(args: NixosVmArgs) -> list[str]:
         # Read at first boot only: the deployed system owns keys and resolvers, and a changed cloud-init drive asks for a reboot.
         "initialization.userAccount",
         "initialization.dns",
+        # Where both were made is where they stay.
+        "initialization.datastoreId",
+        "efiDisk.datastoreId",
         # The provider declares eight zeros where no limit is set and reads back none: with zeros or without, a false update.
         *(f"disks[{index}].speed" for index in range(disks)),
         # Grown by `NAME-disks`.

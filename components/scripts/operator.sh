@@ -117,33 +117,50 @@ explain() {
 # An id that is another one after each boot; nothing while the host is away.
 boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
 
-# reboot_by_node: a guest is rebooted by its node, for only that gives it the hardware that waits for its next start. The file
-# `guests` beside the SSH configuration says which are: HOST, qm or pct, VMID, then the nodes, its own first. Fails where there is
-# no such entry, or no node has the guest.
-reboot_by_node() {
-  local tool vmid nodes node status
-  read -r tool vmid nodes < <(sed -n "s/^$AETHER_HOST //p" "$(dirname "$AETHER_SSH_CONFIG")/guests" 2>/dev/null) || return 1
+# by_node SCRIPT ARG…: runs SCRIPT of components/proxmox/scripts for the guest that AETHER_HOST is, on the node that has it. The file
+# `guests` beside the SSH configuration says which hosts are guests: HOST, qm or pct, VMID, snapshots (yes or no), then the nodes, its
+# own first. 1: it is none, or no node has it; the script's own failure is 2.
+by_node() {
+  local tool vmid nodes node status script=components/proxmox/scripts/$1 control=none
+  shift
+  read -r tool vmid _ nodes < <(guest_line) || return 1
   for node in $nodes; do
     status=0
-    run_on "$node" components/proxmox/scripts/reboot-guest.sh "$tool" "$vmid" </dev/null >&2 || status=$?
+    run_on "$node" "$script" "$tool" "$vmid" "$@" </dev/null >&2 || status=$?
     case $status in
       0) return 0 ;;
       # Not on this node, or the node does not answer.
       3 | 255) ;;
-      *) fail 34 "$node could not reboot it; look at its console" ;;
+      *) return 2 ;;
     esac
   done
   return 1
 }
 
+guest_line() { sed -n "s/^$AETHER_HOST //p" "$(dirname "$AETHER_SSH_CONFIG")/guests" 2>/dev/null; }
+
+# snapshot WHAT: takes or drops the guest's snapshot of before the deployment, where the stack wants one.
+snapshot() {
+  local status=0
+  [[ $(guest_line) == *' yes '* ]] || return 0
+  by_node snapshot-guest.sh "$1" || status=$?
+  ((status != 2)) || fail 43 "its snapshot could not be handled (above); its system is as it was"
+}
+
 # reboot_and_wait: reboots AETHER_HOST and waits, AETHER_BOOT_TIMEOUT seconds (default 300) at most, until it has booted anew. A
 # connection that is held is one to the new boot afterwards.
 reboot_and_wait() {
-  local limit=${AETHER_BOOT_TIMEOUT:-300} before after deadline shared=$control
+  local limit=${AETHER_BOOT_TIMEOUT:-300} before after deadline shared=$control status=0
   before=$(boot_id)
   say "reboots"
   release
-  reboot_by_node || remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true
+  # A guest by its node, for only that gives it the hardware that waits for its next start.
+  by_node reboot-guest.sh || status=$?
+  case $status in
+    0) ;;
+    1) remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true ;;
+    *) fail 34 "its node could not reboot it (above); look at its console" ;;
+  esac
   deadline=$((SECONDS + limit))
   while :; do
     after=$(boot_id)

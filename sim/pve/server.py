@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 import time
 import urllib.parse
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from fakepve.routing import die, param_error
 from fakepve.server import USER
 from fakepve.storage import split_list
 
-from sim.pve import pending
+from sim.pve import pending, purge
 from sim.pve.mappings import Mappings
 from sim.pve.storage import NodeStores, current_node
 from sim.pve.stored import Stored
@@ -311,6 +312,10 @@ class SimPve(Stored, Mappings):
         """A changed configuration; fakepve stores new disks as written, PVE allocates and resizes them."""
         # A form holds text only; PVE keeps these as numbers and answers with numbers.
         values = {key: int(value) if key in INTEGER_KEYS and str(value).isdigit() else value for key, value in p.items()}
+        for key in [k for k in values if re.fullmatch(r"net\d+", k) and not re.search(r"(?i)([0-9a-f]{2}:){5}", str(values[k]))]:
+            # PVE::QemuServer::print_net: a card that is given no address gets one.
+            card = ":".join(f"{byte:02X}" for byte in secrets.token_bytes(3))
+            values[key] = f"{values[key]},macaddr=BC:24:11:{card}"
         made: list[str] = []
         for key in [k for k in values if DRIVE_KEY.match(k)]:
             volume, props = split_drive(str(values[key]))
@@ -431,6 +436,21 @@ class SimPve(Stored, Mappings):
                 if name not in new:
                     raise TaskError(f"storage '{name}' is not available on node '{target}'")
                 new[name]["volumes"][volume] = store["volumes"].pop(volume)
+
+    async def _qm_destroy(self, v: Values, user: str) -> Any:
+        return await self._destroyed("vm", v, super()._qm_destroy, v, user)
+
+    async def _lxc_destroy(self, user: str, v: Values) -> Any:
+        return await self._destroyed("ct", v, super()._lxc_destroy, user, v)
+
+    async def _destroyed(self, kind: str, v: Values, destroy: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        purging = str(v.get("purge") or "0") not in ("0", "false")
+        purge.check(self.entries, kind, int(v["vmid"]), purging=purging)
+        upid = await destroy(*arguments)
+        if purging:
+            purge.purge(self.entries, kind, int(v["vmid"]))
+            self.stored()
+        return upid
 
     async def _qm_cloudinit(self, v: Values, user: str) -> None:
         """PUT …/cloudinit: regenerate the drive; the next boot reads it anyway."""

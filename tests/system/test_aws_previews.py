@@ -38,9 +38,10 @@ if "data" in change:
     facts = facts.model_copy(update={{"data": data.model_copy(update=change["data"]) if change["data"] else None}})
 cloud = inventory.cloud.model_copy(update={{"ipv6": False, **change.get("cloud", {{}})}})
 if "records" in change:
-    cloud = cloud.model_copy(update={{"records": [Record.model_validate(one) for one in change["records"]]}})
+    cloud = cloud.model_copy(update={{"records": [Record.model_validate_json(json.dumps(one)) for one in change["records"]]}})
 if "relays" in change:
-    cloud = cloud.model_copy(update={{"relays": {{name: Relay.model_validate(one) for name, one in change["relays"].items()}}}})
+    relays = {{name: Relay.model_validate(one) for name, one in change["relays"].items()}}
+    cloud = cloud.model_copy(update={{"relays": relays}})
 services = ("ec2", "iam", "sts", "route53", "budgets", "dlm")
 provider = aws.Provider("aws", region="eu-central-1", skip_metadata_api_check=True, skip_region_validation=True,
     skip_credentials_validation=True, skip_requesting_account_id=True, 

@@ -84,7 +84,13 @@ def recorded(small: Lab) -> tuple[Use, list[Request]]:
     asked.append(("PUT", "/api2/json/nodes/pve1/qemu/110/cloudinit", ""))
     # And for another node, last, for the guest would be somewhere else: it is gone by then, and the right is looked at first.
     moved = ("POST", "/api2/json/nodes/pve1/qemu/110/migrate", "target=pve2")
-    return Use.of(tomllib.loads((small.path / "inventory/homelab.toml").read_text())), [*asked, *requests_of(small), moved]
+    managed = ("GET", "/api2/json/cluster/ha/resources/vm:110", "")
+    return Use.of(tomllib.loads((small.path / "inventory/homelab.toml").read_text())), [
+        *asked,
+        *requests_of(small),
+        managed,
+        moved,
+    ]
 
 
 def requests_of(lab: Lab) -> list[Request]:

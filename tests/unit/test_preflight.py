@@ -151,3 +151,33 @@ def test_a_state_that_is_being_written_is_read_again(monkeypatch: pytest.MonkeyP
     answers.append(Exception("no such stack"))
     with pytest.raises(Exception, match="no such stack"):
         read_state()
+
+
+def test_a_machines_disk_that_is_elsewhere_is_not_moved_by_the_way() -> None:
+    facts = HOMELAB.guests()["gateway"]
+    usual = HOMELAB.nodes[facts.node].disk_datastore
+    inventory = Inventory(Path("inventory/homelab.toml"), HOMELAB.content)
+    for has, problems in ((usual, 0), ("ceph", 1)):
+        state = recorded("gateway", disks=1, datastores=(has,))
+        subject = Preflight(inventory, inventory.guests(), {facts.vmid: there("gateway")}, state, "homelab", True)
+        if not problems:
+            subject.check()
+            continue
+        (line,) = refused(subject)
+        assert f"hosts.gateway.disks[0]: the disk is on ceph and {usual} is wanted" in line
+        assert f"qm disk move {facts.vmid} scsi0 {usual} --delete 1" in line
+
+
+def test_a_guest_with_detached_disks_is_not_replaced() -> None:
+    facts = HOMELAB.guests()["step-ca"].model_copy(update={"replace": True})
+    content = HOMELAB.content.model_copy(update={"hosts": HOMELAB.hosts | {"step-ca": facts}})
+    inventory = Inventory(Path("inventory/homelab.toml"), content)
+    detached = {facts.vmid: ["unused0 (local-zfs:subvol-112-disk-1)"]}
+    cluster = {facts.vmid: there()}
+    subject = Preflight(inventory, inventory.guests(), cluster, recorded(), "homelab", True, [], detached)
+    assert "would take disks along that were kept: unused0 (local-zfs:subvol-112-disk-1)" in refused(subject)[0]
+    assert "pct move-volume" in refused(subject)[0]
+
+
+def test_a_guest_that_the_ha_manager_has_is_not_replaced() -> None:
+    assert "is an HA resource" in refused(preflight(there(ha=True), state=recorded(), replace=True))[0]

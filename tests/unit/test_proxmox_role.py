@@ -37,7 +37,7 @@ def test_containers_alone_need_nothing_of_virtual_machines() -> None:
 def test_a_start_order_of_a_virtual_machine_needs_the_cluster() -> None:
     ordered = Use.of(tables(kind="nixos-vm", start_order=1))
     assert [grant for grant in grants(ordered) if grant.path == "/"] == [
-        proxmox_rights.Grant("/", "AetherCluster", ("Sys.Modify",), propagate=False)
+        proxmox_rights.Grant("/", "AetherCluster", ("Sys.Modify", "Sys.Audit"), propagate=False)
     ]
     assert "Sys.Modify" not in names(Use.of(tables(kind="nixos-lxc", start_order=1)))
 
@@ -52,7 +52,7 @@ def test_the_guest_agent_is_another_privilege_in_version_8() -> None:
 def test_paths_are_those_of_the_inventory() -> None:
     use = Use.of({**tables(kind="nixos-vm"), "networks": {"servers": {"bridge": "vmbr1", "vlan": 30}}})
     paths = {grant.path for grant in grants(use)}
-    assert paths == {"/vms", "/nodes", "/storage/local-zfs", "/storage/local", "/sdn/zones/localnetwork/vmbr1/30"}
+    assert paths == {"/", "/vms", "/nodes", "/storage/local-zfs", "/storage/local", "/sdn/zones/localnetwork/vmbr1/30"}
 
 
 def test_tables_and_models_say_the_same() -> None:

@@ -83,12 +83,14 @@ case $AETHER_BUILD_ON in
     ;;
 esac
 
+snapshot take
 try_out "$closure" "$id"
 release
 if [[ $tried == boot ]]; then
   [[ $AETHER_REBOOT == auto ]] ||
     fail 38 "its new system cannot be switched to, only booted, and a reboot is not allowed. Fix: write reboot = \"auto\" for it in the inventory"
-  "$scripts/boot-trial.sh" "$closure" "$id"
+  "$scripts/boot-trial.sh" "$closure" "$id" || exit $?
+  snapshot drop
   exit
 fi
 result=$(confirm "$closure" "$id" "$AETHER_DESIRED") || exit $?
@@ -100,4 +102,5 @@ if [[ $result == *'"reboot": true'* ]]; then
     never) say "runs its new kernel after the next boot" ;;
   esac
 fi
+snapshot drop
 printf '%s\n' "$result"

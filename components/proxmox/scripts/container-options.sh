@@ -10,7 +10,8 @@ restart=yes
 if [[ ${1:-} == delete ]]; then
   AETHER_DEVICES='' restart=no
   [[ $AETHER_FEATURES == *nesting=1* ]] && AETHER_FEATURES=nesting=1 || AETHER_FEATURES=
-elif [[ ${PULUMI_COMMAND_STDOUT:-} == "$AETHER_INSTANCE" ]]; then
+elif [[ ${PULUMI_COMMAND_STDOUT:-} == "$AETHER_INSTANCE" ]] || reachable "$AETHER_HOST"; then
+  # It has had its first contact.
   restart=no
 fi
 

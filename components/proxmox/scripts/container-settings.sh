@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Runs on a Proxmox node: name, memory and network interfaces of a container, in place: Proxmox plugs them into the running one.
-# Argument: VMID.  Standard input, a setting a line: `hostname NAME`, `memory MIB`, `net0 name=eth0,bridge=vmbr0,…`.
+# Runs on a Proxmox node: name, memory, network interfaces and nesting of a container, in place. Proxmox plugs them into the running
+# one; nesting waits for its next start.
+# Argument: VMID.  Standard input, a setting a line: `hostname NAME`, `memory MIB`, `net0 name=eth0,bridge=vmbr0,…`,
+# `nesting 1`.
 set -euo pipefail
 vmid=$1
 config=$(pct config "$vmid")
@@ -30,13 +32,20 @@ while read -r key wanted; do
       wanted=$(interface "$has" "$wanted")
       [[ $(parts "$has") == "$(parts "$wanted")" ]] && continue
       ;;
+    nesting)
+      key=features has=$(value features)
+      [[ $wanted == "$(sed -n 's/.*nesting=\([01]\).*/\1/p; t; s/.*/0/p' <<<"$has")" ]] && continue
+      wanted=$(parts "$has" | sed '/^nesting=/d' | paste -sd, -)${has:+,}nesting=$wanted
+      wanted=${wanted#,}
+      ;;
     *) [[ $has == "$wanted" ]] && continue ;;
   esac
   changes+=("--$key" "$wanted")
   said+=("$key: ${has:-none} -> $wanted")
 done
 while read -r key; do
-  [[ -z $key || $nets == *" $key "* ]] && continue
+  # Without any, the interfaces are somebody else's.
+  [[ -z $key || $nets == ' ' || $nets == *" $key "* ]] && continue
   surplus+=("$key")
   said+=("$key: is taken away")
 done < <(sed -nE 's/^(net[0-9]+): .*/\1/p' <<<"$config")

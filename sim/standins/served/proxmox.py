@@ -24,6 +24,7 @@ from sim.pve.service import Proxmox
 from sim.pve.storage import CONTENT_DIRECTORIES, current_node
 
 _CT_NUMBERS = frozenset(("cores", "cpuunits", "memory", "onboot", "protection", "swap", "tty"))
+_SNAPSHOTS = ("snapshot", "delsnapshot", "listsnapshot")
 # Set by the supervisor: the cluster whose nodes the callers are.
 cluster: Proxmox | None = None
 
@@ -144,6 +145,25 @@ async def _power(call: Call, guest: Any, action: str) -> int:
     return 0
 
 
+async def _snapshots(call: Call, guest: Any, verb: str, words: list[str]) -> int:
+    """`snapshot NAME`, `delsnapshot NAME`, `listsnapshot` of either tool."""
+    api = _cluster().api
+    if verb == "listsnapshot":
+        for name in [*guest.snapshots, "current"]:
+            call.out(f"`-> {name}")
+        return 0
+    if not words:
+        raise Refused("400 not enough arguments\nsnapname: property is missing and it is not optional", 255)
+    values = {"node": call.host.name, "vmid": guest.vmid, "snapname": words[0], **_options(words[1:])}
+    suffix = "_snapshot" if verb == "snapshot" else "_snapshot_delete"
+    if isinstance(guest, FakeVm):
+        await _api(call, getattr(api, f"_qm{suffix}")(values, "root@pam"))
+    else:
+        await _api(call, getattr(api, f"_lxc{suffix}")("root@pam", values))
+    _cluster().touched(guest.vmid)
+    return 0
+
+
 async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcommand
     """`pct status|config|pending|list|start|stop|shutdown|reboot|destroy|exec|enter|push|pull|set|resize|migrate`."""
     call.need_root("please run as root.")
@@ -165,6 +185,8 @@ async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subco
         return _config(call, ct, current=_options(words).get("current", "0") == "1")
     if verb == "pending":
         return _pending(call, ct)
+    if verb in _SNAPSHOTS:
+        return await _snapshots(call, ct, verb, words)
     if verb in ("resize", "migrate"):
         return await {"resize": _pct_resize, "migrate": _pct_migrate}[verb](call, ct, words)
     if verb in ("start", "stop", "shutdown", "reboot"):
@@ -285,6 +307,8 @@ async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcom
         return _pending(call, vm)
     if verb in ("start", "stop", "shutdown", "reboot", "reset"):
         return await _power(call, vm, verb)
+    if verb in _SNAPSHOTS:
+        return await _snapshots(call, vm, verb, words)
     if verb == "unlock":
         _cluster().api.unlock(vm.vmid)
         return 0
