@@ -241,6 +241,17 @@ def test_another_node_migrates_a_machine_and_a_container_waits_for_the_word(flee
     assert rebooted.code == 0, rebooted.text
 
 
+def test_a_deployment_has_a_snapshot_until_it_is_committed(fleet: Lab) -> None:
+    text = (fleet.path / INVENTORY).read_text()
+    (fleet.path / INVENTORY).write_text(text.replace('tags = ["more"]', 'tags = ["snapped"]'))
+    up = fleet.up("--config", "aether:snapshots=true")
+    assert up.code == 0, up.text
+    assert "guest 110: has snapshot aether until the deployment is committed" in up.text, up.text
+    assert "way back: pct rollback 111 aether" in up.text, up.text
+    for tool, vmid in (("qm", 110), ("pct", 111)):
+        assert "aether" not in fleet.ssh("pve2", f"{tool} listsnapshot {vmid}").text, "committed"
+
+
 def test_a_replaced_guest_keeps_backup_jobs_and_detached_disks(fleet: Lab) -> None:
     cluster = api(fleet)
     cluster.cluster.backup.post(id="by-hand", vmid="110,112", schedule="02:30", storage="local")

@@ -59,17 +59,19 @@ def test_touching_one_hosts_file_names_that_host_alone(settled: Lab) -> None:
 def test_a_size_changes_in_place(lab: Lab) -> None:
     before = next(item for item in lab.resources() if item["urn"].endswith("VmLegacy::cockpit"))
     place = 'vmid = 122\naddress = "192.168.10.22"\n'
-    # By itself: the provider grows no disk together with what waits for a reboot, and that stays a difference until it came.
-    size = "cpu = 1\nmemory = 1024\ndisks = [{ size = %d }]"
-    lab.replace("inventory/homelab.toml", place + size % 16, place + size % 20)
+    boot = lab.ssh("cockpit", "cat /proc/sys/kernel/random/boot_id").text
+    size = "cpu = 1\nmemory = %d\ndisks = [{ size = %d }]"
+    lab.replace("inventory/homelab.toml", place + size % (1024, 16), place + size % (1280, 20))
     up = lab.up()
     assert up.code == 0, up.text
     after = next(item for item in lab.resources() if item["urn"].endswith("VmLegacy::cockpit"))
     macs = [item["outputs"]["networkDevices"][0]["macAddress"] for item in (before, after)]
     assert macs[0] == macs[1], "the guest was replaced"
-    assert after["outputs"]["disks"][0]["size"] == 20
+    assert "size=20G" in lab.ssh("niobe", "qm config 122 | grep ^scsi0").text
+    assert "new memory: 1280" in lab.ssh("niobe", "qm pending 122").text, "until its reboot, which nobody asked for"
+    assert lab.ssh("cockpit", "cat /proc/sys/kernel/random/boot_id").text == boot
     assert set(lab.preview().changes()) == {"unchanged"}
-    # A disk cannot shrink: the lab keeps the new size.
+    # A disk cannot shrink: the lab keeps the new sizes.
 
 
 def test_no_private_key_is_in_the_state_or_the_log(lab: Lab) -> None:

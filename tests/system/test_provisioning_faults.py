@@ -10,8 +10,8 @@ pytestmark = [pytest.mark.fault, pytest.mark.long]
 
 
 def grow_memory(lab: Lab) -> None:
-    """A change that needs the API: keycloak's memory."""
-    place = 'vmid = 111\naddress = "192.168.10.11"\ncpu = 2\n'
+    """A change that needs the API: the gateway's memory."""
+    place = 'vmid = 110\naddress = "192.168.10.10"\ncpu = 2\n'
     lab.replace("inventory/homelab.toml", f"{place}memory = 2048", f"{place}memory = 2304")
 
 
@@ -28,7 +28,7 @@ def test_a_broken_cluster_is_named_with_the_host_it_stops(settled: Lab, target: 
     settled.fault(target, fault)
     up = settled.up()
     assert up.code != 0
-    assert f"keycloak: {says}" in up.text or (f"{says}" in up.text and "keycloak" in up.text), up.text
+    assert f"gateway: {says}" in up.text or (f"{says}" in up.text and "gateway" in up.text), up.text
     settled.fault(target, fault, off=True)
     assert {item["urn"] for item in settled.resources()} == before
     healed = settled.up()
@@ -59,15 +59,15 @@ def test_an_api_that_never_answers_is_given_up_and_named(settled: Lab) -> None:
     settled.fault("oracle", "api-timeout")
     up = settled.up("--config", "aether:proxmoxTimeout=10")
     assert up.code != 0
-    assert "keycloak: the Proxmox API oracle did not answer in time" in up.text, up.text
+    assert "gateway: the Proxmox API oracle did not answer in time" in up.text, up.text
     settled.fault("oracle", "api-timeout", off=True)
     assert {item["urn"] for item in settled.resources()} == before
     # The state takes the wish for the deed, so what the guest is has to be read back. The engine keeps in the stack's
     # configuration what it is given by --config.
     healed = settled.up("--config", "aether:proxmoxTimeout=900")
     assert healed.code == 0, healed.text
-    assert re.search(r"An earlier change of .*\bkeycloak\b.* broke off: what is there is read back first", healed.text)
-    assert "2304" in settled.ssh("oracle", f"pct config {settled.guests()['keycloak']['vmid']}").text
+    assert re.search(r"An earlier change of .*\bgateway\b.* broke off: what is there is read back first", healed.text)
+    assert "2304" in settled.ssh("oracle", "qm pending 110").text
 
 
 def test_a_full_storage_is_named_and_leaves_no_guest_behind(settled: Lab) -> None:

@@ -54,6 +54,6 @@ if ((${#surplus[@]})); then changes+=(--delete "$(IFS=,; printf '%s' "${surplus[
 ((${#changes[@]})) || exit 0
 printf "container $vmid: %s\n" "${said[@]}"
 pct set "$vmid" "${changes[@]}"
-if pct pending "$vmid" | grep -Eq '^(new|del) '; then
+if pct pending "$vmid" | grep -E '^(new|del) ' >/dev/null; then
   printf 'container %s: some of it holds from its next start on: python -m ops reboot HOST\n' "$vmid"
 fi

@@ -6,7 +6,8 @@ tool=$1 vmid=$2 what=$3
 name=aether
 
 "$tool" status "$vmid" >/dev/null 2>&1 || exit 3
-there() { "$tool" listsnapshot "$vmid" | grep -qw "$name"; }
+# Not grep -q: it would leave before the list is over, and break the pipe.
+there() { "$tool" listsnapshot "$vmid" | grep -w "$name" >/dev/null; }
 
 case $what in
   take)
