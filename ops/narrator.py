@@ -57,6 +57,11 @@ _CAUSES = (
         "compare it with /etc/pve/pve-root-ca.pem of a node, and find out who answers before you trust another",
     ),
     (
+        r"timeout while waiting for .* configuration to become unlocked",
+        "it is locked on its Proxmox node{node} and the lock was not given back in time, or the node did not answer; "
+        "see the node's task list",
+    ),
+    (
         r"is locked \((?P<by>[\w-]+)\)|configuration to become unlocked",
         "it is locked{by} on its Proxmox node{node}, and the lock was not given back in time; see the node's task list",
     ),
