@@ -1,7 +1,7 @@
 # Every target works on one stack; the default is the simulated homelab.  make help
 STACK ?= sim
 PYTHON ?= python3
-AETHER = .venv/bin/python -m ops --stack $(STACK)
+AETHER = ./aether --stack $(STACK)
 
 # Bytecode is kept whatever the caller's environment says: the SDKs are hundreds of modules.
 export PYTHONDONTWRITEBYTECODE :=
@@ -52,7 +52,7 @@ topology: ready ## a page with the picture of the fleet, in dist/topology.html
 	@$(AETHER) topology
 
 fault: ready ## HOST=… FAULT=… [OFF=1]: inject a fault into the simulator (FAULT=list lists them)
-	@.venv/bin/python -m sim fault $(if $(filter list,$(FAULT)),--list,$(HOST) $(FAULT) $(if $(OFF),--off))
+	@./aether sim fault $(if $(filter list,$(FAULT)),--list,$(HOST) $(FAULT) $(if $(OFF),--off))
 
 image: ## HOST=… FORMAT=raw|iso|qcow|vm|proxmox|lxc|amazon: build an image into dist/ [ARGS=--plain]
 	$(foreach name,HOST FORMAT,$(if $($(name)),,$(error $(name)=… is missing: make image HOST=laptop FORMAT=iso)))
@@ -65,7 +65,7 @@ doctor: ## what is there, what is missing, what to do; with STACK=homelab also w
 
 test: ## every test
 	@$(PYTHON) ops/setup.py --stack sim --tests --group sim --group ansible --group test
-	@.venv/bin/python -m ops test $(ARGS)
+	@./aether test $(ARGS)
 
 lab: ## a real virtual machine to deploy to by hand, until Ctrl-C (docs/lab.md)
 	@$(PYTHON) ops/setup.py --only environment --tests --group sim --group ansible --group test
@@ -77,7 +77,7 @@ test-unit: ## tests/unit: mocks, packages from PyPI alone
 
 lint: ## ruff, mypy, shellcheck
 	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible --group test
-	@.venv/bin/python -m ops lint
+	@./aether lint
 
 bench: ## speed, as ratios measured in one run [JSON=FILE]
 	@$(PYTHON) ops/setup.py --stack sim --group sim --group ansible --group bench

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Ansible's dynamic inventory: `python -m inventory ansible` with the arguments that Ansible gives.
+"""Ansible's dynamic inventory: `./aether inventory ansible` with the arguments that Ansible gives.
 
 Kept apart from the package of the same name: as a script, this folder would come before it on the module path.
 """

@@ -1,4 +1,4 @@
-"""``python -m inventory``: check, show and draw the facts; make the files that follow from them; keep secrets."""
+"""``./aether inventory``: check, show and draw the facts; make the files that follow from them; keep secrets."""
 
 import argparse
 import json
@@ -163,7 +163,7 @@ def _graph(options: argparse.Namespace) -> int:
         print(f"{path}: {error}", file=sys.stderr)
         return 1
     if options.check and wanted != current:
-        print(f"{path}: the picture is not current. Fix: python -m inventory graph --write {path}", file=sys.stderr)
+        print(f"{path}: the picture is not current. Fix: ./aether inventory graph --write {path}", file=sys.stderr)
         return 1
     if options.write and wanted != current:
         path.write_text(wanted)
@@ -189,7 +189,7 @@ def _diff(options: argparse.Namespace) -> int:
 def _sops(options: argparse.Namespace) -> int:
     text, path = sops.config(load_all(options.file or all_files())), Path(".sops.yaml")
     if options.check and (not path.exists() or path.read_text() != text):
-        print(f"{path}: is not current. Fix: python -m inventory sops --write", file=sys.stderr)
+        print(f"{path}: is not current. Fix: ./aether inventory sops --write", file=sys.stderr)
         return 1
     if options.write:
         path.write_text(text)

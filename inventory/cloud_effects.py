@@ -1,7 +1,7 @@
 """What a changed field of the inventory does at AWS: the one table that docs and tests are made of.
 
 It is held against previews of the real engine by tests/system/test_aws_previews.py. The table is printed into docs/aws.md by
-`python -m inventory effects --cloud --write docs/aws.md`.
+`./aether inventory effects --cloud --write docs/aws.md`.
 """
 
 from enum import StrEnum

@@ -73,7 +73,7 @@ class Custody:
         for file, values in fresh.items():
             self.vault.create(file, values, readers[file])
             for key in _unset(values):
-                print(f"{file}: only you know {key}: python -m inventory secrets set {Path(file).stem} {key}")
+                print(f"{file}: only you know {key}: ./aether secrets set {Path(file).stem} {key}")
 
     def rotate(self, host: str) -> list[str]:
         """A new host key for HOST; every file that it reads is encrypted to the new recipient."""
@@ -148,14 +148,14 @@ class Custody:
             path = self.vault.root / file
             name = Path(file).stem
             if not path.exists():
-                problems.append(f"{path}: does not exist. Fix: python -m inventory secrets init {name}")
+                problems.append(f"{path}: does not exist. Fix: ./aether secrets init {name}")
                 continue
             if set(self.vault.recipients(file)) != set(recipients):
-                problems.append(f"{path}: has other readers. Fix: python -m inventory secrets rekey")
+                problems.append(f"{path}: has other readers. Fix: ./aether secrets rekey")
             there = set(self.vault.keys(file))
             missing = declared(self.vault.root.parent, self._origin(name)[0]) - there
             problems += [f"{path}: no '{key}', which nix/ declares. Fix: sops edit {path}" for key in sorted(missing)]
-            fix = f"python -m inventory secrets set {name}"
+            fix = f"./aether secrets set {name}"
             unheld = sorted(self._needed(name) - there)
             problems += [f"{path}: no '{key}', which its playbook needs. Fix: {fix} {key}" for key in unheld]
             # Without the owner's key there is less to check.
@@ -166,7 +166,7 @@ class Custody:
         problems += self._check_pairs(values)
         config = self.vault.root.parent / ".sops.yaml"
         if not config.exists() or config.read_text() != sops.config(self.inventories):
-            problems.append(f"{config}: is not current. Fix: python -m inventory sops --write")
+            problems.append(f"{config}: is not current. Fix: ./aether inventory sops --write")
         return problems
 
     def new_owner(self, key_file: Path, ssh_key: Path) -> None:
@@ -207,7 +207,7 @@ class Custody:
         self.rekey()
         unset = [f"{file}: {key}" for file, values in fresh.items() for key in _unset(values)]
         if unset:
-            print("Only you know these: set each with `python -m inventory secrets set HOST KEY`")
+            print("Only you know these: set each with `./aether secrets set HOST KEY`")
             print("\n".join(f"  {line}" for line in unset))
 
     def _fill(self, old: dict[str, list[tuple[str, ...]]], fresh: dict[str, dict[str, Any]], made: dict[str, str]) -> None:
@@ -248,15 +248,15 @@ class Custody:
     def _check_values(self, name: str, values: dict[str, Any]) -> list[str]:
         """Unset values, and a host key that is not the inventory's."""
         path, facts = self.vault.root / _file(name), self._hosts().get(name)
-        found = [f"{path}: '{key}' is unset. Fix: python -m inventory secrets set {name} {key}" for key in _unset(values)]
+        found = [f"{path}: '{key}' is unset. Fix: ./aether secrets set {name} {key}" for key in _unset(values)]
         if facts is not None and HOST_KEY in values:
             public = agekey.public_key(values[HOST_KEY])
             if public != bare(facts.host_key) or public != bare(values.get(HOST_KEY_PUB, public)):
-                fix = f"python -m inventory secrets rotate {name}"
+                fix = f"./aether secrets rotate {name}"
                 found.append(f"{path}: {HOST_KEY} is not host_key of '{name}'. Fix: {fix}")
         device, certificate = getattr(facts, "syncthing_id", None), values.get(syncthing.CERT, UNSET)
         if device and certificate != UNSET and device != syncthing.device_id(certificate):
-            fix = f"python -m inventory secrets syncthing {name}"
+            fix = f"./aether secrets syncthing {name}"
             found.append(f"{path}: {syncthing.CERT} is not of the syncthing_id of '{name}'. Fix: {fix}")
         return found
 

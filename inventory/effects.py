@@ -1,7 +1,7 @@
 """What a changed field of the inventory does to a guest that is there: the one table that docs and tests are made of.
 
 It is held against the real provider by tests/system/test_guests_kept.py and test_guest_changes.py. The table is printed into
-docs/proxmox.md by `python -m inventory effects --write docs/proxmox.md`.
+docs/proxmox.md by `./aether inventory effects --write docs/proxmox.md`.
 """
 
 from enum import StrEnum
@@ -14,9 +14,9 @@ class Effect(StrEnum):
 
     NOTHING = "nothing: the system's deployment, or nobody, uses it"
     UPDATE = "changed in place, at once"
-    PENDING = "changed in place, effective after `python -m ops reboot HOST`"
+    PENDING = "changed in place, effective after `./aether reboot HOST`"
     MIGRATE = "migrated, running, with its local disks"
-    MOVE = "stays, with a warning; `python -m ops move HOST` migrates it (a restart)"
+    MOVE = "stays, with a warning; `./aether move HOST` migrates it (a restart)"
     REFUSED = "refused before anything runs"
     REPLACE = "refused; with `replace = true` destroyed and made anew"
     RENAME = "the guest is renamed in place"

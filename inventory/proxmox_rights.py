@@ -1,6 +1,6 @@
 """Rights of the API token at Proxmox VE: which privilege, on which path, what for, and when an inventory needs it.
 
-Everything that speaks of these rights reads RIGHTS: `python -m ops proxmox role` prints them, the simulator gives its token
+Everything that speaks of these rights reads RIGHTS: `./aether proxmox role` prints them, the simulator gives its token
 exactly these, a test takes each away. Works on the inventory's plain tables, so that the simulator need not check them first.
 """
 

@@ -1,4 +1,4 @@
-"""``python -m inventory secrets``: the commands; ``custody.py`` does the work."""
+"""``./aether secrets``: the commands; ``custody.py`` does the work."""
 
 import argparse
 import sys

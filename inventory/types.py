@@ -56,7 +56,7 @@ def _cidr6(value: str) -> str:
 
 def _recipient_holds(value: str) -> str:
     if problem := check_recipient(value):
-        raise ValueError(f"{problem}; copy it again from `age-keygen -y` or `python -m inventory secrets list`")
+        raise ValueError(f"{problem}; copy it again from `age-keygen -y` or `./aether secrets list`")
     return value
 
 

@@ -95,7 +95,7 @@ _EXAMPLES = {
     "secrets": '["hosts/gateway.yaml"]',
     "disposable": "true",
     "was": '"old-name"',
-    "host_key": '"ssh-ed25519 AAAA…" (`python -m inventory secrets init` makes one)',
+    "host_key": '"ssh-ed25519 AAAA…" (`./aether secrets init` makes one)',
 }
 _TYPES = {
     "string_type": "text in quotes",

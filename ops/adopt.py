@@ -109,9 +109,7 @@ def listing(found: list[Found], path: Path, stack: str) -> str:
         kind = "template" if item.template else _WORDS[guest.kind]
         state = "running" if guest.running else "stopped"
         lines.append(f"  {guest.vmid:>9}  {kind:15}  {guest.name:24}  {guest.node:12}  {state:8}  {item.address or '?'}")
-    return "\n".join(
-        [*lines, "", f"Next: python -m ops --stack {stack} adopt VMID … [--write]. Nothing of them is changed by it."]
-    )
+    return "\n".join([*lines, "", f"Next: ./aether --stack {stack} adopt VMID … [--write]. Nothing of them is changed by it."])
 
 
 def entry(found: Found, inventory: Inventory, address: str | None = None) -> str:

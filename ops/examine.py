@@ -77,7 +77,7 @@ def secrets(stack: Stack) -> Iterator[Finding]:
         yield Finding("sops", "is missing", str(error).partition("Fix: ")[2])
         return
     if not files:
-        yield Finding("secrets", f"{folder.name}/ holds no file", "python -m inventory secrets init --new-owner")
+        yield Finding("secrets", f"{folder.name}/ holds no file", "./aether secrets init --new-owner")
         return
     run = subprocess.run(
         [sops, "decrypt", str(files[0])], env=stack.environment(), capture_output=True, text=True, check=False, cwd=REPOSITORY
@@ -111,7 +111,7 @@ def proxmox(stack: str, settings: Mapping[str, str], inventory: Inventory, api: 
     yield Finding(
         "rights of the token",
         f"lack {', '.join(lacking[:4])}{more}" if lacking else "are what the inventory needs",
-        f"python -m ops --stack {stack} proxmox role --pve {major}" if lacking else "",
+        f"./aether --stack {stack} proxmox role --pve {major}" if lacking else "",
     )
     for name in inventory.nodes:
         if nodes.get(name) == "online":

@@ -1,4 +1,4 @@
-"""`python -m ops github token`: what the GitHub token has to be allowed, computed from what the stack does."""
+"""`./aether github token`: what the GitHub token has to be allowed, computed from what the stack does."""
 
 from components.github.permissions import CLASSIC_SCOPES, PERMISSIONS
 from ops.arguments import parser

@@ -71,7 +71,7 @@ def move(stack: Stack, arguments: list[str]) -> int:
         raise OpsError(f"{node} is no node of {inventory.path}. Nodes: {', '.join(inventory.nodes)}")
     found = _cluster(stack).get(facts.vmid)
     if found is None or found.name != options.host:
-        raise OpsError(f"{options.host} has no guest {facts.vmid} on the cluster. Fix: python -m ops --stack {stack.name} up")
+        raise OpsError(f"{options.host} has no guest {facts.vmid} on the cluster. Fix: ./aether --stack {stack.name} up")
     if found.node != node:
         extra = (
             (["--online", "1", "--with-local-disks", "1"] if found.kind == "qemu" else ["--restart", "1"])
@@ -102,7 +102,7 @@ def retire(stack: Stack, arguments: list[str]) -> int:
     _on_node(stack, found.node, f"bash -c {shlex.quote(script)} aether {what} {_TOOLS[found.kind]} {found.vmid}")
     if not options.delete:
         _edit_state(stack, lambda resources: forget(resources, options.host))
-        print(f"The state has forgotten it. To delete it: python -m ops --stack {stack.name} retire {options.host} --delete")
+        print(f"The state has forgotten it. To delete it: ./aether --stack {stack.name} retire {options.host} --delete")
     return 0
 
 
@@ -127,7 +127,7 @@ def _recorded_guest(stack: Stack, there: Cluster, host: str) -> ClusterGuest:
         if item["urn"].rsplit("::", 1)[1] == host:
             found = there.get(int(item["outputs"]["vmId"]))
             if found is None:
-                raise OpsError(f"{host}: guest {item['outputs']['vmId']} is not on the cluster. Fix: python -m ops refresh")
+                raise OpsError(f"{host}: guest {item['outputs']['vmId']} is not on the cluster. Fix: ./aether refresh")
             return found
     raise OpsError(f"{host} has no guest in the state of stack {stack.name}. To delete a retired one: add --delete")
 
@@ -136,7 +136,7 @@ def _retired(there: Cluster, host: str) -> ClusterGuest:
     found = [guest for guest in there.values() if guest.name == host and RETIRED in guest.tags]
     if len(found) != 1:
         raise OpsError(
-            f"{len(found)} guests are called {host} and tagged {RETIRED}. Fix: python -m ops retire {host} (without --delete)"
+            f"{len(found)} guests are called {host} and tagged {RETIRED}. Fix: ./aether retire {host} (without --delete)"
         )
     return found[0]
 

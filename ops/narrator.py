@@ -31,7 +31,7 @@ _LOCKS = {
 _CAUSES = (
     (
         r"Permission check failed \((?P<path>/[^ ,]*), (?P<right>[A-Z][\w.|]+)\)",
-        "the Proxmox token lacks {right} on {path}; give it what `python -m ops proxmox role` prints",
+        "the Proxmox token lacks {right} on {path}; give it what `./aether proxmox role` prints",
     ),
     (
         r"only root(?:@pam)? can|only allowed for root@pam|Only root can pass",
@@ -40,7 +40,7 @@ _CAUSES = (
     (
         r"Permission check failed\s*$|Permission check failed(?! \()",
         "the Proxmox token lacks a right that Proxmox does not name; for a new guest that is VM.Allocate on /vms: "
-        "compare it with what `python -m ops proxmox role` prints",
+        "compare it with what `./aether proxmox role` prints",
     ),
     (
         r"error reading from server: EOF|transport is closing|plugin exited unexpectedly",

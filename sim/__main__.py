@@ -285,7 +285,7 @@ def _fault(paths: SimPaths, arguments: argparse.Namespace) -> int:
                 print(f"on: {target} {name}{'=' + value if value else ''}")
         return 0
     if arguments.name is None:
-        return _complain("which fault? `python -m sim fault --list` shows them all")
+        return _complain("which fault? `./aether sim fault --list` shows them all")
     name, _, value = arguments.name.partition("=")
     request = {"do": "fault", "target": arguments.target, "name": name, "on": not arguments.off, "value": value}
     control.ask(paths, request)

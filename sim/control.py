@@ -22,7 +22,7 @@ def ask(paths: SimPaths, request: dict[str, Any], timeout: float = 120.0) -> Any
     try:
         sock = connect_unix(paths.control, timeout)
     except (OSError, FileNotFoundError) as error:
-        raise NotRunning("the simulator is not running; start it with `python -m sim start`") from error
+        raise NotRunning("the simulator is not running; start it with `./aether sim start`") from error
     with sock:
         sock.sendall(json.dumps(request).encode() + b"\n")
         answer = _read_line(sock)

@@ -25,7 +25,7 @@ def merge(tracked: Mapping[str, Any], previous: Mapping[str, Any], dynamic: Mapp
 def write(path: Path, tracked: Path, dynamic: Mapping[str, Any]) -> bool:
     """Write the stack file; False when it already said the same."""
     document = merge(_load(tracked), _load(path), dynamic)
-    text = "# Written by `python -m sim start`; the constant part is in the tracked file of the same name.\n"
+    text = "# Written by `./aether sim start`; the constant part is in the tracked file of the same name.\n"
     text += yaml.safe_dump(document, sort_keys=False, width=1000)
     if path.exists() and path.read_text() == text:
         return False

@@ -32,7 +32,7 @@ from sim.world import HostFacts, World
 
 @dataclass(frozen=True)
 class Options:
-    """What `python -m sim start` was given."""
+    """What `./aether sim start` was given."""
 
     stack: str = "sim"
     inventories: tuple[Path, ...] = ()
@@ -357,7 +357,7 @@ class Supervisor:
                 await extension.switch(target, name, on, value)
                 return "done"
         if name not in host_faults.CATALOGUE:
-            raise Refusal(f"there is no fault {name!r} for {target!r}; `python -m sim fault --list` shows them all")
+            raise Refusal(f"there is no fault {name!r} for {target!r}; `./aether sim fault --list` shows them all")
         host = self.hosts.get(target)
         if host is None:
             facts = self.world.hosts.get(target)

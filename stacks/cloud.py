@@ -159,7 +159,7 @@ def _refuse_examples(context: Context, machines: dict[str, CloudVm]) -> None:
     if examples:
         raise SettingsError(
             f"{context.settings.inventory}: examples, not images: {', '.join(examples)}. "
-            f"Fix: python -m ops --stack {context.settings.stack} cloud images prints the lines to write"
+            f"Fix: ./aether --stack {context.settings.stack} cloud images prints the lines to write"
         )
 
 

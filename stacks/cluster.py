@@ -16,7 +16,7 @@ from stacks.settings import Settings, SettingsError
 TAG = "aether"
 """Tag of every guest that the program made."""
 RETIRED = "retired"
-"""Tag of a guest that `python -m ops retire` stopped and kept."""
+"""Tag of a guest that `./aether retire` stopped and kept."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def github_provider(settings: Settings, owner: str) -> github.Provider:
     if settings.github_token is None:
         raise SettingsError(
             f"Pulumi.{settings.stack}.yaml: aether:githubToken: is missing. "
-            f"Fix: pulumi -s {settings.stack} config set --secret aether:githubToken TOKEN (rights: python -m ops github token)"
+            f"Fix: pulumi -s {settings.stack} config set --secret aether:githubToken TOKEN (rights: ./aether github token)"
         )
     return github.Provider(
         "github",

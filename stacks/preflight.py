@@ -57,13 +57,13 @@ class Preflight:
 
     def _cannot_return(self) -> Finding:
         message = f"it would be destroyed, and could not be made again: the token lacks {', '.join(self.lacking)}"
-        return "rights", "replace", message, f"python -m ops --stack {self.stack} proxmox role --update"
+        return "rights", "replace", message, f"./aether --stack {self.stack} proxmox role --update"
 
     def node_of(self, name: str) -> str:
         """The node that the guest of host NAME is on, or is to be on.
 
         A guest that somebody or the HA manager moved stays where it is. An inventory that names another node than at the last
-        deployment moves a virtual machine; a container is moved by `python -m ops move`, which restarts it.
+        deployment moves a virtual machine; a container is moved by `./aether move`, which restarts it.
         """
         facts = self.guests[name]
         found = self.cluster.get(facts.vmid)
@@ -79,7 +79,7 @@ class Preflight:
         if edited and found.kind == "qemu" and not found.ha:
             return facts.node
         why = "the HA manager decides" if found.ha else "edited in the inventory" if edited else "it was moved there"
-        fix = f'To move it: python -m ops --stack {self.stack} move {name}. To leave it there: write node = "{found.node}"'
+        fix = f'To move it: ./aether --stack {self.stack} move {name}. To leave it there: write node = "{found.node}"'
         pulumi.log.warn(f"hosts.{name}.node: the guest is on {found.node} ({why}), the inventory says {facts.node}. {fix}")
         return found.node
 
@@ -126,7 +126,7 @@ class Preflight:
         elif before.kind != kind:
             yield "replaces", "kind", f"its guest is {_WORDS[before.kind]}", f"write a free vmid for another guest, {again}"
         elif found is not None and found.node != before.node and not pulumi.runtime.is_dry_run():
-            fix = f"python -m ops --stack {self.stack} follow"
+            fix = f"./aether --stack {self.stack} follow"
             yield "moved", "node", f"its guest was moved to {found.node}, the state has {before.node}", fix
 
     def _moved_disks(self, facts: NixosVm, before: RecordedGuest) -> Iterator[Finding]:
@@ -137,7 +137,7 @@ class Preflight:
             if has and has != wanted:
                 move = f"qm disk move {facts.vmid} scsi{index} {wanted} --delete 1"
                 fix = f'write datastore = "{has}" for it; or move it, while it runs, on {before.node}: {move}'
-                again = f"and then python -m ops --stack {self.stack} refresh"
+                again = f"and then ./aether --stack {self.stack} refresh"
                 yield "disk-moves", f"disks[{index}]", f"the disk is on {has} and {wanted} is wanted", f"{fix}, {again}"
 
     def _taken(self, name: str, facts: Guest, found: ClusterGuest) -> Iterator[Finding]:
@@ -151,7 +151,7 @@ class Preflight:
                 "vmid-taken",
                 "vmid",
                 message,
-                f"{other}; or delete it: python -m ops --stack {self.stack} retire {found.name} --delete",
+                f"{other}; or delete it: ./aether --stack {self.stack} retire {found.name} --delete",
             )
         elif TAG not in found.tags and not facts.adopted:
             message = f"{facts.vmid} is taken by {what} and was not made by Aether; it stays as it is"
@@ -187,7 +187,7 @@ class Preflight:
             return
         back = f"set aether:phase to {facts.phase}" if facts else "put its entry back"
         message = f"{why}, and its guest {before.vmid} would be destroyed"
-        yield "missing", "", message, f"{back}; or stop it and keep its disks: python -m ops --stack {self.stack} retire {name}"
+        yield "missing", "", message, f"{back}; or stop it and keep its disks: ./aether --stack {self.stack} retire {name}"
 
     def _free(self, wanted: int) -> int:
         taken = {*self.cluster, *(host.vmid for host in self.inventory.guests().values())}

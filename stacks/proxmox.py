@@ -54,6 +54,6 @@ def _check_authority(settings: Settings) -> None:
     if not any(file.read_bytes() == text for directory in known for file in directory.glob("*.pem")):
         folder = f".aether/authorities/{settings.stack}"
         raise SettingsError(
-            f"{where}: the provider would not know {settings.proxmox_ca}. Fix: python -m ops --stack {settings.stack} up, or "
+            f"{where}: the provider would not know {settings.proxmox_ca}. Fix: ./aether --stack {settings.stack} up, or "
             f"mkdir -p {folder} && cp {settings.proxmox_ca} {folder}/ && export SSL_CERT_DIR=$PWD/{folder}"
         )

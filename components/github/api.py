@@ -69,8 +69,8 @@ class Api:
             message = (error.data or {}).get("message", "") if isinstance(error.data, dict) else str(error.data)
             hint = {
                 401: "Fix: the token is expired or revoked, make a new one (docs/image.md)",
-                403: "Fix: give the token the permissions that `python -m ops github token` prints",
-                404: "Fix: does the token reach this repository? `python -m ops github token` says what it needs",
+                403: "Fix: give the token the permissions that `./aether github token` prints",
+                404: "Fix: does the token reach this repository? `./aether github token` says what it needs",
             }.get(error.status, "Fix: run it again later")
             status = _Status(f"{self.repository}: GitHub answers {method} {path} with {error.status} {message}. {hint}")
             status.code = error.status

@@ -73,7 +73,7 @@ class NixosVm(Component):
             on_boot=True,
             started=True,
             migrate=True,
-            # What a change needs is pending until the controlled reboot (python -m ops reboot), one host after the other.
+            # What a change needs is pending until the controlled reboot (./aether reboot), one host after the other.
             reboot_after_update=False,
             # A guest that goes must not take its backup, replication and HA jobs along, nor disks that were detached from it.
             purge_on_destroy=False,

@@ -63,7 +63,7 @@ def _domain(draft: Draft, machines: dict[str, CloudVm]) -> None:
 
 
 def _image(draft: Draft, name: str, host: CloudVm) -> None:
-    where, fix = f"hosts.{name}", "run `python -m ops cloud images` and write the two lines that it prints"
+    where, fix = f"hosts.{name}", "run `./aether cloud images` and write the two lines that it prints"
     if host.ami_name is None:
         draft.report("image-unnamed", where, "ami_name", f"is missing: nothing says which NixOS {host.ami} is", fix)
         return

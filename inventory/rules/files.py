@@ -92,13 +92,13 @@ def _secrets(draft: Draft, name: str, host: ManagedHost, secrets: Path) -> None:
         elif not path.is_file():
             present = [found.relative_to(secrets).as_posix() for found in secrets.rglob("*.yaml")]
             message = f"no file {secrets.name}/{file}{did_you_mean(file, present)}"
-            fix = f"run `python -m inventory secrets init {name}`, or remove '{file}'"
+            fix = f"run `./aether secrets init {name}`, or remove '{file}'"
             draft.report("no-such-secret", where, "secrets", message, fix)
         else:
             recipients = sops_recipients(path.read_text(errors="replace"))
             if recipients and host.age_recipient and host.age_recipient not in recipients:
                 message = f"{secrets.name}/{file} is not encrypted to this host's age_recipient"
-                draft.report("secret-unreadable", where, "secrets", message, "run `python -m inventory secrets rekey`")
+                draft.report("secret-unreadable", where, "secrets", message, "run `./aether secrets rekey`")
 
 
 def _role_secrets(draft: Draft, name: str, wanted: Sequence[str], secrets: Path) -> None:
@@ -108,7 +108,7 @@ def _role_secrets(draft: Draft, name: str, wanted: Sequence[str], secrets: Path)
     for key in wanted:
         if key not in held:
             message = f"{secrets.name}/hosts/{name}.yaml holds no '{key}', which the host's playbook cannot do without"
-            fix = f"run `python -m inventory secrets set {name} {key}`"
+            fix = f"run `./aether secrets set {name} {key}`"
             draft.report("no-such-key", f"hosts.{name}", "secrets", message, fix)
 
 

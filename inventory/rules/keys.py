@@ -37,7 +37,7 @@ def _recipient(draft: Draft, name: str, host: ManagedHost) -> None:
             message = "is missing, so the host could not read its secrets"
             draft.report("recipient-missing", where, "age_recipient", message, f'write age_recipient = "{right}"')
     elif not ed25519:
-        fix = f"run `python -m inventory secrets rotate {name}`"
+        fix = f"run `./aether secrets rotate {name}`"
         draft.report("recipient-mismatch", where, "host_key", "is not ssh-ed25519, so no age key follows from it", fix)
     elif host.age_recipient != (right := agekey.recipient(host.host_key)):
         message = "is not the one of host_key, so the host could not read its secrets"

@@ -38,14 +38,14 @@ def check(drafts: Sequence[Draft]) -> None:
         _host_keys,
         "duplicate-host-key",
         "this key is {1}'s too, so one host could pass for the other",
-        "run `python -m inventory secrets rotate {name}`",
+        "run `./aether secrets rotate {name}`",
     )
     _once(
         drafts,
         _devices,
         "duplicate-syncthing-id",
         "this device is {1} too",
-        "write the machine's own id, or run `python -m inventory secrets syncthing {name}`",
+        "write the machine's own id, or run `./aether secrets syncthing {name}`",
     )
     _once(
         drafts,

@@ -1,5 +1,5 @@
 # An environment written as its difference from another file: inventory/overlay.py says how, and is held against this by
-# tests/nix/test_overlay.py. Mistakes are for `python -m inventory check` to report; this leaves out what it cannot use.
+# tests/nix/test_overlay.py. Mistakes are for `./aether inventory check` to report; this leaves out what it cannot use.
 let
   net = import ./net.nix;
   identity = [

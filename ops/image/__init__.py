@@ -1,6 +1,6 @@
 """Images of hosts: look one up in the flake, check the flake, build it, put it into dist/ with checksums and a manifest.
 
-    python -m ops image HOST FORMAT [--plain] [--no-run] [--dist DIR]      make image HOST=… FORMAT=…
+    ./aether image HOST FORMAT [--plain] [--no-run] [--dist DIR]      make image HOST=… FORMAT=…
 
 FORMAT is raw, iso, qcow, vm, proxmox, lxc or amazon (seed 002: `build.sh build raw|iso|qcow|vm`). Results lie in
 ``1_oci`` (containers), ``2_raw`` (disks and media) and ``3_deploy`` (manifests and SHA256SUMS) of dist/. Run again after

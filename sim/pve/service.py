@@ -113,7 +113,7 @@ class Proxmox:
         return {proxmox_rights.TOKEN: self.settings["token"]}
 
     def _admit(self, missing: str = "") -> None:
-        """The token's user and roles, as an owner sets them up once with what `python -m ops proxmox role` prints."""
+        """The token's user and roles, as an owner sets them up once with what `./aether proxmox role` prints."""
         self.api.apitokens = self._tokens()
         self.api.users[proxmox_rights.USER] = secrets.token_hex(16)
         self.api.acl.clear()

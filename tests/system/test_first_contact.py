@@ -88,7 +88,7 @@ def test_a_node_that_does_not_answer_is_named(sim: Simulator) -> None:
 def test_a_host_without_a_key_file_is_told_how_to_make_one(sim: Simulator) -> None:
     done = contact(sim, "ct", AETHER_SECRETS=str(sim.directory))
     assert done.code == 40, done.err
-    assert "hosts/ct.yaml does not exist. Fix: python -m inventory secrets init" in done.err
+    assert "hosts/ct.yaml does not exist. Fix: ./aether secrets init" in done.err
 
 
 def test_without_the_owners_key_it_says_so_before_anything_is_sent(sim: Simulator) -> None:

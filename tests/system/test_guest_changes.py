@@ -228,7 +228,7 @@ def test_another_node_migrates_a_machine_and_a_container_waits_for_the_word(flee
     up = fleet.up()
     assert up.code == 0, up.text
     assert fleet.ssh("pve2", "qm config 110 | grep ^net0").text == born
-    assert "python -m ops --stack sim move dns" in up.text + fleet.preview().text
+    assert "./aether --stack sim move dns" in up.text + fleet.preview().text
     assert fleet.ssh("pve1", "pct status 111").code == 0
     assert boots(fleet) == before, "live, with its local disks"
     moved = fleet.ops("move", "dns")

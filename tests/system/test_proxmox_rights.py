@@ -53,7 +53,7 @@ def recorded(small: Lab) -> tuple[Use, list[Request]]:
     refused = small.up()
     small.fault("proxmox", "missing-right", off=True)
     assert refused.code != 0
-    expected = r"web: the Proxmox token lacks VM\.Config\.HWType on /vms/110; give it what `python -m ops proxmox role` prints"
+    expected = r"web: the Proxmox token lacks VM\.Config\.HWType on /vms/110; give it what `./aether proxmox role` prints"
     assert re.search(expected, refused.text), refused.text[-4000:]
     made = small.up()
     assert made.code == 0, made.text[-6000:]

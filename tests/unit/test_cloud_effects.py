@@ -19,8 +19,8 @@ def test_every_field_has_its_effect() -> None:
 
 def test_the_document_holds_the_current_tables() -> None:
     text = DOCUMENT.read_text()
-    assert cloud_effects.replace_block(text) == text, "python -m inventory effects --cloud --write docs/aws.md"
-    assert cloud_policy.replace_block(text) == text, "python -m ops --stack cloud cloud policy --write docs/aws.md"
+    assert cloud_effects.replace_block(text) == text, "./aether inventory effects --cloud --write docs/aws.md"
+    assert cloud_policy.replace_block(text) == text, "./aether --stack cloud cloud policy --write docs/aws.md"
 
 
 def test_the_document_names_the_locked_versions() -> None:

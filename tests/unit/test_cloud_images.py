@@ -1,4 +1,4 @@
-"""`python -m ops cloud images` against moto: the newest official image, as the lines to write."""
+"""`./aether cloud images` against moto: the newest official image, as the lines to write."""
 
 from datetime import datetime
 

@@ -18,7 +18,7 @@ def test_every_field_of_a_guest_has_its_effect() -> None:
 
 def test_the_document_holds_the_current_table() -> None:
     text = Path("docs/proxmox.md").read_text()
-    assert effects.replace_block(text) == text, "python -m inventory effects --write docs/proxmox.md"
+    assert effects.replace_block(text) == text, "./aether inventory effects --write docs/proxmox.md"
 
 
 def test_what_needs_a_new_guest_is_never_done_without_the_word() -> None:

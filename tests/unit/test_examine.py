@@ -89,7 +89,7 @@ def test_a_token_without_rights_and_nodes_that_are_not_there() -> None:
 def test_one_right_that_is_missing_is_named_with_the_command_that_prints_it() -> None:
     short = {**RIGHTS, "/vms": {name: 1 for name in RIGHTS["/vms"] if name != "VM.Config.Disk"}}
     assert [(finding.state, finding.fix) for finding in wrong(cluster(**{"/access/permissions": short}))] == [
-        ("lack VM.Config.Disk on /vms", "python -m ops --stack homelab proxmox role --pve 9")
+        ("lack VM.Config.Disk on /vms", "./aether --stack homelab proxmox role --pve 9")
     ]
     above = {"/": {name: 1 for of_path in RIGHTS.values() for name in of_path}}
     assert wrong(cluster(**{"/access/permissions": above})) == []

@@ -78,9 +78,7 @@ def pipeline_steps() -> list[str]:
     """The commands of the pipelines that make an environment and then use it, before any stack."""
     found = set()
     for file in PIPELINES:
-        found |= set(
-            re.findall(r"^\s*-? ?(?:run: )?(make setup[^\n]*|\.venv/bin/python -m inventory check)$", file.read_text(), re.M)
-        )
+        found |= set(re.findall(r"^\s*-? ?(?:run: )?(make setup[^\n]*|\./aether inventory check)$", file.read_text(), re.M))
     assert any(step.startswith("make setup") for step in found)
     return sorted(found, reverse=True)
 

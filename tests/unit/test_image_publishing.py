@@ -193,7 +193,7 @@ class TestToken:
 
     def test_a_workflow_file_needs_a_permission_of_its_own(self, github: Served, api: Api) -> None:
         github.api.granted = {name: level for name, level in GRANTED.items() if name != "workflows"}
-        with pytest.raises(Failed, match=r"403.*workflows.*python -m ops github token"):
+        with pytest.raises(Failed, match=r"403.*workflows.*./aether github token"):
             push(api, "main", FILES, {}, IGNORED)
 
     def test_together_they_suffice(self, github: Served, api: Api) -> None:

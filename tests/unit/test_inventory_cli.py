@@ -1,4 +1,4 @@
-"""What ``python -m inventory`` prints, and what Ansible is given."""
+"""What ``./aether inventory`` prints, and what Ansible is given."""
 
 import json
 import subprocess

@@ -80,7 +80,7 @@ def test_a_guest_that_could_not_be_made_again_is_not_replaced() -> None:
     subject = dataclasses.replace(preflight(there(), state=recorded(), replace=True), lacking=["VM.Allocate on /vms"])
     (line,) = refused(subject)
     assert "would be destroyed, and could not be made again: the token lacks VM.Allocate on /vms" in line
-    assert line.endswith("Fix: python -m ops --stack homelab proxmox role --update")
+    assert line.endswith("Fix: ./aether --stack homelab proxmox role --update")
     # Who replaces nothing is not held up: what a right is wanted for says so itself.
     dataclasses.replace(preflight(there(), state=recorded()), lacking=["VM.Allocate on /vms"]).check()
 
@@ -105,7 +105,7 @@ def test_a_changed_vmid_or_kind_is_refused_unless_the_entry_says_replace() -> No
 def test_a_host_that_is_missing_is_not_destroyed_by_the_way() -> None:
     gone = {"old": RecordedGuest("lxc", 150, "oracle")}
     assert "hosts.old: is no longer in the inventory, and its guest 150 would be destroyed" in refused(preflight(state=gone))[0]
-    assert "python -m ops --stack homelab retire old" in refused(preflight(state=gone))[0]
+    assert "./aether --stack homelab retire old" in refused(preflight(state=gone))[0]
     preflight(state=gone, protect=False).check()
     preflight(state={"old": RecordedGuest("lxc", 150, "oracle", disposable=True)}).check()
 

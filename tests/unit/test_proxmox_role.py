@@ -79,7 +79,7 @@ def test_the_commands_give_user_and_token_the_same_roles() -> None:
     [
         (
             "received an HTTP 403 response - Reason: Permission check failed (/vms/110, VM.Config.Disk)",
-            "the Proxmox token lacks VM.Config.Disk on /vms/110; give it what `python -m ops proxmox role` prints",
+            "the Proxmox token lacks VM.Config.Disk on /vms/110; give it what `./aether proxmox role` prints",
         ),
         (
             "received an HTTP 403 response - Reason: Permission check failed",

@@ -240,7 +240,7 @@ def test_a_host_is_given_a_device_that_the_inventory_names(
     assert run("set", "web", CERT) == 0
     capsys.readouterr()
     assert run("check") == 1
-    assert "python -m inventory secrets syncthing web" in capsys.readouterr().out
+    assert "./aether secrets syncthing web" in capsys.readouterr().out
     assert run("syncthing", "metal") == 1
     (repository / "new.pub").write_text(new_ssh_key()[1])
     arguments = ["secrets", "--file", "inventory/lab.toml", "--key-file", "new"]

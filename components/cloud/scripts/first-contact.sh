@@ -7,7 +7,7 @@ source components/scripts/operator.sh
 
 key_file=$AETHER_SECRETS/hosts/$AETHER_HOST.yaml
 limit=${AETHER_WAIT:-300}
-[[ -r $key_file ]] || fail 40 "$key_file does not exist. Fix: python -m inventory secrets init"
+[[ -r $key_file ]] || fail 40 "$key_file does not exist. Fix: ./aether secrets init"
 pins=$(mktemp "${TMPDIR:-/tmp}/aether-pin.XXXXXX")
 trap 'rm -f "$pins"' EXIT
 printf '%s %s\n' "$AETHER_HOST" "$AETHER_BOOTSTRAP_KEY" >"$pins"

@@ -46,7 +46,7 @@ try() {
 # sign OPTION… CLOSURE: with the fleet's key, which every host trusts. A store takes no path that nobody vouches for, from root neither.
 sign() {
   local file=$AETHER_SECRETS/fleet.yaml key
-  [[ -r $file ]] || fail 11 "$file does not exist, so nothing can be signed. Fix: python -m inventory secrets signing"
+  [[ -r $file ]] || fail 11 "$file does not exist, so nothing can be signed. Fix: ./aether secrets signing"
   command -v sops >/dev/null || fail 11 "sops is not installed. Fix: python3 -m engine ensure, or install it (https://getsops.io)"
   key=$(sops decrypt --extract '["nix-signing-key"]' "$file") ||
     fail 11 "sops cannot decrypt $file. Fix: set SOPS_AGE_KEY_FILE to a key that the file is encrypted to"

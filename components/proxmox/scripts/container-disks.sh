@@ -51,7 +51,7 @@ for disk in ${wanted[@]+"${wanted[@]}"}; do
     printf 'container %s: detaches %s; its volume stays, as unused\n' "$vmid" "$mount"
     pct set "$vmid" --delete "$key"
     if grep -q "^$key: " <<<"$(pct config "$vmid" --current 1)"; then
-      printf 'container %s: %s is in use until the container boots. Then: python -m ops reboot HOST\n' "$vmid" "$mount"
+      printf 'container %s: %s is in use until the container boots. Then: ./aether reboot HOST\n' "$vmid" "$mount"
     fi
   elif [[ -n $line ]] && (($(gib "$line") < size)); then
     printf 'container %s: grows %s to %s GiB\n' "$vmid" "$mount" "$size"

@@ -24,7 +24,7 @@ if ((status == 255)); then
 fi
 case $status in
   0) ;;
-  3) say "its options are set, and hold from its next restart on. Do it with: python -m ops reboot $AETHER_HOST" ;;
+  3) say "its options are set, and hold from its next restart on. Do it with: ./aether reboot $AETHER_HOST" ;;
   *) fail 43 "$AETHER_NODE could not set the options of container $AETHER_VMID" ;;
 esac
 printf '%s' "$AETHER_INSTANCE"

@@ -55,5 +55,5 @@ if ((${#surplus[@]})); then changes+=(--delete "$(IFS=,; printf '%s' "${surplus[
 printf "container $vmid: %s\n" "${said[@]}"
 pct set "$vmid" "${changes[@]}"
 if pct pending "$vmid" | grep -E '^(new|del) ' >/dev/null; then
-  printf 'container %s: some of it holds from its next start on: python -m ops reboot HOST\n' "$vmid"
+  printf 'container %s: some of it holds from its next start on: ./aether reboot HOST\n' "$vmid"
 fi
