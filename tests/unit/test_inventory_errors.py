@@ -318,8 +318,8 @@ host_key = "{KEYS[5]}"
             "another port",
         ),
         ("budget = 5\n", "", "missing-field", "cloud.budget", "write budget = 20"),
-        ('ami_name = "nixos/25.11.1-aarch64-linux"\n', "", "image-unnamed", "hosts.edge.ami_name", "ops cloud images"),
-        ("nixos/25.11.1-", "nixos/25.05.9-", "image-too-old", "hosts.edge.ami_name", "ops cloud images"),
+        ('ami_name = "nixos/25.11.1-aarch64-linux"\n', "", "image-unnamed", "hosts.edge.ami_name", "aether cloud images"),
+        ("nixos/25.11.1-", "nixos/25.05.9-", "image-too-old", "hosts.edge.ami_name", "aether cloud images"),
         ('public_domain = "example.org"', 'public_domain = "other.org"', "domain-outside-zone", "site.domain", ".other.org"),
     ],
 )

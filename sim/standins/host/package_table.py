@@ -56,7 +56,7 @@ DEBIAN = {
     **dict.fromkeys(
         words(
             "git stow curl jq rsync xz-utils ca-certificates gnupg python3-venv python3-pip python3 sudo age chrony "
-            "lm-sensors nvme-cli pve-manager ifupdown2 vim htop tmux acl cron logrotate openssh-server unzip zstd gpg "
+            "lm-sensors nvme-cli moreutils pve-manager ifupdown2 vim htop tmux acl cron logrotate openssh-server unzip zstd gpg "
             "prometheus-pve-exporter apt-transport-https debian-archive-keyring intel-microcode amd64-microcode"
         ),
         PLAIN,
@@ -122,7 +122,7 @@ FEDORA = {
             "akmod-nvidia xorg-x11-drv-nvidia-cuda nvidia-vaapi-driver podman-compose slirp4netns git stow curl jq "
             "rsync acl rpmfusion-free-release rpmfusion-nonfree-release kernel-devel akmods toolbox distrobox python3 "
             "python3-libdnf5 python3-dnf cronie firewalld nftables chrony age gnupg2 tar xz fuse-overlayfs crun "
-            "nix-daemon"
+            "nix-daemon spal-release"
         ),
         PLAIN,
     ),
