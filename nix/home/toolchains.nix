@@ -14,7 +14,6 @@
     gcc
     gnumake
     # Environments of a project that brings its own.
-    devenv
     devbox
   ];
   home.sessionVariables.NPM_CONFIG_PREFIX = "${config.xdg.dataHome}/npm";

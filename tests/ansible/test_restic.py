@@ -48,9 +48,9 @@ exec chroot {root} /usr/sbin/sshd -D -e -p {port}
 
 def test_hosts_send_where_the_role_waits() -> None:
     module = (REPO / "nix/modules/backup.nix").read_text()
-    repository = r'"sftp:(\w+)@\$\{aether\.inventory\.address "([\w-]+)"\}:(\S+)/\$\{aether\.name\}"'
-    user, host, folder = re.findall(repository, module)[0]
-    assert (user, folder) == (USER, ROOT)
+    (host,) = re.findall(r'server = "([\w-]+)";', module)
+    assert set(re.findall(r'"(?://)?(\w+)@\$\{', module)) == {USER}
+    assert re.findall(r'default = "sftp:\$\{at\}(\S+)/\$\{aether\.name\}"', module) == [ROOT]
     facts = load(REPO / "inventory/homelab.toml").hosts[host]
     assert "backup" in facts.tags and getattr(facts, "playbook", None) == "smith.yml"
 

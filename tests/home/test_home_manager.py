@@ -62,7 +62,7 @@ def test_evaluates_with_what_the_seed_asks_for(configuration: str) -> None:
     assert found["warnings"] == []
     assert found["home"] == "/home/mitso"
     wanted = {"ripgrep", "fzf", "git", "kubectl", "k9s", "go", "nodejs", "neovim", "chezmoi", "stow", "zsh", "uv"}
-    wanted |= {"direnv", "devenv", "devbox", "k3d", "kind", "minikube", "cri-tools"}
+    wanted |= {"direnv", "devbox", "k3d", "kind", "minikube", "cri-tools"}
     present = set(found["packages"])
     missing = {name for name in wanted if not any(name in package for package in present)}
     assert not missing, sorted(present)

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from nix.tools import evaluate
+from tests.nix import golden
 
 
 @pytest.mark.parametrize("host", ["dev", "cockpit"])
 def test_systemd_holds_the_watchdog(host: str) -> None:
-    found = evaluate.evaluate(f"nixosConfigurations.{host}.config.systemd.settings.Manager.RuntimeWatchdogSec")
-    assert found.value == "30s"
+    assert golden.ask(f"nixosConfigurations.{host}.config.systemd.settings.Manager.RuntimeWatchdogSec") == "30s"
     assert (
         'watchdog=proxmox.VmLegacyWatchdogArgs(enabled=True, model="i6300esb", action="reset")'
         in Path("components/proxmox/vm.py").read_text()
