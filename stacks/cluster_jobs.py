@@ -61,5 +61,6 @@ def _firewall(inventory: Inventory, name: str, guest: NixosVm | NixosLxc, provid
             services_from=(ingress.address,) if ingress is not None and name != "gateway" else (),
             open=facts.open,
             provider=provider,
+            guest=guest.guest,
         ),
     )

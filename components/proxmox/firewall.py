@@ -1,6 +1,6 @@
 """What the Proxmox firewall lets through to a guest, before the guest's own."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
 import pulumi_proxmoxve as proxmox
@@ -19,6 +19,7 @@ class GuestFirewallArgs(Args):
     services_from: tuple[str, ...] = Field(default=(), description="Addresses that services are reached from; empty: everyone.")
     open: tuple[Opening, ...] = ()
     provider: pulumi.ProviderResource = Field(description="The proxmoxve provider.")
+    guest: pulumi.Resource = Field(description="The machine or container: what filters it goes with it.")
 
 
 class GuestFirewall(Component):
@@ -37,13 +38,15 @@ class GuestFirewall(Component):
     def __init__(self, name: str, args: GuestFirewallArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:proxmox:GuestFirewall", name, opts)
         vm_id, container_id = (args.vmid, None) if args.kind == "vm" else (None, args.vmid)
+        # Another guest has none of them: the provider would look for the old one's there. Those went with the old guest.
+        its: dict[str, Any] = {"replace_on_changes": ["vmId", "containerId"], "deleted_with": args.guest}
         self.rules = proxmox.firewall.RulesLegacy(
             name,
             node_name=args.node_name,
             vm_id=vm_id,
             container_id=container_id,
             rules=_rules(args),
-            opts=self.child(provider=args.provider),
+            opts=self.child(provider=args.provider, **its),
         )
         self.options = proxmox.firewall.OptionsLegacy(
             name,
@@ -55,7 +58,7 @@ class GuestFirewall(Component):
             output_policy="ACCEPT",
             dhcp=True,
             ndp=True,
-            opts=self.child(provider=args.provider, depends_on=[self.rules]),
+            opts=self.child(provider=args.provider, depends_on=[self.rules], **its),
         )
         self.done({})
 
