@@ -153,7 +153,6 @@ reboot_and_wait() {
   local limit=${AETHER_BOOT_TIMEOUT:-300} before after deadline shared=$control status=0
   before=$(boot_id)
   say "reboots"
-  release
   # A guest by its node, for only that gives it the hardware that waits for its next start.
   by_node reboot-guest.sh || status=$?
   case $status in
@@ -161,6 +160,8 @@ reboot_and_wait() {
     1) remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true ;;
     *) fail 34 "its node could not reboot it (above); look at its console" ;;
   esac
+  # Only now: the wish goes over the connection that is held.
+  release
   deadline=$((SECONDS + limit))
   while :; do
     after=$(boot_id)
