@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine import cache, checkout
-from engine.parts import DEFAULT_GROUPS, OTHER_STACKS, PARTS, Part, select
+from engine.parts import DEFAULT_GROUPS, HOME_GROUPS, PARTS, Part, select
 from engine.toolchain import needed_version, own_version, wheel_home
 
 REMEDY = "run `python3 -m engine ensure`"
@@ -61,17 +61,21 @@ def _link() -> Finding:
 
 def _part(part: Part) -> Finding:
     what = f"{part.group}: {part.name} {part.version}"
+    needed = part.group in HOME_GROUPS
     if not cache.is_complete(part):
-        if part.group not in DEFAULT_GROUPS or part.group in OTHER_STACKS:
-            purposes = {"bench": "benchmarks", "servers": "tests of state in S3", "cloud": "stacks at AWS and GitHub"}
-            purpose = purposes.get(part.group, f"stacks at {part.name}")
-            return Finding(what, "not built", f"`python3 -m engine ensure --only {part.group}` ({purpose} only)", needed=False)
-        return Finding(what, "not built", REMEDY)
+        return Finding(what, "not built", REMEDY if needed else _on_demand(part), needed)
     source = (cache.part_entry(part) / "source").read_text().strip()
-    if part.plugin is not None and part.group not in OTHER_STACKS:
-        installed = checkout.plugin_installed(part)
-        return Finding(what, source) if installed else Finding(what, f"{source}, not installed here", REMEDY)
+    if part.plugin is not None:
+        if checkout.plugin_installed(part):
+            return Finding(what, source)
+        return Finding(what, f"{source}, not installed here", REMEDY if needed else _on_demand(part), needed)
     missing = [name for name in part.outputs if not (cache.fleet_entry() / "bin" / name).is_file()]
     if missing:
-        return Finding(what, f"{source}, but not linked: {', '.join(missing)}", REMEDY)
+        return Finding(what, f"{source}, but not linked: {', '.join(missing)}", REMEDY, needed)
     return Finding(what, source)
+
+
+def _on_demand(part: Part) -> str:
+    """How to get a part that not every stack needs, and what it is for."""
+    purposes = {"bench": "benchmarks", "servers": "tests of state in S3", "cloud": "stacks at AWS and GitHub"}
+    return f"`python3 -m engine ensure --only {part.group}` ({purposes.get(part.group, f'stacks at {part.name}')} only)"

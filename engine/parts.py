@@ -16,10 +16,10 @@ PULUMI_LDFLAGS = f"-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=
 
 Group = Literal["core", "plugins", "tools", "cloud", "bench", "hcloud", "servers"]
 GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "cloud", "bench", "hcloud", "servers")
+# What a stack at home, or its simulation, cannot do without.
+HOME_GROUPS: tuple[Group, ...] = ("core", "plugins", "tools")
 # What `ensure` gets when nothing is said: benchmarks' tools, providers of single stacks and tests' servers are made on demand.
-DEFAULT_GROUPS: tuple[Group, ...] = ("core", "plugins", "tools", "cloud")
-# Without these a stack at home, or a simulated one, works.
-OTHER_STACKS: tuple[Group, ...] = ("cloud", "hcloud")
+DEFAULT_GROUPS: tuple[Group, ...] = (*HOME_GROUPS, "cloud")
 
 
 @dataclass(frozen=True)

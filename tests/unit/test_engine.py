@@ -384,3 +384,18 @@ def test_parts_of_other_stacks_are_no_lack(
     assert cli.main(["ensure", "--quiet", "--only", "core", "--only", "plugins", "--only", "tools"]) == 0
     assert cli.main(["doctor"]) == 0
     assert "opt  cloud: tool 9.0.0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("group", ["plugins", "cloud"])
+def test_a_plugin_is_missing_where_it_is_not_installed_and_only_then(
+    world: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], group: parts.Group
+) -> None:
+    table = tuple(replace(one, group=group) if one.plugin else one for one in parts.PARTS)
+    for module in (parts, doctor):
+        monkeypatch.setattr(module, "PARTS", table)
+    assert cli.main(["ensure", "--quiet"]) == 0
+    assert cli.main(["doctor"]) == 0
+    assert f"ok   {group}: thing 2.0.0" in capsys.readouterr().out
+    checkout._stamp(part("thing")).unlink()
+    assert cli.main(["doctor"]) == (1 if group == "plugins" else 0)
+    assert "not installed here" in capsys.readouterr().out
