@@ -51,15 +51,38 @@ def first_contact(
     network to an unknown key and never into Pulumi's state. Runs again when the guest is a new one (INSTANCE differs for each
     that is created, even with the same VMID), or when HOST_KEY, the public half, changed.
     """
-    environment = args.operator.environment(
-        name, AETHER_NODE=args.node_name, AETHER_GUEST=kind, AETHER_HOST_KEY=" ".join(host_key.split()[:2])
-    )
+    return through_node(
+        parent, name, args, "first-contact", vmid, instance, after=after,
+        AETHER_GUEST=kind, AETHER_HOST_KEY=" ".join(host_key.split()[:2]),
+    )  # fmt: skip
+
+
+def through_node(
+    parent: Component,
+    name: str,
+    args: GuestArgs,
+    program: str,
+    vmid: Number,
+    instance: Text,
+    *,
+    part: str = "",
+    undone: bool = False,
+    after: Sequence[pulumi.Resource] = (),
+    **values: str,
+) -> command.local.Command:
+    """The command ``NAME-PART`` that does something to a guest over the connection to its node: scripts/PROGRAM.sh, with VALUES.
+
+    It runs again when these change or the guest is a new one (INSTANCE). Where it is UNDONE, its end is ``PROGRAM.sh delete``.
+    """
+    environment = args.operator.environment(name, AETHER_NODE=args.node_name, **values)
     environment["AETHER_VMID"] = pulumi.Output.from_input(vmid).apply(str)
     environment["AETHER_INSTANCE"] = instance
+    run = script("proxmox", "scripts", f"{program}.sh")
     return command.local.Command(
-        name,
+        f"{name}-{part}" if part else name,
         command.local.CommandArgs(
-            create=script("proxmox", "scripts", "first-contact.sh"),
+            create=run,
+            delete=f"{run} delete" if undone else None,
             environment=environment,
             logging=command.local.Logging.STDERR,
         ),

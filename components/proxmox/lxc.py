@@ -5,8 +5,8 @@ import pulumi_command as command
 import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
-from components.base import Component, script
-from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact
+from components.base import Component
+from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact, through_node
 from components.proxmox.network import Card, cards, container_addresses, container_interfaces, container_lines
 from inventory.models import NixosLxc as NixosLxcFacts
 
@@ -106,17 +106,8 @@ class NixosLxc(Component):
     def _data_disks(self, name: str, args: NixosLxcArgs) -> command.local.Command:
         """The container's disks after the first. What leaves the inventory is detached and its volume kept."""
         wanted = [f"{disk.mount} {disk.size} {disk.datastore or args.node.disk_datastore}" for disk in args.facts.disks[1:]]
-        environment = args.operator.environment(name, AETHER_NODE=args.node_name, AETHER_DISKS="\n".join(wanted))
-        environment["AETHER_VMID"] = self.guest.vm_id.apply(str)
-        environment["AETHER_INSTANCE"] = self.instance
-        return command.local.Command(
-            f"{name}-disks",
-            command.local.CommandArgs(
-                create=script("proxmox", "scripts", "data-disks.sh"),
-                environment=environment,
-                logging=command.local.Logging.STDERR,
-            ),
-            opts=self.child(),
+        return through_node(
+            self, name, args, "data-disks", self.guest.vm_id, self.instance, part="disks", AETHER_DISKS="\n".join(wanted)
         )
 
     def _settings(self, name: str, args: NixosLxcArgs, attached: list[Card]) -> command.local.Command:
@@ -126,17 +117,8 @@ class NixosLxc(Component):
             wanted += [f"net{index} {line}" for index, line in enumerate(container_lines(attached))]
         if not root_only(facts) and facts.unprivileged and not facts.adopted:
             wanted.append(f"nesting {int(facts.nesting)}")
-        environment = args.operator.environment(name, AETHER_NODE=args.node_name, AETHER_SETTINGS="\n".join(wanted))
-        environment["AETHER_VMID"] = self.guest.vm_id.apply(str)
-        environment["AETHER_INSTANCE"] = self.instance
-        return command.local.Command(
-            f"{name}-settings",
-            command.local.CommandArgs(
-                create=script("proxmox", "scripts", "settings.sh"),
-                environment=environment,
-                logging=command.local.Logging.STDERR,
-            ),
-            opts=self.child(),
+        return through_node(
+            self, name, args, "settings", self.guest.vm_id, self.instance, part="settings", AETHER_SETTINGS="\n".join(wanted)
         )
 
 
@@ -184,21 +166,8 @@ def root_only(facts: NixosLxcFacts) -> bool:
 def _options(parent: NixosLxc, name: str, args: NixosLxcArgs) -> command.local.Command:
     facts = args.facts
     features = {"nesting": facts.nesting, "keyctl": facts.keyctl, "fuse": facts.fuse}
-    environment = args.operator.environment(
-        name,
-        AETHER_NODE=args.node_name,
+    return through_node(
+        parent, name, args, "container-options", parent.guest.vm_id, parent.instance, part="options", undone=True,
         AETHER_FEATURES=",".join(f"{feature}=1" for feature, on in features.items() if on),
         AETHER_DEVICES=" ".join(facts.devices),
-    )
-    environment["AETHER_VMID"] = parent.guest.vm_id.apply(str)
-    environment["AETHER_INSTANCE"] = parent.instance
-    return command.local.Command(
-        f"{name}-options",
-        command.local.CommandArgs(
-            create=script("proxmox", "scripts", "container-options.sh"),
-            delete=f"{script('proxmox', 'scripts', 'container-options.sh')} delete",
-            environment=environment,
-            logging=command.local.Logging.STDERR,
-        ),
-        opts=parent.child(),
-    )
+    )  # fmt: skip

@@ -5,9 +5,9 @@ import pulumi_command as command
 import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
-from components.base import Component, script
+from components.base import Component
 from components.proxmox.devices import mapping
-from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact
+from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact, through_node
 from components.proxmox.network import Card, cards, vm_addresses, vm_devices
 from inventory.models import NixosVm as NixosVmFacts
 
@@ -100,17 +100,8 @@ class NixosVm(Component):
     def _grow_disks(self, name: str, args: NixosVmArgs) -> command.local.Command:
         """Apart from the guest: the provider grows none in a run that leaves cores, memory or devices waiting for a boot."""
         wanted = [f"{interface(index)} {disk.size}" for index, disk in enumerate(args.facts.disks)]
-        environment = args.operator.environment(name, AETHER_NODE=args.node_name, AETHER_DISKS="\n".join(wanted))
-        environment["AETHER_VMID"] = self.guest.vm_id.apply(str)
-        environment["AETHER_INSTANCE"] = self.instance
-        return command.local.Command(
-            f"{name}-disks",
-            command.local.CommandArgs(
-                create=script("proxmox", "scripts", "grow-disks.sh"),
-                environment=environment,
-                logging=command.local.Logging.STDERR,
-            ),
-            opts=self.child(),
+        return through_node(
+            self, name, args, "grow-disks", self.guest.vm_id, self.instance, part="disks", AETHER_DISKS="\n".join(wanted)
         )
 
 
