@@ -6,6 +6,7 @@ It is held against previews of the real engine by tests/system/test_aws_previews
 
 from enum import StrEnum
 
+from inventory.blocks import replaced
 from inventory.effects import BEGIN, DEPLOYMENT, END
 
 
@@ -73,8 +74,4 @@ def markdown() -> str:
 
 def replace_block(text: str) -> str:
     """TEXT with the table between the markers. Raises ValueError where it lacks them."""
-    before, begin, rest = text.partition(BEGIN)
-    _old, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"has no block {BEGIN} … {END}")
-    return f"{before}{BEGIN}\n{markdown()}\n{END}{after}"
+    return replaced(text, BEGIN, END, markdown())

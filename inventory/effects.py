@@ -6,6 +6,8 @@ docs/proxmox.md by `./aether inventory effects --write docs/proxmox.md`.
 
 from enum import StrEnum
 
+from inventory.blocks import replaced
+
 BEGIN, END = "<!-- effects:begin -->", "<!-- effects:end -->"
 
 
@@ -107,8 +109,4 @@ def markdown() -> str:
 
 def replace_block(text: str) -> str:
     """TEXT with the tables between the markers. Raises ValueError where it lacks them."""
-    before, begin, rest = text.partition(BEGIN)
-    _old, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"has no block {BEGIN} … {END}")
-    return f"{before}{BEGIN}\n{markdown()}\n{END}{after}"
+    return replaced(text, BEGIN, END, markdown())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from inventory.blocks import replaced
 from inventory.load import Inventory
 from inventory.models import AnsibleHost, AtomicHost, CloudVm, External, Guest, Host, NixosHost
 
@@ -38,11 +39,7 @@ def replace_block(text: str, picture: str) -> str:
     Raises:
         ValueError: TEXT does not hold both markers, in order.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _old, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"has no block {BEGIN} … {END}; add the two lines where the picture belongs")
-    return f"{before}{BEGIN}\n```mermaid\n{picture}\n```\n{END}{after}"
+    return replaced(text, BEGIN, END, f"```mermaid\n{picture}\n```", "; add the two lines where the picture belongs")
 
 
 def _box(key: str, title: str, hosts: list[str], inventory: Inventory) -> list[str]:

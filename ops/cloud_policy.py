@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from inventory.blocks import replaced
+
 
 def _words(text: str) -> list[str]:
     return text.split()
@@ -96,8 +98,4 @@ def markdown() -> str:
 
 def replace_block(text: str) -> str:
     """TEXT with the table between the markers. Raises ValueError where it lacks them."""
-    before, begin, rest = text.partition(RIGHTS[0])
-    _old, end, after = rest.partition(RIGHTS[1])
-    if not begin or not end:
-        raise ValueError(f"has no block {RIGHTS[0]} … {RIGHTS[1]}")
-    return f"{before}{RIGHTS[0]}\n{markdown()}\n{RIGHTS[1]}{after}"
+    return replaced(text, *RIGHTS, markdown())
