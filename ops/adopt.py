@@ -10,6 +10,7 @@ from typing import Any
 from inventory.load import Inventory, InventoryError, load
 from ops.arguments import parser
 from ops.examine import Api, connect
+from ops.fleet import inventory_of
 from ops.guests import configuration
 from ops.stack import OpsError, Stack
 from stacks.cluster import ClusterGuest
@@ -39,8 +40,6 @@ def adopt(stack: Stack, arguments: list[str]) -> int:
 
     An adopted guest is `external`: it has a name, is in DNS, monitoring and the picture of the fleet, and is never touched.
     """
-    from ops.fleet import inventory_of
-
     options = parser("adopt", adopt)
     options.add_argument("vmid", nargs="*", type=int, help="guests to adopt; none: list them")
     options.add_argument("--address", help="IPv4 address, where one guest is named and Proxmox does not know it")

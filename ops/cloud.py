@@ -7,6 +7,7 @@ from typing import Any
 
 from inventory.models import CloudVm
 from ops.arguments import parser
+from ops.fleet import inventory_of
 from ops.stack import OpsError, Stack
 
 # https://nixos.github.io/amis: the account of the NixOS project.
@@ -66,7 +67,6 @@ def show_policy(stack: Stack) -> int:
         OpsError: the stack has no cloud.
     """
     from ops.cloud_policy import printed
-    from ops.fleet import inventory_of
 
     inventory = inventory_of(stack)
     if inventory.cloud is None:
@@ -107,8 +107,6 @@ def _described(region: str, system: str, architecture: str, endpoint: str | None
 def _region(stack: Stack, given: str | None) -> str:
     if given:
         return given
-    from ops.fleet import inventory_of
-
     regions = {host.region for host in inventory_of(stack).hosts.values() if isinstance(host, CloudVm)}
     if len(regions) != 1:
         raise OpsError(

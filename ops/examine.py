@@ -16,6 +16,7 @@ from inventory.proxmox_rights import LEAST_VERSION
 from inventory.vault import VaultError, tool
 from ops import hosts
 from ops.arguments import nothing
+from ops.fleet import inventory_of
 from ops.stack import REPOSITORY, OpsError, Stack
 from stacks.live import ask
 
@@ -36,8 +37,6 @@ class Finding:
 
 def doctor(stack: Stack, arguments: list[str]) -> int:
     """What the stack needs around it, each thing with the line that mends it. Nothing is changed."""
-    from ops.fleet import inventory_of
-
     nothing("doctor", doctor, arguments)
     wrong = 0
     for finding in examine(stack, inventory_of(stack)):

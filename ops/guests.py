@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from inventory.load import Inventory
 from ops import hosts
+from ops.fleet import inventory_of
 from ops.stack import REPOSITORY, OpsError, Stack
 from stacks.cluster import RETIRED, Cluster, ClusterError, ClusterGuest, authority_file, guests, login
 
@@ -62,7 +62,7 @@ def move(stack: Stack, arguments: list[str]) -> int:
     parser.add_argument("host")
     parser.add_argument("node", nargs="?", help="default: the node of its inventory entry")
     options = parser.parse_args(arguments)
-    inventory = _inventory(stack)
+    inventory = inventory_of(stack)
     facts = inventory.guests().get(options.host)
     if facts is None:
         raise OpsError(f"{options.host} is no guest of {inventory.path}. Guests: {', '.join(inventory.guests())}")
@@ -92,7 +92,7 @@ def retire(stack: Stack, arguments: list[str]) -> int:
     parser.add_argument("host")
     parser.add_argument("--delete", action="store_true", help="delete the guest and its disks; it must have been retired before")
     options = parser.parse_args(arguments)
-    inventory = _inventory(stack)
+    inventory = inventory_of(stack)
     if options.host in inventory.hosts:
         raise OpsError(f"{options.host} is in {inventory.path}. Fix: remove [hosts.{options.host}] first")
     script = (REPOSITORY / "components/proxmox/scripts/retire-guest.sh").read_text()
@@ -147,12 +147,6 @@ def _guests(resources: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         for item in resources
         if item["type"] in GUESTS and not item.get("delete") and (item.get("outputs") or {}).get("vmId")
     ]
-
-
-def _inventory(stack: Stack) -> Inventory:
-    from ops.fleet import inventory_of
-
-    return inventory_of(stack)
 
 
 def _on_node(stack: Stack, node: str, command: str) -> None:
