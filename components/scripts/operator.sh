@@ -117,6 +117,17 @@ explain() {
 # An id that is another one after each boot; nothing while the host is away.
 boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
 
+# change_guest SCRIPT FAILURE: SCRIPT of components/proxmox/scripts on AETHER_NODE, for guest AETHER_VMID and with standard input. Ends
+# with 12 or 22 where the node does not answer, and with 43 and FAILURE where it cannot be done.
+change_guest() {
+  local status=0
+  run_on "$AETHER_NODE" "components/proxmox/scripts/$1" "$AETHER_VMID" >&2 || status=$?
+  if ((status == 255)); then
+    reachable "$AETHER_NODE" || fail $? "$(explain $? "$AETHER_NODE")"
+  fi
+  ((status == 0)) || fail 43 "$AETHER_NODE could not $2; what it has is kept"
+}
+
 # by_node SCRIPT ARG…: runs SCRIPT of components/proxmox/scripts for the guest that AETHER_HOST is, on the node that has it. The file
 # `guests` beside the SSH configuration says which hosts are guests: HOST, qm or pct, VMID, snapshots (yes or no), then the nodes, its
 # own first. 1: it is none, or no node has it; the script's own failure is 2.

@@ -10,14 +10,9 @@ wanted=$(cut -d' ' -f1 <<<"$AETHER_DISKS")
 # What was ours and is no longer wanted is detached; mount points that somebody else made are left alone.
 dropped=$(comm -23 <(sort <<<"${PULUMI_COMMAND_STDOUT:-}") <(sort <<<"$wanted") | sed '/^$/d')
 if [[ -n $AETHER_DISKS || -n $dropped ]]; then
-  status=0
-  {
+  change_guest container-disks.sh "give container $AETHER_VMID its data disks" < <(
     printf '%s\n' "$AETHER_DISKS"
     while read -r mount; do [[ -z $mount ]] || printf '%s 0 -\n' "$mount"; done <<<"$dropped"
-  } | run_on "$AETHER_NODE" components/proxmox/scripts/container-disks.sh "$AETHER_VMID" >&2 || status=$?
-  if ((status == 255)); then
-    reachable "$AETHER_NODE" || fail $? "$(explain $? "$AETHER_NODE")"
-  fi
-  ((status == 0)) || fail 43 "$AETHER_NODE could not give container $AETHER_VMID its data disks; what it has is kept"
+  )
 fi
 printf '%s\n' "$wanted"

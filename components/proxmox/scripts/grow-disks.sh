@@ -5,9 +5,4 @@
 # shellcheck source=components/scripts/operator.sh
 source components/scripts/operator.sh
 
-status=0
-run_on "$AETHER_NODE" components/proxmox/scripts/vm-disks.sh "$AETHER_VMID" <<<"$AETHER_DISKS" >&2 || status=$?
-if ((status == 255)); then
-  reachable "$AETHER_NODE" || fail $? "$(explain $? "$AETHER_NODE")"
-fi
-((status == 0)) || fail 43 "$AETHER_NODE could not grow the disks of virtual machine $AETHER_VMID; what it has is kept"
+change_guest vm-disks.sh "grow the disks of virtual machine $AETHER_VMID" <<<"$AETHER_DISKS"

@@ -6,9 +6,4 @@
 # shellcheck source=components/scripts/operator.sh
 source components/scripts/operator.sh
 
-status=0
-run_on "$AETHER_NODE" components/proxmox/scripts/container-settings.sh "$AETHER_VMID" <<<"$AETHER_SETTINGS" >&2 || status=$?
-if ((status == 255)); then
-  reachable "$AETHER_NODE" || fail $? "$(explain $? "$AETHER_NODE")"
-fi
-((status == 0)) || fail 43 "$AETHER_NODE could not change container $AETHER_VMID; what it has is kept"
+change_guest container-settings.sh "change container $AETHER_VMID" <<<"$AETHER_SETTINGS"
