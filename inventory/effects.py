@@ -38,6 +38,8 @@ GUEST: dict[str, tuple[Effect | None, Effect | None]] = {
     "address": (E.PENDING, E.UPDATE),
     "network": (E.PENDING, E.UPDATE),
     "start_order": (E.UPDATE, E.UPDATE),
+    "dhcp": (E.PENDING, E.UPDATE),
+    "mac": (E.UPDATE, E.UPDATE),
     "address6": (E.PENDING, E.UPDATE),
     "interfaces": (E.PENDING, E.UPDATE),
     "firewall": (E.UPDATE, E.UPDATE),

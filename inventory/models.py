@@ -239,8 +239,14 @@ class Interface(Facts):
     address6: Ipv6OrAuto | None = Field(default=None, description="auto: by router advertisements (SLAAC).")
 
 
-class Guest(NixosHost):
-    """A NixOS system on a Proxmox node."""
+class OwnCard(Facts):
+    """A machine whose network card has an address of its own."""
+
+    mac: MacAddress | None = Field(default=None, description="The card's address: the router gives it this host's address.")
+
+
+class Guest(NixosHost, OwnCard):
+    """A NixOS system on a Proxmox node. Its ``mac`` is of its first interface; without one Proxmox makes one up."""
 
     node: str
     vmid: VmId
@@ -254,6 +260,7 @@ class Guest(NixosHost):
     was: HostName | None = Field(default=None, description="Its name before: the guest is renamed. Remove it after.")
     adopted: bool = Field(default=False, description="Somebody else made it: imported as it is, and its hardware stays as it is.")
     start_order: int | None = Field(default=None, ge=1, description="Boot order on the node.")
+    dhcp: bool = Field(default=False, description="It asks the router for `address`, which is reserved there for its `mac`.")
     address6: Ipv6OrAuto | None = Field(default=None, description="auto: by router advertisements (SLAAC).")
     interfaces: tuple[Interface, ...] = Field(default=(), description="Further interfaces, in other networks.")
     firewall: bool = Field(default=False, description="Proxmox lets in SSH, the host's services and what `open` says.")
@@ -278,12 +285,6 @@ class NixosLxc(Guest):
     keyctl: bool = False
     fuse: bool = False
     devices: tuple[DeviceNode, ...] = Field(default=(), description="Device nodes it gets, like /dev/net/tun.")
-
-
-class OwnCard(Facts):
-    """A machine whose network card nobody makes for it."""
-
-    mac: MacAddress | None = Field(default=None, description="The card's address: the router gives it this host's address.")
 
 
 class NixosMetal(NixosHost, OwnCard):

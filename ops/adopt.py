@@ -14,9 +14,9 @@ from ops.fleet import inventory_of
 from ops.guests import configuration
 from ops.stack import OpsError, Stack
 from stacks.cluster import ClusterGuest
+from stacks.leases import addresses
 
 _WORDS = {"qemu": "virtual machine", "lxc": "container"}
-_INTERNAL = re.compile(r"127\.|169\.254\.")
 
 
 @dataclass(frozen=True)
@@ -82,20 +82,17 @@ def unknown(inventory: Inventory, api: Api) -> list[Found]:
 
 
 def _addresses(guest: ClusterGuest, api: Api) -> Iterator[str]:
-    """IPv4 addresses by the configuration, then by the agent of a virtual machine that runs."""
+    """IPv4 addresses by the configuration, then by the agent of a virtual machine or the node of a container that runs."""
     place = f"/nodes/{guest.node}/{guest.kind}/{guest.vmid}"
     config = api(f"{place}/config")
     for key in sorted(key for key in config if re.fullmatch(r"(ipconfig|net)\d+", key)):
         yield from re.findall(r"(?:^|,)ip=(\d+\.\d+\.\d+\.\d+)", str(config[key]))
-    if guest.kind == "qemu" and guest.running:
+    if guest.running:
         try:
-            cards: Any = api(f"{place}/agent/network-get-interfaces")["result"]
+            cards: Any = api(f"{place}/{'agent/network-get-interfaces' if guest.kind == 'qemu' else 'interfaces'}")
         except OpsError:
             return  # It has no agent, or the token may not ask it.
-        for card in cards:
-            for item in card.get("ip-addresses", ()):
-                if item.get("ip-address-type") == "ipv4" and not _INTERNAL.match(item["ip-address"]):
-                    yield str(item["ip-address"])
+        yield from addresses((cards["result"] if guest.kind == "qemu" else cards) or ())
 
 
 def listing(found: list[Found], path: Path, stack: str) -> str:

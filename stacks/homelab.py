@@ -21,11 +21,12 @@ from inventory.models import NixosVm as NixosVmFacts
 from stacks.cluster import Cluster, ask, detached_disks, lacking_rights
 from stacks.cluster_jobs import cluster_jobs, virtual_networks
 from stacks.images import Images
+from stacks.leases import warn_of_leases
 from stacks.live import drifts
 from stacks.machines import Machines, renamed
 from stacks.preflight import Preflight
 from stacks.proxmox import proxmox_provider
-from stacks.recorded import export, recorded
+from stacks.recorded import export, greeted, recorded
 from stacks.rollout import activation_order
 from stacks.settings import Settings
 from stacks.ssh import write_client_config
@@ -67,6 +68,7 @@ def _systems(
     there = cluster()
     nodes = {name: facts.node for name, facts in guests.items()}
     disks: dict[str, int] = {}
+    births: dict[str, int] = {}
     imported: set[str] = set()
     if there is not None:
         known = recorded()
@@ -79,6 +81,8 @@ def _systems(
         nodes = {name: preflight.node_of(name) for name in guests}
         disks = {name: preflight.disks_of(name) for name in guests}
         imported = {name for name in guests if preflight.imports(name)}
+        births = preflight.births(greeted()) if any(facts.mac for facts in guests.values()) else {}
+        warn_of_leases(settings, guests, there)
     export(guests)
     playbooks = set_up()
     images = _images(inventory, guests, operator, provider, playbooks)
@@ -98,6 +102,7 @@ def _systems(
                 guests[name],
                 nodes[name],
                 disks.get(name),
+                births.get(name, 1),
                 name in imported,
                 settings,
                 inventory,
@@ -162,6 +167,7 @@ def _guest(
     facts: Guest,
     node: str,
     known_disks: int | None,
+    birth: int,
     importing: bool,
     settings: Settings,
     inventory: Inventory,
@@ -179,6 +185,7 @@ def _guest(
         domain=inventory.site.domain,
         authorized_keys=inventory.site.authorized_keys,
         image=images["vm" if isinstance(facts, NixosVmFacts) else "lxc"].files[facts.node],
+        birth=birth,
         importing=importing,
         protect=settings.protect and not (facts.disposable or facts.replace),
         operator=operator,

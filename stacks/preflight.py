@@ -93,6 +93,15 @@ class Preflight:
         before = self._before(name)
         return before.disks if before is not None and before.disks else len(self.guests[name].disks)
 
+    def births(self, greeted: Mapping[str, int]) -> dict[str, int]:
+        """How many guests each host will have had, by those that were GREETED before: one more where it gets another."""
+        found = {}
+        for name, facts in self.guests.items():
+            had = greeted.get(name, greeted.get(facts.was or "", 0))
+            another = self._before(name) is None or facts.replace
+            found[name] = max(1, had + 1 if another else had)
+        return found
+
     def _before(self, name: str) -> RecordedGuest | None:
         return self.state.get(name) or self.state.get(self.guests[name].was or "")
 

@@ -1,5 +1,6 @@
 """The guests that this stack's state holds, as its last deployment left it."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any
 
 import pulumi
 
+from components.proxmox.guest import births
 from inventory.models import Guest
 
 _KINDS = {"proxmoxve:index/vmLegacy:VmLegacy": "qemu", "proxmoxve:index/containerLegacy:ContainerLegacy": "lxc"}
@@ -32,11 +34,21 @@ class RecordedGuest:
 
 def recorded() -> dict[str, RecordedGuest]:
     """The state's guests by the name of their host."""
+    return guests_of(_resources())
+
+
+def greeted() -> dict[str, int]:
+    """How many guests each host had, as its first contact recorded it; it stays when the guest is gone."""
+    return births_of(_resources())
+
+
+def _resources() -> Mapping[str, Any]:
+    """Type and outputs of the state's resources, by URN."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
             found = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}).value
-            return guests_of((found or {}).get("outputs") or {})
+            return (found or {}).get("outputs") or {}
         except Exception as error:
             # The engine writes meanwhile: without metadata=skip not all in one step (docs/state.md). The exception has no type of
             # its own.
@@ -65,6 +77,17 @@ def guests_of(resources: Mapping[str, Any]) -> dict[str, RecordedGuest]:
             disks=len(outputs.get("disks") or ()),
             datastores=tuple(str(disk.get("datastoreId", "")) for disk in outputs.get("disks") or ()),
         )
+    return found
+
+
+def births_of(resources: Mapping[str, Any]) -> dict[str, int]:
+    """As `greeted`, among RESOURCES (URN to its type and outputs)."""
+    found = {}
+    for urn, item in resources.items():
+        *_, types, name = urn.split("::")
+        if re.search(r"aether:proxmox:Nixos(Vm|Lxc)\$command:local:Command$", types):
+            said = ((item["outputs"] or {}).get("environment") or {}).get("AETHER_INSTANCE", "")
+            found[name] = births(str(said))
     return found
 
 

@@ -34,6 +34,7 @@ PROVISIONING_FACTS = frozenset(
         "numa",
         "balloon",
         "firewall",
+        "dhcp",
         "phase",
         "build_on",
         "reboot",

@@ -1,14 +1,14 @@
 """What virtual machines and containers on Proxmox have in common."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
 import pulumi_command as command
 from pydantic import Field
 
 from components.base import Args, Component, Number, Operator, Text, script
-from inventory.models import Network, Node
+from inventory.models import Guest, Network, Node
 
 
 class GuestArgs(Args):
@@ -21,6 +21,7 @@ class GuestArgs(Args):
     authorized_keys: tuple[str, ...] = Field(description="Owner's SSH keys, for the image's root until its system is deployed.")
     image: Text = Field(description="Volume id of the disk image or template on the node.")
     protect: bool = Field(description="Refuse to destroy it.")
+    birth: int = Field(default=1, description="How many guests of its host there were, this one counted.")
     importing: bool = Field(default=False, description="It is on the cluster, and the state does not have it yet.")
     operator: Operator
     provider: pulumi.ProviderResource = Field(description="The proxmoxve provider.")
@@ -34,13 +35,24 @@ class GuestArgs(Args):
 SHARED_IMPORT = ("description", "tags", "cpu", "memory", "operatingSystem", "initialization", "startup", "started")
 
 
+def instance(facts: Guest, birth: int, mac: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Text that is another one for each guest that is created: the MAC that Proxmox made up, or BIRTH where it is pinned."""
+    return mac.apply(lambda made: f"{facts.mac} {birth}" if facts.mac and not facts.adopted else made)
+
+
+def births(said: str) -> int:
+    """BIRTH of an `instance`; 0 where it has none."""
+    number = said.partition(" ")[2]
+    return int(number) if number.isdigit() else 0
+
+
 def first_contact(
     parent: Component,
     name: str,
     args: GuestArgs,
     *,
     kind: Literal["vm", "lxc"],
-    host_key: str,
+    facts: Guest,
     vmid: Number,
     instance: Text,
     after: Sequence[pulumi.Resource] = (),
@@ -49,11 +61,12 @@ def first_contact(
 
     The private half goes from sops through the (pinned) node into the guest by ``qm guest exec`` or ``pct push``, never over the
     network to an unknown key and never into Pulumi's state. Runs again when the guest is a new one (INSTANCE differs for each
-    that is created, even with the same VMID), or when HOST_KEY, the public half, changed.
+    that is created, even with the same VMID), or when the public half in FACTS, or the lease that it waits for, changed.
     """
+    lease: dict[str, Any] = {"AETHER_LEASE": f"{facts.address} {facts.mac}"} if facts.dhcp else {}
     return through_node(
         parent, name, args, "first-contact", vmid, instance, after=after,
-        AETHER_GUEST=kind, AETHER_HOST_KEY=" ".join(host_key.split()[:2]),
+        AETHER_GUEST=kind, AETHER_HOST_KEY=" ".join(facts.host_key.split()[:2]), **lease,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
 from components.base import Component
-from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact, through_node
+from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact, instance, through_node
 from components.proxmox.network import Card, cards, container_addresses, container_interfaces, container_lines
 from inventory.models import NixosLxc as NixosLxcFacts
 
@@ -27,7 +27,7 @@ class NixosLxc(Component):
         - ``command:local:Command``: first contact (its SSH host key).
 
     Outputs:
-        vm_id: Proxmox id.  instance: MAC address, new for each creation.  ready: text, known once the host answers.
+        vm_id: Proxmox id.  instance: text, new for each creation.  ready: text, known once the host answers.
     """
 
     guest: proxmox.ContainerLegacy
@@ -82,9 +82,8 @@ class NixosLxc(Component):
                 import_=args.import_id(facts.vmid),
             ),
         )
-        self.instance = self.guest.network_interfaces.apply(
-            lambda interfaces: (interfaces[0].mac_address or "") if interfaces else ""
-        )
+        mac = self.guest.network_interfaces.apply(lambda interfaces: (interfaces[0].mac_address or "") if interfaces else "")
+        self.instance = instance(facts, args.birth, mac)
         self.options = _options(self, name, args) if root_only(facts) else None
         self.disks = self._data_disks(name, args)
         self.settings = self._settings(name, args, attached)
@@ -93,7 +92,7 @@ class NixosLxc(Component):
             name,
             args,
             kind="lxc",
-            host_key=facts.host_key,
+            facts=facts,
             vmid=self.guest.vm_id,
             instance=self.instance,
             # A container that takes another one's place is born with the address that the old one had.

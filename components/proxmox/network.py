@@ -18,6 +18,8 @@ class Card:
     address6: str | None
     gateway6: str | None
     firewall: bool
+    mac: str | None = None
+    """As Proxmox writes it, in upper case; None: Proxmox makes one up."""
 
     @property
     def vlan(self) -> int | None:
@@ -35,7 +37,10 @@ def _cards(facts: Guest, networks: Mapping[str, Network]) -> Iterator[Card]:
     address6 = _with_prefix(facts.address6, network.cidr6)
     # A guest that listens to router advertisements has its route from them.
     gateway6 = network.gateway6 if address6 not in (None, "auto") else None
-    yield Card(network, _with_prefix(facts.address, network.cidr) or "dhcp", network.gateway, address6, gateway6, facts.firewall)
+    address = "dhcp" if facts.dhcp else _with_prefix(facts.address, network.cidr) or "dhcp"
+    # So has one that asks for its address.
+    gateway = None if facts.dhcp else network.gateway
+    yield Card(network, address, gateway, address6, gateway6, facts.firewall, facts.mac.upper() if facts.mac else None)
     for more in facts.interfaces:
         its = networks[more.network]
         address = _with_prefix(more.address, its.cidr) or "dhcp"
@@ -54,6 +59,7 @@ def vm_devices(found: list[Card]) -> list[proxmox.VmLegacyNetworkDeviceArgs]:
             vlan_id=card.vlan,
             mtu=card.network.mtu,
             firewall=card.firewall or None,
+            mac_address=card.mac,
         )
         for card in found
     ]
@@ -79,6 +85,7 @@ def container_interfaces(found: list[Card]) -> list[proxmox.ContainerLegacyNetwo
             vlan_id=card.vlan,
             mtu=card.network.mtu,
             firewall=card.firewall or None,
+            mac_address=card.mac,
         )
         for index, card in enumerate(found)
     ]
@@ -97,7 +104,7 @@ def container_addresses(found: list[Card]) -> list[proxmox.ContainerLegacyInitia
 
 
 def container_lines(found: list[Card]) -> list[str]:
-    """Each interface as pct(1) has it, without its hardware address."""
+    """Each interface as pct(1) has it; without its hardware address, unless the inventory has that."""
     return [
         ",".join(
             f"{key}={value}"
@@ -107,6 +114,7 @@ def container_lines(found: list[Card]) -> list[str]:
                 "firewall": int(card.firewall) or None,
                 "gw": card.gateway,
                 "gw6": card.gateway6,
+                "hwaddr": card.mac,
                 "ip": card.address,
                 "ip6": card.address6,
                 "mtu": card.network.mtu,

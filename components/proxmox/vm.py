@@ -7,7 +7,7 @@ from pydantic import Field
 
 from components.base import Component
 from components.proxmox.devices import mapping
-from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact, through_node
+from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact, instance, through_node
 from components.proxmox.network import Card, cards, vm_addresses, vm_devices
 from inventory.models import NixosVm as NixosVmFacts
 
@@ -26,7 +26,7 @@ class NixosVm(Component):
         - ``command:local:Command``: first contact (its SSH host key).
 
     Outputs:
-        vm_id: Proxmox id.  instance: MAC address, new for each creation.  ready: text, known once the host answers.
+        vm_id: Proxmox id.  instance: text, new for each creation.  ready: text, known once the host answers.
     """
 
     guest: proxmox.VmLegacy
@@ -88,11 +88,10 @@ class NixosVm(Component):
             ),
         )
         # Of the device, not mac_addresses: those are what the guest agent reports, the loopback's first.
-        self.instance = self.guest.network_devices.apply(lambda devices: (devices[0].mac_address or "") if devices else "")
+        mac = self.guest.network_devices.apply(lambda devices: (devices[0].mac_address or "") if devices else "")
+        self.instance = instance(facts, args.birth, mac)
         self.disks = self._grow_disks(name, args)
-        self.contact = first_contact(
-            self, name, args, kind="vm", host_key=facts.host_key, vmid=self.guest.vm_id, instance=self.instance
-        )
+        self.contact = first_contact(self, name, args, kind="vm", facts=facts, vmid=self.guest.vm_id, instance=self.instance)
         self.vm_id = self.guest.vm_id
         self.ready = self.contact.stdout
         self.done({"vm_id": self.vm_id, "instance": self.instance, "ready": self.ready})

@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address, IPv4Network
 
-from inventory.models import AnsibleHost, Host, ManagedHost, Network, OwnCard
+from inventory.models import AnsibleHost, Guest, Host, ManagedHost, Network, OwnCard
 from inventory.parse import Draft
 from inventory.problems import did_you_mean, one_of
 
@@ -49,6 +49,9 @@ def _is_router(host: Host) -> bool:
 def _mac(draft: Draft, name: str, host: Host, network: Network) -> None:
     """A host that asks for its address gets another one, unless the router knows its card."""
     where = f"hosts.{name}"
+    if isinstance(host, Guest):
+        _lease(draft, where, host, network)
+        return
     if not network.dhcp or not isinstance(host, ManagedHost) or not isinstance(host, OwnCard) or _is_router(host):
         return
     if isinstance(host, AnsibleHost) and host.node is not None:
@@ -56,6 +59,24 @@ def _mac(draft: Draft, name: str, host: Host, network: Network) -> None:
     if host.mac is None and "mac" not in draft.damaged.get(where, ()):
         message = f"is missing, so the router would give it another address than {host.address}"
         draft.report("mac-missing", where, "mac", message, 'write mac = "…", what `ip link` on it shows as link/ether')
+
+
+def _lease(draft: Draft, where: str, guest: Guest, network: Network) -> None:
+    """A guest that asks for its address: somebody answers, and knows its card."""
+    if not guest.dhcp:
+        return
+    if not network.dhcp:
+        message = f"nobody gives addresses in network '{guest.network}'"
+        draft.report(
+            "dhcp-missing", where, "dhcp", message, f"write dhcp = true in [networks.{guest.network}], or remove the line"
+        )
+    if guest.mac is None and "mac" not in draft.damaged.get(where, ()):
+        message = f"is missing, so the router would give it another address than {guest.address}"
+        # Locally administered, and as unique as the address is.
+        mac = "02:00:" + ":".join(f"{octet:02x}" for octet in IPv4Address(guest.address).packed)
+        draft.report(
+            "mac-missing", where, "mac", message, f'write mac = "{mac}", and reserve {guest.address} for it at the router'
+        )
 
 
 def _network(draft: Draft, name: str, network: Network) -> None:

@@ -1,5 +1,5 @@
-# The address of the inventory, static, by systemd-networkd. No DHCP: a name and an address belong together
-# in one place.
+# The address of the inventory by systemd-networkd: static, or (`dhcp`) asked of the router, which has it reserved for the
+# host's card. A name and an address belong together in one place either way.
 {
   config,
   lib,
@@ -20,6 +20,7 @@ let
   mtu = its: lib.optionalAttrs (its ? mtu) { MTUBytes = toString its.mtu; };
 
   address6 = host.address6 or null;
+  dhcp = host.dhcp or false;
 
   # The guest's further interfaces, in Proxmox's order: its second card is net1.
   further = lib.imap1 (index: interface: {
@@ -84,17 +85,24 @@ in
     systemd.network.networks = lib.listToAttrs further // {
       "05-main" = {
         matchConfig.Name = cfg.interface;
-        address = [ (withPrefix host.address network.cidr) ] ++ addresses6 address6 network;
-        routes = [
-          { Gateway = network.gateway; }
-        ]
-        ++ lib.optional (address6 != null && address6 != "auto" && network ? gateway6) {
-          Gateway = network.gateway6;
-        };
+        address =
+          lib.optional (!dhcp) (withPrefix host.address network.cidr) ++ addresses6 address6 network;
+        routes =
+          lib.optional (!dhcp) { Gateway = network.gateway; }
+          ++ lib.optional (address6 != null && address6 != "auto" && network ? gateway6) {
+            Gateway = network.gateway6;
+          };
         dns = cfg.dns;
         domains = [ aether.site.domain ];
-        networkConfig = lib.optionalAttrs (address6 != null) {
-          IPv6AcceptRA = advertised address6 network;
+        networkConfig =
+          lib.optionalAttrs (address6 != null) { IPv6AcceptRA = advertised address6 network; }
+          // lib.optionalAttrs dhcp { DHCP = "ipv4"; };
+        dhcpV4Config = lib.mkIf dhcp {
+          # The reservation is of the card, whatever system asks: image, this one, the one before.
+          ClientIdentifier = "mac";
+          # Resolvers and names are the inventory's.
+          UseDNS = false;
+          UseHostname = false;
         };
         linkConfig = {
           RequiredForOnline = "routable";

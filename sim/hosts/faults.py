@@ -21,6 +21,7 @@ CATALOGUE = {
     "key-mismatch": "the host answers with another SSH host key",
     "unreachable": "nothing answers on SSH",
     "no-boot": "a system other than the one running now does not come up after a reboot",
+    "lease": "the router gives a guest that asks for its address another one than is reserved for its card",
     "boot-slow": "booting takes VALUE seconds longer (default 5)",
     "greenboot-red": "greenboot's required checks fail on a newly booted deployment",
     "bad-signature": "the image's signature does not verify",
@@ -66,7 +67,7 @@ class HostFaults:
                 await self._host.set_hostname("some-other-host" if on else self._host.facts.name)
             if name == "key-mismatch" and self._host.ssh.listening:
                 await self._host.start_ssh()
-            if name in ("ssh-lost", "unreachable"):
+            if name in ("ssh-lost", "unreachable", "lease"):
                 await self._host.reconsider_ssh()
 
     def moved_to(self, host: Host) -> HostFaults:
@@ -92,7 +93,7 @@ class HostFaults:
 
     def hides_ssh(self) -> bool:
         """Whether SSH does not answer."""
-        return self.has("unreachable") or (self.has("ssh-lost") and self._is_new("ssh-lost"))
+        return self.has("unreachable") or self._host.is_elsewhere() or (self.has("ssh-lost") and self._is_new("ssh-lost"))
 
     def refuses_to_boot(self, system: str | None) -> bool:
         """Whether this system does not come up."""

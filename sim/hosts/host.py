@@ -69,6 +69,8 @@ class Host:
         self.faults = HostFaults(self)
         self.services = ServiceManager(self)
         self.ssh = HostSsh(self, sim_address, site.ssh_port)
+        # Whether it has another address than its own, by DHCP.
+        self.is_elsewhere: Callable[[], bool] = lambda: False
         self.seed = firstboot.Seed()
         self._agent = Agent(self, self.directory / "agent", site.served)
         self._root: HostRoot | None = None

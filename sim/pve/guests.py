@@ -14,6 +14,8 @@ from fakepve.lxc import split_props
 from sim.hosts.firstboot import Seed, seed_of_user_data
 from sim.world import HostFacts, World
 
+# Last octet from which on the simulated router gives addresses to cards that it does not know.
+POOL = 240
 _KEPT_VM = ("vmid", "name", "node", "status", "qmpstatus", "config", "pending", "template", "lock", "pool", "snapshots")
 _KEPT_CT = ("vmid", "node", "status", "config", "pending", "pool", "snapshots")
 
@@ -105,10 +107,35 @@ def _instance(text: str, config: dict[str, Any]) -> str:
     return hashlib.sha1(f"{text}{config.get('ipconfig0', '')}".encode()).hexdigest()
 
 
-def interfaces(guest: Any) -> list[dict[str, Any]]:
-    """What the guest agent says about the network."""
-    address = identity(guest).address
+def asks_for_address(guest: Any) -> bool:
+    """Whether its first card asks the router."""
+    key = "ipconfig0" if isinstance(guest, FakeVm) else "net0"
+    return bool(re.search(r"(?:^|,)ip=dhcp(?:,|$)", str(guest.config.get(key, ""))))
+
+
+def card(guest: Any) -> str:
+    """The MAC address of its first card, in lower case; empty where it has none."""
     mac = re.search(r"([0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5})", str(guest.config.get("net0", "")))
+    return mac[1].lower() if mac else ""
+
+
+def leased(guest: Any, world: World, *, forgotten: bool = False) -> str | None:
+    """What the router gives to a guest's first card: what the inventories reserve for it, or the next one of the pool.
+
+    With FORGOTTEN the router does not know the card.
+    """
+    hosts = world.tables.get("hosts", {})
+    mac = card(guest)
+    reserved = next((facts["address"] for facts in hosts.values() if mac and facts.get("mac") == mac), None)
+    if reserved is not None and not forgotten:
+        return str(reserved)
+    known = world.guest(guest.name)
+    return f"{known.address.rpartition('.')[0]}.{POOL + guest.vmid % 10}" if known is not None else None
+
+
+def interfaces(guest: Any, address: str | None) -> list[dict[str, Any]]:
+    """What the guest agent says about the network of a guest that has ADDRESS."""
+    mac = card(guest)
     found = [
         {
             "name": "lo",
@@ -116,7 +143,7 @@ def interfaces(guest: Any) -> list[dict[str, Any]]:
             "ip-addresses": [{"ip-address": "127.0.0.1", "ip-address-type": "ipv4", "prefix": 8}],
         }
     ]
-    if mac is not None:
+    if mac:
         addresses = [{"ip-address": address, "ip-address-type": "ipv4", "prefix": 24}] if address else []
-        found.append({"name": "eth0", "hardware-address": mac[1].lower(), "ip-addresses": addresses})
+        found.append({"name": "eth0", "hardware-address": mac, "ip-addresses": addresses})
     return found

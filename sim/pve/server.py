@@ -20,6 +20,7 @@ from fakepve.server import USER
 from fakepve.storage import split_list
 
 from sim.pve import pending, purge
+from sim.pve.guests import asks_for_address, interfaces
 from sim.pve.mappings import Mappings
 from sim.pve.storage import NodeStores, current_node
 from sim.pve.stored import Stored
@@ -79,6 +80,8 @@ class SimPve(Stored, Mappings):
         self.hosts_of_nodes: dict[str, str] = {}
         self.touched: Callable[[int], None] = lambda vmid: None
         # Before a guest starts; raises TaskError to refuse.
+        # The IPv4 address that a guest has, wherever it is from.
+        self.address_of: Callable[[Any], str | None] = lambda guest: None
         self.before_start: Callable[[Any], None] = lambda guest: None
         self.store_upload: Callable[[str, str, str, bytes], None] = lambda node, content, name, data: None
         self.list_files: Callable[[str], dict[str, int]] = lambda node: {}
@@ -225,6 +228,26 @@ class SimPve(Stored, Mappings):
         if guest is not None:
             self.touched(guest.vmid)
         return upid
+
+    # Addresses
+
+    async def _agent_call(self, match: Any, values: Values) -> Any:
+        vm = self.find(values["node"], values["vmid"])
+        if vm.agent is not None:
+            vm.agent["interfaces"] = interfaces(vm, self.address_of(vm))
+        return await super()._agent_call(match, values)
+
+    async def _lxc_interfaces(self, user: str, values: Values) -> Any:
+        """fakepve knows what is in the configuration; a lease comes from the router."""
+        found = await super()._lxc_interfaces(user, values)
+        ct = self.guest(int(values["vmid"]))
+        if found is not None and asks_for_address(ct):
+            address = self.address_of(ct)
+            for item in found:
+                if item["name"] == "eth0" and address:
+                    item["inet"] = f"{address}/24"
+                    item["ip-addresses"].insert(0, {"ip-address-type": "inet", "ip-address": address, "prefix": "24"})
+        return found
 
     # Virtual machines
 

@@ -103,6 +103,7 @@ class Proxmox:
         api.mapped = self._save_mappings
         api.stored = self._save_entries
         api.before_start = self._before_start
+        api.address_of = self.address_of
         api.store_upload = self._store_upload
         api.list_files = self._list_files
         api.remove_file = self._remove_file
@@ -248,7 +249,16 @@ class Proxmox:
             if facts is None:
                 return None
             host = self.guest_hosts[guest.vmid] = self._make_host(facts)
+            made = host
+            host.is_elsewhere = lambda: self.address_of(guest) not in (None, made.facts.address)
         return host
+
+    def address_of(self, guest: Any) -> str | None:
+        """The address that a guest has: its configuration's, or what the router gives it."""
+        if not guests.asks_for_address(guest):
+            return guests.identity(guest).address
+        host = self.guest_hosts.get(guest.vmid)
+        return guests.leased(guest, self.world, forgotten=host is not None and host.faults.has("lease"))
 
     def _follow(self, guest: Any) -> None:
         """Boot, reboot or cut the power of a guest's host, as the API's view of it changed."""
@@ -284,7 +294,7 @@ class Proxmox:
             await asyncio.wait([destroying])
         await host.power_on()
         if isinstance(guest, FakeVm) and host.state == "up":
-            guest.agent = {"interfaces": guests.interfaces(guest), "get-host-name": {"host-name": host.name}}
+            guest.agent = {"get-host-name": {"host-name": host.name}}
 
     def _background(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)

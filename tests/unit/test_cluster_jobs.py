@@ -62,13 +62,16 @@ open = [{ port = 9100, purpose = "metrics", cidrs = ["192.168.10.12/32"] }]
 """
 DNS = 'address6 = "auto"\ninterfaces = [{ network = "storage", address = "10.0.8.11" }]\n'
 
+# It asks for its address.
+LOG = 'dhcp = true\nmac = "02:00:c0:a8:0a:0c"\n'
+
 
 def inventory() -> str:
     """The small fleet with everything that this is about."""
     text = small.inventory()
-    for vmid, more in ((110, WEB), (111, DNS), (112, "disposable = true\n")):
+    for vmid, more in ((110, WEB), (111, DNS), (112, f"disposable = true\n{LOG}")):
         text = text.replace(f"vmid = {vmid}\n", f"vmid = {vmid}\n{more}")
-    servers = 'bridge = "vmbr0"\ncidr6 = "fd00:10::/64"\ngateway6 = "fd00:10::1"\n'
+    servers = 'dhcp = true\nbridge = "vmbr0"\ncidr6 = "fd00:10::/64"\ngateway6 = "fd00:10::1"\n'
     return text.replace("[networks.servers]\n", f"[networks.servers]\n{servers}") + EXTRA
 
 
@@ -122,6 +125,20 @@ def test_a_container_has_the_same(recording: Recording) -> None:
         {"ipv4": {"address": "192.168.10.11/24", "gateway": "192.168.10.1"}, "ipv6": {"address": "auto"}},
         {"ipv4": {"address": "10.0.8.11/24"}},
     ]
+
+
+def test_a_guest_that_asks_for_its_address_has_the_card_that_the_router_knows(recording: Recording) -> None:
+    container = recording.one("ContainerLegacy", "log").inputs
+    (card,) = container["networkInterfaces"]
+    assert card["macAddress"] == "02:00:C0:A8:0A:0C"
+    assert container["initialization"]["ipConfigs"] == [{"ipv4": {"address": "dhcp"}}]
+    line = recording.one("Command", "log-settings").inputs["environment"]["AETHER_SETTINGS"]
+    assert "net0 name=eth0,bridge=vmbr0,hwaddr=02:00:C0:A8:0A:0C,ip=dhcp,tag=10" in line
+    (greeting,) = (item.environment for item in recording.resources if item.name == "log" and "AETHER_GUEST" in item.environment)
+    assert greeting["AETHER_LEASE"] == "192.168.10.12 02:00:c0:a8:0a:0c"
+    assert greeting["AETHER_INSTANCE"] == "02:00:c0:a8:0a:0c 1"
+    # Who has a static address has whatever card Proxmox makes up.
+    assert "macAddress" not in recording.one("VmLegacy", "web").inputs["networkDevices"][0]
 
 
 def test_vnets_are_made_in_their_zone_and_applied_before_any_guest(recording: Recording) -> None:

@@ -43,7 +43,8 @@ CASES = [
     ('"192.168.10.30"', '"192.168.10.10"', "duplicate-address", "hosts.talos.address", "free address"),
     ('network = "clients"', 'network = "clients"\nmac = "00:00:5E:00:53:0A"', "bad-format", "hosts.desk.mac", "lower case"),
     ('network = "clients"', 'network = "clients"\nmac = "01:00:5e:00:53:0a"', "bad-format", "hosts.desk.mac", "in lower case"),
-    ("vmid = 111", 'vmid = 111\nmac = "00:00:5e:00:53:0a"', "unknown-field", "hosts.dns.mac", "remove it"),
+    ("vmid = 111", 'vmid = 111\nmac = "00-00-5e-00-53-0a"', "bad-format", "hosts.dns.mac", "in lower case"),
+    ("vmid = 111", 'vmid = 111\ndhcp = true\nmac = "00:00:5e:00:53:0a"', "dhcp-missing", "hosts.dns.dhcp", "[networks.servers]"),
     ("vmid = 111", f'vmid = 111\nsyncthing_id = "{DEVICE[:-1]}3"', "bad-format", "hosts.dns.syncthing_id", "Show ID"),
     ("vmid = 111", f'vmid = 111\nsyncthing_id = "{DEVICE[8:]}"', "bad-format", "hosts.dns.syncthing_id", "eight groups"),
     ("vlan = 20", "vlan = 20\ndhcp = true", "mac-missing", "hosts.desk.mac", "link/ether"),
@@ -254,6 +255,22 @@ def test_who_needs_no_card_where_addresses_are_asked_for(tmp_path: Path, host: t
     )
     (tmp_path / "lab.toml").write_text(text)
     assert load(tmp_path / "lab.toml").networks["servers"].dhcp
+
+
+def test_a_guest_that_asks_for_its_address_is_told_which_card_it_may_have(tmp_path: Path) -> None:
+    text = edited(("vmid = 111", "vmid = 111\ndhcp = true"), ('nameservers = ["192.168.10.20", "9.9.9.9"]', "dhcp = true"))
+    (tmp_path / "lab.toml").write_text(text)
+    with pytest.raises(InventoryError) as raised:
+        load(tmp_path / "lab.toml")
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.where, problem.field) == ("mac-missing", "hosts.dns", "mac")
+    assert problem.fix == 'write mac = "02:00:c0:a8:0a:14", and reserve 192.168.10.20 for it at the router'
+    (tmp_path / "lab.toml").write_text(
+        text.replace("dhcp = true\n", 'dhcp = true\nmac = "02:00:c0:a8:0a:14"\n', 2).replace(
+            'dhcp = true\nmac = "02:00:c0:a8:0a:14"\n\n', "dhcp = true\n\n", 1
+        )
+    )
+    assert load(tmp_path / "lab.toml").guests()["dns"].dhcp
 
 
 def test_all_errors_at_once(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 import dataclasses
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from inventory.load import Inventory, InventoryError, load
 from stacks.cluster import ClusterGuest
 from stacks.preflight import GIB, Preflight
-from stacks.recorded import RecordedGuest, guests_of
+from stacks.recorded import RecordedGuest, births_of, guests_of
 from stacks.recorded import recorded as read_state
 
 HOMELAB = load("inventory/homelab.toml")
@@ -181,3 +182,24 @@ def test_a_guest_with_detached_disks_is_not_replaced() -> None:
 
 def test_a_guest_that_the_ha_manager_has_is_not_replaced() -> None:
     assert "is an HA resource" in refused(preflight(there(ha=True), state=recorded(), replace=True))[0]
+
+
+def test_a_guest_with_a_pinned_card_is_another_one_each_time_it_is_made() -> None:
+    """Its MAC is the same, and first contact has to run again."""
+    urn = "urn:pulumi:homelab::aether::aether:proxmox:NixosLxc$command:local:Command::step-ca"
+    other = "urn:pulumi:homelab::aether::aether:nixos:NixosSystem$command:local:Command::step-ca"
+    command: dict[str, Any] = {
+        "type": "command:local:Command",
+        "outputs": {"environment": {"AETHER_INSTANCE": "02:00:c0:a8:0a:0c 2"}},
+    }
+    system = {"type": "command:local:Command", "outputs": {"environment": {"AETHER_INSTANCE": "02:00:c0:a8:0a:0c 9"}}}
+    greeted = births_of({urn: command, other: system})
+    assert greeted == {"step-ca": 2}
+    assert preflight(there(), state=recorded()).births(greeted)["step-ca"] == 2
+    assert preflight(state={}).births(greeted)["step-ca"] == 3, "the state lost it: it is made anew"
+    assert preflight(there(), state=recorded(), replace=True).births(greeted)["step-ca"] == 3
+    renamed = preflight(there(name="ca"), state={"ca": recorded()["step-ca"]}, was="ca")
+    assert renamed.births({"ca": 2})["step-ca"] == 2
+    assert preflight().births({})["step-ca"] == 1
+    command["outputs"]["environment"]["AETHER_INSTANCE"] = "BC:24:11:00:00:01"
+    assert births_of({urn: command}) == {"step-ca": 0}

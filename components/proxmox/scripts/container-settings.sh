@@ -6,7 +6,7 @@
 set -euo pipefail
 vmid=$1
 config=$(pct config "$vmid")
-# What the inventory says of an interface; the rest of it (its hardware address above all) stays.
+# What the inventory says of an interface; the rest of it (its hardware address, unless that is wanted too) stays.
 ours=' name bridge tag ip gw ip6 gw6 mtu firewall '
 
 value() { sed -n "s/^$1: //p" <<<"$config"; }
@@ -18,7 +18,7 @@ parts() { tr ',' '\n' <<<"$1" | sed '/^$/d; /^firewall=0$/d' | sort; }
 interface() {
   local part kept=$2
   for part in ${1//,/ }; do
-    [[ $ours == *" ${part%%=*} "* ]] || kept+=",$part"
+    [[ $ours == *" ${part%%=*} "* || ,$2 == *",${part%%=*}="* ]] || kept+=",$part"
   done
   printf '%s' "$kept"
 }

@@ -19,6 +19,7 @@ from fakepve import FakeCt, FakeVm, PveError
 from sim.hosts import process as proc
 from sim.hosts.agent import Call, Refused
 from sim.hosts.host import Host
+from sim.pve.guests import interfaces
 from sim.pve.pending import effective
 from sim.pve.service import Proxmox
 from sim.pve.storage import CONTENT_DIRECTORIES, current_node
@@ -367,7 +368,7 @@ def _qm_agent(call: Call, vm: Any, words: list[str]) -> int:
     if words[:1] == ["ping"]:
         return 0
     if words[:1] == ["network-get-interfaces"]:
-        call.out(json.dumps((vm.agent or {}).get("interfaces", []), indent=3))
+        call.out(json.dumps(interfaces(vm, _cluster().address_of(vm)), indent=3))
         return 0
     raise Refused(f"400 Parameter verification failed.\ncommand: value '{' '.join(words)}' does not have a value", 255)
 
@@ -471,8 +472,8 @@ async def pvesm(call: Call) -> int:  # noqa: PLR0912 - one branch a subcommand
 
 
 async def pvesh(call: Call) -> int:
-    """`pvesh get PATH [--output-format json]` for /version, /nodes, /cluster/resources, /storage/NAME, /nodes/NODE/{qemu,lxc} and
-    /nodes/NODE/network/BRIDGE, which `pvesh set` makes VLAN aware.
+    """`pvesh get PATH [--output-format json]` for /version, /nodes, /cluster/resources, /storage/NAME, /nodes/NODE/{qemu,lxc},
+    /nodes/NODE/lxc/VMID/interfaces and /nodes/NODE/network/BRIDGE, which `pvesh set` makes VLAN aware.
     """
     call.need_root("please run as root.")
     network = re.fullmatch(r"/nodes/([^/]+)/network(?:/([^/]+))?", call.argv[2] if len(call.argv) > 2 else "")
@@ -503,6 +504,9 @@ async def pvesh(call: Call) -> int:
     elif match := re.fullmatch(r"/nodes/([^/]+)/(qemu|lxc)", path):
         guests = api.vms if match[2] == "qemu" else api.cts
         found = [{"vmid": g.vmid, "name": g.name, "status": g.status} for g in guests if g.node == match[1]]
+    elif match := re.fullmatch(r"/nodes/([^/]+)/lxc/(\d+)/interfaces", path):
+        _guest(call, match[2], FakeCt)
+        found = await api._lxc_interfaces("root@pam", {"node": match[1], "vmid": int(match[2])})
     else:
         raise Refused(f"No 'get' handler defined for '{path}'", 255)
     call.out(json.dumps(found))
