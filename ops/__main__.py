@@ -15,6 +15,7 @@ from inventory.load import InventoryError  # noqa: E402
 from ops import cloud, commands, examine, fleet, guests, proxmox  # noqa: E402
 from ops.adopt import adopt  # noqa: E402
 from ops.github import github  # noqa: E402
+from ops.install.command import install  # noqa: E402
 from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
@@ -31,6 +32,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "move": (guests.move, "HOST [NODE]: a container to the node that the inventory names"),
     "retire": (guests.retire, "HOST [--delete]: stop, back up and keep the guest of a host that left the inventory"),
     "adopt": (adopt, "[VMID …] [--write]: guests on the cluster that the inventory lacks, and their entries"),
+    "install": (install, "HOST: NixOS over what its machine runs now, after checks, a backup and an explicit yes"),
     "review": (commands.review, "the change as Markdown"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),

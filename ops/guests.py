@@ -34,7 +34,7 @@ def followed(stack: Stack) -> list[str]:
     places = {item["urn"].rsplit("::", 1)[1]: item["outputs"] for item in _guests(stack.recorded())}
     if not places:
         return []
-    there = _cluster(stack)
+    there = cluster_of(stack)
     moved = {
         name: there[int(place["vmId"])].node
         for name, place in places.items()
@@ -69,7 +69,7 @@ def move(stack: Stack, arguments: list[str]) -> int:
     node = options.node or facts.node
     if node not in inventory.nodes:
         raise OpsError(f"{node} is no node of {inventory.path}. Nodes: {', '.join(inventory.nodes)}")
-    found = _cluster(stack).get(facts.vmid)
+    found = cluster_of(stack).get(facts.vmid)
     if found is None or found.name != options.host:
         raise OpsError(f"{options.host} has no guest {facts.vmid} on the cluster. Fix: ./aether --stack {stack.name} up")
     if found.node != node:
@@ -78,7 +78,7 @@ def move(stack: Stack, arguments: list[str]) -> int:
             if found.running
             else []
         )
-        _on_node(stack, found.node, shlex.join([_TOOLS[found.kind], "migrate", str(found.vmid), node, *extra]))
+        on_node(stack, found.node, shlex.join([_TOOLS[found.kind], "migrate", str(found.vmid), node, *extra]))
     for line in followed(stack):
         print(line)
     if node != facts.node:
@@ -95,11 +95,10 @@ def retire(stack: Stack, arguments: list[str]) -> int:
     inventory = inventory_of(stack)
     if options.host in inventory.hosts:
         raise OpsError(f"{options.host} is in {inventory.path}. Fix: remove [hosts.{options.host}] first")
-    script = (REPOSITORY / "components/proxmox/scripts/retire-guest.sh").read_text()
-    there = _cluster(stack)
+    there = cluster_of(stack)
     found = _retired(there, options.host) if options.delete else _recorded_guest(stack, there, options.host)
     what = "delete" if options.delete else "keep"
-    _on_node(stack, found.node, f"bash -c {shlex.quote(script)} aether {what} {_TOOLS[found.kind]} {found.vmid}")
+    on_node(stack, found.node, script("retire-guest.sh", what, _TOOLS[found.kind], str(found.vmid)))
     if not options.delete:
         _edit_state(stack, lambda resources: forget(resources, options.host))
         print(f"The state has forgotten it. To delete it: ./aether --stack {stack.name} retire {options.host} --delete")
@@ -149,14 +148,21 @@ def _guests(resources: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _on_node(stack: Stack, node: str, command: str) -> None:
+def script(name: str, *arguments: str) -> str:
+    """The command that runs components/proxmox/scripts/NAME with ARGUMENTS on a node, after what it shares with others."""
+    folder = REPOSITORY / "components/proxmox/scripts"
+    text = "".join((folder / file).read_text() for file in ("final-backup.sh", name))
+    return f"bash -c {shlex.quote(text)} aether {shlex.join(arguments)}"
+
+
+def on_node(stack: Stack, node: str, command: str) -> None:
     """Run COMMAND on NODE over its pinned connection."""
     line = ["ssh", "-F", str(hosts.ssh_config(stack.name)), "-n", node, command]
     if subprocess.run(line, cwd=REPOSITORY, check=False).returncode:
         raise OpsError(f"{node} could not do it (above); the state is as it was")
 
 
-def _cluster(stack: Stack) -> Cluster:
+def cluster_of(stack: Stack) -> Cluster:
     """What the stack's cluster holds. Raises OpsError."""
     config = configuration(stack)
     endpoint, user, password = (

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs on a Proxmox node: takes a guest out of service and keeps it, or deletes one that was.
-# Arguments: keep or delete, qm or pct, VMID.
+# Arguments: keep or delete, qm or pct, VMID. Its beginning is final-backup.sh.
 set -euo pipefail
 what=$1 tool=$2 vmid=$3
 say() { printf 'guest %s: %s\n' "$vmid" "$*"; }
@@ -19,13 +19,10 @@ case $what in
       }
     fi
     "$tool" set "$vmid" --onboot 0 --tags "${tags:+$tags;}retired" >/dev/null
-    storage=$(pvesm status --content backup --enabled 1 | awk 'NR > 1 && $3 == "active" { print $1; exit }')
-    if [[ -n $storage ]]; then
-      say "final backup to $storage"
-      vzdump "$vmid" --mode stop --compress zstd --storage "$storage" --notes-template 'retired by aether: {{guestname}}'
-    else
+    final_backup "$vmid" stop 'retired by aether: {{guestname}}' || {
+      (($? == 4)) || exit 1
       say "no storage takes backups: there is none but its disks"
-    fi
+    }
     say "stopped, kept with its disks"
     ;;
   delete)

@@ -1,0 +1,181 @@
+"""`./aether install` of a guest in place: real SSH to a simulated machine and its node; nixos-anywhere is a stand-in."""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.lab import Lab
+from tests.system.small import deployed
+
+# nix on the operator's machine: what the host's flake output says, and nixos-anywhere. Everything else is the simulator's.
+NIX = r"""#!/bin/bash
+set -eu
+case " $* " in
+  *' eval '*'--apply'*)
+    case $* in *diskoScript*) printf '%s' '@facts@'; exit ;; esac
+    ;;
+  *' run '*'nixpkgs#nixos-anywhere'*)
+    while [ "$1" != -- ]; do shift; done
+    shift
+    exec '@anywhere@' "$@"
+    ;;
+esac
+exec '@nix@' "$@"
+"""
+# As the real one it asks for no host key, speaks to the machine by `ssh`, and unpacks the extra files over that.
+ANYWHERE = r"""#!/bin/bash
+set -euo pipefail
+phases='' target='' port='' files=''
+while (($#)); do
+  case $1 in
+    --phases) phases=$2 ;;
+    --target-host) target=$2 ;;
+    --ssh-port) port=$2 ;;
+    --extra-files) files=$2 ;;
+  esac
+  shift
+done
+remote() { ssh -o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=no -i '@key@' -p "$port" "$target" "$@"; }
+echo "### $phases ###"
+if [ "$phases" = kexec ]; then
+  remote 'echo kexec >>/root/steps'
+  exit
+fi
+remote 'echo disko >>/root/steps; mkdir -p /root/mnt'
+tar -C "$files" -cpf- . | remote 'tar -C /root/mnt -xf- --no-same-owner'
+if [ -e '@hang@' ]; then echo 'Installing NixOS'; sleep 60; fi
+remote 'echo install >>/root/steps'
+"""
+LSBLK = """#!/bin/sh
+echo '{"blockdevices":[{"name":"sda","path":"/dev/null","type":"disk","size":8589934592,"serial":"drive-scsi0","model":"QEMU",
+"ro":false,"fstype":null,"label":null,"mountpoint":null,"children":[
+{"name":"sda1","type":"part","fstype":"ext4","label":null,"mountpoint":null}]}]}'
+"""
+FACTS = {
+    "disks": {"system": "/dev/null"}, "platform": "x86_64-linux", "efi": False, "encrypted": False, "store": "",
+    "hostKey": "/etc/ssh/ssh_host_ed25519_key", "derivations": [],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    for lab in deployed(tmp_path_factory.mktemp("install")):
+        settings = lab.path / ".aether/sim/Pulumi.sim.yaml"
+        found = re.search(r"^  aether:nix: (.*)$", settings.read_text(), re.MULTILINE)
+        key = re.search(r"^  aether:operatorKeyFile: (.*)$", settings.read_text(), re.MULTILINE)
+        assert found is not None and key is not None, settings.read_text()
+        tools = lab.path / ".aether/tools"
+        tools.mkdir()
+        words = {
+            "facts": json.dumps(FACTS), "anywhere": str(tools / "anywhere"),
+            "nix": found[1].strip("'\""), "hang": str(tools / "hang"),
+            "key": str(lab.path / key[1].strip("'\"")),
+        }  # fmt: skip
+        for name, text in (("nix", NIX), ("anywhere", ANYWHERE)):
+            filled = text
+            for word, value in words.items():
+                filled = filled.replace(f"@{word}@", value)
+            (tools / name).write_text(filled)
+            (tools / name).chmod(0o755)
+        settings.write_text(settings.read_text().replace(found[0], f"  aether:nix: '{tools / 'nix'}'"))
+        written = lab.run(
+            "ssh", "-F", ".aether/ssh/sim/config", "web",
+            f"at=${{PATH%%:*}}; mkdir -p $at; cat >$at/lsblk <<'E'\n{LSBLK}E\nchmod +x $at/lsblk && lsblk",
+        )  # fmt: skip
+        assert written.code == 0, written.text
+        yield lab
+
+
+def port(lab: Lab) -> str:
+    return str(re.findall(r"^port (\d+)", lab.run("ssh", "-F", ".aether/ssh/sim/config", "-G", "web").text, re.MULTILINE)[0])
+
+
+def backups(lab: Lab) -> str:
+    return lab.ssh("pve1", "ls /var/lib/vz/dump 2>/dev/null").text
+
+
+def steps(lab: Lab) -> list[str]:
+    return lab.ssh("web", "cat /root/steps 2>/dev/null || true").text.split()
+
+
+def keys_left() -> list[Path]:
+    return list(Path("/dev/shm").glob("aether-install-*/files"))
+
+
+def test_looking_shows_the_disks_and_changes_nothing(fleet: Lab) -> None:
+    looked = fleet.ops("install", "web", "--look")
+    assert looked.code == 0, looked.text
+    assert "/dev/null  9 GB  QEMU  serial drive-scsi0  (sda1 ext4)  <- ERASED (system)" in looked.text, looked.text
+    assert backups(fleet) == "" and steps(fleet) == []
+
+
+def test_without_the_name_nothing_is_touched(fleet: Lab) -> None:
+    refused = fleet.ops("install", "web")
+    assert refused.code == 1
+    assert "there is no terminal to ask at. Fix, if it is meant: --yes-erase web" in refused.text, refused.text
+    assert fleet.ops("install", "dns").code == 1, "a container"
+    assert backups(fleet) == "" and steps(fleet) == []
+
+
+def test_another_machine_of_the_inventory_at_the_address_is_refused(fleet: Lab) -> None:
+    log = fleet.run("ssh", "-F", ".aether/ssh/sim/config", "-G", "log").text
+    (address,) = re.findall(r"^hostname (.*)$", log, re.MULTILINE)
+    refused = fleet.ops("install", "web", "--address", address, "--yes-erase", "web")
+    assert refused.code == 1 and "the machine there is log" in refused.text, refused.text
+    assert steps(fleet) == []
+
+
+def test_ctrl_c_leaves_no_key_behind(fleet: Lab) -> None:
+    hang = fleet.path / ".aether/tools/hang"
+    hang.touch()
+    process = fleet.start(
+        fleet.python, "-m", "ops", "--stack", "sim", "install", "web", "--yes-erase", "web", "--installer-port", port(fleet)
+    )
+    try:
+        assert process.stdout is not None
+        said = ""
+        deadline = time.monotonic() + 120
+        while "Installing NixOS" not in said:
+            said += process.stdout.readline()
+            assert time.monotonic() < deadline and process.poll() is None, said
+        assert len(keys_left()) == 1
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+        hang.unlink()
+    assert keys_left() == []
+    assert "install" not in steps(fleet)
+
+
+def test_it_is_backed_up_installed_with_its_own_key_and_answers(fleet: Lab) -> None:
+    before = len(backups(fleet).split())
+    assert fleet.ssh("web", "rm -rf /root/steps /root/mnt").code == 0
+    done = fleet.ops("install", "web", "--yes-erase", "web", "--installer-port", port(fleet))
+    assert done.code == 0, done.text
+    said = [
+        done.text.index(word)
+        for word in ("final backup to", "### kexec ###", "### disko,install,reboot ###", "answers with its own key")
+    ]
+    assert said == sorted(said), done.text
+    assert len(backups(fleet).split()) == before + 1
+    assert steps(fleet) == ["kexec", "disko", "install"]
+    assert fleet.ssh("web", "stat -c %a /root/mnt/etc/ssh /root/mnt/etc/ssh/ssh_host_ed25519_key").text.split() == ["755", "600"]
+    assert fleet.ssh("web", "cmp /root/mnt/etc/ssh/ssh_host_ed25519_key /etc/ssh/ssh_host_ed25519_key").code == 0
+    assert keys_left() == []
+
+
+def test_a_stranger_at_the_address_gets_nothing(fleet: Lab) -> None:
+    fleet.fault("web", "key-mismatch")
+    try:
+        refused = fleet.ops("install", "web", "--yes-erase", "web")
+    finally:
+        fleet.fault("web", "key-mismatch", off=True)
+    assert refused.code == 1
+    assert "There is no terminal to ask at. Fix, where it is the same: --host-key 'ssh-ed25519 " in refused.text, refused.text
