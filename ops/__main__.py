@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),
     "cloud": (cloud.cloud, "images: the newest official images of the region; policy: the least rights at AWS"),
-    "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, proxmox, lxc or amazon into dist/"),
+    "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, … into dist/; publish HOST: a raw one to AWS"),
     "github": (github, "token: what the GitHub token has to be allowed"),
     "proxmox": (proxmox.command, "role: the commands that make the Proxmox token with the least rights"),
     "test": (commands.test, "every test"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from inventory.models import CloudVm
 from ops.arguments import parser
+from ops.aws import Account, answering
 from ops.fleet import inventory_of
 from ops.stack import OpsError, Stack
 
@@ -28,6 +29,7 @@ def cloud(stack: Stack, arguments: list[str]) -> int:
     images.add_argument("--region", help="default: the region of the stack's machines")
     images.add_argument("--endpoint", help=argparse.SUPPRESS)
     rights = verbs.add_parser("policy", help="the IAM policy of whoever deploys the stack")
+    rights.add_argument("--images", action="store_true", help="of whoever publishes images (image publish) instead")
     rights.add_argument("--write", metavar="FILE", help="replace the table of rights in FILE (docs/aws.md) instead")
     options = made.parse_args(arguments)
     if options.verb == "policy" and options.write:
@@ -37,7 +39,7 @@ def cloud(stack: Stack, arguments: list[str]) -> int:
         path.write_text(replace_block(path.read_text()))
         return 0
     if options.verb == "policy":
-        return show_policy(stack)
+        return show_policy(stack, images=options.images)
     return show_images(_region(stack, options.region), options.endpoint)
 
 
@@ -60,18 +62,19 @@ def show_images(region: str, endpoint: str | None = None) -> int:
     return 1 if missing else 0
 
 
-def show_policy(stack: Stack) -> int:
-    """Print the policy of whoever deploys STACK.
+def show_policy(stack: Stack, *, images: bool = False) -> int:
+    """Print the policy of whoever deploys STACK; with IMAGES that of whoever publishes images for it.
 
     Raises:
         OpsError: the stack has no cloud.
     """
-    from ops.cloud_policy import printed
+    from ops.cloud_policy import policy, printed, publishing
 
     inventory = inventory_of(stack)
     if inventory.cloud is None:
         raise OpsError(f"stack {stack.name} has no [cloud]. Fix: --stack cloud")
-    print(printed(inventory.site.name, _region(stack, None), inventory.cloud.zone_id))
+    region = _region(stack, None)
+    print(printed(publishing(region) if images else policy(inventory.site.name, region, inventory.cloud.zone_id)))
     return 0
 
 
@@ -81,14 +84,10 @@ def newest(images: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _described(region: str, system: str, architecture: str, endpoint: str | None) -> list[dict[str, Any]]:
-    try:
-        import boto3  # type: ignore[import-untyped]
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
-    except ImportError:
-        raise OpsError("boto3 is not installed. Fix: python3 ops/setup.py --stack cloud") from None
+    account = Account(region, endpoint)
     owner, name = NAMES[system]
-    try:
-        answer = boto3.client("ec2", region_name=region, endpoint_url=endpoint).describe_images(
+    with answering(account, "./aether --stack cloud cloud policy"):
+        answer = account.client("ec2").describe_images(
             Owners=[owner],
             Filters=[
                 {"Name": "name", "Values": [name]},
@@ -96,10 +95,6 @@ def _described(region: str, system: str, architecture: str, endpoint: str | None
                 {"Name": "state", "Values": ["available"]},
             ],
         )
-    except (BotoCoreError, ClientError) as error:
-        raise OpsError(
-            f"AWS in {region}: {error}. Fix: set AWS_PROFILE, or run aws sso login; it needs ec2:DescribeImages"
-        ) from None
     found: list[dict[str, Any]] = answer["Images"]
     return found
 

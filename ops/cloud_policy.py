@@ -1,4 +1,7 @@
-"""The least rights that the cloud's stack needs: an IAM policy, narrowed to its region, its zone and its own roles."""
+"""The least rights that the cloud's stack needs: an IAM policy, narrowed to its region, its zone and its own roles.
+
+Who publishes images needs another one, which whoever deploys does not.
+"""
 
 import json
 from typing import Any
@@ -44,6 +47,12 @@ OWN_ZONE = _words("CreateHostedZone DeleteHostedZone UpdateHostedZoneComment")
 BUDGETS = ("ModifyBudget", "ViewBudget", "TagResource", "UntagResource", "ListTagsForResource")
 DLM = _words("CreateLifecyclePolicy DeleteLifecyclePolicy GetLifecyclePolicy TagResource UntagResource UpdateLifecyclePolicy")
 
+EBS = _words("CompleteSnapshot PutSnapshotBlock")
+# What a key of one's own for snapshots takes: https://docs.aws.amazon.com/ebs/latest/userguide/ebsapi-permissions.html
+KMS = _words("CreateGrant Decrypt DescribeKey GenerateDataKey GenerateDataKeyWithoutPlaintext ReEncryptFrom ReEncryptTo")
+# The tag of whatever `aether image publish` makes; disks' snapshots have it not.
+MARK = "aether:image"
+
 
 def policy(site: str, region: str, zone: str | None = None) -> dict[str, Any]:
     """The policy's document. SITE prefixes the roles; with ZONE (an id) no other zone can be touched."""
@@ -63,6 +72,23 @@ def policy(site: str, region: str, zone: str | None = None) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
+def publishing(region: str) -> dict[str, Any]:
+    """The document of whoever publishes images: it writes and removes snapshots that it made, and no other."""
+    snapshots, images = f"arn:aws:ec2:{region}::snapshot/*", f"arn:aws:ec2:{region}::image/*"
+    here = {"StringEquals": {"aws:RequestedRegion": region}}
+    marks, marked = {"Null": {f"aws:RequestTag/{MARK}": "false"}}, {"Null": {f"aws:ResourceTag/{MARK}": "false"}}
+    statements = [
+        _allow("Look", "ec2", ["DescribeImages", "DescribeSnapshots"], "*", here),
+        _allow("Begin", "ebs", ["StartSnapshot"], snapshots, marks),
+        _allow("Fill", "ebs", EBS, snapshots, marked),
+        _allow("Tag", "ec2", ["CreateTags"], [snapshots, images], marks),
+        _allow("Register", "ec2", ["RegisterImage"], "*", here),
+        _allow("Clean", "ec2", ["DeleteSnapshot"], snapshots, marked),
+        _allow("Encrypt", "kms", KMS, "*", {"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/aws/ebs"}}),
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
 def _allow(
     sid: str, service: str, actions: list[str], resource: str | list[str], condition: dict[str, Any] | None = None
 ) -> dict[str, Any]:
@@ -71,9 +97,9 @@ def _allow(
     return {"Sid": sid, "Effect": "Allow", "Action": named, "Resource": resource, **more}
 
 
-def printed(site: str, region: str, zone: str | None = None) -> str:
-    """The document as the AWS tools take it."""
-    return json.dumps(policy(site, region, zone), indent=2)
+def printed(document: dict[str, Any]) -> str:
+    """A document as the AWS tools take it."""
+    return json.dumps(document, indent=2)
 
 
 RIGHTS = "<!-- rights:begin -->", "<!-- rights:end -->"
@@ -81,19 +107,37 @@ _WHAT = {"*": "everything"}
 
 
 def markdown() -> str:
-    """The statements of site SITE in region REGION, for docs."""
+    """The statements of both policies, of site SITE in region REGION, for docs."""
+    return "\n".join(
+        [
+            *_table(policy("SITE", "REGION")),
+            "",
+            "With `zone_id` the zone is that one alone, and none can be made or deleted.",
+            "",
+            "Whoever publishes images (`cloud policy --images`):",
+            "",
+            *_table(publishing("REGION")),
+        ]
+    )
+
+
+def _table(document: dict[str, Any]) -> list[str]:
     lines = ["| statement | actions | on | if |", "|---|---|---|---|"]
-    for one in policy("SITE", "REGION")["Statement"]:
+    for one in document["Statement"]:
         resources = one["Resource"] if isinstance(one["Resource"], list) else [one["Resource"]]
         services = {action.partition(":")[0] for action in one["Action"]}
         names = ", ".join(action.partition(":")[2] for action in one["Action"])
-        condition = one.get("Condition", {}).get("StringEquals", {})
-        when = "; ".join(
-            f"`{key}` is {value if isinstance(value, str) else ' or '.join(value)}" for key, value in condition.items()
-        )
         on = ", ".join(_WHAT.get(resource, f"`{resource}`") for resource in resources)
+        when = "; ".join(_when(*held) for held in one.get("Condition", {}).items())
         lines.append(f"| {one['Sid']} | {', '.join(sorted(services))}: {names} | {on} | {when or '-'} |")
-    return "\n".join([*lines, "", "With `zone_id` the zone is that one alone, and none can be made or deleted."])
+    return lines
+
+
+def _when(operator: str, values: dict[str, str | list[str]]) -> str:
+    """A condition in words."""
+    if operator == "Null":
+        return "; ".join(f"it has `{key}`" for key in values)
+    return "; ".join(f"`{key}` is {value if isinstance(value, str) else ' or '.join(value)}" for key, value in values.items())
 
 
 def replace_block(text: str) -> str:

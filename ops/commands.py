@@ -231,6 +231,10 @@ def topology(stack: Stack, arguments: list[str]) -> int:
 
 
 def image(stack: Stack, arguments: list[str]) -> int:
-    from ops.image.command import image as make
+    from ops.image import command
 
-    return make(arguments)
+    if arguments[:1] == ["publish"]:
+        from ops.image.publish import publish
+
+        return publish(stack, arguments[1:], command.say)
+    return command.image(arguments)

@@ -67,7 +67,8 @@ def _image(draft: Draft, name: str, host: CloudVm) -> None:
     if host.ami_name is None:
         draft.report("image-unnamed", where, "ami_name", f"is missing: nothing says which NixOS {host.ami} is", fix)
         return
-    found = re.match(r"nixos/(\d+)\.(\d+)", host.ami_name)
+    # The project's, or one's own (`aether image publish`).
+    found = re.match(r"(?:nixos|aether)/(\d+)\.(\d+)", host.ami_name)
     if not found or (int(found[1]), int(found[2])) < OLDEST_NIXOS:
         message = (
             f"'{host.ami_name}' is not NixOS {OLDEST_NIXOS[0]}.{OLDEST_NIXOS[1]} or newer, which keeps the host key it is given"

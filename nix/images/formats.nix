@@ -24,6 +24,8 @@ let
     in
     config.system.build.${attribute}
     // {
+      # What an image at AWS is called by.
+      nixos = config.system.nixos.version;
       sizes = lib.optionalAttrs (lib.isInt diskSize) { disk = "${toString diskSize}M"; };
     };
 
@@ -78,6 +80,8 @@ let
     };
     cloud = host: {
       amazon = generated host "amazon" "amazonImage" { };
+      # What `aether image publish` takes.
+      raw = generated host "amazon" "amazonImage" { amazonImage.format = "raw"; };
       vm = vm host;
     };
   };

@@ -58,6 +58,7 @@ class Builder:
                 # An image is a file that anybody can copy: none is, whatever the machine's own disk is.
                 "encrypted": False,
                 "system": image.system,
+                "nixos": image.nixos,
                 "flake": {key: flake.metadata.get(key) for key in ("revision", "dirtyRevision", "lastModified", "fingerprint")},
                 "inputs": flake.inputs(),
                 "derivation": image.derivation,

@@ -13,16 +13,20 @@ def image(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     # Nix runs in the repository. A link stays one: what it leads to may not be mounted.
     dist = options.dist.expanduser().absolute()
-    return Builder(dist, _say).make(options.host, options.format, plain=options.plain, run=not options.no_run)
+    return Builder(dist, say).make(options.host, options.format, plain=options.plain, run=not options.no_run)
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     """In order with what programs write, also into a pipe."""
     print(line, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="aether image", description="Build an image of a host.")
+    parser = argparse.ArgumentParser(
+        prog="aether image",
+        description="Build an image of a host.",
+        epilog="aether image publish HOST: bring a built raw image to AWS, and pin it (--help says more)",
+    )
     parser.add_argument("host", help="host of the inventory, local-vm or local-server")
     parser.add_argument("format", choices=FORMATS, help="what to build")
     parser.add_argument("--plain", action="store_true", help="accept a disk without the host's encryption")

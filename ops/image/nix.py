@@ -22,6 +22,7 @@ DESCRIBE = """image: {
   system = image.guestSystem or image.system;
   plain = image.plain or false;
   sizes = image.sizes or { };
+  nixos = image.nixos or "";
 }"""
 
 
@@ -36,6 +37,8 @@ class Image:
     """A disk that the machine encrypts, and this image does not."""
     size: int | None
     """The most bytes that it takes, where it says so."""
+    nixos: str
+    """Its release, like 25.11.20251120.abcdef0; empty where it does not say."""
 
 
 class Flake:
@@ -91,6 +94,7 @@ class Flake:
             output=Path(found["output"]),
             system=found["system"],
             plain=found["plain"],
+            nixos=found["nixos"],
             size=sum(known) if known and len(known) == len(sizes) else None,
         )
 

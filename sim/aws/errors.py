@@ -20,7 +20,14 @@ def access_key_of(authorization: str) -> str:
 
 
 def refuse(service: str, status: int, code: str, message: str) -> web.Response:
-    """An error in the service's own form: ec2, query services (iam, sts), rest-xml (route53) or json (budgets)."""
+    """An error in the service's own form: ec2, query services (iam, sts), rest-xml (route53), json (budgets), rest-json (ebs)."""
+    if service == "ebs":
+        # Its errors have names of their own.
+        kinds = {"Throttling": "RequestThrottledException", "InternalError": "InternalServerException"}
+        headers = {"x-amzn-ErrorType": kinds.get(code, code)}
+        return web.Response(
+            status=status, text=json.dumps({"Message": message}), content_type="application/json", headers=headers
+        )
     if service in ("budgets", "dlm"):
         body = json.dumps({"__type": code, "message": message})
         return web.Response(status=status, text=body, content_type="application/x-amz-json-1.1")

@@ -18,6 +18,8 @@ from moto.iam.access_control import IAMRequestBase
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from sim.aws import images
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -51,7 +53,7 @@ def errors_that_every_client_reads() -> None:
         try:
             decided(self, *arguments, **named)
         except _RESTError as refused:
-            if self.headers.get("Content-Type", "").startswith("application/x-amz-json"):
+            if self.service_name == "ebs" or self.headers.get("Content-Type", "").startswith("application/x-amz-json"):
                 raise refused.to_json() from None
             raise
 
@@ -64,6 +66,7 @@ def main(address: str) -> None:
     """Serve until the end of the parent."""
     free_addresses_of_terminated_instances()
     errors_that_every_client_reads()
+    images.apply()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     server = make_server(address, 0, DomainDispatcherApplication(create_backend_app), threaded=True)
     sys.stdout.write(f"{server.server_port}\n")

@@ -3,9 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import botocore.session  # type: ignore[import-untyped]
 import pytest
+from botocore.awsrequest import HeadersDict  # type: ignore[import-untyped]
+from botocore.parsers import create_parser  # type: ignore[import-untyped]
 
 from sim.aws import moto_process
+from sim.aws.errors import refuse
 from sim.aws.moto_process import Moto, MotoError
 
 
@@ -25,3 +29,14 @@ def test_a_server_that_did_not_start_in_time_is_said_and_started_anew(tmp_path: 
             await moto.stop()
 
     assert asyncio.run(both()) == 200
+
+
+@pytest.mark.parametrize(("code", "named"), [("Throttling", "RequestThrottledException"), ("ExpiredToken", "ExpiredToken")])
+def test_a_fault_is_told_to_whoever_writes_snapshots_as_aws_tells_it(code: str, named: str) -> None:
+    answer = refuse("ebs", 400, code, "said")
+    call = botocore.session.get_session().get_service_model("ebs").operation_model("PutSnapshotBlock")
+    assert isinstance(answer.body, bytes)
+    read = create_parser("rest-json").parse(
+        {"status_code": answer.status, "headers": HeadersDict(answer.headers), "body": answer.body}, call.output_shape
+    )
+    assert (read["Error"]["Code"], read["Error"]["Message"]) == (named, "said")

@@ -10,7 +10,9 @@ from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 
-from ops.cloud_policy import EC2_RELEASED, IAM_RELEASED, policy, printed
+from ops.cloud import cloud
+from ops.cloud_policy import EC2_RELEASED, IAM_RELEASED, policy, printed, publishing
+from ops.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCES = sorted((ROOT / "engine/go/aws/service").glob("*.go"))
@@ -52,7 +54,7 @@ def test_roles_are_the_sites_own_and_go_to_machines_and_snapshots_alone() -> Non
         "dlm.amazonaws.com",
     ]
     # AWS takes 6,144 characters without white space in a policy of its own.
-    assert len(json.dumps(json.loads(printed("cloud", "eu-central-1")), separators=(",", ":"))) <= 6144
+    assert len(json.dumps(json.loads(printed(policy("cloud", "eu-central-1"))), separators=(",", ":"))) <= 6144
 
 
 @pytest.mark.parametrize("missing", ["ec2:CreateVpc", "ec2:DescribeVpcs"])
@@ -80,3 +82,22 @@ def test_a_right_that_lacks_is_named(missing: str) -> None:
     with pytest.raises(ClientError) as refused:
         use(without)
     assert missing in str(refused.value)
+
+
+def test_who_publishes_images_touches_no_snapshot_but_its_own() -> None:
+    found = {one["Sid"]: one for one in publishing("eu-central-1")["Statement"]}
+    for statement in ("Fill", "Clean"):
+        assert found[statement]["Condition"] == {"Null": {"aws:ResourceTag/aether:image": "false"}}
+        assert found[statement]["Resource"] == "arn:aws:ec2:eu-central-1::snapshot/*"
+    for statement in ("Begin", "Tag"):
+        assert found[statement]["Condition"] == {"Null": {"aws:RequestTag/aether:image": "false"}}
+    # Disks' snapshots have no such tag, and who publishes reads none.
+    actions = {action for one in found.values() for action in one["Action"]}
+    assert not {"ebs:GetSnapshotBlock", "ebs:ListSnapshotBlocks", "ec2:ModifySnapshotAttribute", "ec2:RunInstances"} & actions
+
+
+def test_each_policy_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cloud(Stack("cloud"), ["policy", "--images"]) == 0
+    assert json.loads(capsys.readouterr().out) == publishing("eu-central-1")
+    assert cloud(Stack("cloud"), ["policy"]) == 0
+    assert json.loads(capsys.readouterr().out)["Statement"] == policy("cloud", "eu-central-1")["Statement"]

@@ -41,7 +41,7 @@ def applied(image, expression):
         if name in image:
             found[key] = image[name]
         else:
-            found[key] = image[other[6:]] if other.startswith("image.") else {"false": False, "{ }": {}}[other]
+            found[key] = image[other[6:]] if other.startswith("image.") else {"false": False, "{ }": {}, '""': ""}[other]
     # As in Nix, a set with outPath is that path.
     return found.get("outPath", found)
 
