@@ -18,6 +18,7 @@ from inventory.types import (
     DeviceNode,
     Fqdn,
     Gibibytes,
+    GuestName,
     HomeAttribute,
     HostName,
     ImageDigest,
@@ -170,6 +171,11 @@ class Disk(Facts):
     size: Gibibytes
     datastore: str | None = Field(default=None, description="Default: the node's disk_datastore.")
     mount: str | None = Field(default=None, description="Where the host mounts it; not for the first, the system's.")
+    interface: str | None = Field(
+        default=None,
+        pattern=r"^(scsi|virtio|sata|ide)[0-9]{1,2}$",
+        description="Of an adopted virtual machine: what Proxmox calls it; default: scsi and its place.",
+    )
 
 
 class Home(Facts):
@@ -257,7 +263,7 @@ class Guest(NixosHost, OwnCard):
     replace: bool = Field(
         default=False, description="A change that only a new guest can have destroys this one. Remove it after."
     )
-    was: HostName | None = Field(default=None, description="Its name before: the guest is renamed. Remove it after.")
+    was: GuestName | None = Field(default=None, description="Its name before: the guest is renamed. Remove it after.")
     adopted: bool = Field(default=False, description="Somebody else made it: imported as it is, and its hardware stays as it is.")
     start_order: int | None = Field(default=None, ge=1, description="Boot order on the node.")
     dhcp: bool = Field(default=False, description="It asks the router for `address`, which is reserved there for its `mac`.")

@@ -81,6 +81,15 @@ HostName = Annotated[
         )
     ),
 ]
+GuestName = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?",
+            "is no name that a Proxmox guest has; write letters, digits, hyphens and dots",
+        )
+    ),
+]
 Fqdn = Annotated[
     str,
     AfterValidator(

@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "follow": (guests.follow, "have the state follow guests that were moved by hand or by HA"),
     "move": (guests.move, "HOST [NODE]: a container to the node that the inventory names"),
     "retire": (guests.retire, "HOST [--delete]: stop, back up and keep the guest of a host that left the inventory"),
-    "adopt": (adopt, "[VMID …] [--write]: guests on the cluster that the inventory lacks, and their entries"),
+    "adopt": (adopt, "[VMID …] [--as KIND] [--write]: guests on the cluster that the inventory lacks, and their entries"),
     "install": (install, "HOST: NixOS over what its machine runs now, after checks, a backup and an explicit yes"),
     "review": (commands.review, "the change as Markdown"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),

@@ -55,6 +55,12 @@ class Keys:
             write_atomic(path, random_host_key().encode())
         return path.read_text()
 
+    def keep(self, name: str, installed: Path) -> None:
+        """Take the key that a host INSTALLED by itself, before the inventory had it, for its own."""
+        path = self.directory / "hosts" / name
+        if installed.exists() and not path.exists():
+            write_atomic(path, installed.read_bytes())
+
     def host_public(self, name: str) -> str:
         """A host's public SSH key line, without a comment."""
         private = self.host(name)

@@ -22,6 +22,7 @@ from sim import block, extensions, stackfile, world
 from sim.hosts import faults as host_faults
 from sim.hosts import firstboot
 from sim.hosts.host import Host, Site
+from sim.hosts.ssh import HOST_KEY
 from sim.keys import Keys, KeysError
 from sim.paths import TOGETHER, SimPaths, bind_unix, start_time, write_atomic
 from sim.pve.service import Proxmox
@@ -216,7 +217,9 @@ class Supervisor:
 
     def _make_keys(self) -> None:
         self.operator_public = self.keys.operator_public()
-        for name in self.world.hosts:
+        for name, facts in self.world.hosts.items():
+            if facts.extra.get("adopted"):
+                self.keys.keep(name, self.paths.hosts / name / "upper" / HOST_KEY.lstrip("/"))
             self.keys.host_public(name)
         try:
             self.keys.write_secrets(self.world.hosts, role_secrets(self.paths.repo, self.world, self.keys))

@@ -141,10 +141,11 @@ class Preflight:
     def _moved_disks(self, facts: NixosVm, before: RecordedGuest) -> Iterator[Finding]:
         """Disks that are elsewhere than is wanted: the provider moves none of a running machine, and says so half-way."""
         usual = self.inventory.nodes[facts.node].disk_datastore
-        for index, (disk, has) in enumerate(zip(facts.disks, before.datastores, strict=False)):
-            wanted = disk.datastore or usual
+        for index, disk in enumerate(facts.disks):
+            interface = disk.interface or f"scsi{index}"
+            has, wanted = before.datastores.get(interface), disk.datastore or usual
             if has and has != wanted:
-                move = f"qm disk move {facts.vmid} scsi{index} {wanted} --delete 1"
+                move = f"qm disk move {facts.vmid} {interface} {wanted} --delete 1"
                 fix = f'write datastore = "{has}" for it; or move it, while it runs, on {before.node}: {move}'
                 again = f"and then ./aether --stack {self.stack} refresh"
                 yield "disk-moves", f"disks[{index}]", f"the disk is on {has} and {wanted} is wanted", f"{fix}, {again}"
@@ -177,8 +178,8 @@ class Preflight:
         elif found.name not in (name, facts.was):
             message = f"{facts.vmid} is {what}: a host that is renamed keeps its guest only when the inventory says so"
             yield "renamed", "was", message, f'write was = "{found.name}"; or, for a guest of its own, {other}'
-        elif facts.disks[0].size * GIB < found.disk and not facts.replace:
-            size = -(-found.disk // GIB)
+        # What is over a whole GiB an adopted guest keeps.
+        elif facts.disks[0].size < (size := found.disk // GIB) and not facts.replace:
             message = f"the first disk has {size} GiB and {facts.disks[0].size} are wanted: a disk cannot be shrunk"
             yield "disk-shrinks", "disks", message, f"write size = {size} for it"
 

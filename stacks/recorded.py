@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -28,8 +28,8 @@ class RecordedGuest:
     """The node that the inventory named at the last deployment; empty when that is not known."""
     disposable: bool = False
     disks: int = 0
-    datastores: tuple[str, ...] = ()
-    """Of each of a virtual machine's disks."""
+    datastores: Mapping[str, str] = field(default_factory=dict)
+    """Of each of a virtual machine's disks, by what Proxmox calls it."""
 
 
 def recorded() -> dict[str, RecordedGuest]:
@@ -75,7 +75,7 @@ def guests_of(resources: Mapping[str, Any]) -> dict[str, RecordedGuest]:
             wanted=str(said.get("node", "")),
             disposable=bool(said.get("disposable")),
             disks=len(outputs.get("disks") or ()),
-            datastores=tuple(str(disk.get("datastoreId", "")) for disk in outputs.get("disks") or ()),
+            datastores={str(disk.get("interface", "")): str(disk.get("datastoreId", "")) for disk in outputs.get("disks") or ()},
         )
     return found
 

@@ -84,7 +84,7 @@ class NixosLxc(Component):
         )
         mac = self.guest.network_interfaces.apply(lambda interfaces: (interfaces[0].mac_address or "") if interfaces else "")
         self.instance = instance(facts, args.birth, mac)
-        self.options = _options(self, name, args) if root_only(facts) else None
+        self.options = _options(self, name, args) if root_only(facts) and not facts.adopted else None
         self.disks = self._data_disks(name, args)
         self.settings = self._settings(name, args, attached)
         self.contact = first_contact(
@@ -111,7 +111,9 @@ class NixosLxc(Component):
 
     def _settings(self, name: str, args: NixosLxcArgs, attached: list[Card]) -> command.local.Command:
         facts = args.facts
-        wanted = [f"hostname {name}", f"memory {facts.memory}"]
+        # One that is taken over under another name is renamed by the deployment after its import.
+        wanted = [] if args.importing and facts.was else [f"hostname {name}"]
+        wanted.append(f"memory {facts.memory}")
         if not facts.adopted:
             wanted += [f"net{index} {line}" for index, line in enumerate(container_lines(attached))]
         if not root_only(facts) and facts.unprivileged and not facts.adopted:

@@ -98,7 +98,7 @@ class NixosVm(Component):
 
     def _grow_disks(self, name: str, args: NixosVmArgs) -> command.local.Command:
         """Apart from the guest: the provider grows none in a run that leaves cores, memory or devices waiting for a boot."""
-        wanted = [f"{interface(index)} {disk.size}" for index, disk in enumerate(args.facts.disks)]
+        wanted = [f"{disk.interface or interface(index)} {disk.size}" for index, disk in enumerate(args.facts.disks)]
         return through_node(
             self, name, args, "grow-disks", self.guest.vm_id, self.instance, part="disks", AETHER_DISKS="\n".join(wanted)
         )
@@ -124,7 +124,7 @@ _OF_THE_PROGRAM = (
 def _ignored(args: NixosVmArgs) -> list[str]:
     """Properties whose change means nothing, each for its reason."""
     if args.importing:
-        return [*SHARED_IMPORT, *_HARDWARE, *_OF_THE_PROGRAM]
+        return ["name", *SHARED_IMPORT, *_HARDWARE, *_OF_THE_PROGRAM]
     if args.facts.adopted:
         return [*_HARDWARE, "operatingSystem", "initialization", "cpu.type", "cpu.numa", "memory.floating"]
     # The engine drops a whole disk that is added or removed where a property of it is to be ignored.

@@ -107,6 +107,10 @@ def _disks(draft: Draft, name: str, guest: Guest) -> None:
     if guest.disks and guest.disks[0].mount not in (None, "/"):
         fix = "remove mount there, or put a system disk before it: { size = 32 }"
         draft.report("disk-mount", where, "disks[0]", "is the system disk and has no mount of its own", fix)
+    for i, disk in enumerate(guest.disks):
+        if disk.interface is not None and not (isinstance(guest, NixosVm) and guest.adopted):
+            message = "has an interface, which only the disks of an adopted virtual machine have"
+            draft.report("disk-interface", where, f"disks[{i}]", message, "remove interface there")
     seen: set[str] = set()
     for i, disk in enumerate(guest.disks[1:], 1):
         if disk.mount is None:

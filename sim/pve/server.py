@@ -262,8 +262,9 @@ class SimPve(Stored, Mappings):
 
     @staticmethod
     def _vm_maxdisk(vm: Any) -> int:
-        """Size of the first disk (PVE::QemuServer::Drive::resolve_first_disk); fakepve takes the EFI disk for it."""
-        for key in sorted(vm.config):
+        """Size of the disk that it boots from (PVE::QemuServer::Drive::bootdisk_size); fakepve takes the EFI disk for it."""
+        order = str(vm.config.get("boot", "")).rpartition("order=")[2].split(";")
+        for key in [*(key for key in order if key in vm.config), *sorted(vm.config)]:
             volume, props = split_drive(str(vm.config[key])) if re.fullmatch(r"(scsi|virtio|sata|ide)\d+", key) else ("", {})
             if volume and props.get("media") != "cdrom":
                 return _size_bytes(props.get("size", "0"))

@@ -294,7 +294,10 @@ class Proxmox:
             await asyncio.wait([destroying])
         await host.power_on()
         if isinstance(guest, FakeVm) and host.state == "up":
-            guest.agent = {"get-host-name": {"host-name": host.name}}
+            guest.agent = {
+                "get-host-name": {"host-name": host.name},
+                "os": {"id": host.facts.flavour, "name": host.facts.flavour},
+            }
 
     def _background(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)

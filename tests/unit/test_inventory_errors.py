@@ -135,6 +135,7 @@ CASES = [
     ('usb = ["zwave"]', 'usb = ["zigbee"]', "unknown-usb", "hosts.web.usb", '{ name = "zigbee"'),
     ("start_order = 1", "start_order = 3", "start-order", "hosts.web.start_order", "[hosts.dns]"),
     ("{ size = 8 }", '{ size = 8, mount = "/srv" }', "disk-mount", "hosts.dns.disks[0]", "remove mount"),
+    ("{ size = 32 }", '{ size = 32, interface = "sata0" }', "disk-interface", "hosts.web.disks[0]", "remove interface there"),
     (', mount = "/srv" }', " }", "disk-mount", "hosts.web.disks[1]", 'mount = "/srv/web"'),
     ('"/srv" }', '"/srv" }, { size = 9, mount = "/srv" }', "duplicate-mount", "hosts.web.disks[2]", "another mount"),
     ('["dns"]', '["dsn"]', "unknown-dependency", "hosts.web.depends_on", "[hosts.dsn]"),

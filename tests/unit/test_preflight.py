@@ -159,7 +159,7 @@ def test_a_machines_disk_that_is_elsewhere_is_not_moved_by_the_way() -> None:
     usual = HOMELAB.nodes[facts.node].disk_datastore
     inventory = Inventory(Path("inventory/homelab.toml"), HOMELAB.content)
     for has, problems in ((usual, 0), ("ceph", 1)):
-        state = recorded("gateway", disks=1, datastores=(has,))
+        state = recorded("gateway", disks=1, datastores={"scsi0": has})
         subject = Preflight(inventory, inventory.guests(), {facts.vmid: there("gateway")}, state, "homelab", True)
         if not problems:
             subject.check()
