@@ -114,7 +114,8 @@ def evaluated(stack: Stack, attribute: str, host: str) -> Layout:
         cwd=REPOSITORY, env=stack.environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if run.returncode:
-        raise OpsError(f"nix could not evaluate {host}, nothing was changed:\n{run.stderr.strip()}")
+        why = "\nA simulated machine has no disks to install on: this is for real stacks." if stack.simulated else ""
+        raise OpsError(f"nix could not evaluate {host}, nothing was changed:\n{run.stderr.strip()}{why}")
     layout = Layout.of(json.loads(run.stdout))
     if not layout.disks:
         raise OpsError(

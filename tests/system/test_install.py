@@ -18,11 +18,25 @@ NIX = r"""#!/bin/bash
 set -eu
 case " $* " in
   *' eval '*'--apply'*)
-    case $* in *diskoScript*) printf '%s' '@facts@'; exit ;; esac
+    case $* in
+      *derivations*) printf '%s' '@facts@'; exit ;;
+      *toString*) printf '""'; exit ;;
+    esac
+    ;;
+  *' build '*diskoScript*) echo /nix/store/0000-disko; exit ;;
+  *' build '*'.config.system.build.toplevel'*'--print-out-paths'* | *' build '*'--print-out-paths'*toplevel*)
+    if [ -e '@real@' ]; then echo /nix/store/0000-nixos-system-web; exit; fi
+    ;;
+  *' copy '*'ssh://'*)
+    # As Nix does: ssh with these options, and no question whom it reaches.
+    all=$*; to=${all##*ssh://}; to=${to%%[?]*}
+    # shellcheck disable=SC2086
+    exec ssh $NIX_SSHOPTS "$to" "echo copy >>/root/steps"
     ;;
   *' run '*'nixpkgs#nixos-anywhere'*)
     while [ "$1" != -- ]; do shift; done
     shift
+    if [ -e '@real@' ]; then PATH='@tools@':$PATH exec bash '@real@' "$@"; fi
     exec '@anywhere@' "$@"
     ;;
 esac
@@ -75,7 +89,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         words = {
             "facts": json.dumps(FACTS), "anywhere": str(tools / "anywhere"),
             "nix": found[1].strip("'\""), "hang": str(tools / "hang"),
-            "key": str(lab.path / key[1].strip("'\"")),
+            "key": str(lab.path / key[1].strip("'\"")), "real": str(tools / "nixos-anywhere.sh"), "tools": str(tools),
         }  # fmt: skip
         for name, text in (("nix", NIX), ("anywhere", ANYWHERE)):
             filled = text
@@ -179,3 +193,46 @@ def test_a_stranger_at_the_address_gets_nothing(fleet: Lab) -> None:
         fleet.fault("web", "key-mismatch", off=True)
     assert refused.code == 1
     assert "There is no terminal to ask at. Fix, where it is the same: --host-key 'ssh-ed25519 " in refused.text, refused.text
+
+
+# What a machine that has booted the installer has, and a simulated one has not.
+INSTALLER = """\
+at=${PATH%%:*}
+cp /etc/os-release /root/os-release; echo VARIANT_ID=installer >>/etc/os-release
+mkdir -p /mnt /nix/store
+for name in cpio nixos-install; do printf '#!/bin/sh\\necho %s >>/root/steps\\n' $name >$at/$name; chmod +x $at/$name; done
+printf '#!/bin/sh\\necho disko >>/root/steps\\n' >/nix/store/0000-disko; chmod +x /nix/store/0000-disko
+rm -f /root/steps; rm -rf /mnt/etc
+"""
+
+
+def test_nixos_anywhere_itself_goes_through_with_one_trusted_key(fleet: Lab, tmp_path: Path) -> None:
+    """Its own script, where somebody has it, on a machine that is an installer already: nothing of it is replaced but Nix."""
+    script = os.environ.get("AETHER_NIXOS_ANYWHERE")
+    if not script:
+        pytest.skip("set AETHER_NIXOS_ANYWHERE to src/nixos-anywhere.sh of nixos-anywhere")
+    tools = fleet.path / ".aether/tools"
+    for name in ("nixos-anywhere.sh", "get-facts.sh"):
+        (tools / name).write_bytes((Path(script).parent / name).read_bytes())
+    fleet.environment["HOME"] = str(tmp_path)
+    assert fleet.ssh("web", INSTALLER).code == 0
+    boot = fleet.ssh("web", "cat /proc/sys/kernel/random/boot_id").text
+    # It waits until the machine is away; a simulated boot would be over before it looked.
+    fleet.fault("web", "boot-slow=12")
+    try:
+        done = fleet.ops("install", "web", "--yes-erase", "web")
+    finally:
+        fleet.fault("web", "boot-slow", off=True)
+        (tools / "nixos-anywhere.sh").unlink()
+        del fleet.environment["HOME"]
+    assert done.code == 0, done.text
+    assert "### Formatting hard drive with disko ###" in done.text and "### Done! ###" in done.text, done.text
+    assert steps(fleet) == ["copy", "disko", "copy", "nixos-install"], done.text
+    assert fleet.ssh("web", "stat -c %a /mnt /mnt/etc/ssh /mnt/etc/ssh/ssh_host_ed25519_key").text.split() == [
+        "755",
+        "755",
+        "600",
+    ]
+    assert fleet.ssh("web", "cat /proc/sys/kernel/random/boot_id").text != boot
+    assert keys_left() == []
+    assert fleet.ssh("web", "mv /root/os-release /etc/os-release").code == 0

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from inventory.effects import GUEST, Effect
 from tests.system.lab import Lab
 from tests.system.small import HOSTS, inventory, small_lab
-from tests.system.test_guest_changes import settled
+from tests.system.test_guest_changes import settled, steps
 from tests.system.test_guests_kept import api
 
 INVENTORY = "inventory/homelab.toml"
@@ -94,4 +95,19 @@ def test_a_static_guest_is_given_to_the_router_in_place(fleet: Lab) -> None:
     assert up.code == 0, up.text
     assert re.search("net0: .*hwaddr=02:00:C0:A8:0A:0C,.*ip=dhcp", fleet.ssh("pve2", "pct config 112").text)
     assert fleet.ssh("log", "cat /proc/sys/kernel/random/boot_id").text == boot
+    assert settled(fleet)
+
+
+def test_a_machine_gets_another_card_and_a_static_address_in_place(fleet: Lab) -> None:
+    boot = fleet.ssh("web", "cat /proc/sys/kernel/random/boot_id").text
+    fleet.replace(INVENTORY, 'dhcp = true\nmac = "02:00:c0:a8:0a:0a"\n', 'mac = "02:00:c0:a8:0a:aa"\n')
+    operation, changed = steps(fleet)["VmLegacy::web"]
+    assert operation == "update" and not any("replace" in kind for kind in changed.values()), changed
+    assert "networkDevices[0].macAddress" in changed and GUEST["mac"][0] == Effect.UPDATE
+    assert "initialization.ipConfigs[0].ipv4.address" in changed and GUEST["dhcp"][0] == Effect.PENDING
+    up = fleet.up()
+    assert up.code == 0, up.text
+    machine = fleet.ssh("pve1", "qm config 110 --current 1").text
+    assert "02:00:C0:A8:0A:AA" in machine and "ipconfig0: gw=192.168.10.1,ip=192.168.10.10/24" in machine, machine
+    assert fleet.ssh("web", "cat /proc/sys/kernel/random/boot_id").text == boot
     assert settled(fleet)
