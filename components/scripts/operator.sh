@@ -106,7 +106,7 @@ explain() {
       case ${ssh_error:-} in
         *'Permission denied'* | *'Too many authentication failures'*)
           printf '%s at %s lets none of these keys in: %s. Fix: the setting aether:operatorKeyFile, or a key of the site'"'"'s authorized_keys in your SSH agent' \
-            "$2" "$(own_address "$2")" "$(ssh -F "$AETHER_SSH_CONFIG" -T -G "$2" | awk '$1 == "identityfile" { print $2 }' | paste -sd' ')"
+            "$2" "$(own_address "$2")" "$(ssh -F "$AETHER_SSH_CONFIG" -T -G "$2" | sed -n 's/^identityfile //p' | paste -sd' ')"
           return
           ;;
       esac

@@ -9,10 +9,10 @@ from tests.system.lab import CHANGED, REPOSITORY, Lab
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A deployed homelab. A test that changes it leaves it deployed and healthy."""
+    """A homelab deployed from a folder whose name has a space. A test that changes it leaves it deployed and healthy."""
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
         pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
-    made = Lab.make(tmp_path_factory.mktemp("lab"))
+    made = Lab.make(tmp_path_factory.mktemp("lab") / "a folder")
     try:
         result = made.up()
         assert result.code == 0, result.text[-6000:]

@@ -26,7 +26,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudLab]:
     for tool in ("pulumi", "cosign", "crane", "sops"):
         if not (REPOSITORY / ".aether/engine/bin" / tool).exists():
             pytest.skip(f"{tool} is not there; make it with: python3 -m engine ensure")
-    lab = Lab.make(tmp_path_factory.mktemp("cloud"))
+    lab = Lab.make(tmp_path_factory.mktemp("cloud") / "a folder")
     lab.stack = "sim-cloud"
     try:
         result = lab.up()

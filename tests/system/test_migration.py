@@ -19,7 +19,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab in which nothing is deployed yet."""
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
         pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
-    made = Lab.make(tmp_path_factory.mktemp("migration"))
+    made = Lab.make(tmp_path_factory.mktemp("migration") / "a folder")
     try:
         yield made
     finally:
