@@ -40,7 +40,7 @@ _KEPT = re.compile(
     r"|dashboard\.yaml|etc-grafana-dashboards-.*|etc-fstab|loki-config\.json|ca\.json|keycloak\.conf|app\.ini|configuration\.yaml|mosquitto\.conf|vpn\.nft"
     r"|vpn.*\.conf|qBittorrent\.conf|encoding\.xml|network\.xml|.*tmpfiles.*|jail\.local|sudoers-in|logrotate\.conf|sshd\.conf-settings"
     r"|.*backupPrepareCommand.*|AdGuardHome\.yaml|05-main\.network|unit-05-main\.network|unit-(alertmanager|aether-heartbeat)\.service"
-    r"|.*\.hcl|acme-.*|unit-script-.*|server\.(conf|hcl)|mirror\.yml|aether-workspace-base\.json|nss-cacert.*|zwave.*|otbr.*|refind.*"
+    r"|.*\.hcl|acme-.*|postgresql\.conf|pg_hba\.conf|unit-script-.*|server\.(conf|hcl)|mirror\.yml|aether-workspace-base\.json|nss-cacert.*|zwave.*|otbr.*|refind.*"
 )
 # Derivations whose text is written by a command, or that tests read as a whole.
 _COMMANDS = re.compile(r"loki-config\.json")
