@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sim.hosts.firstboot import public_line, random_host_key
+from tests.system import test_image_publish as published
 from tests.system.cloud_lab import CloudLab
 from tests.system.lab import REPOSITORY, Lab, Result
 
@@ -132,14 +133,23 @@ class TestChanges:
         assert [rule["CidrIpv4"] for rule in rules] == ["198.51.100.0/24"]
         assert "Instance" not in "".join(line for line in text.splitlines() if "updated" in line)
 
-    def test_a_new_image_replaces_the_machine_and_keeps_its_address(self, cloud: CloudLab) -> None:
+    def test_an_image_of_ones_own_replaces_the_machine_and_keeps_its_address(self, cloud: CloudLab, tmp_path: Path) -> None:
         instance = cloud.instances()["vps"]["InstanceId"]
         address = cloud.resource("ec2/eip:Eip", "vps")["outputs"]["publicIp"]
-        cloud.lab.replace(INVENTORY, "ami-0b2000000000000b2", "ami-0c3000000000000c3")
+        built = published.image(tmp_path)
+        # Throttled on its way, which is waited for.
+        cloud.fault("aws", "throttling=3")
+        result = cloud.lab.ops("image", "publish", "vps", "--write", "--dist", str(tmp_path / "dist"))
+        assert result.code == 0, result.text
+        (ami,) = cloud.aws("ec2").describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [built.ami_name]}])[
+            "Images"
+        ]
+        snapshot = ami["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+        assert published.blocks(cloud.aws("ebs"), snapshot) == published.content(built.file)
         applied(cloud)
         after = cloud.instances()["vps"]
         assert after["InstanceId"] != instance
-        assert (after["ImageId"], after["PublicIpAddress"]) == ("ami-0c3000000000000c3", address)
+        assert (after["ImageId"], after["PublicIpAddress"]) == (ami["ImageId"], address)
         # Born again with the pinned key, and deployed again.
         assert cloud.lab.ssh("vps", "readlink /run/current-system").text.startswith("/nix/store/")
 
