@@ -55,8 +55,9 @@ def examine(stack: Stack, inventory: Inventory) -> Iterator[Finding]:
             for name, item in json.loads(stack.output("config", "--show-secrets", "--json")).items()
         }
     except (OpsError, ValueError) as error:
-        said = str(error).strip().splitlines()
-        yield Finding("state backend", said[-1] if said else "no answer", f"pulumi login, pulumi stack init {stack.name}")
+        text, _, fix = str(error).strip().partition(" Fix: ")
+        said = text.splitlines()
+        yield Finding("state backend", said[-1] if said else "no answer", fix or f"pulumi login, pulumi stack init {stack.name}")
         return
     yield Finding("state backend", f"has stack {stack.name}, and its secrets can be read")
     if inventory.nodes:

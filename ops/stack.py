@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ops import locks
+from ops import locks, secrets_provider
 from ops.authority import authorities
 from ops.narrator import Narrator
 
@@ -146,6 +146,8 @@ class Stack:
             code = process.wait()
         if code and locks.refused(said := log.read_text(errors="replace")):
             return said
+        if code and (reason := secrets_provider.explain(self.name, said)):
+            raise OpsError(reason)
         if code:
             reasons = "\n".join(f"  {reason}" for reason in narrator.failures()) or f"  exit code {code}"
             raise OpsError(
@@ -165,7 +167,8 @@ class Stack:
             self.command(*arguments), env=self.environment(), cwd=REPOSITORY, capture_output=True, text=True, check=False
         )
         if result.returncode:
-            raise OpsError(result.stderr.strip() or result.stdout.strip())
+            said = result.stderr.strip() or result.stdout.strip()
+            raise OpsError(secrets_provider.explain(self.name, said) or said)
         return result.stdout
 
     def exists(self) -> bool:

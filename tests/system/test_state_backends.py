@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ops import locks
+from ops import locks, secrets_provider
 from tests.system.lab import REPOSITORY, Result, kill_group, wait_until
 from tests.system.state_servers import Backend, files, postgres, s3
 
@@ -148,7 +148,9 @@ def test_a_secret_is_encrypted_wherever_the_state_is(shared: Shared) -> None:
     shown = shared.second.pulumi("stack", "output", "word", "--show-secrets", "--stack", "test")
     assert shown.text.strip() == WORD
     stranger = Operator(shared.second.path, shared.second.backend, "another")
-    assert stranger.pulumi("stack", "output", "word", "--show-secrets", "--stack", "test").code
+    refused = stranger.pulumi("stack", "output", "word", "--show-secrets", "--stack", "test")
+    assert refused.code
+    assert "the passphrase is another one" in secrets_provider.explain("test", refused.text), refused.text
 
 
 def test_the_second_operator_is_told_who_is_at_work_and_goes_on_afterwards(shared: Shared) -> None:

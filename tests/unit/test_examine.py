@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -146,3 +147,15 @@ def test_a_stack_that_cannot_be_read_is_said_and_that_is_all(monkeypatch: pytest
     assert [finding.fix for finding in examine.examine(Stack("homelab"), INVENTORY)] == [
         "pulumi login, pulumi stack init homelab"
     ]
+
+
+def test_a_stack_whose_secrets_are_sealed_is_not_told_to_be_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (
+        "error: getting stack configuration: get stack secrets manager: secrets (code=Unknown): Error making API request.\n\n"
+        "URL: PUT http://bao.example.org:8200/v1/transit/decrypt/aether\nCode: 503. Errors:\n\n* Vault is sealed"
+    )
+    monkeypatch.setattr("ops.stack.subprocess.run", lambda *words, **named: CompletedProcess([], 255, "", said))
+    monkeypatch.setattr(examine, "secrets", lambda stack: iter(()))
+    (found,) = examine.examine(Stack("homelab"), INVENTORY)
+    assert found.state.endswith("http://bao.example.org:8200 is sealed. Nothing was changed.")
+    assert found.fix == "bao operator unseal, at that server"
