@@ -214,7 +214,17 @@ def _request(built: Built, mode: str, snapshot: str, tags: dict[str, str]) -> di
 
 def _available(ec2: Any, ami: str, pause: float) -> None:
     until = time.monotonic() + AVAILABLE
-    while (state := ec2.describe_images(ImageIds=[ami])["Images"][0]["State"]) != "available":
+    while (state := _state(ec2, ami)) != "available":
         if state not in ("pending", "transient") or time.monotonic() > until:
             raise OpsError(f"AWS has {ami} as {state}. Look: aws ec2 describe-images --image-ids {ami}")
         time.sleep(pause)
+
+
+def _state(ec2: Any, ami: str) -> str:
+    try:
+        return str(ec2.describe_images(ImageIds=[ami])["Images"][0]["State"])
+    except ec2.exceptions.ClientError as error:
+        # Registered a moment ago, and not known everywhere yet.
+        if error.response["Error"]["Code"] != "InvalidAMIID.NotFound":
+            raise
+        return "pending"

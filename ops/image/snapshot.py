@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/ebs/latest/userguide/ebs-accessing-snapshot.html
 import base64
 import hashlib
 import json
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -23,8 +24,8 @@ BLOCK = 512 * 1024
 WORKERS = 16
 # Minutes after its last block at which AWS gives up a snapshot that nobody completes.
 ABANDONED = 60
-# Seconds that AWS may take to seal one.
-SEALED = 3600
+# Seconds that AWS may take to show everywhere what it has begun, and to seal one.
+APPEARS, SEALED = 120, 3600
 
 
 @dataclass
@@ -82,6 +83,7 @@ class Snapshots:
 
     def __init__(self, ebs: Any, ec2: Any, folder: Path, say: Say, pause: float = 5) -> None:
         self.ebs, self.ec2, self.folder, self.say, self.pause = ebs, ec2, folder, say, pause
+        self._stopped = threading.Event()
 
     def make(self, image: Path, sha256: str, tags: dict[str, str]) -> str:
         """The snapshot that holds IMAGE, whose hash is SHA256: the one that there is, else a new one. Its id.
@@ -152,6 +154,7 @@ class Snapshots:
                         self.say(f"    {100 * index * BLOCK // total} %, {len(journal.blocks) * BLOCK / GIB:.2f} GiB are there")
                 self._take(journal, waiting, 0)
             except BaseException:
+                self._stopped.set()
                 workers.shutdown(cancel_futures=True)
                 # What was under way has ended by now.
                 journal.add({index: digest for index, digest, job in waiting if _done(job)})
@@ -166,14 +169,22 @@ class Snapshots:
             journal.add({index: digest})
 
     def _put(self, snapshot: str, index: int, data: bytes, digest: bytes) -> None:
-        self.ebs.put_snapshot_block(
-            SnapshotId=snapshot,
-            BlockIndex=index,
-            BlockData=data,
-            DataLength=BLOCK,
-            Checksum=base64.b64encode(digest).decode(),
-            ChecksumAlgorithm="SHA256",
-        )
+        until = time.monotonic() + APPEARS
+        while True:
+            try:
+                self.ebs.put_snapshot_block(
+                    SnapshotId=snapshot,
+                    BlockIndex=index,
+                    BlockData=data,
+                    DataLength=BLOCK,
+                    Checksum=base64.b64encode(digest).decode(),
+                    ChecksumAlgorithm="SHA256",
+                )
+                return
+            except self.ebs.exceptions.ResourceNotFoundException:
+                # Begun a moment ago, and not known everywhere yet.
+                if time.monotonic() > until or self._stopped.wait(self.pause):
+                    raise
 
     def _seal(self, journal: Journal) -> None:
         """Have it completed, if AWS has exactly these blocks: the hash of their hashes, in order, says so."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient  # type: ignore[import-untyped]
 
 from inventory.load import load
 from ops.aws import Account, answering
@@ -189,13 +190,13 @@ def test_one_that_aws_was_still_sealing_is_waited_for(aws: Aws, tmp_path: Path, 
 
 def test_one_that_was_cut_off_and_given_up_is_removed(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = image(tmp_path)
-    ebs, ec2 = aws.account.client("ebs"), aws.account.client("ec2")
+    ebs = aws.account.client("ebs")
     left = ebs.start_snapshot(VolumeSize=1, Encrypted=True, Tags=[{"Key": MARK, "Value": built.sha256}])["SnapshotId"]
     # Of another machine, at work perhaps.
     aws.bring(built)
     assert any(f"{left} is another run's" in line for line in aws.said)
     assert left in [one["SnapshotId"] for one in aws.snapshots(built)]
-    described = type(ec2)._make_api_call
+    described = BaseClient._make_api_call
     given_up = {"SnapshotId": left, "State": "error"}
 
     def answer(self: Any, operation: str, arguments: Any) -> Any:
@@ -203,10 +204,29 @@ def test_one_that_was_cut_off_and_given_up_is_removed(aws: Aws, tmp_path: Path, 
             return {"Snapshots": [given_up]}
         return described(self, operation, arguments)
 
-    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", answer)
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
     aws.bring(image(tmp_path, "other"))
     monkeypatch.undo()
     assert left not in [one["SnapshotId"] for one in aws.snapshots(built)]
+
+
+def test_what_aws_does_not_show_yet_is_waited_for(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = {"PutSnapshotBlock": ["ResourceNotFoundException"] * 20, "DescribeImages": ["InvalidAMIID.NotFound"]}
+    asked = BaseClient._make_api_call
+
+    def answer(self: Any, operation: str, arguments: Any) -> Any:
+        if late.get(operation) and "Filters" not in arguments:
+            code = late[operation].pop()
+            raise self.exceptions.from_code(code)({"Error": {"Code": code, "Message": "not yet"}}, operation)
+        return asked(self, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", answer)
+    built = image(tmp_path)
+    assert aws.bring(built)
+    monkeypatch.undo()
+    assert not any(late.values())
+    (made,) = aws.snapshots(built)
+    assert blocks(aws.account.client("ebs"), made["SnapshotId"]) == content(built.file)
 
 
 def test_a_block_that_was_changed_on_its_way_is_refused(aws: Aws, tmp_path: Path) -> None:
