@@ -60,6 +60,8 @@ def publish(stack: Stack, arguments: list[str], say: Say) -> int:
     made.add_argument("--dist", type=Path, default=REPOSITORY / "dist", help="where the image was built to")
     options = made.parse_args(arguments)
     inventory = inventory_of(stack)
+    if inventory.cloud is None:
+        raise OpsError(f"stack {stack.name} has no [cloud]. Fix: --stack cloud")
     host = _machine(inventory, options.host, options.write)
     built = read(Dist(options.dist.expanduser().absolute(), say), options.host)
     if host is not None:

@@ -247,6 +247,10 @@ class TestRefused:
         monkeypatch.setattr(Account, "client", lambda self, service, **options: pytest.fail("AWS was asked"))
         publish.publish(Stack("cloud"), [*words, "--dist", str(tmp_path / "dist")], lambda line: None)
 
+    def test_a_stack_without_a_cloud(self, tmp_path: Path) -> None:
+        with pytest.raises(OpsError, match=r"stack homelab has no \[cloud\]. Fix: --stack cloud"):
+            publish.publish(Stack("homelab"), ["vps", "--dist", str(tmp_path)], lambda line: None)
+
     def test_no_image(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(OpsError, match=r"3_deploy/vps-raw.json is not there.*Fix: ./aether image vps raw"):
             self.run(tmp_path, monkeypatch, "vps")
