@@ -104,11 +104,15 @@ def _identities(settings: Settings, inventory: Inventory, folder: Path) -> list[
 
 
 def _guests(inventory: Inventory, snapshots: bool) -> str:
-    """A line a guest: host, Proxmox's tool, VMID, whether it has SNAPSHOTS, the nodes that may have it, the inventory's first."""
+    """A line a guest: host, Proxmox's tool, VMID, whether it has SNAPSHOTS, its address with prefix length and gateway (-: the
+    router gives it), the nodes that may have it, the inventory's first.
+    """
     lines = []
     for name, host in inventory.guests().items():
         nodes = [host.node, *(node for node in inventory.nodes if node != host.node)]
-        words = [name, "qm" if isinstance(host, NixosVm) else "pct", str(host.vmid), "yes" if snapshots else "no", *nodes]
+        network = inventory.networks[host.network]
+        at = ["-", "-"] if host.dhcp else [f"{host.address}/{network.cidr.split('/')[1]}", network.gateway]
+        words = [name, "qm" if isinstance(host, NixosVm) else "pct", str(host.vmid), "yes" if snapshots else "no", *at, *nodes]
         lines.append(" ".join(words) + "\n")
     return "".join(lines)
 

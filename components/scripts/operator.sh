@@ -129,12 +129,12 @@ change_guest() {
 }
 
 # by_node SCRIPT ARG…: runs SCRIPT of components/proxmox/scripts for the guest that AETHER_HOST is, on the node that has it. The file
-# `guests` beside the SSH configuration says which hosts are guests: HOST, qm or pct, VMID, snapshots (yes or no), then the nodes, its
-# own first. 1: it is none, or no node has it; the script's own failure is 2.
+# `guests` beside the SSH configuration says which hosts are guests: HOST, qm or pct, VMID, snapshots (yes or no), address with prefix
+# length, gateway, then the nodes, its own first. 1: it is none, or no node has it; the script's own failure is 2.
 by_node() {
   local tool vmid nodes node status script=components/proxmox/scripts/$1 control=none
   shift
-  read -r tool vmid _ nodes < <(guest_line) || return 1
+  read -r tool vmid _ _ _ nodes < <(guest_line) || return 1
   for node in $nodes; do
     status=0
     run_on "$node" "$script" "$tool" "$vmid" "$@" </dev/null >&2 || status=$?
@@ -149,6 +149,15 @@ by_node() {
 }
 
 guest_line() { sed -n "s/^$AETHER_HOST //p" "$(dirname "$AETHER_SSH_CONFIG")/guests" 2>/dev/null; }
+
+# give_address: has the node of a guest that does not answer at its address give it that, beside the one that its system has.
+give_address() {
+  local address gateway
+  read -r _ _ _ address gateway _ < <(guest_line) || return 1
+  # What the router gives is the router's.
+  [[ $address != - ]] || return 1
+  by_node give-address.sh "$address" "$gateway"
+}
 
 # snapshot WHAT: takes or drops the guest's snapshot of before the deployment, where the stack wants one.
 snapshot() {

@@ -25,7 +25,7 @@ from sim.hosts.inroot import HostRoot
 from sim.hosts.services import ServiceManager
 from sim.hosts.ssh import HOST_KEY, HostSsh
 from sim.standins import catalogue
-from sim.world import HostFacts
+from sim.world import HostFacts, sim_address
 
 # <asm-generic/ioctls.h>; the termios module does not name them.
 _TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430
@@ -57,8 +57,10 @@ class Site:
 class Host:
     """State `down`, `booting` or `up`; only one change of power at a time."""
 
-    def __init__(self, facts: HostFacts, site: Site, sim_address: str, directory_name: str | None = None) -> None:
-        self.facts, self.site, self.sim_address = facts, site, sim_address
+    def __init__(self, facts: HostFacts, site: Site, answers_at: str, directory_name: str | None = None) -> None:
+        self.facts, self.site, self.sim_address = facts, site, answers_at
+        # The inventory's side of it.
+        self.address = facts.address
         self.name = facts.name
         self.directory = site.directory / (directory_name or facts.name)
         self.state = "down"
@@ -68,7 +70,7 @@ class Host:
         self.roll_back = False
         self.faults = HostFaults(self)
         self.services = ServiceManager(self)
-        self.ssh = HostSsh(self, sim_address, site.ssh_port)
+        self.ssh = HostSsh(self, answers_at, site.ssh_port)
         # Whether it has another address than its own, by DHCP.
         self.is_elsewhere: Callable[[], bool] = lambda: False
         self.seed = firstboot.Seed()
@@ -291,6 +293,15 @@ class Host:
         if self.faults.hides_ssh():
             await self.ssh.stop(drop=self.faults.has("unreachable"))
         elif self.sshd_active():
+            await self.start_ssh()
+
+    async def move(self, address: str) -> None:
+        """Answer at another ADDRESS (the inventory's side of it) from now on, at the old one no longer."""
+        listening = self.ssh.listening
+        await self.ssh.stop(drop=True)
+        self.address, self.sim_address = address, sim_address(address, self.site.block)
+        self.ssh.address = self.sim_address
+        if listening:
             await self.start_ssh()
 
     def sshd_active(self) -> bool:

@@ -33,7 +33,7 @@ def hotplug(vm: Any) -> None:
     """Move what the running machine takes at once out of its pending changes."""
     features = str(vm.config.get("hotplug", _DEFAULT)).split(",")
     for key, value in list(vm.pending.items()):
-        if not _hot(key, features, str(value if value is not None else vm.config.get(key, ""))):
+        if not _hot(key, features, str(value if value is not None else vm.config.get(key, "")), str(vm.config.get("ostype", ""))):
             continue
         vm.pending.pop(key)
         if value is not None:
@@ -45,9 +45,12 @@ def hotplug(vm: Any) -> None:
             vm.config[f"unused{number}"] = split_drive(str(old))[0]
 
 
-def _hot(key: str, features: list[str], value: str) -> bool:
+def _hot(key: str, features: list[str], value: str, ostype: str) -> bool:
     if key in _FAST or re.fullmatch(r"ipconfig\d+", key):
         return True
     if re.fullmatch(r"net\d+", key):
         return "network" in features
+    if re.fullmatch(r"usb\d+", key):
+        # Also of Windows 8 and newer, with a machine type of 7.1 and newer.
+        return "usb" in features and ostype == "l26"
     return bool(_DISK.fullmatch(key)) and "disk" in features and "cloudinit" not in value

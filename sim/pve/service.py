@@ -118,9 +118,21 @@ class Proxmox:
         self.api.apitokens = self._tokens()
         self.api.users[proxmox_rights.USER] = secrets.token_hex(16)
         self.api.acl.clear()
-        for grant in proxmox_rights.grants(proxmox_rights.Use.of(self.world.tables, self.api.major)):
+        for path, (privileges, propagate) in self._granted().items():
             for who in (proxmox_rights.USER, proxmox_rights.TOKEN):
-                self.api.assign(who, grant.path, set(grant.privileges) - {missing}, grant.propagate)
+                self.api.assign(who, path, set(privileges) - {missing}, propagate)
+
+    def _granted(self) -> dict[str, tuple[list[str], bool]]:
+        """Privileges by path. What an inventory needed before stays, for `proxmox role --update` takes nothing away."""
+        path = self.directory / "granted.json"
+        granted: dict[str, tuple[list[str], bool]] = json.loads(path.read_text()) if path.exists() else {}
+        now: dict[str, tuple[list[str], bool]] = {}
+        for grant in proxmox_rights.grants(proxmox_rights.Use.of(self.world.tables, self.api.major)):
+            more, propagate = now.get(grant.path, ([], grant.propagate))
+            now[grant.path] = ([*more, *grant.privileges], propagate)
+        granted |= now
+        write_atomic(path, json.dumps(granted, indent=1).encode())
+        return granted
 
     def tls_context(self) -> ssl.SSLContext:
         """The API's certificate, for simulated services that speak https."""
@@ -169,6 +181,8 @@ class Proxmox:
             self._meta[guest.vmid] = state.get("sim", {})
             self.api.templates[guest.vmid] = self._meta[guest.vmid].get("template", "")
             self.api.ssh_keys[guest.vmid] = self._meta[guest.vmid].get("ssh_keys", "")
+            if self._meta[guest.vmid].get("firewall"):
+                self.api._fw()["guests"][guest.vmid] = self._meta[guest.vmid]["firewall"]
         path = self.directory / "entries.json"
         if path.exists():
             self.api.entries.update(json.loads(path.read_text()))
@@ -199,6 +213,7 @@ class Proxmox:
         meta = self._meta.setdefault(guest.vmid, {})
         meta["template"] = self.api.templates.get(guest.vmid, "")
         meta["ssh_keys"] = self.api.ssh_keys.get(guest.vmid, "")
+        meta["firewall"] = self.api._fw()["guests"].get(guest.vmid)
         text = json.dumps({**guests.dump(guest), "sim": meta}, indent=1)
         if self._saved.get(guest.vmid) != text:
             write_atomic(self.directory / "guests" / f"{guest.vmid}.json", text.encode())
@@ -250,7 +265,7 @@ class Proxmox:
                 return None
             host = self.guest_hosts[guest.vmid] = self._make_host(facts)
             made = host
-            host.is_elsewhere = lambda: self.address_of(guest) not in (None, made.facts.address)
+            host.is_elsewhere = lambda: guests.asks_for_address(guest) and self.address_of(guest) not in (None, made.address)
         return host
 
     def address_of(self, guest: Any) -> str | None:
@@ -270,6 +285,7 @@ class Proxmox:
         if now == before and guest.vmid in self._started:
             return
         host = self.host_of(guest)
+            self._readdress(guest)
         if host is None:
             if running:
                 self.log(f"guest {guest.vmid} has no address that the simulator could answer on")
@@ -278,6 +294,12 @@ class Proxmox:
 
     async def _apply_power(self, guest: Any, host: Host, on: bool, was_on: bool) -> None:
         if not on:
+    def _readdress(self, guest: Any) -> None:
+        """A running container has a changed address at once (PVE::LXC::update_net); a machine's is its system's."""
+        host, address = self.guest_hosts.get(guest.vmid), guests.identity(guest).address
+        if host is not None and host.state == "up" and not isinstance(guest, FakeVm) and address and address != host.address:
+            self._background(host.move(address))
+
             if isinstance(guest, FakeVm):
                 guest.agent = None
             await host.power_off()

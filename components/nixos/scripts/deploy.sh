@@ -57,6 +57,10 @@ sign() {
 # One connection for everything until the confirmation, which has to come over another one.
 status=0
 hold "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
+if ((status == 12)) && give_address; then
+  status=0
+  hold "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
+fi
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
 
 case $AETHER_BUILD_ON in

@@ -30,6 +30,7 @@ COMMANDS: dict[str, Handler] = {
     "pveversion": proxmox.pveversion,
     "vzdump": proxmox.vzdump,
     "nproc": proxmox.nproc,
+    "ip": machine.ip,
 }
 
 

@@ -40,6 +40,25 @@ async def hostname(call: Call) -> int:
     return 0
 
 
+async def ip(call: Call) -> int:
+    """`ip address show|add`, `ip route show|replace` (ip(8) of iproute2) of a host with one card, and one address."""
+    words = [word for word in call.argv[1:] if not word.startswith("-")]
+    match words:
+        case ["route", "show", "default"]:
+            call.out("default via 192.168.0.1 dev eth0 proto static")
+        case ["address", "show", *_]:
+            call.out(f"2: eth0    inet {call.host.address}/24 brd + scope global eth0")
+        case ["address", "add", cidr, "dev", "eth0"] if call.uid == 0:
+            call.host.detach(call.host.move(cidr.partition("/")[0]))
+        case ["route", "replace", "default", *_] if call.uid == 0:
+            pass
+        case ["address" | "route", "add" | "replace", *_]:
+            raise Refused("RTNETLINK answers: Operation not permitted", 2)
+        case _:
+            raise Refused(f'Object "{" ".join(words)}" is unknown, try "ip help".', 1)
+    return 0
+
+
 async def hostnamectl(call: Call) -> int:
     """`hostnamectl [status]`, `hostname [NAME]`, `set-hostname NAME`; static name in /etc/hostname."""
     words = [word for word in call.argv[1:] if not word.startswith("-")]
