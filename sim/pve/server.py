@@ -475,6 +475,7 @@ class SimPve(Stored, Mappings):
             purge.purge(self.entries, kind, int(v["vmid"]))
             self.stored()
         return upid
+            self.follow_ha()
 
     async def _qm_cloudinit(self, v: Values, user: str) -> None:
         """PUT …/cloudinit: regenerate the drive; the next boot reads it anyway."""

@@ -187,6 +187,7 @@ class Proxmox:
         if path.exists():
             self.api.entries.update(json.loads(path.read_text()))
         path = self.directory / "mappings.json"
+            self.api.follow_ha()
         if path.exists():
             self.api.mappings.update(json.loads(path.read_text()))
         path = self.directory / "storages.json"

@@ -55,10 +55,32 @@ class Stored:
             answer = handler(path, values)
             if json.dumps(self.entries) != before:
                 self.need_quorum()  # type: ignore[attr-defined]  # of fakepve's API
+                self.follow_ha()
                 self.stored()
             return answer
 
         return handle
+
+    def follow_ha(self) -> None:
+        """Each guest knows whether the HA manager has it, and in which state that wants it (`hastate` of /cluster/resources)."""
+        resources = self.entries["/cluster/ha/resources"]
+        for kind, guests in (("vm", self.vms), ("ct", self.cts)):  # type: ignore[attr-defined]  # of fakepve's API
+            for guest in guests:
+                entry = resources.get(f"{kind}:{guest.vmid}")
+                guest.ha_state = None if entry is None else str(entry.get("state", "started"))
+
+    async def _ha_request(self, vm: Any, user: str, state: str) -> Any:
+        self._ha_wants(f"vm:{vm.vmid}", state)
+        return await super()._ha_request(vm, user, state)  # type: ignore[misc]  # of fakepve's API
+
+    async def _ct_ha(self, ct: Any, user: str, state: str, timeout: Any = None) -> Any:
+        self._ha_wants(f"ct:{ct.vmid}", state)
+        return await super()._ct_ha(ct, user, state, timeout)  # type: ignore[misc]  # of fakepve's API
+
+    def _ha_wants(self, sid: str, state: str) -> None:
+        """Starting or stopping a guest of the HA manager's is a wish to it (`ha-manager set SID --state`)."""
+        self.entries["/cluster/ha/resources"][sid]["state"] = state
+        self.stored()
 
     def _list(self, path: str, v: Values) -> list[Values]:
         return [self._shown(path, name) for name in sorted(self.entries[path])]
