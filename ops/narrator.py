@@ -67,6 +67,7 @@ _CAUSES = (
     ),
     (r"can't lock file|got timeout", "another task holds its lock on its Proxmox node{node}; see the node's task list"),
     (r"HTTP 429|Too Many Requests", "the API refuses so many requests at once; run it again, with ARGS='--parallel 4'"),
+    (r"HTTP 503", "the API has more requests than it takes, or is starting; run it again, with ARGS='--parallel 4'"),
     (r"HTTP 595|No route to host", "its Proxmox node{node} is offline, or the API cannot reach it"),
     (r"no quorum|cluster not ready", "the Proxmox cluster has lost its quorum; bring a majority of the nodes back"),
     (r"No space left|out of space|not enough space", "the storage on its Proxmox node{node} is full"),

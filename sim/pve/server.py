@@ -136,6 +136,8 @@ class SimPve(Stored, Mappings):
                     await self._hang(request, node)
                 if self._fault_hits("api-429", node):
                     return web.json_response({"data": None, "message": "Too Many Requests\n"}, status=429)
+                if self._fault_hits("api-503", node):
+                    return web.Response(status=503, text="Service Unavailable")
                 if self._fault_hits("api-500", node):
                     return web.json_response({"data": None, "message": "injected fault: api-500\n"}, status=500)
             if node in self.nodes:
@@ -473,9 +475,9 @@ class SimPve(Stored, Mappings):
         upid = await destroy(*arguments)
         if purging:
             purge.purge(self.entries, kind, int(v["vmid"]))
+            self.follow_ha()
             self.stored()
         return upid
-            self.follow_ha()
 
     async def _qm_cloudinit(self, v: Values, user: str) -> None:
         """PUT …/cloudinit: regenerate the drive; the next boot reads it anyway."""

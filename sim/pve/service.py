@@ -29,6 +29,7 @@ FAULTS = {
     "node-offline": "a node and its guests lose power",
     "quorum-lost": "the cluster has no quorum: reads work, changes do not",
     "api-500": "requests for the node (or all of `proxmox`) end with HTTP 500; VALUE: how many",
+    "api-503": "requests for the node (or all of `proxmox`) end with HTTP 503, as a proxy that has too many; VALUE: how many",
     "api-timeout": "requests for the node (or all of `proxmox`) are never answered; VALUE: how many",
     "api-429": "requests for the node (or all of `proxmox`) are refused as too many; VALUE: how many",
     "guest-backup": "a backup (vzdump) holds the lock of the node's guests; VALUE: seconds",
@@ -186,8 +187,8 @@ class Proxmox:
         path = self.directory / "entries.json"
         if path.exists():
             self.api.entries.update(json.loads(path.read_text()))
-        path = self.directory / "mappings.json"
             self.api.follow_ha()
+        path = self.directory / "mappings.json"
         if path.exists():
             self.api.mappings.update(json.loads(path.read_text()))
         path = self.directory / "storages.json"
@@ -284,23 +285,23 @@ class Proxmox:
         now = (guest.started_at or 0.0) if running else None
         self._started[guest.vmid] = now
         if now == before and guest.vmid in self._started:
+            self._readdress(guest)
             return
         host = self.host_of(guest)
-            self._readdress(guest)
         if host is None:
             if running:
                 self.log(f"guest {guest.vmid} has no address that the simulator could answer on")
             return
         self._background(self._apply_power(guest, host, now is not None, before is not None))
 
-    async def _apply_power(self, guest: Any, host: Host, on: bool, was_on: bool) -> None:
-        if not on:
     def _readdress(self, guest: Any) -> None:
         """A running container has a changed address at once (PVE::LXC::update_net); a machine's is its system's."""
         host, address = self.guest_hosts.get(guest.vmid), guests.identity(guest).address
         if host is not None and host.state == "up" and not isinstance(guest, FakeVm) and address and address != host.address:
             self._background(host.move(address))
 
+    async def _apply_power(self, guest: Any, host: Host, on: bool, was_on: bool) -> None:
+        if not on:
             if isinstance(guest, FakeVm):
                 guest.agent = None
             await host.power_off()

@@ -116,6 +116,22 @@ def test_what_the_runs_left_on_the_hosts(simulator: Simulator) -> None:
     assert "nvidia-ctk cdi generate" in simulator.ssh("gpu", "cat /etc/systemd/system/aether-cdi.service")
 
 
+def test_the_one_line_repositories_of_proxmox_8_are_switched_off(simulator: Simulator) -> None:
+    folder = "/etc/apt/sources.list.d"
+    lines = {
+        "pve-enterprise": "deb https://enterprise.proxmox.com/debian/pve bookworm pve-enterprise",
+        "ceph": "deb https://enterprise.proxmox.com/debian/ceph-quincy bookworm enterprise",
+    }
+    for name, line in lines.items():
+        simulator.ssh("trinity", f"printf '%s\n' '# kept' '{line}' > {folder}/{name}.list")
+    done = simulator.play("proxmox.yml", "trinity")
+    assert done.code == 0, done.output[-4000:]
+    for name, line in lines.items():
+        assert simulator.ssh("trinity", f"cat {folder}/{name}.list").splitlines() == ["# kept", f"# {line}"]
+    again = simulator.play("proxmox.yml", "trinity")
+    assert again.code == 0 and again.count("trinity", "changed") == 0, again.changed()
+
+
 def test_what_the_runs_left_in_homes(simulator: Simulator) -> None:
     """After test_second_run_changes_nothing, with the same simulator."""
     assert (

@@ -62,13 +62,23 @@ def test_a_backup_is_waited_for_by_its_name(fleet: Lab) -> None:
     assert "640" in fleet.ssh("pve2", "pct config 112").text
 
 
-def test_an_api_that_throttles_is_named(fleet: Lab) -> None:
-    fleet.fault("pve1", "api-429")
-    grow(fleet, "web", 768)
+@pytest.mark.parametrize(
+    ("target", "fault", "memory", "says"),
+    [
+        ("pve1", "api-429", 768, "the API refuses so many requests at once"),
+        ("pve1", "api-503", 832, "the API has more requests than it takes"),
+        ("proxmox", "quorum-lost", 896, "the Proxmox cluster has lost its quorum"),
+    ],
+)
+def test_an_api_that_refuses_is_named_and_the_next_run_goes_on(
+    fleet: Lab, target: str, fault: str, memory: int, says: str
+) -> None:
+    fleet.fault(target, fault)
+    grow(fleet, "web", memory)
     up = fleet.up()
-    fleet.fault("pve1", "api-429", off=True)
+    fleet.fault(target, fault, off=True)
     assert up.code == 1, up.text[-4000:]
-    assert "web: the API refuses so many requests at once" in up.text, up.text[-4000:]
+    assert f"web: {says}" in up.text, up.text[-4000:]
     healed = fleet.up()
     assert healed.code == 0, healed.text[-4000:]
-    assert "768" in fleet.ssh("pve1", "qm config 110").text
+    assert str(memory) in fleet.ssh("pve1", "qm config 110").text

@@ -69,6 +69,7 @@ def test_a_failure_is_one_sentence_with_host_and_cause() -> None:
         ("error: timeout while waiting for VM 110 configuration to become unlocked", "the lock was not given back in time"),
         ("error: can't lock file '/var/lock/qemu-server/lock-110.conf' - got timeout", "another task holds its lock"),
         ("error: received an HTTP 429 response - Reason: Too Many Requests", "refuses so many requests at once"),
+        ("error: received an HTTP 503 response - Reason: Service Unavailable", "more requests than it takes"),
         ("error: rpc error: code = Unavailable desc = error reading from server: EOF", "Fix: run the same command again"),
         (
             "error: EC2: CreateVpc, exceeded maximum number of attempts, 26, https response error StatusCode: 500",
