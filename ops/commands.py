@@ -76,7 +76,7 @@ def _example(stack: Stack) -> str:
 def preview(stack: Stack, arguments: list[str]) -> int:
     """What `up` would change, and inside redeployed hosts which packages and units, where both closures are at hand."""
     from ops.differences import closure_differences
-    from ops.review import preview_steps, render
+    from ops.review import preview_steps, reboots, render
 
     made = engine_parser("preview", preview)
     made.add_argument("--save-plan", type=Path, metavar="FILE", help="write it there, for `up --plan FILE`")
@@ -92,7 +92,10 @@ def preview(stack: Stack, arguments: list[str]) -> int:
     code, text = stack.show("preview", "--diff", *_options(stack), *passed)
     # Only a redeployed host has anything inside to compare, and looking costs a second preview.
     if code == 0 and re.search(r"^ *~ AETHER_DESIRED", text, re.MULTILINE):
-        for host, what in closure_differences(stack, preview_steps(stack, *passed), build=False).items():
+        steps = preview_steps(stack, *passed)
+        for notice in reboots(steps):
+            out.print(f"\n{notice}")
+        for host, what in closure_differences(stack, steps, build=False).items():
             out.print(f"\n{host}, packages and units:\n{textwrap.indent(what, '  ')}")
     return code
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.differences import closure_differences, environment
+from ops.reboots import reboot_notice
 from ops.stack import OpsError, Stack
 
 # Never shown: they say the same on every line, or are how and not what.
@@ -18,6 +19,8 @@ _HIDDEN = (
     "AETHER_INVENTORY",
     "AETHER_REACH",
     "AETHER_WAIT",
+    # What it means is said by itself.
+    "AETHER_BOOTS",
 )
 _VERBS = {
     "create": "created",
@@ -67,6 +70,16 @@ def render(steps: Iterable[dict[str, Any]], stack: str, differences: dict[str, s
         if differences and host in differences:
             lines += ["```", differences[host], "```", ""]
     return "\n".join(lines)
+
+
+def reboots(steps: Iterable[dict[str, Any]]) -> list[str]:
+    """What is to be said of reboots that the redeployments of STEPS bring, as plain text."""
+    found = []
+    for step in steps:
+        old, new = (environment(step.get(state)) for state in ("oldState", "newState"))
+        if step["op"] == "update" and "AETHER_FLAKE" in new and (notice := reboot_notice(_host(step), old, new)):
+            found.append(notice.replace("**", "").replace("`", ""))
+    return found
 
 
 def _line(step: dict[str, Any]) -> str:
@@ -130,8 +143,8 @@ def _risks(step: dict[str, Any], host: str) -> list[str]:
     if state.get("protect") and step["op"] in ("delete", *_REPLACES):
         found.append(f"**{host} is protected**: Pulumi refuses this until `protect` is taken away")
     values = environment(step.get("newState"))
-    if values.get("AETHER_FLAKE") and values.get("AETHER_REBOOT") == "auto":
-        found.append(f"{host} may reboot by itself (its kernel decides)")
+    if values.get("AETHER_FLAKE") and (notice := reboot_notice(host, environment(state), values)):
+        found.append(notice)
     if values.get("AETHER_DIGEST") and values.get("AETHER_REBOOT") == "now":
         found.append(f"{host} reboots into its new image")
     return found

@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 import pulumi
 
 from components.base import REPOSITORY, Operator, Text
-from components.nixos.desired import EvaluationError, desired_closures, untracked
+from components.nixos.desired import Desired, EvaluationError, desired_closures, untracked
 from components.nixos.system import NixosSystem, NixosSystemArgs
 from inventory.models import NixosFacts
 from stacks.platforms import operator_systems, unbuildable
 from stacks.settings import Settings, SettingsError
 
 
-def desired_systems(settings: Settings, hosts: Mapping[str, NixosFacts]) -> dict[str, str]:
-    """The closure that each host should run.
+def desired_systems(settings: Settings, hosts: Mapping[str, NixosFacts]) -> dict[str, Desired]:
+    """What each host should run.
 
     Raises:
         SettingsError: one of them cannot be evaluated, or nobody can build it.
@@ -37,7 +37,7 @@ def desired_systems(settings: Settings, hosts: Mapping[str, NixosFacts]) -> dict
 def deployed_system(
     name: str,
     facts: NixosFacts,
-    desired: str,
+    desired: Desired,
     *,
     operator: Operator,
     instance: Text = "",
@@ -56,7 +56,8 @@ def deployed_system(
             hostname=name,
             was=was,
             flake=facts.flake or name,
-            desired=desired,
+            desired=desired.closure,
+            boots=desired.boots,
             health=facts.health,
             settle=facts.settle,
             may_fail=facts.may_fail,

@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from components.nixos.source_closure import source_hashes
 
@@ -15,6 +16,27 @@ HOST_GIB = 0.9
 """Memory that the evaluation of one NixOS host takes."""
 
 Evaluator = Literal["auto", "nix", "source"]
+
+
+# What only a boot changes (components/nixos/scripts/host.sh, needs_reboot) and what inhibits a switch. Nothing of it is built.
+_BOOTS = """config: let critical = config.system.switch.inhibitors or { }; in
+  (if critical == { } then { } else { inherit critical; }) // (if config.boot.isContainer then { } else {
+    kernel = config.system.build.kernel.outPath;
+    initrd = config.system.build.initialRamdisk.outPath;
+    modules = config.system.modulesTree.outPath;
+    parameters = config.boot.kernelParams;
+  })"""
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What a host should run."""
+
+    closure: str
+    """drvPath, or ``source:HASH`` where there is no Nix."""
+    boots: str = ""
+    """What of it only a boot brings, as JSON: kernel, initrd and modules (store paths), parameters, and in ``critical`` what
+    inhibits a switch when it changes. Empty where there is no Nix."""
 
 
 class EvaluationError(Exception):
@@ -28,8 +50,8 @@ def desired_closures(
     *,
     evaluator: Evaluator = "auto",
     nix: str = "nix",
-) -> dict[str, str]:
-    """The desired closure of each host: a drvPath, or ``source:HASH`` where there is no Nix.
+) -> dict[str, Desired]:
+    """What each host should run.
 
     Args:
         attributes: host name to its attribute of nixosConfigurations.
@@ -40,13 +62,15 @@ def desired_closures(
     """
     hashes = source_hashes(repository, inventory_files, attributes)
     if evaluator == "source" or (evaluator == "auto" and shutil.which(nix) is None):
-        return {host: f"source:{digest}" for host, digest in hashes.items()}
+        return {host: Desired(f"source:{digest}") for host, digest in hashes.items()}
     cache = EvaluationCache(repository / ".aether/cache/evaluations.json")
-    kept = _kept({cache[digest] for digest in hashes.values() if digest in cache}, repository, nix)
-    missing = {host: attributes[host] for host, digest in hashes.items() if digest not in cache or cache[digest] not in kept}
+    kept = _kept({cache[digest].closure for digest in hashes.values() if digest in cache}, repository, nix)
+    missing = {
+        host: attributes[host] for host, digest in hashes.items() if digest not in cache or cache[digest].closure not in kept
+    }
     if missing:
-        for host, drv in _evaluate(repository, nix, missing).items():
-            cache[hashes[host]] = drv
+        for host, desired in _evaluate(repository, nix, missing).items():
+            cache[hashes[host]] = desired
         cache.save()
     return {host: cache[digest] for host, digest in hashes.items()}
 
@@ -62,23 +86,25 @@ def untracked(repository: Path) -> list[str]:
 
 
 class EvaluationCache:
-    """drvPath by source hash, in a file that may be deleted at any time."""
+    """What was evaluated, by source hash, in a file that may be deleted at any time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._entries: dict[str, str] = json.loads(path.read_text())
+            found = json.loads(path.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
-            self._entries = {}
+            found = {}
+        # Older ones had a drvPath alone.
+        self._entries: dict[str, list[str]] = {digest: entry for digest, entry in found.items() if isinstance(entry, list)}
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._entries
 
-    def __getitem__(self, digest: str) -> str:
-        return self._entries[digest]
+    def __getitem__(self, digest: str) -> Desired:
+        return Desired(*self._entries[digest])
 
-    def __setitem__(self, digest: str, drv: str) -> None:
-        self._entries[digest] = drv
+    def __setitem__(self, digest: str, desired: Desired) -> None:
+        self._entries[digest] = [desired.closure, desired.boots]
 
     def save(self) -> None:
         """Replace the file in one step, so that an interrupted run leaves the old one."""
@@ -98,11 +124,11 @@ def _kept(drvs: set[str], repository: Path, nix: str) -> set[str]:
     return here if asked.returncode else drvs
 
 
-def _evaluate(repository: Path, nix: str, attributes: Mapping[str, str]) -> dict[str, str]:
-    """The drvPath of each host, so many at a time as there is memory for; hosts that fail are named, all of them."""
-    found, failed = dict[str, str](), dict[str, str]()
+def _evaluate(repository: Path, nix: str, attributes: Mapping[str, str]) -> dict[str, Desired]:
+    """What each host should run, so many at a time as there is memory for; hosts that fail are named, all of them."""
+    found, failed = dict[str, Desired](), dict[str, str]()
     for batch in batched(list(attributes), batch_size()):
-        drvs, error = _evaluate_batch(repository, nix, {host: attributes[host] for host in batch})
+        evaluated, error = _evaluate_batch(repository, nix, {host: attributes[host] for host in batch})
         if error and len(batch) > 1:
             # One host's error is all that Nix says of a batch.
             for host in batch:
@@ -110,7 +136,7 @@ def _evaluate(repository: Path, nix: str, attributes: Mapping[str, str]) -> dict
                 found |= alone
                 failed |= {host: reason} if reason else {}
         else:
-            found |= drvs
+            found |= evaluated
             failed |= {batch[0]: error} if error else {}
     if failed:
         raise EvaluationError("\n".join(f"nix could not evaluate {host}:\n{error}" for host, error in failed.items()))
@@ -132,17 +158,16 @@ def batch_size() -> int:
     return max(1, min(16, int(available * 0.5 / HOST_GIB)))
 
 
-def _evaluate_batch(repository: Path, nix: str, attributes: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    wanted = " ".join(
-        f"{json.dumps(host)} = all.{json.dumps(attribute)}.config.system.build.toplevel.drvPath;"
-        for host, attribute in attributes.items()
-    )
+def _evaluate_batch(repository: Path, nix: str, attributes: Mapping[str, str]) -> tuple[dict[str, Desired], str]:
+    wanted = " ".join(f"{json.dumps(host)} = host all.{json.dumps(attribute)}.config;" for host, attribute in attributes.items())
+    host = f"boots = {_BOOTS}; host = config: {{ drv = config.system.build.toplevel.drvPath; boots = boots config; }};"
     # Not by its path, which may hold what a flake reference cannot.
-    command = [*_nix(nix), "eval", "--json", ".#nixosConfigurations", "--apply", f"all: {{ {wanted} }}"]
+    command = [*_nix(nix), "eval", "--json", ".#nixosConfigurations", "--apply", f"all: let {host} in {{ {wanted} }}"]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=repository)
     if result.returncode:
         return {}, result.stderr.strip()
-    return dict(json.loads(result.stdout)), ""
+    answer: dict[str, dict[str, Any]] = json.loads(result.stdout)
+    return {name: Desired(each["drv"], json.dumps(each["boots"], sort_keys=True)) for name, each in answer.items()}, ""
 
 
 def _nix(nix: str) -> list[str]:

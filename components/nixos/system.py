@@ -16,6 +16,10 @@ class NixosSystemArgs(Args):
     was: str | None = Field(default=None, description="What it calls itself until this deployment, when it is renamed.")
     flake: str = Field(description="Attribute of nixosConfigurations.")
     desired: str = Field(description="Desired closure: drvPath, or source:HASH where there is no Nix. A new one deploys.")
+    boots: str = Field(
+        default="",
+        description="What of it only a boot brings, as JSON: kernel, initrd, modules, parameters, critical. Previews show it.",
+    )
     health: tuple[HealthCheck, ...] = Field(default=(), description="What must hold before the activation is confirmed.")
     settle: int = Field(default=2, ge=0, description="Seconds for which health checks have to go on holding, once they do.")
     may_fail: tuple[str, ...] = Field(default=(), description="Units, or globs of them, whose failure reverts nothing.")
@@ -56,6 +60,8 @@ class NixosSystem(Component):
         )
         if args.may_fail:
             environment["AETHER_MAY_FAIL"] = " ".join(args.may_fail)
+        if args.boots:
+            environment["AETHER_BOOTS"] = args.boots
         environment["AETHER_INSTANCE"] = args.instance
         self.deployment = command.local.Command(
             name,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
+from components.nixos.desired import Desired
 from inventory.load import load
 from stacks import homelab
 from stacks.settings import Settings
@@ -91,7 +92,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     )
     with pytest.MonkeyPatch.context() as patch:
         # No host of this fleet has a file in the repository: what a system is made of is another test's.
-        patch.setattr(homelab, "desired_systems", lambda *_, **__: dict.fromkeys(("web", "dns", "log"), "source:0"))
+        patch.setattr(homelab, "desired_systems", lambda *_, **__: dict.fromkeys(("web", "dns", "log"), Desired("source:0")))
         return record(lambda: homelab.compose(settings, load(Path(path))))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.nixos.desired import EvaluationError, desired_closures, untracked
+from components.nixos.desired import Desired, EvaluationError, desired_closures, untracked
 
 NIX = """#!/usr/bin/env python3
 import json, pathlib, re, sys
@@ -17,8 +17,9 @@ with open({log!r}, "a") as log:
     log.write(sys.argv[-1] + "\\n")
 if {fail}:
     sys.exit("error: attribute 'services' missing")
-hosts = re.findall(r'"([a-z0-9]+)" = all', sys.argv[-1])
-print(json.dumps({{host: f"/nix/store/{{host}}.drv" for host in hosts}}))
+hosts = re.findall(r'"([a-z0-9]+)" = host all', sys.argv[-1])
+boots = {{"kernel": "/nix/store/aaa-linux"}}
+print(json.dumps({{host: {{"drv": f"/nix/store/{{host}}.drv", "boots": boots}} for host in hosts}}))
 """
 
 
@@ -48,7 +49,7 @@ def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.nixos.desired.batch_size", lambda: 16)
 
 
-def desired(repository: Path, evaluator: str = "nix") -> dict[str, str]:
+def desired(repository: Path, evaluator: str = "nix") -> dict[str, Desired]:
     attributes = {f"h{number}": f"h{number}" for number in range(15)}
     return desired_closures(
         repository,
@@ -63,12 +64,13 @@ def evaluations(repository: Path) -> list[int]:
     """Hosts asked for in each evaluation so far."""
     log = repository / "log"
     lines = log.read_text().splitlines() if log.exists() else []
-    return [line.count("= all.") for line in lines if "= all." in line]
+    return [line.count("= host all.") for line in lines if "= host all." in line]
 
 
 def test_all_hosts_are_evaluated_in_one_call_and_then_remembered(repository: Path) -> None:
-    assert desired(repository)["h3"] == "/nix/store/h3.drv"
-    assert desired(repository)["h3"] == "/nix/store/h3.drv"
+    wanted = Desired("/nix/store/h3.drv", '{"kernel": "/nix/store/aaa-linux"}')
+    assert desired(repository)["h3"] == wanted
+    assert desired(repository)["h3"] == wanted
     assert evaluations(repository) == [15]
 
 
@@ -83,7 +85,7 @@ def test_touching_one_of_fifteen_hosts_evaluates_one(repository: Path) -> None:
 
 def test_without_nix_the_sources_stand_for_the_closure(repository: Path) -> None:
     found = desired(repository, "source")
-    assert all(value.startswith("source:") for value in found.values())
+    assert all(value.closure.startswith("source:") and not value.boots for value in found.values())
     assert len(set(found.values())) == 15
     assert evaluations(repository) == []
 
@@ -98,8 +100,16 @@ def test_nix_errors_are_shown_as_they_are(repository: Path) -> None:
 def test_a_damaged_cache_is_made_anew(repository: Path) -> None:
     desired(repository)
     (repository / ".aether/cache/evaluations.json").write_text('{"half')
-    assert desired(repository)["h1"] == "/nix/store/h1.drv"
+    assert desired(repository)["h1"].closure == "/nix/store/h1.drv"
     assert json.loads((repository / ".aether/cache/evaluations.json").read_text())
+
+
+def test_a_cache_of_before_knows_nothing_of_boots_and_is_filled_anew(repository: Path) -> None:
+    desired(repository)
+    file = repository / ".aether/cache/evaluations.json"
+    file.write_text(json.dumps({digest: drv for digest, (drv, _) in json.loads(file.read_text()).items()}))
+    assert desired(repository)["h1"].boots
+    assert evaluations(repository) == [15, 15]
 
 
 def test_hosts_are_evaluated_so_many_at_a_time_as_there_is_memory_for(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

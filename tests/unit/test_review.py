@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from ops.review import render
+import pytest
+
+from ops.review import reboots, render
 
 
 def step(op: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
@@ -90,3 +92,46 @@ def test_an_automatic_reboot_is_a_risk() -> None:
         "homelab",
     )
     assert "gateway may reboot by itself" in text
+
+
+BEFORE = '{"kernel": "/nix/store/aaaaaaaaaaaa-linux-6.12.57", "parameters": ["quiet"], "critical": {"dbus": "dbus"}}'
+
+
+@pytest.mark.parametrize(
+    ("policy", "after", "says"),
+    [
+        ("auto", BEFORE, []),
+        ("ask", BEFORE, []),
+        (
+            "auto",
+            BEFORE.replace("aaaaaaaaaaaa-linux-6.12.57", "bbbbbbbbbbbb-linux-6.12.58"),
+            ["gateway reboots: kernel linux-6.12.57 (aaaaaaa) -> linux-6.12.58 (bbbbbbb)"],
+        ),
+        (
+            "ask",
+            BEFORE.replace('["quiet"]', '["quiet", "nosmt"]'),
+            ["gateway runs this only after a reboot, make reboot HOST=gateway: parameters quiet -> quiet nosmt"],
+        ),
+        (
+            "auto",
+            BEFORE.replace('"dbus"}', '"broker"}'),
+            ["gateway reboots: its new system cannot be switched to, and is booted for a trial (dbus dbus -> broker)"],
+        ),
+        (
+            "never",
+            BEFORE.replace('"dbus"}', '"broker"}'),
+            [
+                "gateway refuses this (exit 38): only a boot leads there (dbus dbus -> broker). "
+                'Fix: reboot = "auto" in the inventory'
+            ],
+        ),
+        # What only one of them has inhibits nothing.
+        ("never", BEFORE.replace('{"dbus": "dbus"}', '{"dbus": "dbus", "init": "systemd"}'), []),
+    ],
+)
+def test_the_reboot_that_a_redeployment_brings_is_said(policy: str, after: str, says: list[str]) -> None:
+    new = system("b", AETHER_REBOOT=policy, AETHER_BOOTS=after)
+    steps = [step("update", "command:local:Command", "gateway", oldState=system("a", AETHER_BOOTS=BEFORE), newState=new)]
+    assert reboots(steps) == says
+    for words in says:
+        assert words in render(steps, "homelab").replace("**", "").replace("`", "")
