@@ -139,6 +139,7 @@ def _on_host(stack: Stack, name: str, host: NixosFacts | AtomicHost, script: str
         "AETHER_CHECKS": check_lines(host.health),
         "AETHER_SETTLE": str(getattr(host, "settle", 0)),
         "AETHER_CONFIRM_TIMEOUT": str(getattr(host, "confirm_timeout", 60)),
+        "AETHER_REBOOT": str(getattr(host, "reboot", "ask")),
     }
     command = [f"components/{area}/scripts/{script}", *arguments]
     return subprocess.run(

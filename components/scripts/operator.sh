@@ -167,10 +167,24 @@ snapshot() {
   ((status != 2)) || fail 43 "its snapshot could not be handled (above); its system is as it was"
 }
 
-# reboot_and_wait: reboots AETHER_HOST and waits, AETHER_BOOT_TIMEOUT seconds (default 300) at most, until it has booted anew. A
-# connection that is held is one to the new boot afterwards.
+# boot_limit: seconds that AETHER_HOST may take to come back from a reboot: AETHER_BOOT_TIMEOUT (default 300), or three times what its
+# last boot took, firmware and all, where that is more; an hour at most.
+boot_limit() {
+  local took
+  took=$(remote "$AETHER_HOST" systemctl show --property=FirmwareTimestampMonotonic --property=FinishTimestampMonotonic --value \
+    </dev/null 2>/dev/null || true)
+  awk -v least="${AETHER_BOOT_TIMEOUT:-300}" '{ took += $1 } END {
+    seconds = int(3 * took / 1000000)
+    if (seconds > 3600) seconds = 3600
+    print (seconds > least ? seconds : least)
+  }' <<<"$took"
+}
+
+# reboot_and_wait: reboots AETHER_HOST and waits, boot_limit seconds at most, until it has booted anew. A connection that is held is one
+# to the new boot afterwards.
 reboot_and_wait() {
-  local limit=${AETHER_BOOT_TIMEOUT:-300} before after deadline shared=$control status=0
+  local limit before after deadline shared=$control status=0
+  limit=$(boot_limit)
   before=$(boot_id)
   say "reboots"
   # A guest by its node, for only that gives it the hardware that waits for its next start.

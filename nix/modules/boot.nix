@@ -24,16 +24,25 @@ in
     systemd.services.aether-boot-trial = {
       description = "Boots back where a deployment's trial boot is not confirmed";
       wantedBy = [ "multi-user.target" ];
-      unitConfig.ConditionPathExists = "/var/lib/aether/boot-trial";
+      # From the first moment on, so that a boot that hangs anywhere is left again.
+      after = [ "systemd-remount-fs.service" ];
+      before = [ "shutdown.target" ];
+      conflicts = [ "shutdown.target" ];
+      unitConfig = {
+        DefaultDependencies = false;
+        RequiresMountsFor = "/var/lib/aether";
+        ConditionPathExists = "/var/lib/aether/boot-trial";
+      };
       path = [
         config.systemd.package
-        pkgs.gnused
+        pkgs.bash
+        pkgs.util-linux
       ];
       # A switch is no boot.
       restartIfChanged = false;
       # A target that waited for it would be up when the trial is over.
       serviceConfig.Type = "exec";
-      scriptArgs = "/var/lib/aether/boot-trial";
+      scriptArgs = "/var/lib/aether/boot-trial ${toString (lib.head config.services.openssh.ports)}";
       script = builtins.readFile ./boot-trial.sh;
     };
     boot.loader = {

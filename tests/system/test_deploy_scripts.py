@@ -208,6 +208,73 @@ def test_a_trial_boot_that_is_not_healthy_boots_back(host: Host) -> None:
     assert host.says(f"ls -d {path}") == path
 
 
+@pytest.mark.fault
+def test_a_trial_boot_whose_confirmation_lost_its_connection_is_confirmed_again(host: Host, tmp_path: Path) -> None:
+    path = only_bootable(host)
+    lost = tmp_path / "lost"
+    once = f'[[ "$*" == *confirm-boot* && ! -e {lost} ]] && {{ touch {lost}; {SSH} "$@" >/dev/null; exit 255; }}'
+    done = host.deploy(new=False, AETHER_REBOOT="auto", **wrapped_ssh(tmp_path / "bin", once))
+    assert lost.exists()
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["closure"] == path
+    assert host.state() == (path, path, f"source:{host.systems} {path}")
+
+
+def test_a_trial_boot_that_waits_for_its_confirmation_is_left_alone(host: Host) -> None:
+    """Another deployment is refused; its own, given again, confirms it."""
+    before, path, address = host.state(), only_bootable(host), str(host.sim.reach()["metal"]["address"])
+    armed = host.on_host("arm-boot.sh", "metal", path, "gone@elsewhere:1", "300", "300")
+    assert armed.code == 0, armed.err
+    host.sim.reboot("metal")
+    assert host.state() == (path, *before[1:])
+    other = host.on_host("activate.sh", "metal", before[0], "5", "another", address, "0", stdin=CHECKS)
+    assert other.code == 20, other.err
+    assert f"boots {path} for a trial of gone@elsewhere:1, which waits for its confirmation" in other.err
+    done = host.deploy(new=False)
+    assert done.code == 0, done.err
+    assert host.state() == (path, path, f"source:{host.systems} {path}")
+    assert host.says("ls /var/lib/aether/boot-trial 2>&1 || true").endswith("No such file or directory")
+
+
+def test_a_trial_that_was_armed_and_never_booted_is_disarmed_by_the_next_deployment(host: Host) -> None:
+    path = only_bootable(host)
+    armed = host.on_host("arm-boot.sh", "metal", path, "gone@elsewhere:1", "300", "300")
+    assert armed.code == 0, armed.err
+    done = host.deploy()
+    assert done.code == 0, done.err
+    closure = json.loads(done.out)["closure"]
+    host.sim.reboot("metal")
+    assert host.state()[:2] == (closure, closure)
+
+
+@pytest.mark.parametrize("bootable", [False, True], ids=["switch", "boot"])
+def test_a_commit_that_a_power_cut_halved_is_made_whole_by_the_next_deployment(host: Host, bootable: bool) -> None:
+    """The profile led to the new system, the boot loader to the one before, which came back."""
+    if bootable:
+        path = only_bootable(host)
+    else:
+        host.change()
+        path = host.built()
+    host.says(f"nix-env -p {PROFILE} --set {path}")
+    done = host.deploy(new=False, AETHER_REBOOT="auto")
+    assert done.code == 0, done.err
+    assert host.state() == (path, path, f"source:{host.systems} {path}")
+    host.sim.reboot("metal")
+    assert host.state() == (path, path, f"source:{host.systems} {path}")
+
+
+def test_a_rollback_to_what_cannot_be_switched_to_boots_it(host: Host) -> None:
+    before, path = host.state(), only_bootable(host)
+    done = host.deploy(new=False, AETHER_REBOOT="auto")
+    assert done.code == 0, done.err
+    refused = host.deploy(new=False, script="rollback.sh")
+    assert refused.code == 38, refused.err
+    assert host.state()[:2] == (path, path)
+    back = host.deploy(new=False, script="rollback.sh", AETHER_REBOOT="auto")
+    assert back.code == 0, back.err
+    assert host.state() == (*before[:2], f"source:{host.systems} {path}")
+
+
 def test_a_unit_that_waits_for_another_host_takes_nothing_back(host: Host) -> None:
     host.change()
     path = host.built()

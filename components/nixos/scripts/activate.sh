@@ -22,6 +22,17 @@ if [[ -e $run/pending ]] && systemctl is-active --quiet aether-revert.timer; the
   fail 20 "deployment $(head -n 1 "$run/pending") waits for its confirmation. Try again when it is done"
 fi
 
+if [[ -e $state/boot-trial ]]; then
+  tried=$(sed -n 2p "$state/boot-trial")
+  if [[ $(booted) != "$tried" ]]; then
+    # Over, or armed by somebody who went away before the reboot.
+    bootctl set-oneshot '' >/dev/null 2>&1 || true
+    rm -f "$state/boot-trial"
+  elif [[ $tried != "$target" ]]; then
+    fail 20 "boots $tried for a trial of $(sed -n 1p "$state/boot-trial"), which waits for its confirmation. Try again when it is done"
+  fi
+fi
+
 previous=$(current)
 if [[ $previous == "$target" && $(readlink -f "$profile") == "$target" ]]; then
   check_all "$run/checks.$id" || {

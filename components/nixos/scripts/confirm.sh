@@ -13,12 +13,9 @@ lock "$id" 20
 if [[ $(current) != "$target" ]]; then
   fail 32 "did not keep $target: the confirmation came too late and the host went back to $(current)"
 fi
-if [[ $(readlink -f "$profile") != "$target" ]]; then
-  nix-env -p "$profile" --set "$target" || fail 33 "could not set the system profile"
-  "$target/bin/switch-to-configuration" boot >>"$log" 2>&1 || fail 33 "could not make it the boot default, see $log"
-fi
+commit "$(sed -n 3p "$run/pending" 2>/dev/null)"
 disarm
-rm -f "$run/pending" "$run/revert"
+rm -f "$run/pending" "$run/revert" "$state/boot-trial"
 reboot=$(needs_reboot "$target" && echo true || echo false)
 # A deployment that boots the host is over when the host came back: after-boot.sh records it.
 [[ $policy == auto && $reboot == true ]] || record "$desired" "$target"

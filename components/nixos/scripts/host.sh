@@ -70,6 +70,18 @@ reboot_soon() {
   systemd-run --quiet --on-active=3 --unit=aether-reboot systemctl reboot 9>&- || systemctl reboot || reboot -f
 }
 
+# commit PREVIOUS: $target becomes the system profile and the boot default, in this order and each time anew: a power cut between the
+# two leaves a profile that the boot loader does not know of. What the entry boots is on the disk before the entry is. Where it fails,
+# both are PREVIOUS's again.
+commit() {
+  [[ $(readlink -f "$profile") == "$target" ]] || nix-env -p "$profile" --set "$target" || fail 33 "could not set the system profile"
+  sync
+  "$target/bin/switch-to-configuration" boot >>"$log" 2>&1 || {
+    [[ -z $1 ]] || { nix-env -p "$profile" --set "$1" && "$1/bin/switch-to-configuration" boot >>"$log" 2>&1; } || true
+    fail 33 "could not make it the boot default, see $log"
+  }
+}
+
 # check_once KIND VALUE STATUS: one health check, once.
 check_once() {
   case $1 in
@@ -81,25 +93,33 @@ check_once() {
   esac
 }
 
+# now: seconds since the boot, in $now. Not $SECONDS: a time server may set the clock while a check waits.
+now() {
+  read -r now _ </proc/uptime
+  now=${now%%.*}
+}
+
 # check_all FILE: every check (KIND, VALUE, STATUS, SECONDS; tab-separated) within its own time; the first that fails is in $failed.
 # What has a fifth word, warn, is only told of.
 check_all() {
   local kind value status seconds policy deadline
   while IFS=$'\t' read -r kind value status seconds policy; do
     [[ -n $kind ]] || continue
-    deadline=$((SECONDS + seconds))
+    now
+    deadline=$((now + seconds))
     until check_once "$kind" "$value" "$status"; do
+      now
       # A unit that has failed for good does not recover by waiting, and is why its port does not answer.
       failed_unit=''
       if broken "$1"; then
         failed="unit $failed_unit"
         return 1
       fi
-      if [[ $policy == warn ]] && { ((SECONDS >= deadline)) || { [[ $kind == unit ]] && systemctl is-failed --quiet "$value"; }; }; then
+      if [[ $policy == warn ]] && { ((now >= deadline)) || { [[ $kind == unit ]] && systemctl is-failed --quiet "$value"; }; }; then
         say "WARNING: $kind $value does not hold; that takes nothing back"
         break
       fi
-      if ((SECONDS >= deadline)); then
+      if ((now >= deadline)); then
         failed="$kind $value"
         [[ $kind == unit ]] && failed_unit=$value
         return 1
@@ -124,12 +144,15 @@ broken() {
 # stay_healthy FILE SECONDS: the checks, which all held a moment ago, go on holding. A service that crashes right after its start
 # is active for that moment.
 stay_healthy() {
-  local until=$((SECONDS + $2)) status=0
+  local until status=0
   [[ -s $1 ]] || return 0
+  now
+  until=$((now + $2))
   awk -F '\t' -v OFS='\t' 'NF && $5 != "warn" { $4 = 0; print }' "$1" >"$1.again"
-  while ((SECONDS < until && status == 0)); do
+  while ((now < until && status == 0)); do
     sleep 1
     check_all "$1.again" || status=$?
+    now
   done
   rm -f "$1.again"
   return "$status"

@@ -17,22 +17,28 @@ try_out() {
 }
 
 # confirm CLOSURE ID DESIRED: makes the trial permanent, over a connection of its own. Prints what confirm.sh prints.
-# A confirmation whose connection was lost is given again: the second finds what the first one did, or does it.
 confirm() {
-  local deadline=$((SECONDS + AETHER_CONFIRM_TIMEOUT)) status errors
+  insist "$AETHER_CONFIRM_TIMEOUT" "after the activation; the host goes back to its previous system on its own" \
+    confirm.sh "$1" "$2" "$3" "${AETHER_REBOOT:-ask}" </dev/null
+}
+
+# insist SECONDS OTHERWISE SCRIPT ARG…: runs SCRIPT of the host's side over a connection of its own. A confirmation whose connection was
+# lost is given again, for SECONDS: the second finds what the first one did, or does it. Ends with 32 and OTHERWISE where none stands.
+insist() {
+  local seconds=$1 otherwise=$2 script=$3 deadline=$((SECONDS + $1)) status text errors
+  shift 3
+  text=$(cat)
   errors=$(mktemp)
   while :; do
     status=0
-    control=none run_on "$AETHER_HOST" "$scripts/host.sh $scripts/confirm.sh" "$AETHER_HOSTNAME" "$1" "$2" "$3" "${AETHER_REBOOT:-ask}" \
-      </dev/null 2>"$errors" || status=$?
+    printf '%s' "$text" | control=none run_on "$AETHER_HOST" "$scripts/host.sh $scripts/$script" "$AETHER_HOSTNAME" "$@" \
+      2>"$errors" || status=$?
     if ((status != 255 || SECONDS >= deadline)); then break; fi
     sleep 0.3
   done
   # ssh's own words are for the log of a debugger; the host's are for everybody.
   if ((status != 255)); then cat "$errors" >&2; fi
   rm -f "$errors"
-  if ((status == 255)); then
-    fail 32 "no new connection within $AETHER_CONFIRM_TIMEOUT s after the activation; the host goes back to its previous system on its own"
-  fi
+  ((status != 255)) || fail 32 "no new connection within $seconds s $otherwise"
   return "$status"
 }

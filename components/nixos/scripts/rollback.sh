@@ -16,4 +16,8 @@ target=$(run_on "$AETHER_HOST" "$scripts/host.sh $scripts/previous.sh" "$AETHER_
 say "goes back to $target"
 try_out "$target" "$id"
 release
+if [[ $tried == boot ]]; then
+  AETHER_DESIRED=- "$scripts/boot-trial.sh" "$target" "$id" >/dev/null || exit $?
+  exit
+fi
 confirm "$target" "$id" - >/dev/null
