@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,8 +84,12 @@ class Base:
     def system(self, **facts: Any) -> str:
         """The drvPath of a system (arguments of ``system/default.nix``)."""
         facts = {"parts": self.parts, "trusted": [(self.root / "signing.pub").read_text()], **facts}
-        expression = f"(import {HERE / 'system'} (builtins.fromJSON ''{json.dumps(facts)}'')).drvPath"
-        return nix("eval", "--impure", "--raw", "--expr", expression)
+        # A file: in a Nix string `${NAME:-WORD}` of a script would be a URL, and an argument has at most 128 KiB.
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(facts, file)
+            file.flush()
+            expression = f"(import {HERE / 'system'} (builtins.fromJSON (builtins.readFile {file.name}))).drvPath"
+            return nix("eval", "--impure", "--raw", "--expr", expression)
 
 
 def base() -> Base:

@@ -11,8 +11,9 @@ pytestmark = pytest.mark.timeout(7200)
 
 # What nix/modules/boot.nix makes of boot-trial.sh.
 TRIAL = (
-    "[Unit]\nDescription=trial\nConditionPathExists=/var/lib/aether/boot-trial\n"
-    "[Service]\nType=exec\nExecStart=/usr/bin/bash /run/boot-trial.sh /var/lib/aether/boot-trial\n"
+    "[Unit]\nDescription=trial\nDefaultDependencies=no\nAfter=systemd-remount-fs.service\nBefore=shutdown.target\n"
+    "Conflicts=shutdown.target\nRequiresMountsFor=/var/lib/aether\nConditionPathExists=/var/lib/aether/boot-trial\n"
+    "[Service]\nType=exec\nExecStart=/usr/bin/bash -e /run/boot-trial.sh /var/lib/aether/boot-trial 22\n"
 )
 TRIAL_SCRIPT = (REPOSITORY / "nix/modules/boot-trial.sh").read_text()
 
@@ -30,7 +31,7 @@ def test_one_try_of_the_boot_loader_leads_there_and_an_unhealthy_one_back(web: O
     tried = web.built(bootable(web, 9050, "broker"))
     copied = web.copy(tried)
     assert copied.code == 0, copied.err
-    armed = web.on_host("arm-boot.sh", web.machine.name, tried, "lab", "1500")
+    armed = web.on_host("arm-boot.sh", web.machine.name, tried, "lab", "1500", "1500")
     assert armed.returncode == 0, armed.stderr
     assert web.boots() == before
     boot = web.machine.boot_id()
@@ -79,7 +80,7 @@ def test_a_boot_that_nobody_confirms_is_left_again(web: Operator) -> None:
     tried = web.built(bootable(web, 9400, "dbus"))
     copied = web.copy(tried)
     assert copied.code == 0, copied.err
-    armed = web.on_host("arm-boot.sh", web.machine.name, tried, "lab", "5")
+    armed = web.on_host("arm-boot.sh", web.machine.name, tried, "lab", "5", "1500")
     assert armed.returncode == 0, armed.stderr
     web.machine.sh("rm -f /var/lib/booted; systemctl reboot")
     assert web.machine.boot is not None

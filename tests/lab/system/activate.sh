@@ -4,6 +4,7 @@ set -e
 PATH=/usr/sbin:/usr/bin
 touch /etc/NIXOS
 ln -sfn @system@/etc /etc/static
+mkdir -p /etc/nix
 ln -sfn /etc/static/nix/nix.conf /etc/nix/nix.conf
 name=$(cat @system@/etc/hostname)
 if [ -n "$name" ]; then

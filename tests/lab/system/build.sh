@@ -12,7 +12,7 @@ printf '1' >"$out/init-interface-version"
 printf '%s' "$stamp" >"$out/stamp"
 printf '%s\n' "$hostname" >"$out/etc/hostname"
 printf '%s' "$nixConf" >"$out/etc/nix/nix.conf"
-printf '%s\n' "$activation" >"$out/activation"
+cp "$activationPath" "$out/activation"
 place() { # place FILE TARGET: an executable that knows where its system is
   sed "s|@system@|$out|g" "$1" >"$2"
   chmod 0555 "$2"

@@ -54,5 +54,7 @@ derivation {
   unitFiles = map (unit: text unit units.${unit}) (builtins.attrNames units);
   unitNames = builtins.attrNames units;
   inherit wanted activation stamp;
+  # As large as it likes to be.
+  passAsFile = [ "activation" ];
   nixConf = "extra-experimental-features = nix-command flakes\nsubstituters =\ntrusted-public-keys = ${builtins.concatStringsSep " " trusted}\n";
 }
