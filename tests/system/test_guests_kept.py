@@ -219,3 +219,28 @@ def test_a_host_that_left_the_inventory_is_refused_where_guests_are_protected(fl
     assert "hosts.log: is no longer in the inventory, and its guest 112 would be destroyed" in refused.text, refused.text
     assert "retire log" in refused.text
     (fleet.path / INVENTORY).write_text(text)
+
+
+def test_a_host_is_retired_with_a_last_backup_and_deleted_by_a_second_word_only(fleet: Lab) -> None:
+    refused = fleet.ops("retire", "log")
+    assert refused.code == 1 and "Fix: remove [hosts.log] first" in refused.text, refused.text
+    text = (fleet.path / INVENTORY).read_text()
+    (fleet.path / INVENTORY).write_text(text[: text.index("[hosts.log]")])
+    refused = fleet.ops("retire", "log", "--delete")
+    assert refused.code == 1 and "0 guests are called log and tagged retired" in refused.text, refused.text
+    node = ours(fleet)[112][1]
+    retired = fleet.ops("retire", "log")
+    assert retired.code == 0, retired.text
+    assert "stopped" in fleet.ssh(node, "pct status 112").text
+    config = fleet.ssh(node, "pct config 112").text
+    assert "rootfs: " in config and "onboot: 0" in config and re.search("^tags: .*retired", config, re.MULTILINE), config
+    backups = "ls /var/lib/vz/dump/vzdump-lxc-112-*"
+    assert fleet.ssh(node, backups).code == 0
+    preview = fleet.preview()
+    assert preview.code == 0 and "log" not in {item["urn"].rsplit("::", 1)[1] for item in fleet.resources()}, preview.text
+    assert not replaces(preview), preview.text
+
+    deleted = fleet.ops("retire", "log", "--delete")
+    assert deleted.code == 0, deleted.text
+    assert 112 not in ours(fleet)
+    assert fleet.ssh(node, backups).code == 0, "its backups stay"
