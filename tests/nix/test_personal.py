@@ -302,7 +302,7 @@ FORMATS = {
     "nixos-metal": {"raw", "qcow", "iso", "vm"},
     "nixos-vm": {"raw", "qcow", "vm"},
     "nixos-lxc": {"lxc", "vm"},
-    "cloud-vm": {"amazon", "vm"},
+    "cloud-vm": {"amazon", "raw", "vm"},
 }
 # nixpkgs' own module for Proxmox writes out an option that it renamed itself.
 NOT_OURS = "Obsolete option `proxmox.qemuConf.diskSize' is used."
@@ -335,6 +335,13 @@ def test_images_say_what_the_builder_asks(host: str, kind: str, sizes: dict[str,
     found = evaluate.evaluate(f"legacyPackages.x86_64-linux.images.{host}", apply=text).value
     assert found["drvPath"].endswith(".drv") and found["output"].startswith("/") and found["system"] == "x86_64-linux"
     assert found["sizes"] == sizes
+
+
+@pytest.mark.usefixtures("trees")
+def test_an_image_for_aws_says_which_nixos_it_is_and_for_which_machine() -> None:
+    found = evaluate.evaluate("legacyPackages.x86_64-linux.images.vps", apply=f"formats: ({DESCRIBE}) formats.raw").value
+    assert (found["system"], found["sizes"]) == ("aarch64-linux", {"disk": "4096M"})
+    assert re.match(r"\d\d\.\d\d\.", found["nixos"])
 
 
 @pytest.mark.parametrize("host", ["gateway", "laptop"])
