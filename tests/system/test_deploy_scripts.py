@@ -372,6 +372,20 @@ def test_a_confirmation_whose_connection_was_lost_is_given_again(host: Host, tmp
     assert host.state() == (closure, closure, f"source:{host.systems} {closure}")
 
 
+def test_a_slow_activation_that_lost_its_connection_is_waited_for(host: Host, tmp_path: Path) -> None:
+    """Longer than a confirmation waits for anything else: the new connection finds the lock held by its own deployment."""
+    host.change()
+    path = host.built()
+    program = f"{path}/bin/switch-to-configuration"
+    slow = f'#!/bin/sh\n[ "$1" != test ] || sleep 25\nexec {program}.real "$@"\n'
+    host.says(f"mv {program} {program}.real; printf %s {shlex.quote(slow)} >{program}; chmod +x {program}")
+    lost = f'[[ "$*" == *"activates a closure for a trial"* ]] && {{ {SSH} "$@" <&0 >/dev/null 2>&1 & exit 255; }}'
+    done = host.deploy(new=False, **wrapped_ssh(tmp_path / "bin", lost))
+    assert done.code == 0, done.err
+    assert "the connection was lost during the activation" in done.err
+    assert host.state() == (path, path, f"source:{host.systems} {path}")
+
+
 def test_without_a_new_connection_the_host_goes_back(host: Host, tmp_path: Path) -> None:
     before = host.state()
     never = '[[ "$*" == *ControlPath=none* ]] && exit 255'

@@ -8,8 +8,10 @@ expected=$1 target=$2 id=$3 desired=$4
 policy=$5
 
 expect_host "$expected"
-# A confirmation whose connection was lost may still be at work.
-lock "$id" 20
+# An activation or a confirmation whose connection was lost may still be at work; an activation takes its time.
+patience=20
+[[ $(cat "$run/holder" 2>/dev/null) != "$id (pid "* ]] || patience=${AETHER_ACTIVATION_LIMIT:-600}
+lock "$id" "$patience"
 if [[ $(current) != "$target" ]]; then
   fail 32 "did not keep $target: the confirmation came too late and the host went back to $(current)"
 fi
