@@ -78,11 +78,13 @@ def test_what_was_deployed_is_known_and_a_rollback_leads_back(web: Operator) -> 
 def test_a_full_disk_fails_the_copy_and_leaves_the_host_alone(web: Operator) -> None:
     before = web.runs()
     large = web.system(units=units(5000), activation="# " + "x" * 1_500_000)
-    web.machine.sh("fallocate -l $(($(df --output=avail -B1 / | tail -n 1) - 500000)) /var/tmp/full")
     try:
+        # To the last block, also of those that are kept for root.
+        web.machine.sh("fallocate -l $(($(stat -f -c '%f * %S' /) - 50000000)) /var/tmp/full")
+        web.machine.sh("dd if=/dev/zero of=/var/tmp/fuller bs=64k status=none 2>/dev/null || true")
         done = web.deploy(large, ACTIVE)
     finally:
-        web.machine.sh("rm /var/tmp/full")
+        web.machine.sh("rm -f /var/tmp/full /var/tmp/fuller")
     assert done.code == 11, done.err
     assert web.runs() == before
 
@@ -125,7 +127,12 @@ def test_nobody_confirms_and_the_timer_reverts(web: Operator) -> None:
     """The connection is lost for good in mid-switch: what was armed on the host acts."""
     before = web.runs()
     # The activation takes the SSH server away, for longer than the window.
-    gone = "systemd-run --quiet --on-active=45 systemctl start ssh.service; systemctl stop ssh.service ssh.socket"
+    # A switch starts what multi-user.target wants: masked, it cannot be.
+    again = "systemctl unmask --runtime ssh.service ssh.socket; systemctl start ssh.service"
+    gone = (
+        f"systemctl mask --quiet --runtime ssh.service ssh.socket; systemd-run --quiet --on-active=120 sh -c '{again}'; "
+        "systemctl stop ssh.service ssh.socket"
+    )
     done = web.deploy(web.system(units=units(7000), activation=gone), ACTIVE, AETHER_CONFIRM_TIMEOUT="20")
     assert done.code == 32, done.err
     assert web.machine.boot is not None
