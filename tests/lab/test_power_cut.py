@@ -86,7 +86,7 @@ def trial(web: Operator, drv: str) -> str:
 def test_while_it_is_copied(web: Operator) -> None:
     before = web.runs()
     # A third of what is to come.
-    stop_at(web, "/usr/bin/nix-daemon", "{ head -c 500000; " + STOP + '; } | exec -a nix-daemon "$real" "$@"')
+    stop_at(web, "/usr/bin/nix-daemon", "{ stdbuf -o0 head -c 500000; " + STOP + '; } | exec -a nix-daemon "$real" "$@"')
     words = " ".join(os.urandom(24).hex() for _ in range(30_000))
     with deploying(web, web.system(units=units(9300), activation=f"# {words}")):
         web.machine.cut()
