@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# get-checkers.sh [--debian|--nix|--machine|--bao] [DIR]: fetches the real programs that check what the hosts' configurations generate,
+# get-checkers.sh [--debian|--nix|--machine|--bao|--house] [DIR]: fetches the real programs that check what the hosts get,
 # and writes DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter,
 # quadlet, systemd-analyze, step-ca, bao, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
 # (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for tests/ansible.
 # AdGuardHome, loki and tempo are used where they are installed: their Go modules do not build by themselves.
 # With --debian only what Debian has, in under a minute, with --bao only OpenBao: `make test` takes both. With --nix only nixfmt and deadnix; with
 # --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and programs of a live medium), 0.5 GB, for
-# tests/nix/test_machine.py. A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
+# tests/nix/test_machine.py. With --house only a root for containers in which the hosts' own units run (systemd, HAProxy, Caddy,
+# oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus, and a browser), 3 GB, for tests/nix/test_login.py.
+# A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
 only=''
-case ${1:-} in --debian | --nix | --machine | --bao)
+case ${1:-} in --debian | --nix | --machine | --bao | --house)
   only=${1#--}
   shift
   ;;
@@ -52,6 +54,63 @@ bao() {
 
 case $only in bao | '') bao || missing bao "its wheel could not be installed" ;; esac
 [ "$only" != bao ] || exit 0
+
+house() {
+  local root=$dir/house/root conf=$here/../../tests/nix/golden/keycloak/files/text=keycloak.conf
+  "$here/unpack-debian.sh" "$dir/house" sid systemd systemd-container libnss-systemd base-files netbase mount util-linux iproute2 procps \
+    bash coreutils findutils sed grep gawk hostname curl unzip haproxy caddy prometheus postgresql openjdk-25-jre-headless \
+    chromium libnss3-tools fonts-dejavu-core || return
+  ln -sf bash "$root/usr/bin/sh"
+  ln -sfn /run "$root/var/run"
+  (cd "$root/usr/bin" && ln -sf ../lib/jvm/java-25-openjdk-*/bin/{java,keytool} . && ln -sf ../lib/postgresql/*/bin/* .)
+  # On NixOS a program is in its package's bin, whoever it is for.
+  (cd "$root/usr/bin" && for program in ../sbin/*; do [ -e "${program##*/}" ] || ln -s "$program" .; done)
+  for module in github.com/oauth2-proxy/oauth2-proxy/v7@v7.15.6 github.com/smallstep/certificates/cmd/step-ca@v0.29.0; do
+    CGO_ENABLED=0 GOBIN=$root/usr/bin go install "$module" || return
+  done
+  # The unit that nixpkgs' package brings.
+  cp "$(go mod download -json github.com/smallstep/certificates@v0.29.0 | sed -nE 's/^\s*"Dir": "(.*)",$/\1/p')/systemd/step-ca.service" \
+    "$root/usr/lib/systemd/system/" || return
+  keycloak "$root" 26.7.3 "$conf" || return
+  touch "$dir/house/complete"
+}
+
+keycloak() { # keycloak ROOT VERSION CONF: Keycloak under ROOT/opt, changed and built as nixpkgs does it
+  local root=$1 place=$1/opt/keycloak plugin
+  rm -rf "$place"
+  mkdir -p "$root/opt"
+  maven "org/keycloak/keycloak-quarkus-dist/$2/keycloak-quarkus-dist-$2.zip" "$root/opt/keycloak.zip" || return
+  python3 -m zipfile -e "$root/opt/keycloak.zip" "$root/opt" || return
+  mv "$root/opt/keycloak-$2" "$place"
+  rm "$root/opt/keycloak.zip"
+  chmod +x "$place"/bin/*.sh
+  # What tells systemd that it has started.
+  for plugin in quarkus-systemd-notify quarkus-systemd-notify-deployment; do
+    maven "io/quarkiverse/systemd/notify/$plugin/1.0.1/$plugin-1.0.1.jar" "$place/providers/$plugin-1.0.1.jar" || return
+  done
+  sed -i -e "s|^SERVER_OPTS=\"-Dkc.home.dir=.*|SERVER_OPTS=\"-Dkc.home.dir=\$KC_HOME_DIR\"|" \
+    -e "s|-Djboss.server.config.dir=.*|-Djboss.server.config.dir=\$KC_CONF_DIR\"|" "$place/bin/kc.sh"
+  cp "$3" "$place/conf/keycloak.conf"
+  # Java's store of authorities, which a package would make when it is installed; any will do.
+  mkdir -p "$root/etc/ssl/certs/java"
+  cp "$here/../pki/root_ca.crt" "$root/etc/ssl/certs/aether.pem"
+  in_house "$root" keytool -importcert -noprompt -alias aether -file /etc/ssl/certs/aether.pem -storepass changeit \
+    -keystore /etc/ssl/certs/java/cacerts &&
+    in_house "$root" KC_HOME_DIR=/opt/keycloak KC_CONF_DIR=/opt/keycloak/conf /opt/keycloak/bin/kc.sh build
+}
+
+maven() { # maven PATH FILE: from Maven Central
+  curl --fail --silent --show-error --location -o "$2" "https://repo1.maven.org/maven2/$1"
+}
+
+in_house() { # in_house ROOT [NAME=VALUE…] COMMAND…
+  unshare --mount --pid --fork sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" /usr/bin/env -i PATH=/usr/bin HOME=/root "$@"' "$@" >&2
+}
+
+if [ "$only" = house ]; then
+  [ -e "$dir/house/complete" ] || house || missing "root of containers" "a program of it could not be had"
+  exit 0
+fi
 
 wrap() { # wrap NAME PATH-IN-DEBIAN
   printf '#!/bin/sh\nexec %q %q "$@"\n' "$dir/sid/run" "$2" >"$dir/bin/$1"

@@ -98,6 +98,8 @@ in
       SystemCallFilter = [
         "@system-service"
         "~@privileged"
+        # nixpkgs' start script edits its configuration with sed, which gives the new file the old one's owner.
+        "@chown"
       ];
       UMask = "0077";
     };

@@ -1,0 +1,416 @@
+"""A person logs in to a service behind the gateway: the hosts' own units and texts, a real systemd on each, and a real browser.
+
+HAProxy, Caddy, oauth2-proxy, Keycloak with PostgreSQL, step-ca and Prometheus are the real programs (get-checkers.sh --house).
+Caddy's certificates are step-ca's, by ACME, over the way that every visitor takes. Not the hosts' own are: the authority's keys,
+every secret, Keycloak's certificate, lives of two minutes, and that Keycloak's own API brings the realm in.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from inventory.overlay import document
+from nix.tools import evaluate
+
+from . import house
+from .conftest import CACHE, ask
+from .house import Container, House, filled, of_hash
+from .test_foundation_step_ca import pem
+from .workloads import only
+
+pytestmark = pytest.mark.long
+pyotp = pytest.importorskip("pyotp", reason="pyotp is not installed: uv sync --group browser")
+trustme = pytest.importorskip("trustme", reason="trustme is not installed: uv sync --group browser")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: uv sync --group browser")
+
+FACTS = document(evaluate.ROOT / "inventory/homelab.toml")
+ADDRESS = {name: facts["address"] for name, facts in FACTS["hosts"].items()}
+RULES = evaluate.ROOT / "nix/hosts/niobe/monitoring/rules"
+SERVICE = "prometheus.home.example.org"
+ISSUER = "auth.example.org"
+REALM = "/realms/homelab"
+PERSON = "mitso"
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass
+class Fleet:
+    gateway: Container
+    keycloak: Container
+    authority: Container
+    monitoring: Container
+    browser: Container
+    root: bytes
+    """The authority's root, PEM."""
+    key: str = ""
+    """Of the person's one-time codes, once the browser has seen it."""
+    realm: dict[str, Any] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    if why := house.may():
+        pytest.skip(why)
+    checkers = CACHE / "checkers"
+    if not (checkers / "house" / "complete").exists():
+        pytest.skip("the programs are not there: nix/tools/get-checkers.sh --house")
+    with House(checkers / "house/root", tmp_path_factory.mktemp("house")) as made:
+        yield deployed(made)
+
+
+def deployed(made: House) -> Fleet:
+    """All five, up, with the realm in Keycloak."""
+    top = trustme.CA(organization_name="test", key_type=trustme.KeyType.ECDSA)
+    middle = top.create_child_ca(key_type=trustme.KeyType.ECDSA)
+    web = {service["name"]: ADDRESS["gateway"] for service in FACTS["services"].values() if "name" in service}
+    names = {
+        **web,
+        ISSUER: ADDRESS["gateway"],
+        SERVICE: ADDRESS["gateway"],
+        "grafana.home.example.org": ADDRESS["gateway"],
+        **{f"{name}.home.example.org": ADDRESS[name] for name in ("step-ca", "keycloak", "monitoring")},
+    }
+    hosts = {name: made.container(name, ADDRESS[name], names) for name in ("step-ca", "keycloak", "gateway", "monitoring")}
+    for host in hosts.values():
+        host.texts = {
+            "root_ca.crt": top.cert_pem.bytes().decode(),
+            "intermediate_ca.crt": middle.cert_pem.bytes().decode(),
+        }
+    fleet = Fleet(
+        hosts["gateway"],
+        hosts["keycloak"],
+        hosts["step-ca"],
+        hosts["monitoring"],
+        made.container("browser", "192.168.10.250", names),
+        top.cert_pem.bytes(),
+    )
+    step_ca(fleet.authority, middle)
+    keycloak(fleet, middle)
+    gateway(fleet)
+    rules = [yaml.safe_load(file.read_text())["groups"] for file in RULES.glob("*.yaml") if file.name != "logs.yaml"]
+    fleet.monitoring.texts["rules-checkrules-checked"] = json.dumps({"groups": [*chain(*rules)]})
+    fleet.monitoring.write("/etc/prometheus/prometheus.yaml", json.dumps(only("monitoring", "prometheus.yml")))
+    # Debian builds it without what takes OTLP.
+    fleet.monitoring.unit("prometheus.service", without="  --web.enable-otlp-receiver \\\n")
+    fleet.browser.write("/root/root.pem", fleet.root.decode())
+    for host in made.containers:
+        host.start()
+    fleet.browser.run("mkdir", "-p", "/root/.pki/nssdb")
+    fleet.browser.run("certutil", "-N", "-d", "sql:/root/.pki/nssdb", "--empty-password")
+    fleet.browser.run("certutil", "-A", "-d", "sql:/root/.pki/nssdb", "-n", "root", "-t", "C,,", "-i", "/root/root.pem")
+    fleet.monitoring.runs("prometheus.service")
+    for unit in ("haproxy.service", "caddy.service"):
+        fleet.gateway.runs(unit)
+    fleet.authority.runs("step-ca.service")
+    serves(fleet)
+    bring_realm(fleet)
+    return fleet
+
+
+def step_ca(host: Container, middle: Any) -> None:
+    settings = dict(only("step-ca", "ca.json"))
+    # The life is short, so that renewals happen while the test looks on.
+    settings["authority"]["claims"] |= {"defaultTLSCertDuration": "2m", "minTLSCertDuration": "1m"}
+    host.texts |= {path.name: path.read_text() for path in (evaluate.ROOT / "nix/hosts/oracle/step-ca").glob("*.tpl")}
+    host.write("/etc/smallstep/ca.json", json.dumps(settings))
+    host.secrets |= {
+        "intermediate-key": middle.private_key_pem.bytes().decode(),
+        "ssh-host-ca-key": pem(ed25519.Ed25519PrivateKey.generate()).decode(),
+        "ssh-user-ca-key": pem(ed25519.Ed25519PrivateKey.generate()).decode(),
+    }
+    host.unit("step-ca.service", base=packaged(host, "step-ca.service"))
+
+
+def packaged(host: Container, unit: str) -> str:
+    """The unit that the program's own package brings."""
+    return (host.house.debian / "usr/lib/systemd/system" / unit).read_text()
+
+
+def keycloak(fleet: Fleet, middle: Any) -> None:
+    host = fleet.keycloak
+    place = "/opt/keycloak"
+    host.programs = {"keycloak-26": place, "keycloak-themes": f"{place}/themes"}
+    certificate = middle.issue_cert("keycloak.home.example.org")
+    chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+    host.write("/var/lib/acme/keycloak/fullchain.pem", chain.decode())
+    host.write("/var/lib/acme/keycloak/key.pem", certificate.private_key_pem.bytes().decode())
+    # What Nix brings by itself, beside Debian's programs.
+    host.write("/usr/bin/replace-secret", REPLACE_SECRET, 0o755)
+    (host.root / "usr/bin/kc.sh").symlink_to(f"{place}/bin/kc.sh")
+    templates = ask("nixosConfigurations.keycloak.config.sops.templates", "builtins.mapAttrs (_: template: template.content)")
+    host.secrets["rendered/keycloak-bootstrap.env"] = filled(templates["keycloak-bootstrap.env"])
+    fleet.realm = json.loads(filled(templates["homelab-realm.json"]))
+    for unit in (
+        "postgresql.service",
+        "postgresql-setup.service",
+        "postgresql.target",
+        "keycloakPostgreSQLInit.service",
+        "keycloak.service",
+    ):
+        host.unit(unit)
+
+
+def gateway(fleet: Fleet) -> None:
+    host = fleet.gateway
+    (client,) = [client for client in fleet.realm["clients"] if client["clientId"] == "gateway"]
+    host.secrets["oidc-client-secret"] = client["secret"]
+    # AES wants 16, 24 or 32 bytes.
+    host.secrets["oauth2-cookie-secret"] = of_hash("c" * 64)
+    # Debian's Caddy has no tracing. With lives of two minutes it has to look more often than every ten.
+    caddyfile = re.sub(r"tracing \{[^}]*\}", "", str(only("gateway", "Caddyfile")))
+    host.write("/etc/caddy/caddy_config", caddyfile.replace("{\n", "{\n  renew_interval 5s\n", 1))
+    host.write("/etc/haproxy.cfg", str(only("gateway", "haproxy.conf")))
+    # What verifies servers' certificates: the world's authorities, and the homelab's.
+    host.write("/etc/ssl/certs/ca-certificates.crt", fleet.root.decode())
+    host.unit("haproxy.service")
+    host.unit("oauth2-proxy.service")
+    host.unit("caddy.service", base=packaged(host, "caddy.service"))
+
+
+# What nixpkgs' program of this name does: replace-secret TEXT SECRET-FILE FILE.
+REPLACE_SECRET = """#!/usr/bin/bash
+secret=$(<"$2") text=$(<"$3")
+printf '%s\\n' "${text//"$1"/"$secret"}" >"$3"
+"""
+
+
+def kcadm(host: Container, *arguments: str, feed: str | None = None) -> str:
+    """Keycloak's own command for its administrators."""
+    command = ["/opt/keycloak/bin/kcadm.sh", *arguments, "--config", "/root/kcadm.config"]
+    return host.run("env", "KC_OPTS=-Xmx128m", "TERM=dumb", *command, feed=feed, seconds=200)
+
+
+def serves(fleet: Fleet, seconds: float = 400) -> None:
+    """Waits for Keycloak to answer: it says that it has started before its database is ready."""
+    host = fleet.keycloak
+    host.runs("keycloak.service", seconds)
+    ready = ("curl", "--silent", "--fail", "http://127.0.0.1:9000/health/ready")
+    host.eventually(lambda: '"UP"' in host.run(*ready, check=False), "is ready", seconds, lambda: host.log("keycloak.service"))
+
+
+def bring_realm(fleet: Fleet) -> None:
+    """The realm, over what Keycloak gives a new one, as keycloak-config-cli has it."""
+    host = fleet.keycloak
+    credentials = dict(re.findall(r"^(KC_BOOTSTRAP_\w+)=(.*)$", host.secrets["rendered/keycloak-bootstrap.env"], re.MULTILINE))
+
+    host.write_now("/root/root.pem", fleet.root.decode())
+    trust = ("-alias", "root", "-file", "/root/root.pem", "-keystore", "/root/trust", "-storepass", "changeit")
+    host.run("keytool", "-importcert", "-noprompt", *trust)
+    kcadm(host, "config", "truststore", "--trustpass", "changeit", "/root/trust")
+    kcadm(
+        host,
+        *("config", "credentials", "--server", "https://keycloak.home.example.org:8443", "--realm", "master"),
+        *("--client", credentials["KC_BOOTSTRAP_ADMIN_CLIENT_ID"], "--secret", credentials["KC_BOOTSTRAP_ADMIN_CLIENT_SECRET"]),
+    )
+    kcadm(host, "create", "realms", "-s", "realm=homelab", "-s", "enabled=true")
+    fresh = json.loads(kcadm(host, "create", "realms/homelab/partial-export?exportClients=true&exportGroupsAndRoles=true", "-o"))
+    kcadm(host, "delete", "realms/homelab")
+    kcadm(host, "create", "realms", "-f", "-", feed=json.dumps(merged(fresh, fleet.realm)))
+    # An import takes a password for good, whatever it says; keycloak-config-cli sets it in this way.
+    for user in fleet.realm["users"]:
+        first = ("--new-password", user["credentials"][0]["value"], "--temporary")
+        kcadm(host, "set-password", "--target-realm", "homelab", "--username", user["username"], *first)
+
+
+def merged(fresh: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A realm as it is made, and what is said of it over that; lists by what tells their entries apart."""
+    result = {**fresh, **own}
+    for key, by in (
+        ("clients", "clientId"),
+        ("clientScopes", "name"),
+        ("authenticationFlows", "alias"),
+        ("requiredActions", "alias"),
+    ):
+        kept = {entry[by]: entry for entry in fresh.get(key, [])}
+        result[key] = list((kept | {entry[by]: entry for entry in own[key]}).values())
+    result["roles"] = {"realm": fresh["roles"]["realm"], "client": {**fresh["roles"]["client"], **own["roles"]["client"]}}
+    return result
+
+
+@pytest.fixture(scope="module")
+def chromium(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser that stands in the same network and trusts the homelab's authority alone."""
+    start = tmp_path_factory.mktemp("browser") / "chromium"
+    into = " ".join([*fleet.browser.inside, "/usr/bin/env", "-i", "PATH=/usr/bin", "HOME=/root"])
+    start.write_text(f'#!/bin/sh\nexec {into} /usr/bin/chromium "$@"\n')
+    start.chmod(0o755)
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=str(start), chromium_sandbox=False, args=["--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any, tmp_path: Path) -> Iterator[Any]:
+    """A person who has not been here before; what is on the screen at the end is kept."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    yield page
+    page.screenshot(path=str(tmp_path / "last.png"))
+    context.close()
+
+
+def certified(fleet: Fleet, name: str) -> None:
+    """Waits until Caddy has the authority's certificate for NAME."""
+    ask = (
+        "curl",
+        "--silent",
+        "--cacert",
+        "/root/root.pem",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+        f"https://{name}/",
+    )
+    answers = lambda: fleet.browser.run(*ask, check=False) not in ("", "000")  # noqa: E731
+    fleet.browser.eventually(answers, f"sees a certificate of {name}", 120, lambda: fleet.gateway.log("caddy.service"))
+
+
+def log_in(fleet: Fleet, page: Any, user: str, password: str, key: str) -> None:
+    """Through the login page: password, then the code of KEY."""
+    open_service(fleet, page)
+    page.fill("#username", user)
+    page.fill("#password", password)
+    page.click("#kc-login")
+    # A code is good once: that of the last login may still be the current one.
+    used = pyotp.TOTP(key).now()
+    fleet.browser.eventually(lambda: pyotp.TOTP(key).now() != used, "sees a new code", 40)
+    page.fill("#otp", pyotp.TOTP(key).now())
+    page.click("#kc-login")
+
+
+def open_service(fleet: Fleet, page: Any) -> None:
+    """The login page that a visitor of the service is sent to."""
+    fleet.gateway.eventually(lambda: fleet.gateway.state("oauth2-proxy.service") == "active", "has oauth2-proxy", 60)
+    page.goto(f"https://{SERVICE}/query")
+    assert page.url.startswith(f"https://{ISSUER}{REALM}/"), page.url
+
+
+def test_a_first_login_sets_password_and_second_factor_and_reaches_the_service(fleet: Fleet, page: Any) -> None:
+    certified(fleet, SERVICE)
+    certified(fleet, ISSUER)
+    open_service(fleet, page)
+    page.fill("#username", PERSON)
+    page.fill("#password", fleet.realm["users"][0]["credentials"][0]["value"])
+    page.click("#kc-login")
+    asked = set()
+    # Order and number of what a first login asks are Keycloak's.
+    while f"{REALM}/login-actions/required-action" in page.url:
+        if page.locator("#password-new").count():
+            asked.add("password")
+            page.fill("#password-new", PASSWORD)
+            page.fill("#password-confirm", PASSWORD)
+            page.click("[type=submit]")
+        else:
+            asked.add("second factor")
+            page.click("#mode-manual")
+            fleet.key = page.inner_text("#kc-totp-secret-key").replace(" ", "")
+            page.fill("#totp", pyotp.TOTP(fleet.key).now())
+            page.click("#saveTOTPBtn")
+    page.wait_for_url(f"https://{SERVICE}/query**")
+    assert "Prometheus" in page.title()
+    assert asked == {"password", "second factor"}
+
+
+def test_the_next_login_asks_for_both(fleet: Fleet, page: Any) -> None:
+    log_in(fleet, page, PERSON, PASSWORD, fleet.key)
+    page.wait_for_url(f"https://{SERVICE}/query**")
+    # One login is one for every service behind the gateway.
+    page.goto("https://alerts.home.example.org/")
+    assert page.url.startswith("https://alerts.home.example.org/"), page.url
+
+
+def test_a_wrong_password_stays_at_the_login(fleet: Fleet, page: Any) -> None:
+    open_service(fleet, page)
+    page.fill("#username", PERSON)
+    page.fill("#password", "wrong horse battery staple")
+    page.click("#kc-login")
+    assert "Invalid username or password" in page.inner_text("body")
+    assert page.url.startswith(f"https://{ISSUER}{REALM}/")
+
+
+def test_who_has_an_account_and_not_the_role_is_refused_by_the_gateway(fleet: Fleet, page: Any) -> None:
+    key = pyotp.random_base32()
+    guest = {
+        "username": "guest",
+        "email": "guest@example.org",
+        "emailVerified": True,
+        "enabled": True,
+        "firstName": "G",
+        "lastName": "G",
+    }
+    code = {"secretData": json.dumps({"value": key}), "type": "otp"}
+    code["credentialData"] = json.dumps(
+        {"subType": "totp", "period": 30, "digits": 6, "algorithm": "HmacSHA1", "counter": 0, "secretEncoding": "BASE32"}
+    )
+    guest["credentials"] = [{"type": "password", "value": PASSWORD}, code]
+    kcadm(
+        fleet.keycloak,
+        "create",
+        "partialImport",
+        "-r",
+        "homelab",
+        "-s",
+        "ifResourceExists=FAIL",
+        "-f",
+        "-",
+        feed=json.dumps({"users": [guest]}),
+    )
+    log_in(fleet, page, "guest", PASSWORD, key)
+    page.wait_for_url("**/oauth2/callback**")
+    assert "403" in page.inner_text("body")
+
+
+def visit(fleet: Fleet, name: str) -> tuple[str, set[str]]:
+    """Status and serial numbers of the certificates that NAME answers with; the client trusts the authority alone."""
+    shown = fleet.browser.run(
+        *("curl", "--silent", "--show-error", "--cacert", "/root/root.pem", "--output", "/dev/null", "--max-time", "10"),
+        *("--write-out", "%{http_code} %{certs}", f"https://{name}/"),
+    )
+    return shown.split()[0], set(re.findall(r"^Serial Number:(\S+)", shown, re.MULTILINE))
+
+
+def test_renewals_are_seen_by_nobody(fleet: Fleet) -> None:
+    """Certificates live two minutes here: three of one name are enough to see that no request is lost between them."""
+    certified(fleet, SERVICE)
+    seen: set[str] = set()
+
+    def renewed() -> bool:
+        status, serials = visit(fleet, SERVICE)
+        assert status == "302"
+        seen.update(serials)
+        # The authority's own comes with each.
+        return len(seen) >= 4
+
+    fleet.browser.eventually(renewed, "sees a third certificate", 400, lambda: fleet.gateway.log("caddy.service"))
+
+
+@pytest.mark.parametrize("unit", ["haproxy", "caddy", "oauth2-proxy", "prometheus", "step-ca", "postgresql", "keycloak"])
+def test_what_is_killed_heals_by_itself(fleet: Fleet, page: Any, unit: str) -> None:
+    (host,) = [
+        one for one in (fleet.gateway, fleet.keycloak, fleet.authority, fleet.monitoring) if f"{unit}.service" in one.units
+    ]
+    before = host.run("systemctl", "show", "--property=MainPID", "--value", f"{unit}.service").strip()
+    host.run("systemctl", "kill", "--signal=KILL", f"{unit}.service")
+    host.eventually(
+        lambda: host.run("systemctl", "show", "--property=MainPID", "--value", f"{unit}.service").strip() not in ("0", before),
+        f"starts {unit} again",
+        60,
+        lambda: host.log(f"{unit}.service"),
+    )
+    serves(fleet)
+    log_in(fleet, page, PERSON, PASSWORD, fleet.key)
+    page.wait_for_url(f"https://{SERVICE}/query**")
+    assert "Prometheus" in page.title()
