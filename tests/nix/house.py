@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -170,7 +170,7 @@ class Container:
         run = self.house.debian.parent / "run"
         self._process = subprocess.Popen(
             [
-                *(*self.house.inside, run, "usr/bin/systemd-nspawn", "--register=no", "--keep-unit", "--quiet"),
+                *(*self.house.inside, str(run), "usr/bin/systemd-nspawn", "--register=no", "--keep-unit", "--quiet"),
                 *("--boot", "--console=pipe", "--link-journal=no", "--resolv-conf=off", "--timezone=off"),
                 *(f"--directory={merged}", f"--machine={self.name}", f"--network-bridge={BRIDGE}"),
                 f"--bind-ro={self.root / 'secrets'}:/run/secrets",
@@ -251,13 +251,14 @@ class Container:
 
         self.eventually(active, f"runs {unit}", seconds, lambda: self.log(unit))
 
-    def eventually(self, true: "object", what: str, seconds: float = 60, why: "object" = None) -> None:
+    def eventually(
+        self, true: Callable[[], object], what: str, seconds: float = 60, why: Callable[[], str] | None = None
+    ) -> None:
         """Waits for a condition; what does not come within SECONDS is a failure, told with WHY."""
-        assert callable(true)
         deadline = time.monotonic() + seconds
         while not true():
             assert self._process is None or self._process.poll() is None, f"{self.name} ended: {self._console()}"
-            assert time.monotonic() < deadline, f"{self.name} never {what}\n{why() if callable(why) else self._console()}"
+            assert time.monotonic() < deadline, f"{self.name} never {what}\n{(why or self._console)()}"
             time.sleep(0.2)
 
     def _console(self) -> str:

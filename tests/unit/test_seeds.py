@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs/seeds.md"
 CLASSES = ("lab", "simulator", "real program", "evaluated", "written only", "missing", "hardware only")
 SHOWN = CLASSES[:4]
-WANTS = {"Nix", "trees", "checkers", "machine", "by hand", "cargo", "--all"}
+WANTS = {"Nix", "trees", "checkers", "machine", "house", "by hand", "cargo", "--all"}
 NONE = "-"
 
 
