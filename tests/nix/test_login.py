@@ -70,14 +70,9 @@ def deployed(made: House) -> Fleet:
     """All five, up, with the realm in Keycloak."""
     top = trustme.CA(organization_name="test", key_type=trustme.KeyType.ECDSA)
     middle = top.create_child_ca(key_type=trustme.KeyType.ECDSA)
-    web = {service["name"]: ADDRESS["gateway"] for service in FACTS["services"].values() if "name" in service}
-    names = {
-        **web,
-        ISSUER: ADDRESS["gateway"],
-        SERVICE: ADDRESS["gateway"],
-        "grafana.home.example.org": ADDRESS["gateway"],
-        **{f"{name}.home.example.org": ADDRESS[name] for name in ("step-ca", "keycloak", "monitoring")},
-    }
+    served = re.findall(r"^(\S+\.example\.org) +\{", str(only("gateway", "Caddyfile")), re.MULTILINE)
+    own = ("step-ca", "keycloak", "monitoring")
+    names = dict.fromkeys(served, ADDRESS["gateway"]) | {f"{name}.home.example.org": ADDRESS[name] for name in own}
     hosts = {name: made.container(name, ADDRESS[name], names) for name in ("step-ca", "keycloak", "gateway", "monitoring")}
     for host in hosts.values():
         host.texts = {
@@ -214,15 +209,15 @@ def bring_realm(fleet: Fleet) -> None:
     fresh = json.loads(kcadm(host, "create", "realms/homelab/partial-export?exportClients=true&exportGroupsAndRoles=true", "-o"))
     kcadm(host, "delete", "realms/homelab")
     kcadm(host, "create", "realms", "-f", "-", feed=json.dumps(merged(fresh, fleet.realm)))
-    # An import takes a password for good, whatever it says; keycloak-config-cli sets it in this way.
+    # An import would take a password for good, whatever it says; keycloak-config-cli sets it in this way.
     for user in fleet.realm["users"]:
         first = ("--new-password", user["credentials"][0]["value"], "--temporary")
         kcadm(host, "set-password", "--target-realm", "homelab", "--username", user["username"], *first)
 
 
 def merged(fresh: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """A realm as it is made, and what is said of it over that; lists by what tells their entries apart."""
-    result = {**fresh, **own}
+    """A realm as it is made, and what is said of it over that; lists by what tells their entries apart. Nobody has a password."""
+    result = {**fresh, **own, "users": [{**user, "credentials": []} for user in own["users"]]}
     for key, by in (
         ("clients", "clientId"),
         ("clientScopes", "name"),
@@ -411,6 +406,8 @@ def test_what_is_killed_heals_by_itself(fleet: Fleet, page: Any, unit: str) -> N
         lambda: host.log(f"{unit}.service"),
     )
     serves(fleet)
+    # HAProxy asks Caddy a few times before it sends anybody there.
+    certified(fleet, SERVICE)
     log_in(fleet, page, PERSON, PASSWORD, fleet.key)
     page.wait_for_url(f"https://{SERVICE}/query**")
     assert "Prometheus" in page.title()
