@@ -104,6 +104,7 @@ maven() { # maven PATH FILE: from Maven Central
 }
 
 in_house() { # in_house ROOT [NAME=VALUE…] COMMAND…
+  # shellcheck disable=SC2016 # the inner shell expands it
   unshare --mount --pid --fork sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" /usr/bin/env -i PATH=/usr/bin HOME=/root "$@"' "$@" >&2
 }
 
