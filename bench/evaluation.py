@@ -18,15 +18,24 @@ from inventory.load import load
 from inventory.models import CloudVm, NixosHost
 
 INVENTORIES = (Path("inventory/homelab.toml"), Path("inventory/cloud.toml"))
-# Answers with a made-up derivation for each host that it is asked for, and writes down which those were.
+# Answers with a made-up derivation for each host that it is asked for, and writes down which those were; its store keeps all.
 _RECORDER = """#!{python}
 import hashlib, json, re, sys, time
-names = re.findall(r'"([^"]+)" = all\\.', sys.argv[sys.argv.index("--apply") + 1])
+if "path-info" in sys.argv:
+    sys.exit(0)
+names = re.findall(r'"([^"]+)" = host all\\.', sys.argv[sys.argv.index("--apply") + 1])
 with open({log!r}, "a") as log:
     log.write(json.dumps(names) + "\\n")
 made = lambda name: hashlib.sha256((name + str(time.time())).encode()).hexdigest()[:32]
-print(json.dumps({{name: "/nix/store/" + made(name) + ".drv" for name in names}}))
+print(json.dumps({{name: {{"drv": "/nix/store/" + made(name) + ".drv", "boots": {{}}}} for name in names}}))
 """
+
+
+def recording_nix(path: Path, log: Path) -> Path:
+    """A `nix` at PATH that evaluates nothing, and writes the hosts of each evaluation to LOG, a JSON list a line."""
+    path.write_text(_RECORDER.format(python=shutil.which("python3"), log=str(log)))
+    path.chmod(0o755)
+    return path
 
 
 def measure(report: Report, work: Path) -> None:
@@ -40,9 +49,7 @@ def measure(report: Report, work: Path) -> None:
     stacks = {file: _nixos_hosts(file) for file in INVENTORIES}
     hosts = {name: node for found in stacks.values() for name, (_, node) in found.items()}
     log = work / "evaluated.log"
-    recorder = work / "nix"
-    recorder.write_text(_RECORDER.format(python=shutil.which("python3"), log=str(log)))
-    recorder.chmod(0o755)
+    recorder = recording_nix(work / "nix", log)
 
     def evaluated() -> list[str]:
         log.write_text("")

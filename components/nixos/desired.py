@@ -158,11 +158,16 @@ def batch_size() -> int:
     return max(1, min(16, int(available * 0.5 / HOST_GIB)))
 
 
-def _evaluate_batch(repository: Path, nix: str, attributes: Mapping[str, str]) -> tuple[dict[str, Desired], str]:
+def expression(attributes: Mapping[str, str]) -> str:
+    """The function of nixosConfigurations that says ``drv`` and ``boots`` of each host of ATTRIBUTES."""
     wanted = " ".join(f"{json.dumps(host)} = host all.{json.dumps(attribute)}.config;" for host, attribute in attributes.items())
     host = f"boots = {_BOOTS}; host = config: {{ drv = config.system.build.toplevel.drvPath; boots = boots config; }};"
+    return f"all: let {host} in {{ {wanted} }}"
+
+
+def _evaluate_batch(repository: Path, nix: str, attributes: Mapping[str, str]) -> tuple[dict[str, Desired], str]:
     # Not by its path, which may hold what a flake reference cannot.
-    command = [*_nix(nix), "eval", "--json", ".#nixosConfigurations", "--apply", f"all: let {host} in {{ {wanted} }}"]
+    command = [*_nix(nix), "eval", "--json", ".#nixosConfigurations", "--apply", expression(attributes)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=repository)
     if result.returncode:
         return {}, result.stderr.strip()

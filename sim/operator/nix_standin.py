@@ -120,10 +120,11 @@ def _eval(installables: list[str], options: dict[str, list[str]]) -> int:
     attribute = installables[0].partition("#")[2]
     value: Any
     if "--apply" in options:
-        wanted = re.findall(r'"([^"]+)"\s*=\s*all\."([^"]+)"\.config\.system\.build\.toplevel\.drvPath', options["--apply"][0])
+        # What the program asks (components/nixos/desired.py).
+        wanted = re.findall(r'"([^"]+)" = host all\."([^"]+)"\.config;', options["--apply"][0])
         if not wanted:
             raise NixError("error: the function of --apply is not simulated")
-        value = {name: _drv(host) for name, host in wanted}
+        value = {name: {"drv": _drv(host), "boots": {}} for name, host in wanted}
     else:
         found = re.fullmatch(
             r'nixosConfigurations\."?([\w-]+)"?\.config\.system\.build\.toplevel(\.drvPath|\.outPath)?', attribute

@@ -1,9 +1,11 @@
 """NixOS hosts: build, copy, activate, profiles, boot loader; what the real tools refuse is refused."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from components.nixos.desired import expression
 from inventory.generate import new_signing_key
 from tests.system.sim_lab import REPOSITORY, Simulator, started, wait_until
 
@@ -208,9 +210,9 @@ def test_operator_nix(sim: Simulator) -> None:
     assert drv.startswith("/nix/store/") and drv.endswith(".drv")
     many = sim.nix(
         "eval", "--json", f"{REPOSITORY}#nixosConfigurations",
-        "--apply", 'all: { "metal" = all."metal".config.system.build.toplevel.drvPath; }',
+        "--apply", expression({"metal": "metal"}),
     )  # fmt: skip
-    assert many.out.strip() == f'{{"metal": "{drv}"}}'
+    assert json.loads(many.out) == {"metal": {"drv": drv, "boots": {}}}
     by_drv = sim.nix("build", "--no-link", "--print-out-paths", f"{drv}^out").out.strip()
     assert by_drv == built(sim)
     image = sim.nix("build", "--no-link", "--print-out-paths", ".#packages.x86_64-linux.proxmox-vm").out.strip()
