@@ -2,43 +2,18 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from inventory.load import Inventory, InventoryError, load
-from ops.adopted import KINDS, Given, entry, inside
+from inventory.load import Inventory
+from ops.adopted import KINDS, WORDS, Found, Given, entry, inside
 from ops.arguments import parser
 from ops.examine import Api, connect
-from ops.fleet import inventory_of
+from ops.fleet import change_inventory, inventory_of
 from ops.guests import configuration
 from ops.stack import OpsError, Stack
 from stacks.cluster import ClusterGuest
 from stacks.leases import addresses
-
-WORDS = {"qemu": "virtual machine", "lxc": "container"}
-
-
-@dataclass(frozen=True)
-class Found:
-    """A guest of the cluster that no host of the inventory is, as Proxmox and the guest's agent describe it."""
-
-    guest: ClusterGuest
-    address: str
-    """Its IPv4 address; empty where neither its configuration nor its agent says."""
-    template: bool = False
-    system: str = ""
-    """Id of its operating system, as os-release has it: nixos, debian…; empty where nobody says."""
-    config: Mapping[str, Any] = field(default_factory=dict)
-    mounts: Mapping[str, str] = field(default_factory=dict)
-    """Where a virtual machine has its disks mounted, by what Proxmox calls them; what its agent knows of it."""
-
-    @property
-    def kind(self) -> str:
-        """The kind that it is adopted as, unless told otherwise: only a NixOS system can be Aether's."""
-        if self.system != "nixos":
-            return "external"
-        return "nixos-vm" if self.guest.kind == "qemu" else "nixos-lxc"
 
 
 def adopt(stack: Stack, arguments: list[str]) -> int:
@@ -189,21 +164,8 @@ def listing(found: list[Found], path: Path, stack: str) -> str:
 
 
 def append(path: Path, text: str) -> None:
-    """Add TEXT to an inventory file, which has to be right afterwards; otherwise it stays as it was.
-
-    Raises:
-        OpsError: with what would be wrong.
-    """
-    draft = path.with_name(f".{path.stem}-adopted.toml")
-    before = path.read_text()
-    draft.write_text(f"{before.rstrip()}\n\n{text}")
-    try:
-        load(draft)
-        draft.replace(path)
-    except InventoryError as error:
-        raise OpsError(f"{path} would not be right with it:\n{error}".replace(str(draft), str(path))) from None
-    finally:
-        draft.unlink(missing_ok=True)
+    """Add TEXT to an inventory file; where it would not be right with it, OpsError, and it stays as it was."""
+    change_inventory(path, lambda draft: draft.write_text(f"{draft.read_text().rstrip()}\n\n{text}"))
 
 
 def written(path: Path, text: str, stack: str, *, ours: bool) -> str:

@@ -1,27 +1,24 @@
 """The inventory entry of a guest that somebody else made: what the cluster says of it, and what the guest says itself."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inventory import agekey
 from inventory.keys import bare
 from inventory.load import Inventory
 from inventory.models import NixosLxc, NixosVm
 from ops import hosts
+from ops.guests import TOOLS
 from ops.stack import REPOSITORY, OpsError, Stack
 from stacks import live
 from stacks.cluster import RETIRED, TAG, ClusterGuest
 
-if TYPE_CHECKING:
-    from ops.adopt import Found
-
+WORDS = {"qemu": "virtual machine", "lxc": "container"}
 KINDS = ("external", "ansible", "nixos-lxc", "nixos-vm")
 GIB = 1024**3
 _DISK = re.compile(r"(?:scsi|virtio|sata|ide|mp)\d+|rootfs")
@@ -29,6 +26,28 @@ _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": GIB, "T": 1024 * GIB}
 # os-release's word for what the inventory calls otherwise.
 _SYSTEMS = {"amzn": "amazon-linux"}
 _ANSIBLE = ("debian", "alpine", "fedora", "vyos", "amazon-linux")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A guest of the cluster that no host of the inventory is, as Proxmox and the guest's agent describe it."""
+
+    guest: ClusterGuest
+    address: str
+    """Its IPv4 address; empty where neither its configuration nor its agent says."""
+    template: bool = False
+    system: str = ""
+    """Id of its operating system, as os-release has it: nixos, debian…; empty where nobody says."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    """Where a virtual machine has its disks mounted, by what Proxmox calls them; what its agent knows of it."""
+
+    @property
+    def kind(self) -> str:
+        """The kind that it is adopted as, unless told otherwise: only a NixOS system can be Aether's."""
+        if self.system != "nixos":
+            return "external"
+        return "nixos-vm" if self.guest.kind == "qemu" else "nixos-lxc"
 
 
 @dataclass(frozen=True)
@@ -63,11 +82,13 @@ def inside(stack: Stack, guest: ClusterGuest) -> Inside:
     if not config.exists():
         raise OpsError(f"{what}: no preview has written how {guest.node} is reached. Fix: make preview STACK={stack.name}")
     if not guest.running:
-        start = f"{'qm' if guest.kind == 'qemu' else 'pct'} start {guest.vmid}"
+        start = f"{TOOLS[guest.kind]} start {guest.vmid}"
         raise OpsError(f"{what} does not run, so it cannot say which SSH host key it has. Fix: on {guest.node}: {start}")
     script = (REPOSITORY / "components/proxmox/scripts/guest-says.sh").read_text()
-    tool = ("qm", "guest", "exec", str(guest.vmid), "--") if guest.kind == "qemu" else ("pct", "exec", str(guest.vmid), "--")
-    answer = live.ask(str(config), guest.node, shlex.join([*tool, "/bin/sh", "-c", script]), timeout=60)
+    run = ("guest", "exec") if guest.kind == "qemu" else ("exec",)
+    answer = live.ask(
+        str(config), guest.node, shlex.join([TOOLS[guest.kind], *run, str(guest.vmid), "--", "/bin/sh", "-c", script]), timeout=60
+    )
     said, status = answer.stdout, answer.returncode
     if guest.kind == "qemu" and status == 0:
         executed = json.loads(said or "{}")
@@ -139,9 +160,8 @@ def _says(found: Found, given: Given, ask: Ask) -> Inside:
 
 def _external(found: Found) -> dict[str, Any]:
     guest = found.guest
-    kind = "Virtual machine" if guest.kind == "qemu" else "Container"
     system = {"os": found.system} if found.system and found.system != "unmanaged" else {}
-    return {"description": f"{kind} {guest.vmid} of {guest.node}, not managed", **system}
+    return {"description": f"{WORDS[guest.kind].capitalize()} {guest.vmid} of {guest.node}, not managed", **system}
 
 
 def _ansible(found: Found, given: Given) -> dict[str, Any]:
@@ -163,7 +183,7 @@ def _fits(found: Found, inventory: Inventory, kind: str) -> None:
     what = f"{guest.vmid} ({guest.name})"
     right = "nixos-vm" if guest.kind == "qemu" else "nixos-lxc"
     if kind != right:
-        raise OpsError(f"{what} is a {'virtual machine' if guest.kind == 'qemu' else 'container'}. Fix: --as {right}")
+        raise OpsError(f"{what} is a {WORDS[guest.kind]}. Fix: --as {right}")
     # What a machine runs can be replaced in place (./aether install).
     if guest.kind == "lxc" and found.system not in ("nixos", "", "unmanaged"):
         raise OpsError(f"{what} runs {found.system}, not NixOS. Fix: --as external or ansible")

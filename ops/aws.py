@@ -10,6 +10,7 @@ from ops.stack import OpsError, Stack
 
 _ACTION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 _CREDENTIALS = re.compile(r"Expired|AuthFailure|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch")
+_NO_BOTO3 = "boto3 is not installed. Fix: python3 ops/setup.py --stack cloud"
 _REFUSED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 
 
@@ -38,7 +39,7 @@ class Account:
             import boto3  # type: ignore[import-untyped]
             from botocore.config import Config  # type: ignore[import-untyped]
         except ImportError:
-            raise OpsError("boto3 is not installed. Fix: python3 ops/setup.py --stack cloud") from None
+            raise OpsError(_NO_BOTO3) from None
         return boto3.client(
             service,
             region_name=self.region,
@@ -66,7 +67,7 @@ def answering(account: Account, policy: str) -> Iterator[None]:
             UnauthorizedSSOTokenError,
         )
     except ImportError:
-        raise OpsError("boto3 is not installed. Fix: python3 ops/setup.py --stack cloud") from None
+        raise OpsError(_NO_BOTO3) from None
     login, again = "set AWS_PROFILE, or run aws sso login", "when it is mended, run the same command again"
     try:
         yield

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components.nixos.system import check_lines
-from inventory.load import Inventory, load
+from inventory.load import Inventory, InventoryError, load
 from inventory.models import AtomicHost, External, NixosFacts, runs_nixos
 from ops import hosts
 from ops.arguments import parser
@@ -145,6 +145,26 @@ def _on_host(stack: Stack, name: str, host: NixosFacts | AtomicHost, script: str
     return subprocess.run(
         command, cwd=REPOSITORY, env={**stack.environment(), **environment}, stdin=subprocess.DEVNULL, check=False
     ).returncode
+
+
+def change_inventory(path: Path, change: Callable[[Path], object]) -> None:
+    """Have CHANGE change an inventory file, which has to be right afterwards; otherwise it stays as it was.
+
+    CHANGE is given a copy beside it.
+
+    Raises:
+        OpsError: with what would be wrong.
+    """
+    draft = path.with_name(f".{path.stem}-draft.toml")
+    draft.write_text(path.read_text())
+    try:
+        change(draft)
+        load(draft)
+        draft.replace(path)
+    except InventoryError as error:
+        raise OpsError(f"{path} would not be right with it:\n{error}".replace(str(draft), str(path))) from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def inventory_of(stack: Stack) -> Inventory:

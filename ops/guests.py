@@ -15,7 +15,7 @@ from ops.stack import REPOSITORY, OpsError, Stack
 from stacks.cluster import RETIRED, Cluster, ClusterError, ClusterGuest, authority_file, guests, login
 
 GUESTS = ("proxmoxve:index/vmLegacy:VmLegacy", "proxmoxve:index/containerLegacy:ContainerLegacy")
-_TOOLS = {"qemu": "qm", "lxc": "pct"}
+TOOLS = {"qemu": "qm", "lxc": "pct"}
 
 
 def follow(stack: Stack, arguments: list[str]) -> int:
@@ -78,7 +78,7 @@ def move(stack: Stack, arguments: list[str]) -> int:
             if found.running
             else []
         )
-        on_node(stack, found.node, shlex.join([_TOOLS[found.kind], "migrate", str(found.vmid), node, *extra]))
+        on_node(stack, found.node, shlex.join([TOOLS[found.kind], "migrate", str(found.vmid), node, *extra]))
     for line in followed(stack):
         print(line)
     if node != facts.node:
@@ -98,7 +98,7 @@ def retire(stack: Stack, arguments: list[str]) -> int:
     there = cluster_of(stack)
     found = _retired(there, options.host) if options.delete else _recorded_guest(stack, there, options.host)
     what = "delete" if options.delete else "keep"
-    on_node(stack, found.node, script("retire-guest.sh", what, _TOOLS[found.kind], str(found.vmid)))
+    on_node(stack, found.node, script("retire-guest.sh", what, TOOLS[found.kind], str(found.vmid)))
     if not options.delete:
         _edit_state(stack, lambda resources: forget(resources, options.host))
         print(f"The state has forgotten it. To delete it: ./aether --stack {stack.name} retire {options.host} --delete")

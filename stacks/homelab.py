@@ -26,7 +26,7 @@ from stacks.live import drifts
 from stacks.machines import Machines, renamed
 from stacks.preflight import Preflight
 from stacks.proxmox import proxmox_provider
-from stacks.recorded import export, greeted, recorded
+from stacks.recorded import births_of, export, guests_of, resources
 from stacks.rollout import activation_order
 from stacks.settings import Settings
 from stacks.ssh import write_client_config
@@ -71,7 +71,8 @@ def _systems(
     births: dict[str, int] = {}
     imported: set[str] = set()
     if there is not None:
-        known = recorded()
+        state = resources()
+        known = guests_of(state)
         replaced = [name for name, facts in guests.items() if facts.replace]
         lacking = lacking_rights(settings, inventory.content.model_dump()) if replaced else []
         old = [there[known[name].vmid] for name in replaced if name in known and known[name].vmid in there]
@@ -81,7 +82,7 @@ def _systems(
         nodes = {name: preflight.node_of(name) for name in guests}
         disks = {name: preflight.disks_of(name) for name in guests}
         imported = {name for name in guests if preflight.imports(name)}
-        births = preflight.births(greeted()) if any(facts.mac for facts in guests.values()) else {}
+        births = preflight.births(births_of(state))
         warn_of_leases(settings, guests, there)
     export(guests)
     playbooks = set_up()

@@ -23,12 +23,15 @@ def warn_of_leases(settings: Settings, guests: Mapping[str, Guest], cluster: Clu
     from proxmoxer import AuthenticationError, ResourceException
 
     authority = authority_file(settings.proxmox_ca)
+    try:
+        api = connect(settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority)
+    except (AuthenticationError, ResourceException, OSError):
+        return  # An API that cannot be asked was told of before.
     for name, facts in asked.items():
         there = cluster[facts.vmid]
         if not there.running:
             continue
         try:
-            api = connect(settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority)
             guest = api.nodes(there.node)(there.kind)(facts.vmid)
             cards = guest.agent("network-get-interfaces").get()["result"] if there.kind == "qemu" else guest.interfaces.get()
         except (AuthenticationError, ResourceException, OSError):

@@ -32,18 +32,8 @@ class RecordedGuest:
     """Of each of a virtual machine's disks, by what Proxmox calls it."""
 
 
-def recorded() -> dict[str, RecordedGuest]:
-    """The state's guests by the name of their host."""
-    return guests_of(_resources())
-
-
-def greeted() -> dict[str, int]:
-    """How many guests each host had, as its first contact recorded it; it stays when the guest is gone."""
-    return births_of(_resources())
-
-
-def _resources() -> Mapping[str, Any]:
-    """Type and outputs of the state's resources, by URN."""
+def resources() -> Mapping[str, Any]:
+    """Type and outputs of the state's resources, by URN: what `guests_of` and `births_of` take."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -58,7 +48,7 @@ def _resources() -> Mapping[str, Any]:
 
 
 def guests_of(resources: Mapping[str, Any]) -> dict[str, RecordedGuest]:
-    """The guests among RESOURCES (URN to its type and outputs)."""
+    """The guests among RESOURCES, by the name of their host."""
     stack = next((item["outputs"] for item in resources.values() if item["type"] == "pulumi:pulumi:Stack"), None) or {}
     exported = stack.get(EXPORT) or {}
     found = {}
@@ -81,7 +71,7 @@ def guests_of(resources: Mapping[str, Any]) -> dict[str, RecordedGuest]:
 
 
 def births_of(resources: Mapping[str, Any]) -> dict[str, int]:
-    """As `greeted`, among RESOURCES (URN to its type and outputs)."""
+    """How many guests each host had, as its first contact recorded it among RESOURCES; it stays when the guest is gone."""
     found = {}
     for urn, item in resources.items():
         *_, types, name = urn.split("::")

@@ -20,6 +20,9 @@ here=$(dirname "$(realpath "$0")")
 cache=${AETHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/aether}
 dir=$(mkdir -p "${1:-$cache/checkers}/bin" && realpath "${1:-$cache/checkers}")
 
+# nixpkgs' version.
+step_ca=v0.29.0
+
 missing() {
   echo "get-checkers.sh: no $1: $2" >&2
 }
@@ -65,11 +68,11 @@ house() {
   (cd "$root/usr/bin" && ln -sf ../lib/jvm/java-25-openjdk-*/bin/{java,keytool} . && ln -sf ../lib/postgresql/*/bin/* .)
   # On NixOS a program is in its package's bin, whoever it is for.
   (cd "$root/usr/bin" && for program in ../sbin/*; do [ -e "${program##*/}" ] || ln -s "$program" .; done)
-  for module in github.com/oauth2-proxy/oauth2-proxy/v7@v7.15.6 github.com/smallstep/certificates/cmd/step-ca@v0.29.0; do
+  for module in github.com/oauth2-proxy/oauth2-proxy/v7@v7.15.6 "github.com/smallstep/certificates/cmd/step-ca@$step_ca"; do
     CGO_ENABLED=0 GOBIN=$root/usr/bin go install "$module" || return
   done
   # The unit that nixpkgs' package brings.
-  cp "$(go mod download -json github.com/smallstep/certificates@v0.29.0 | sed -nE 's/^\s*"Dir": "(.*)",$/\1/p')/systemd/step-ca.service" \
+  cp "$(go mod download -json "github.com/smallstep/certificates@$step_ca" | sed -nE 's/^\s*"Dir": "(.*)",$/\1/p')/systemd/step-ca.service" \
     "$root/usr/lib/systemd/system/" || return
   keycloak "$root" 26.7.3 "$conf" || return
   touch "$dir/house/complete"
@@ -188,7 +191,7 @@ collector() { # the collector with the parts that hosts use, of nixpkgs' version
 
 if command -v go >/dev/null; then
   # Without C: hardware keys are not what is tried, and libpcsclite need not be there.
-  [ -x "$dir/bin/step-ca" ] || CGO_ENABLED=0 GOBIN=$dir/bin go install github.com/smallstep/certificates/cmd/step-ca@v0.29.0 ||
+  [ -x "$dir/bin/step-ca" ] || CGO_ENABLED=0 GOBIN=$dir/bin go install "github.com/smallstep/certificates/cmd/step-ca@$step_ca" ||
     missing step-ca "go install failed"
   [ -x "$dir/bin/otelcol" ] || collector || missing otelcol "the collector could not be built"
 else

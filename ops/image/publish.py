@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from inventory.keys import set_fields
-from inventory.load import Inventory, InventoryError, load
+from inventory.load import Inventory
 from inventory.models import CloudVm, runs_nixos
 from ops.arguments import parser
 from ops.aws import Account, answering
 from ops.cloud_policy import MARK
-from ops.fleet import inventory_of
+from ops.fleet import change_inventory, inventory_of
 from ops.image.child import Say
 from ops.image.copying import GIB, sha256
 from ops.image.dist import Dist
@@ -74,7 +74,8 @@ def publish(stack: Stack, arguments: list[str], say: Say) -> int:
     if not options.write:
         say(f'\n# {built.name}, {built.architecture}, {region}\nami = "{ami}"\nami_name = "{built.ami_name}"')
         return 0
-    write(inventory.path, options.host, {"ami": ami, "ami_name": built.ami_name})
+    fields = {"ami": ami, "ami_name": built.ami_name}
+    change_inventory(inventory.path, lambda draft: set_fields(draft, f"hosts.{options.host}", fields))
     say(
         f"Written to {inventory.path}: hosts.{options.host}. Look at it, then: make preview STACK={stack.name}"
         " (another ami is another machine)"
@@ -128,24 +129,6 @@ def bring(account: Account, built: Built, mode: str, stack: str, say: Say, pause
         return found
     _available(ec2, ami, pause)
     return ami
-
-
-def write(path: Path, host: str, fields: dict[str, str]) -> None:
-    """Set FIELDS of a host in an inventory file, which has to be right afterwards; otherwise it stays as it was.
-
-    Raises:
-        OpsError: with what would be wrong.
-    """
-    draft = path.with_name(f".{path.stem}-published.toml")
-    draft.write_text(path.read_text())
-    try:
-        set_fields(draft, f"hosts.{host}", dict(fields))
-        load(draft)
-        draft.replace(path)
-    except InventoryError as error:
-        raise OpsError(f"{path} would not be right with it:\n{error}".replace(str(draft), str(path))) from None
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _machine(inventory: Inventory, name: str, writes: bool) -> CloudVm | None:

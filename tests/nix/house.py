@@ -148,9 +148,9 @@ class Container:
         if "WantedBy=multi-user.target" in text:
             self.want(name)
 
-    def want(self, name: str) -> None:
-        """Starts a unit at boot."""
-        wanted = self.root / "etc/systemd/system/multi-user.target.wants" / name
+    def want(self, name: str, target: str = "multi-user") -> None:
+        """Starts a unit at boot, with TARGET."""
+        wanted = self.root / f"etc/systemd/system/{target}.target.wants" / name
         wanted.parent.mkdir(parents=True, exist_ok=True)
         wanted.symlink_to(f"../{name}")
 
@@ -269,7 +269,7 @@ class Container:
         found = _NAME.match(path)
         assert found
         whole, name = found[0], found[1]
-        text = self.texts.get(name) or self._written().get(name)
+        text = self.texts.get(name) or self._written.get(name)
         if text is not None:
             if not (self.root / path.lstrip("/")).exists():
                 self.write(path, text, 0o755)
@@ -279,7 +279,9 @@ class Container:
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(next((place for start, place in self.programs.items() if name.startswith(start)), "/usr"))
 
+    @cached_property
     def _written(self) -> dict[str, str]:
+        """Texts that Nix writes for the host, by their name in the store."""
         return {one["name"]: one["text"] for one in derivations(self.name) if "text" in one}
 
     def _accounts(self) -> None:
@@ -315,9 +317,7 @@ class Container:
             "ExecStart=/usr/sbin/ip link set host0 up\n"
             f"ExecStart=/usr/sbin/ip address add {self.address}/24 dev host0\n",
         )
-        wanted = self.root / "etc/systemd/system/sysinit.target.wants/house-network.service"
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        wanted.symlink_to("../house-network.service")
+        self.want("house-network.service", "sysinit")
         # Of Debian's root: nobody logs in, and its own services are not the host's.
         for name in _UNWANTED:
             (self.root / "etc/systemd/system" / name).symlink_to("/dev/null")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system.lab import CHANGED, REPOSITORY, Lab
+from tests.system.small import running
 
 
 @pytest.fixture(scope="session")
@@ -12,13 +13,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A homelab deployed from a folder whose name has a space. A test that changes it leaves it deployed and healthy."""
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
         pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
-    made = Lab.make(tmp_path_factory.mktemp("lab") / "a folder")
-    try:
-        result = made.up()
-        assert result.code == 0, result.text[-6000:]
-        yield made
-    finally:
-        made.close()
+    yield from running(Lab.make(tmp_path_factory.mktemp("lab") / "a folder"))
 
 
 @pytest.fixture

@@ -117,9 +117,13 @@ def small_lab(path: Path, more: str = "", added: Mapping[str, str] | None = None
 
 def deployed(path: Path) -> Iterator[Lab]:
     """The small fleet, deployed from a folder whose name has a space: every path goes through every tool. Stopped at the end."""
-    lab = small_lab(path / "a folder")
+    yield from running(small_lab(path / "a folder"))
+
+
+def running(lab: Lab, *arguments: str) -> Iterator[Lab]:
+    """The LAB, deployed by an `up` with ARGUMENTS; stopped at the end."""
     try:
-        up = lab.up()
+        up = lab.up(*arguments)
         assert up.code == 0, up.text[-6000:]
         yield lab
     finally:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.lab import Lab
+from tests.system.lab import Lab, Result
 from tests.system.small import deployed
 from tests.system.test_guests_kept import api, task
 
@@ -73,6 +73,17 @@ GUESTS = (
 )
 
 
+def imports_two(lab: Lab, before: dict[str, str]) -> Result:
+    """Two guests are imported, and every guest's configuration is as BEFORE: the `up`."""
+    preview = lab.preview()
+    assert preview.code == 0, preview.text
+    assert preview.changes().get("to import") == 2, preview.text
+    up = lab.up()
+    assert up.code == 0, up.text
+    assert configs(lab) == before, "as they are"
+    return up
+
+
 def test_guests_are_imported_without_a_change_and_become_the_entrys_afterwards(fleet: Lab) -> None:
     refused = fleet.up()
     assert refused.code != 0
@@ -82,12 +93,7 @@ def test_guests_are_imported_without_a_change_and_become_the_entrys_afterwards(f
         fleet.replace(INVENTORY, f"[hosts.{host}]\n", f"[hosts.{host}]\nadopted = true\n")
     before = configs(fleet)
     boots = {host: fleet.ssh(host, "cat /proc/sys/kernel/random/boot_id").text for host in ("web", "log")}
-    preview = fleet.preview()
-    assert preview.code == 0, preview.text
-    assert preview.changes().get("to import") == 2, preview.text
-    up = fleet.up()
-    assert up.code == 0, up.text
-    assert configs(fleet) == before, "as they are"
+    imports_two(fleet, before)
 
     again = fleet.up()
     assert again.code == 0, again.text
@@ -147,12 +153,7 @@ def test_nixos_guests_are_written_with_their_facts_and_imported_as_they_are(flee
     fleet.run("git", "add", "-A")
     # The simulated cluster's token gets the rights of the inventory that is there when it starts.
     assert fleet.sim("restart", "--stack", "sim").code == 0
-    preview = fleet.preview()
-    assert preview.code == 0, preview.text
-    assert preview.changes().get("to import") == 2, preview.text
-    up = fleet.up()
-    assert up.code == 0, up.text
-    assert configs(fleet) == before, "as they are"
+    up = imports_two(fleet, before)
     assert up.text.count("answers with its own key already") == 2, up.text
 
     again = fleet.up()

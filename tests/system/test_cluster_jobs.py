@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.lab import Lab
-from tests.system.small import small_lab
+from tests.system.small import running, small_lab
 from tests.system.test_guests_kept import api, guest, replaces
 from tests.unit.test_cluster_jobs import inventory
 
@@ -17,12 +17,7 @@ GUESTS = (("web", "qm", 110), ("dns", "pct", 111))
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     made = small_lab(tmp_path_factory.mktemp("cluster"))
     (Path(made.path) / "inventory/homelab.toml").write_text(inventory())
-    try:
-        up = made.up()
-        assert up.code == 0, up.text[-6000:]
-        yield made
-    finally:
-        made.close()
+    yield from running(made)
 
 
 def test_what_was_made_is_what_the_provider_reads_back(fleet: Lab) -> None:

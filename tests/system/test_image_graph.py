@@ -9,7 +9,7 @@ import pytest
 
 from bench.fleet import public_key
 from tests.system.lab import REPOSITORY, Lab
-from tests.system.small import small_lab
+from tests.system.small import running, small_lab
 
 pytestmark = pytest.mark.long
 
@@ -44,13 +44,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     for tool in ("cosign", "crane", "sops"):
         if not (REPOSITORY / ".aether/engine/bin" / tool).exists():
             pytest.skip(f"{tool} is not there; make it with: python3 -m engine ensure")
-    made = small_lab(tmp_path_factory.mktemp("graph"), MORE)
-    try:
-        up = made.up()
-        assert up.code == 0, up.text[-6000:]
-        yield made
-    finally:
-        made.close()
+    yield from running(small_lab(tmp_path_factory.mktemp("graph"), MORE))
 
 
 def booted(lab: Lab, host: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.lab import Lab
-from tests.system.small import small_lab
+from tests.system.small import running, small_lab
 
 LATER = "[hosts.log]\n"
 
@@ -17,12 +17,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The fleet but for the guest of the second node, which is of a later phase."""
     lab = small_lab(tmp_path_factory.mktemp("images"))
     lab.replace("inventory/homelab.toml", LATER, f"{LATER}phase = 7\n")
-    try:
-        up = lab.up("--config", "aether:phase=6")
-        assert up.code == 0, up.text[-6000:]
-        yield lab
-    finally:
-        lab.close()
+    yield from running(lab, "--config", "aether:phase=6")
 
 
 def clean_checkout(fleet: Lab) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from inventory.effects import GUEST, Effect
 from tests.system.lab import Lab
-from tests.system.small import HOSTS, inventory, small_lab
+from tests.system.small import HOSTS, inventory, running, small_lab
 from tests.system.test_guest_changes import settled, steps
 from tests.system.test_guests_kept import api
 
@@ -28,12 +28,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab = small_lab(tmp_path_factory.mktemp("leases"))
     (lab.path / INVENTORY).write_text(asking())
     lab.environment["AETHER_LEASE_TIMEOUT"] = "6"
-    try:
-        up = lab.up()
-        assert up.code == 0, up.text[-6000:]
-        yield lab
-    finally:
-        lab.close()
+    yield from running(lab)
 
 
 def test_both_kinds_have_the_pinned_card_and_the_reserved_address(fleet: Lab) -> None:

@@ -9,8 +9,8 @@ from inventory import agekey
 from inventory.load import load
 from inventory.models import AnsibleHost, Disk, External, Interface, NixosLxc, NixosVm
 from ops import adopted, hosts
-from ops.adopt import Found, append, listing, unknown, wanted_kinds
-from ops.adopted import Given, Inside, entry
+from ops.adopt import append, listing, unknown, wanted_kinds
+from ops.adopted import Found, Given, Inside, entry
 from ops.stack import OpsError, Stack
 from stacks.cluster import ClusterGuest
 from tests.unit.inventory_example import GOOD, KEYS

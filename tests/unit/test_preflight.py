@@ -10,8 +10,7 @@ import pytest
 from inventory.load import Inventory, InventoryError, load
 from stacks.cluster import ClusterGuest
 from stacks.preflight import GIB, Preflight
-from stacks.recorded import RecordedGuest, births_of, guests_of
-from stacks.recorded import recorded as read_state
+from stacks.recorded import RecordedGuest, births_of, guests_of, resources
 
 HOMELAB = load("inventory/homelab.toml")
 KIND = {"nixos-vm": "qemu", "nixos-lxc": "lxc"}
@@ -147,11 +146,11 @@ def test_a_state_that_is_being_written_is_read_again(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("pulumi.runtime.invoke", invoke)
     monkeypatch.setattr("pulumi.get_stack", lambda: "homelab")
-    assert read_state() == {}
+    assert resources() == {}
     assert not answers
     answers.append(Exception("no such stack"))
     with pytest.raises(Exception, match="no such stack"):
-        read_state()
+        resources()
 
 
 def test_a_machines_disk_that_is_elsewhere_is_not_moved_by_the_way() -> None:
