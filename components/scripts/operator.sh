@@ -35,7 +35,7 @@ run_on() {
 }
 
 # own_address HOST: the address that HOST is reached at.
-own_address() { ssh -F "$AETHER_SSH_CONFIG" -T -G "$1" | awk '$1 == "hostname" { print $2; exit }'; }
+own_address() { ssh -F "$AETHER_SSH_CONFIG" -T -G "$1" | awk '$1 == "hostname" && !found++ { print $2 }'; }
 
 # refused TEXT: what ssh's words mean: 22 (another key) or 12 (does not answer).
 refused() {

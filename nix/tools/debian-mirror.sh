@@ -7,6 +7,6 @@ debian_source() {
     return 69
   fi
   mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null |
-    grep -v '^#' | grep -oE 'https?://[^ ]*/debian/?( |$)' | head -n 1 | tr -d ' ' || true)
+    grep -v '^#' | grep -oE 'https?://[^ ]*/debian/?( |$)' | sed -n 1p | tr -d ' ' || true)
   printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "${mirror:-http://deb.debian.org/debian}" "$1"
 }

@@ -46,8 +46,8 @@ rm -rf "$apt"
 cat >"$dir/run" <<'RUN'
 #!/usr/bin/env bash
 root=$(dirname "$(realpath "$0")")/root
-triplet=$(basename "$(dirname "$(find "$root/usr/lib" "$root/lib" -maxdepth 2 -name libc.so.6 2>/dev/null | head -n 1)")")
-loader=$(find "$root/usr/lib64" "$root/lib64" "$root/usr/lib/$triplet" "$root/lib/$triplet" -maxdepth 1 -name 'ld-linux-*' 2>/dev/null | head -n 1)
+triplet=$(basename "$(dirname "$(find "$root/usr/lib" "$root/lib" -maxdepth 2 -name libc.so.6 -print -quit 2>/dev/null)")")
+loader=$(find "$root/usr/lib64" "$root/lib64" "$root/usr/lib/$triplet" "$root/lib/$triplet" -maxdepth 1 -name 'ld-linux-*' -print -quit 2>/dev/null)
 program=$1
 shift
 exec "$loader" --library-path "$root/usr/lib/$triplet:$root/lib/$triplet:$root/usr/lib/$triplet/systemd" "$root/$program" "$@"

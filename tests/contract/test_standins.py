@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.cases import CASES, Answer, Case, answers, disagreement
+from tests.contract.cases import CASES, Answer, Case, disagreement, system_answers
 from tests.system.sim_lab import REPOSITORY, Simulator, started
 
 TOPLEVEL = '.#nixosConfigurations."metal".config.system.build.toplevel'
@@ -23,7 +23,7 @@ def answered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Case, An
             assert done.code == 0, done.err
             return done.out
 
-        yield answers(run, running, path)
+        yield system_answers(run, running, path)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.program}: {case.promise}")

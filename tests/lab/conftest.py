@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.lab import disk
+from tests.lab.container import BRIDGE, PREFIX, Site, container_tools
 from tests.lab.machine import Machine, ready
 from tests.lab.operator import Operator
+from tests.nspawn import Ground
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +29,16 @@ def web(base: disk.Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
         yield Operator(machine, Path(machine.work))
     finally:
         machine.cut()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A network for containers, with the operator at its first address."""
+    if reason := disk.missing():
+        pytest.skip(reason)
+    with Ground(BRIDGE, f"{PREFIX}1/24") as ground:
+        made = Site(disk.base(), tmp_path_factory.mktemp("site"), container_tools(), ground)
+        try:
+            yield made
+        finally:
+            made.stop()

@@ -1,30 +1,62 @@
-"""A real machine keeps the contract that the simulator's stand-ins are held to in the gate (tests/contract)."""
+"""Real programs keep the contract that the simulator's stand-ins are held to in the gate (tests/contract).
+
+In the gate a container answers, with systemd, Nix and OpenSSH; with --all also a machine, with firmware and a boot loader.
+"""
+
+from collections.abc import Callable
 
 import pytest
 
-from tests.contract.cases import CASES, Answer, Case, answers, disagreement
+from tests.contract.cases import CASES, Answer, Case, disagreement, system_answers
+from tests.lab.container import Site
 from tests.lab.operator import Operator
 from tests.lab.test_deploy import units
 
 # Each step of an emulated machine takes minutes where others work, too.
 pytestmark = pytest.mark.timeout(7200)
+IN_A_CONTAINER = [case for case in CASES if not case.firmware]
+
+
+def named(case: Case) -> str:
+    return f"{case.program}: {case.promise}"
+
+
+def copied(operator: Operator) -> str:
+    """Path of a system that the host has in its store, and never ran."""
+    path = operator.built(operator.system(units=units(9900), tries=3))
+    done = operator.copy(path)
+    assert done.code == 0, done.err
+    return path
+
+
+def asking(operator: Operator) -> Callable[[str, str], str]:
+    def run(command: str, stdin: str) -> str:
+        done = operator.machine.ssh(command, stdin, timeout=1800)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def container_answered(site: Site) -> dict[Case, Answer]:
+    container = site.container("web", 11)
+    container.install(site.base.system(name="web", units=units(), tries=3))
+    operator = container.start().operator()
+    return system_answers(asking(operator), operator.runs(), copied(operator), IN_A_CONTAINER)
+
+
+@pytest.mark.parametrize("case", IN_A_CONTAINER, ids=named)
+def test_a_real_system_answers_as_the_table_says(container_answered: dict[Case, Answer], case: Case) -> None:
+    assert not (wrong := disagreement(case, container_answered[case])), wrong
 
 
 @pytest.fixture(scope="module")
 def answered(web: Operator) -> dict[Case, Answer]:
-    path = web.built(web.system(units=units(9900), tries=3))
-    copied = web.copy(path)
-    assert copied.code == 0, copied.err
-
-    def run(command: str, stdin: str) -> str:
-        done = web.machine.ssh(command, stdin, timeout=1800)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return answers(run, web.runs(), path)
+    return system_answers(asking(web), web.runs(), copied(web))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.program}: {case.promise}")
+@pytest.mark.parametrize("case", CASES, ids=named)
 def test_a_real_machine_answers_as_the_table_says(answered: dict[Case, Answer], case: Case) -> None:
     assert not (wrong := disagreement(case, answered[case])), wrong

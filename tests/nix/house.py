@@ -7,15 +7,16 @@ that Nix would have written there. Nothing reaches the machine's own network. Ne
 
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+
+from tests import nspawn
+from tests.nspawn import Ground
 
 from .conftest import host_report
 from .workloads import derivations
@@ -24,17 +25,6 @@ BRIDGE = "house"
 _STORE = re.compile(r"/nix/store/[0-9a-z]{32}-[\w.+~-]+(?:/[\w.+~@-]+)*")
 _NAME = re.compile(r"/nix/store/[0-9a-z]{32}-([^/]+)")
 _PLACEHOLDER = re.compile(r"<SOPS:([0-9a-f]{64}):PLACEHOLDER>")
-# The hierarchies of the machine may be those of version 1, which systemd no longer takes.
-_PREPARE = f"""
-mount --make-rprivate /
-umount --recursive --lazy /sys/fs/cgroup 2>/dev/null || true
-mount -t cgroup2 none /sys/fs/cgroup
-ip link set lo up
-ip link add {BRIDGE} type bridge
-ip link set {BRIDGE} up
-echo ready
-exec cat
-"""
 _ACCOUNTS = {
     "root": 0,
     "messagebus": 101,
@@ -70,23 +60,13 @@ class House:
     containers: "list[Container]" = field(default_factory=list)
 
     def __enter__(self) -> "House":
-        self._holder = subprocess.Popen(
-            ["unshare", "--mount", "--net", "sh", "-ec", _PREPARE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == "ready\n", "no network and no cgroups of its own could be made"
+        self.ground = Ground(BRIDGE).__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         for container in self.containers:
             container.stop()
-        self._holder.kill()
-        self._holder.wait()
-
-    @property
-    def inside(self) -> list[str]:
-        """Command that runs the next one in the house's network."""
-        return ["nsenter", "--target", str(self._holder.pid), "--mount", "--net", "--"]
+        self.ground.__exit__()
 
     def container(self, name: str, address: str, names: Mapping[str, str]) -> "Container":
         """A host that is not started yet. NAMES are those that it can resolve: name to address."""
@@ -164,32 +144,17 @@ class Container:
         merged, scratch = self.house.work / self.name / "root", self.house.work / self.name / "scratch"
         for folder in (merged, scratch):
             folder.mkdir()
-        layers = f"lowerdir={self.house.debian},upperdir={self.root},workdir={scratch}"
-        subprocess.run([*self.house.inside, "mount", "-t", "overlay", "overlay", "-o", layers, merged], check=True)
-        log = (self.house.work / self.name / "console.log").open("wb")
-        run = self.house.debian.parent / "run"
-        self._process = subprocess.Popen(
-            [
-                *(*self.house.inside, str(run), "usr/bin/systemd-nspawn", "--register=no", "--keep-unit", "--quiet"),
-                *("--boot", "--console=pipe", "--link-journal=no", "--resolv-conf=off", "--timezone=off"),
-                *(f"--directory={merged}", f"--machine={self.name}", f"--network-bridge={BRIDGE}"),
-                f"--bind-ro={self.root / 'secrets'}:/run/secrets",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+        self.house.ground.overlay(merged, [self.house.debian], self.root, scratch)
+        log = self.house.work / self.name / "console.log"
+        secrets = f"--bind-ro={self.root / 'secrets'}:/run/secrets"
+        self._process = self.house.ground.start(self.house.debian.parent, merged, self.name, log, "--boot", secrets)
         self.eventually(lambda: self.state("basic.target") == "active", "boots")
 
     def stop(self) -> None:
         """Shuts it down in order."""
         if self._process is None:
             return
-        self._process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(20)
-        self._process.kill()
-        self._process.wait()
+        nspawn.end(self._process)
         self._process = None
 
     @property
@@ -200,15 +165,15 @@ class Container:
             LookupError: there is none (yet).
         """
         assert self._process is not None
-        for child in Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split():
-            if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
-                return int(child)
-        raise LookupError(f"{self.name} has no systemd: see {self.house.work / self.name / 'console.log'}")
+        found = nspawn.leader(self._process.pid)
+        if found is None:
+            raise LookupError(f"{self.name} has no systemd: see {self.house.work / self.name / 'console.log'}")
+        return found
 
     @property
     def inside(self) -> list[str]:
         """Command that runs the next one in the container."""
-        return ["nsenter", "--target", str(self.leader), "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd", "--"]
+        return nspawn.entering(self.leader)
 
     def write_now(self, path: str, text: str) -> None:
         """A file of a container that runs."""

@@ -85,13 +85,13 @@ sgdisk --print "$loop"
 for part in /dev/disk/by-partlabel/*; do
   echo "== $(basename "$part")"
   blkid -o export "$part" || true
-  if blkid -o export "$part" | grep -q TYPE=vfat; then fsck.fat -n "$part"; fi
+  if [[ $(blkid -o export "$part") == *TYPE=vfat* ]]; then fsck.fat -n "$part"; fi
   if cryptsetup isLuks "$part"; then cryptsetup luksDump "$part"; fi
 done
 pool=/dev/disk/by-partlabel/disk-main-pool
 [ ! -e /dev/mapper/cryptroot ] || pool=/dev/mapper/cryptroot
 mkdir "$work/pool"
-if blkid -o export "$pool" | grep -q TYPE=btrfs; then
+if [[ $(blkid -o export "$pool") == *TYPE=btrfs* ]]; then
   mount "$pool" "$work/pool"
   echo "== subvolumes"
   btrfs subvolume list "$work/pool"

@@ -31,7 +31,7 @@ fi
 
 say "runs ${AETHER_PLAYBOOK}"
 ansible-playbook -i ansible/inventory.py --limit "$AETHER_HOST" --extra-vars "$variables" "ansible/$AETHER_PLAYBOOK" >"$log" 2>&1 </dev/null || {
-  grep -E -A 12 '^(fatal|failed|ERROR|\[ERROR\])' "$log" | head -n 24 | sed 's/^/    /' >&2 || tail -n 12 "$log" >&2
+  grep -E -A 12 '^(fatal|failed|ERROR|\[ERROR\])' "$log" | sed -n '1,24s/^/    /p' >&2 || tail -n 12 "$log" >&2
   fail 50 "${AETHER_PLAYBOOK} failed half-way; run it again when it is mended. The whole output: $log"
 }
 # "HOST : ok=12 changed=0 …" without the run's varying spaces.

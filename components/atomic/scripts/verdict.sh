@@ -8,7 +8,7 @@ checks=$(mktemp "$run/checks.XXXXXX")
 trap 'rm -f "$checks"' EXIT
 cat >"$checks"
 deadline=$((SECONDS + 120))
-while systemctl is-active greenboot-healthcheck.service 2>/dev/null | grep -q activating && ((SECONDS < deadline)); do sleep 0.3; done
+while [[ $(systemctl is-active greenboot-healthcheck.service 2>/dev/null) == activating ]] && ((SECONDS < deadline)); do sleep 0.3; done
 if systemctl is-failed --quiet greenboot-healthcheck.service; then
   printf 'greenboot-healthcheck failed\n'
   exit 62

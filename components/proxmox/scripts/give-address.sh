@@ -13,8 +13,8 @@ status=0
 said=$("${inside[@]}" /bin/sh -c '
   set -eu
   PATH=/run/current-system/sw/bin:/usr/sbin:/usr/bin:/sbin:/bin
-  card=$(ip -o -4 route show default | sed -n "s/.* dev \([^ ]*\).*/\1/p" | head -n 1)
-  if ip -o -4 address show dev "$card" | grep -qwF "$1"; then
+  card=$(ip -o -4 route show default | sed -n "s/.* dev \([^ ]*\).*/\1/p" | sed -n 1p)
+  if ip -o -4 address show dev "$card" | grep -wF "$1" >/dev/null; then
     echo "it has $1 already" >&2
     exit 1
   fi

@@ -18,7 +18,7 @@ wait_until() {
   done
 }
 
-lxc_runs() { pct status "$vmid" | grep -q running && pct exec "$vmid" -- "$tools/true"; }
+lxc_runs() { [[ $(pct status "$vmid") == *running* ]] && pct exec "$vmid" -- "$tools/true"; }
 
 case $kind in
   vm)

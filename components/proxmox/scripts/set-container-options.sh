@@ -34,6 +34,6 @@ if ((${#surplus[@]})); then changes+=(--delete "$(IFS=,; printf '%s' "${surplus[
 
 ((${#changes[@]})) || exit 0
 pct set "$vmid" "${changes[@]}"
-pct status "$vmid" | grep -q running || exit 0
+[[ $(pct status "$vmid") == *running* ]] || exit 0
 [[ $restart == yes ]] || exit 3
 pct reboot "$vmid"

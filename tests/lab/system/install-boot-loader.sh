@@ -21,7 +21,7 @@ for link in "$profiles"/system-*-link; do
   number=${link##*/system-}
   number=${number%-link}
   numbers+=("$number")
-  compgen -G "$boot/loader/entries/nixos-generation-$number*.conf" | grep -qE "generation-$number(\+[0-9-]+)?\.conf$" && continue
+  compgen -G "$boot/loader/entries/nixos-generation-$number*.conf" | grep -E "generation-$number(\+[0-9-]+)?\.conf$" >/dev/null && continue
   system=$(readlink "$link")
   tries=$(<"$root$system/boot-tries")
   entry=$boot/loader/entries/nixos-generation-$number+$tries.conf
@@ -40,7 +40,7 @@ CONF
 done
 for entry in "$boot"/loader/entries/nixos-generation-*.conf; do
   number=$(sed -E 's/.*nixos-generation-([0-9]+).*/\1/' <<<"$entry")
-  printf '%s\n' "${numbers[@]}" | grep -qx "$number" || rm "$entry"
+  printf '%s\n' "${numbers[@]}" | grep -x "$number" >/dev/null || rm "$entry"
 done
 # `preferred` (systemd-boot 260) passes over an entry whose tries are used up.
 for number in "${numbers[@]}"; do
