@@ -16,11 +16,11 @@ holds() {
   fi
 }
 
-for package in greenboot podman toolbox distrobox qemu-kvm libvirt-daemon-driver-qemu chezmoi stow syncthing cri-tools waydroid \
+for package in greenboot podman toolbox distrobox qemu-kvm libvirt-daemon-driver-qemu chezmoi nix nix-daemon stow syncthing cri-tools waydroid \
   openbox lxpanel rofi feh obconf; do
   holds "$package is installed" rpm -q "$package"
 done
-for unit in greenboot-healthcheck.service nix.mount podman.socket sshd.service virtqemud.socket; do
+for unit in greenboot-healthcheck.service nix-daemon.socket nix.mount podman.socket sshd.service virtqemud.socket; do
   holds "$unit is enabled" systemctl --root=/ is-enabled "$unit"
 done
 holds 'the login screen offers Openbox' grep -q '^Exec=.*openbox-session' /usr/share/xsessions/openbox.desktop

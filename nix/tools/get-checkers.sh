@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# get-checkers.sh [--debian|--nix|--machine|--bao|--house] [DIR]: fetches the real programs that check what the hosts get,
+# get-checkers.sh [--debian|--nix|--machine|--bao|--house|--atomic] [DIR]: fetches the real programs that check what the hosts get,
 # and writes DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter,
 # quadlet, systemd-analyze, step-ca, bao, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
 # (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for tests/ansible.
@@ -7,11 +7,12 @@
 # With --debian only what Debian has, in under a minute, with --bao only OpenBao: `make test` takes both. With --nix only nixfmt and deadnix; with
 # --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and programs of a live medium), 0.5 GB, for
 # tests/nix/test_machine.py. With --house only a root for containers in which the hosts' own units run (systemd, HAProxy, Caddy,
-# oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus, and a browser), 3 GB, for tests/nix/test_login.py.
+# oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus, and a browser), 3 GB, for tests/nix/test_login.py. With --atomic only a system
+# that ostree deploys, and its boot loader (ostree, systemd, GRUB), 0.3 GB, for tests/atomic: `make test` takes that, too.
 # A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
 only=''
-case ${1:-} in --debian | --nix | --machine | --bao | --house)
+case ${1:-} in --debian | --nix | --machine | --bao | --house | --atomic)
   only=${1#--}
   shift
   ;;
@@ -40,6 +41,14 @@ if [ "$only" = machine ]; then
       util-linux mount kmod liblzma5 udev cryptsetup-bin btrfs-progs dosfstools gdisk e2fsprogs parted jq openssh-client \
       efibootmgr hostname ||
     missing "a kernel and the programs of a live medium" "Debian's packages could not be unpacked"
+  exit 0
+fi
+
+if [ "$only" = atomic ]; then
+  [ -x "$dir/atomic/run" ] ||
+    "$here/unpack-debian.sh" "$dir/atomic" trixie ostree ostree-boot grub-common grub-pc-bin systemd systemd-container \
+      libnss-systemd nix-setup-systemd nix-bin base-files mount util-linux procps bash coreutils findutils sed grep gawk hostname ||
+    missing "ostree, GRUB" "Debian's packages could not be unpacked"
   exit 0
 fi
 

@@ -1,0 +1,1 @@
+"""The Atomic image's files on a system that ostree deploys."""
