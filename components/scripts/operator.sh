@@ -180,10 +180,14 @@ boot_limit() {
   }' <<<"$took"
 }
 
-# reboot_and_wait: reboots AETHER_HOST and waits, boot_limit seconds at most, until it has booted anew. A connection that is held is one
-# to the new boot afterwards.
+# As many as the boot loader gives a new entry tries (nix/modules/boot.nix): after those it takes the one before.
+resets=3
+
+# reboot_and_wait: reboots AETHER_HOST and waits, boot_limit seconds at most, until it has booted anew. A guest that shows no sign of
+# life in that time hangs where its own watchdog does not count yet (firmware, boot loader, kernel): its node resets it, and the boot
+# loader goes on to the system before. A connection that is held is one to the new boot afterwards.
 reboot_and_wait() {
-  local limit before after deadline shared=$control status=0
+  local limit before shared=$control status=0 reset
   limit=$(boot_limit)
   before=$(boot_id)
   say "reboots"
@@ -196,14 +200,23 @@ reboot_and_wait() {
   esac
   # Only now: the wish goes over the connection that is held.
   release
-  deadline=$((SECONDS + limit))
+  for ((reset = 1; ; reset++)); do
+    if booted_since "$before" "$limit"; then break; fi
+    if ((reset > resets)) || ! by_node reset-guest.sh; then
+      fail 34 "did not come back within $limit s after the reboot; look at its console"
+    fi
+    say "did not come back within $limit s: its node reset it ($reset of $resets times at most)"
+  done
+  [[ $shared == none ]] || hold "$AETHER_HOST" 20 || fail 12 "$(explain 12 "$AETHER_HOST")"
+}
+
+# booted_since BOOT-ID SECONDS: until AETHER_HOST answers from another boot.
+booted_since() {
+  local before=$1 deadline=$((SECONDS + $2)) after
   while :; do
     after=$(boot_id)
-    if [[ -n $after && $after != "$before" ]]; then
-      [[ $shared == none ]] || hold "$AETHER_HOST" 20 || fail 12 "$(explain 12 "$AETHER_HOST")"
-      return
-    fi
-    ((SECONDS < deadline)) || fail 34 "did not come back within $limit s after the reboot; look at its console"
+    if [[ -n $after && $after != "$before" ]]; then return 0; fi
+    ((SECONDS < deadline)) || return 1
     sleep 0.5
   done
 }

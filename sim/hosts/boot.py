@@ -5,7 +5,7 @@ loader.conf, and boot counting (`+LEFT-DONE` in the file name) as in
 https://uapi-group.org/specifications/specs/boot_loader_specification/ and systemd-boot(7): each try takes one off LEFT,
 an entry with none left comes after all others. Containers have no boot loader: their init is that of the system profile.
 A system that does not come up resets the machine while it has tries left (as `panic=` on the kernel command line
-does), and hangs for ever without boot counting.
+does), and hangs for ever without boot counting. One that hangs (fault boot-hangs) does so until somebody resets the machine.
 """
 
 from __future__ import annotations
@@ -154,6 +154,8 @@ async def _boot_nixos(host: Host, delay: float) -> None:
             system, file = entry.system, _count_try(host, entry)
         if system is None or not root.exists(f"{system}/init"):
             raise NoBoot(f"no init in {system or 'the system profile'}")
+        if host.faults.hangs_in_boot(system):
+            raise NoBoot(f"injected fault: boot-hangs ({system})")
         if not host.faults.refuses_to_boot(system):
             break
         host.services.log("kernel", f"Kernel panic - not syncing: injected fault: no-boot ({system})", "kernel")

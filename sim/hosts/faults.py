@@ -21,6 +21,7 @@ CATALOGUE = {
     "key-mismatch": "the host answers with another SSH host key",
     "unreachable": "nothing answers on SSH",
     "no-boot": "a system other than the one running now does not come up after a reboot",
+    "boot-hangs": "a system other than the one running now hangs in its boot, until the machine is reset",
     "lease": "the router gives a guest that asks for its address another one than is reserved for its card",
     "boot-slow": "booting takes VALUE seconds longer (default 5)",
     "greenboot-red": "greenboot's required checks fail on a newly booted deployment",
@@ -98,6 +99,10 @@ class HostFaults:
     def refuses_to_boot(self, system: str | None) -> bool:
         """Whether this system does not come up."""
         return self.has("no-boot") and (system is None or system != self._good.get("no-boot"))
+
+    def hangs_in_boot(self, system: str) -> bool:
+        """Whether this system's boot comes to no end, and to no reset of its own."""
+        return self.has("boot-hangs") and system != self._good.get("boot-hangs")
 
     def host_key(self, own: bytes) -> bytes:
         """The host key that sshd serves."""
