@@ -22,8 +22,7 @@ def main() -> int:
         try:
             machine.on()
             print(f"ssh -F {machine.work / 'ssh_config'} lab      Ctrl-C ends it", flush=True)
-            assert machine.boot
-            machine.boot.process.wait()
+            machine.wait()
         except KeyboardInterrupt:
             pass
         finally:

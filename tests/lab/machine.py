@@ -6,6 +6,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,12 @@ BOOT_DEADLINE = 1500
 
 @dataclass
 class Machine:
-    """One machine. What it has on its disks outlives each boot; ``data`` are further disks in GiB, blank."""
+    """One machine. What it has on its disks outlives each boot; ``data`` are further disks in GiB, blank.
+
+    A reset ends QEMU, and another one goes on, as Proxmox reboots its guests. In the same one the firmware unpacks itself over
+    the system before, whose translated code QEMU throws away byte by byte: the longer it ran, the longer that takes, ten minutes
+    and more.
+    """
 
     base: Base
     work: Path
@@ -37,6 +43,7 @@ class Machine:
     def __post_init__(self) -> None:
         self.work.mkdir(parents=True)
         self.port = free_port()
+        self._switch = threading.Lock()
         variables = self.base.variables if self.base.state.exists() else FIRMWARE / "OVMF_VARS_4M.fd"
         shutil.copy(variables, self.work / "variables.fd")
         backing = self.base.first_boot if self.base.state.exists() else self.base.disk
@@ -67,6 +74,7 @@ class Machine:
         unless ANEW: then it boots.
         """
         resumed = not (anew or self.booted) and self.base.state.exists()
+        (self.work / "console").write_bytes(b"")
         self._start(["-incoming", f"exec:cat {shlex.quote(str(self.base.state))}"] if resumed else [])
         assert self.boot
         if resumed:
@@ -83,13 +91,20 @@ class Machine:
         return self
 
     def _start(self, extra: list[str]) -> None:
-        (self.work / "console").write_bytes(b"")
         (self.work / "result").write_bytes(b"")
         for name in ("qmp", "agent"):
             (self.work / name).unlink(missing_ok=True)
-        with (self.work / "qemu.log").open("w") as log:
+        with (self.work / "qemu.log").open("a") as log:
             process = subprocess.Popen([*self._command(bool(extra)), *extra], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self.boot = Boot(process, self.work)
+        threading.Thread(target=self._go_on, args=(self.boot,), daemon=True).start()
+
+    def _go_on(self, boot: Boot) -> None:
+        """Boot anew where a reset, the guest's or its watchdog's, ended BOOT; one whose power was cut stays off."""
+        code = boot.process.wait()
+        with self._switch:
+            if code == 0 and self.boot is boot:
+                self._start([])
 
     def plug(self, number: int) -> None:
         """Data disk NUMBER into a machine that is on, as Proxmox plugs one in."""
@@ -106,13 +121,13 @@ class Machine:
             "-nodefaults", "-display", "none", "-rtc", f"base={self.clock}",
             "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE / 'OVMF_CODE_4M.fd'}",
             "-drive", f"if=pflash,format=raw,file={self.work / 'variables.fd'}",
-            "-serial", f"file:{self.work / 'console'}",
+            "-chardev", f"file,id=console,path={self.work / 'console'},append=on", "-serial", "chardev:console",
             "-qmp", f"unix:{self.work / 'qmp'},server=on,wait=off",
             "-netdev", f"user,id=net0,hostfwd=tcp:127.0.0.1:{self.port}-:22", "-device", "virtio-net-pci,netdev=net0",
             "-device", "virtio-rng-pci",
             "-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,path={self.agent},server=on,wait=off",
             "-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0",
-            "-device", "i6300esb", "-action", "watchdog=reset",
+            "-device", "i6300esb", "-action", "watchdog=reset,reboot=shutdown",
             "-device", "virtio-scsi-pci,id=scsihw0",
         ]  # fmt: skip
         # The names that Proxmox gives: /dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_drive-scsi0.
@@ -123,10 +138,16 @@ class Machine:
 
     def cut(self) -> None:
         """The power goes, at once."""
-        if self.boot:
-            self.boot.process.kill()
-            self.boot.process.wait()
-        self.boot = None
+        with self._switch:
+            boot, self.boot = self.boot, None
+        if boot:
+            boot.process.kill()
+            boot.process.wait()
+
+    def wait(self) -> None:
+        """Until QEMU fails: a reset goes on with another one, and so does a machine that turns itself off."""
+        while self.boot and self.boot.process.wait() == 0:
+            time.sleep(0.2)
 
     def image(self, number: int) -> Path:
         """The file of disk NUMBER; 0 is the system's."""
@@ -156,16 +177,20 @@ class Machine:
         return done.stdout.strip()
 
     def answers(self) -> bool:
-        assert self.boot and self.boot.process.poll() is None, (self.work / "qemu.log").read_text()
+        assert self.boot and self.boot.process.poll() in (None, 0), (self.work / "qemu.log").read_text()
         try:
             return self.ssh("true", timeout=150).returncode == 0
         except subprocess.TimeoutExpired:
             return False
 
-    def boot_id(self) -> str:
+    def hears(self, command: str) -> str:
+        """COMMAND's output; nothing while the machine is away."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self.ssh("cat /proc/sys/kernel/random/boot_id", timeout=150).stdout.strip()
+            return self.ssh(command, timeout=150).stdout.strip()
         return ""
+
+    def boot_id(self) -> str:
+        return self.hears("cat /proc/sys/kernel/random/boot_id")
 
     def booted_anew(self, before: str, seconds: int = BOOT_DEADLINE) -> None:
         """Wait until it has booted since BEFORE, a ``boot_id``."""
@@ -205,8 +230,7 @@ def ready() -> Base:
                 draft = made.folder / "state.draft"
                 machine.boot.ask("migrate", uri=f"exec:cat > {shlex.quote(str(draft))}")
                 machine.boot.until(lambda: machine.status() == "completed", 120, "the state to be written")
-                machine.boot.ask("quit")
-                machine.boot.process.wait()
+                machine.cut()
                 machine.image(0).replace(made.first_boot)
                 shutil.copy(work / "variables.fd", made.variables)
                 draft.replace(made.state)

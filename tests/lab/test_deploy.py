@@ -126,18 +126,21 @@ def test_a_connection_that_breaks_in_mid_switch_stops_nothing(web: Operator) -> 
 def test_nobody_confirms_and_the_timer_reverts(web: Operator) -> None:
     """The connection is lost for good in mid-switch: what was armed on the host acts."""
     before = web.runs()
-    # The activation takes the SSH server away, for longer than the window.
-    # A switch starts what multi-user.target wants: masked, it cannot be.
-    again = "systemctl unmask --runtime ssh.service ssh.socket; systemctl start ssh.service"
+    # The activation takes the SSH server away, for longer than the window; what runs over the old connection goes on. A
+    # switch starts what multi-user.target wants, so a condition keeps it away: a mask would take its KillMode=process from it,
+    # and the activation with it.
+    later = "systemd-run --quiet --on-active=120 --timer-property=AccuracySec=1s"
     gone = (
-        f"systemctl mask --quiet --runtime ssh.service ssh.socket; systemd-run --quiet --on-active=120 sh -c '{again}'; "
+        "mkdir -p /run/systemd/system/ssh.service.d; touch /run/no-ssh; "
+        "printf '[Unit]\\nConditionPathExists=!/run/no-ssh\\n' >/run/systemd/system/ssh.service.d/lab.conf; "
+        f"systemctl daemon-reload; {later} sh -c 'rm /run/no-ssh; systemctl start ssh.service'; "
         "systemctl stop ssh.service ssh.socket"
     )
     done = web.deploy(web.system(units=units(7000), activation=gone), ACTIVE, AETHER_CONFIRM_TIMEOUT="20")
     assert done.code == 32, done.err
     assert web.machine.boot is not None
-    web.machine.boot.until(web.machine.answers, 300, "SSH to be back")
-    web.machine.boot.until(lambda: web.runs() == before, 120, "the host to be back on its system")
+    web.machine.boot.until(web.machine.answers, 900, "SSH to be back")
+    web.machine.boot.until(lambda: web.runs() == before, 300, "the host to be back on its system")
 
 
 @pytest.mark.long

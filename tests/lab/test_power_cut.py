@@ -189,4 +189,4 @@ def console(web: Operator) -> str:
 
 def booted(web: Operator) -> list[str]:
     """Systems that were booted, in their order."""
-    return web.machine.ssh("cat /var/lib/booted").stdout.split()
+    return web.machine.hears("cat /var/lib/booted").split()
