@@ -15,9 +15,14 @@ FILES = ("inventory/homelab.toml", "inventory/cloud.toml")
 """What stands in production. An environment beside it is an overlay (overlay.py)."""
 
 
+def production() -> tuple[str, ...]:
+    """Those of FILES that are there; the first also where none is, so that its absence is told. A fleet may have no cloud."""
+    return tuple(file for file in FILES if Path(file).exists()) or FILES[:1]
+
+
 def all_files() -> tuple[str, ...]:
-    """FILES and every environment that is laid over one of them."""
-    return (*FILES, *(str(path) for path in overlays(Path("inventory"))))
+    """Production and every environment that is laid over it."""
+    return (*production(), *(str(path) for path in overlays(Path("inventory"))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,7 +109,7 @@ def read(options: argparse.Namespace) -> list[Inventory]:
     Raises:
         InventoryError: when one cannot be used.
     """
-    return load_all(options.file or FILES)
+    return load_all(options.file or production())
 
 
 def _check(options: argparse.Namespace) -> int:

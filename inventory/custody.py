@@ -239,7 +239,7 @@ class Custody:
         site = self.inventories[0].site
         keys = dict(pki.renew(self.vault.root.parent / "nix" / "pki", site.name.capitalize(), site.domain))
         if root := keys.pop(pki.ROOT_KEY, None):
-            path = key_file.with_name("pki-root.key")
+            path = unused(key_file.with_name("pki-root.key"))
             path.touch(mode=0o600)
             path.write_text(root)
             print(f"{path}: key of your root certificate. Keep it off this machine: it signs new intermediates alone")
@@ -249,7 +249,8 @@ class Custody:
         """Unset values, and a host key that is not the inventory's."""
         path, facts = self.vault.root / _file(name), self._hosts().get(name)
         found = [f"{path}: '{key}' is unset. Fix: ./aether secrets set {name} {key}" for key in _unset(values)]
-        if facts is not None and HOST_KEY in values:
+        # A node was installed by its owner: its key is the machine's, which only the inventory knows.
+        if isinstance(facts, ManagedHost) and HOST_KEY in values:
             public = agekey.public_key(values[HOST_KEY])
             if public != bare(facts.host_key) or public != bare(values.get(HOST_KEY_PUB, public)):
                 fix = f"./aether secrets rotate {name}"
@@ -347,6 +348,15 @@ class Custody:
         for name in hosts:
             if name not in self._names():
                 raise ValueError(f"'{name}' is no node and no host that Aether logs in to. Fix: see `inventory show`")
+
+
+def unused(path: Path) -> Path:
+    """PATH, or PATH with a number where that is taken: the key of another root is not written over."""
+    found, number = path, 1
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}.{number}")
+    return found
 
 
 def declared(repository: Path, host: str) -> set[str]:

@@ -78,7 +78,11 @@ class Stack:
                 "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase()),
                 "SOPS_AGE_KEY_FILE": str(AETHER / "sim/keys/age.txt"),
             }
-        return {**os.environ, **own, **authorities(self.name, self.setting("proxmoxCa"))}
+        given = dict(os.environ)
+        if self.simulated:
+            # The owner's, for a real stack: the engine would take it before the file's.
+            given.pop("PULUMI_CONFIG_PASSPHRASE", None)
+        return {**given, **own, **authorities(self.name, self.setting("proxmoxCa"))}
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of `pulumi ARGUMENTS` for this stack."""

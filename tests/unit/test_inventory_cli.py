@@ -168,3 +168,15 @@ def test_a_reader_who_has_seen_enough_is_no_error() -> None:
     command = f"'{sys.executable}' -m inventory show --json | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr == ""
+
+
+def test_a_fleet_without_a_cloud_is_checked_by_its_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["check"]) == 1
+    assert "inventory/homelab.toml" in capsys.readouterr().out
+    Path("inventory").mkdir()
+    Path("inventory/homelab.toml").write_text(GOOD)
+    assert main(["check"]) == 0
+    assert capsys.readouterr().out.startswith("OK: inventory/homelab.toml: ")

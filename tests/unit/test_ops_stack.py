@@ -91,3 +91,9 @@ def test_what_broke_off_is_read_back_unless_the_operator_says_otherwise(
 ) -> None:
     monkeypatch.setattr(Stack, "broken_off", lambda self: broken)
     assert commands._read_back(Stack("sim"), arguments) == added
+
+
+def test_the_owners_passphrase_is_not_a_simulated_stacks(aether: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "of the real one")
+    assert "PULUMI_CONFIG_PASSPHRASE" not in Stack("sim").environment()
+    assert Stack("homelab").environment()["PULUMI_CONFIG_PASSPHRASE"] == "of the real one"

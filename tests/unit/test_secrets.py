@@ -180,6 +180,31 @@ def test_a_new_owner_gets_an_authority_of_their_own(repository: Path) -> None:
     assert main([*arguments, "check"]) == 1
 
 
+@needs_sops
+def test_the_root_key_of_another_fleet_is_not_written_over(repository: Path) -> None:
+    """Nobody could make it again."""
+    (repository / "new.pub").write_text(new_ssh_key("new")[1])
+    (repository / "nix/pki").mkdir(parents=True)
+    (repository / "nix/pki/root_ca.crt").write_text("old")
+    (repository / "pki-root.key").write_text("another fleet's")
+    arguments = ["secrets", "--file", "inventory/lab.toml", "--key-file", "new"]
+    assert main([*arguments, "init", "--new-owner", "--ssh-key", "new.pub"]) == 0
+    assert (repository / "pki-root.key").read_text() == "another fleet's"
+    assert "PRIVATE KEY" in (repository / "pki-root.key.2").read_text()
+
+
+@needs_sops
+def test_a_nodes_key_is_the_machines_own(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its owner installed it: what the inventory says of it is right, whatever a file holds."""
+    assert run("init") == 0
+    set_fields(repository / "inventory/lab.toml", "nodes.metal", {"host_key": new_ssh_key("metal")[1]})
+    run("check")
+    assert "metal" not in capsys.readouterr().out.split("written")[-1]
+    set_fields(repository / "inventory/lab.toml", "hosts.web", {"host_key": new_ssh_key("web")[1]})
+    run("check")
+    assert "is not host_key of 'web'" in capsys.readouterr().out
+
+
 def test_a_device_id_is_the_certificates() -> None:
     """Against an id that `syncthing --device-id` printed for this certificate."""
     certificate, known = (
