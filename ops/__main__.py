@@ -15,10 +15,13 @@ from inventory.load import InventoryError  # noqa: E402
 from ops import cloud, commands, examine, fleet, guests, proxmox  # noqa: E402
 from ops.adopt import adopt  # noqa: E402
 from ops.github import github  # noqa: E402
+from ops.init.command import init  # noqa: E402
 from ops.install.command import install  # noqa: E402
 from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
+from ops.upstream import upgrade  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
+    "init": (init, "DIRECTORY: a repository of your own that uses Aether, with a minimal fleet"),
     "up": (commands.up, "provision and configure everything"),
     "preview": (commands.preview, "what `up` would change"),
     "refresh": (commands.refresh, "read the real state of every resource into the stack"),
@@ -37,6 +40,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (commands.topology, "a page with the picture of the fleet"),
     "cloud": (cloud.cloud, "images: the newest official images of the region; policy: the least rights at AWS"),
+    "upgrade": (upgrade, "in such a repository: take what Aether has changed since"),
     "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, … into dist/; publish HOST: a raw one to AWS"),
     "github": (github, "token: what the GitHub token has to be allowed"),
     "proxmox": (proxmox.command, "role: the commands that make the Proxmox token with the least rights"),

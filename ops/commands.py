@@ -68,9 +68,10 @@ def _leave_out(stack: Stack, passed: list[str]) -> list[str]:
 
 
 def _example(stack: Stack) -> str:
-    """A host to look at."""
+    """A host to look at: the gateway where there is one."""
     inventory = inventory_of(stack)
-    return inventory.cloud.gateway if inventory.cloud else "gateway"
+    gateway = inventory.cloud.gateway if inventory.cloud else "gateway"
+    return gateway if gateway in inventory.hosts else next(iter(inventory.managed()), "HOST")
 
 
 def preview(stack: Stack, arguments: list[str]) -> int:
@@ -141,6 +142,8 @@ def down(stack: Stack, arguments: list[str]) -> int:
 def test(stack: Stack, arguments: list[str]) -> int:
     """Every test, in several processes: much of a deployment is waiting. What else is given goes to pytest."""
     _, arguments = parser("test", test).parse_known_args(arguments)
+    if not (REPOSITORY / "tests").exists():
+        raise OpsError("The tests are Aether's own. Here: ./aether inventory check, ./aether secrets check, make preview")
     code = lint(stack, [])
     if code:
         return code

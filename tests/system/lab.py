@@ -70,13 +70,10 @@ class Lab:
         for name, text in (files or {}).items():
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             (path / name).write_text(text)
-        (path / ".aether").mkdir()
-        (path / ".venv").symlink_to(REPOSITORY / ".venv")
-        for shared in ("engine", "pulumi-home"):
-            (path / ".aether" / shared).symlink_to((REPOSITORY / ".aether" / shared).resolve())
+        subprocess.run(["git", "init", "-q"], cwd=path, check=True)
+        share(path)
         # What goes to hosts is what git knows.
-        for command in (["init", "-q"], ["add", "-A"]):
-            subprocess.run(["git", *command], cwd=path, check=True)
+        subprocess.run(["git", "add", "-A"], cwd=path, check=True)
         return cls(path)
 
     @property
@@ -195,6 +192,20 @@ class Lab:
 
     def close(self) -> None:
         self.sim("stop")
+
+
+def share(path: Path) -> None:
+    """Give the checkout at PATH the environment and the engine of this one, so that its own `make setup` finds nothing to do."""
+    # .gitignore means the folder, not a link to one.
+    with (path / ".git/info/exclude").open("a") as exclude:
+        exclude.write("/.venv\n")
+    (path / ".aether").mkdir()
+    (path / ".venv").symlink_to(REPOSITORY / ".venv")
+    for shared in ("engine", "pulumi-home"):
+        (path / ".aether" / shared).symlink_to((REPOSITORY / ".aether" / shared).resolve())
+    stamp = REPOSITORY / ".aether/environment.stamp"
+    if stamp.exists():
+        shutil.copy2(stamp, path / ".aether" / stamp.name)
 
 
 def wait_until(what: str, condition: Callable[[], bool], seconds: float = 30) -> None:

@@ -15,16 +15,23 @@ from inventory.load import load
 from ops.__main__ import COMMANDS, MODULES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = ("README.md", "docs/first-machine.md", "docs/lab.md", "docs/migration.md")
+PAGES = ("README.md", "docs/first-machine.md", "docs/getting-started.md", "docs/lab.md", "docs/migration.md")
 FOLDERS = "ansible bench components docs engine home image inventory nix ops secrets sim stacks tests"
-# Of the example host, and what a checkout makes of itself.
-NOT_HERE = {"nix/hosts/trinity/notes.nix", "secrets/hosts/notes.yaml", "secrets/hosts/HOST.yaml", "inventory/pve-root-ca.pem"}
+# Of the example host, of a fleet as `init` makes it, and what a checkout makes of itself.
+NOT_HERE = {
+    "nix/hosts/pve/apps.nix",
+    "nix/own/fleet.nix",
+    "nix/hosts/trinity/notes.nix",
+    "secrets/hosts/notes.yaml",
+    "secrets/hosts/HOST.yaml",
+    "inventory/pve-root-ca.pem",
+}
 
 
 def commands(page: str) -> list[str]:
     """Lines of fences and code spans that are commands of the project."""
     text = (REPOSITORY / page).read_text()
-    fences = [line for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    fences = [line for block in re.findall(r"```(?:sh[ \w-]*)?\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     found = []
     for line in (*fences, *spans):

@@ -1,0 +1,9 @@
+# The first virtual machine. What it runs is written here.
+{ pkgs, ... }:
+{
+  imports = [
+    ../../profiles/server.nix
+    ../../own/fleet.nix
+  ];
+  environment.systemPackages = [ pkgs.git ];
+}
