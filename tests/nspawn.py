@@ -51,6 +51,11 @@ class Ground:
         """Command that runs the next one in the network, and sees what is mounted there."""
         return ["nsenter", "--target", str(self._holder.pid), "--mount", "--net", "--"]
 
+    @property
+    def mounted(self) -> Path:
+        """The root directory with what is mounted there, as the machine can read it."""
+        return Path(f"/proc/{self._holder.pid}/root")
+
     def overlay(self, merged: Path, layers: Sequence[Path], own: Path, scratch: Path) -> None:
         """Mount LAYERS (the upper first), which stay as they are, with OWN over them at MERGED."""
         options = f"lowerdir={':'.join(map(str, layers))},upperdir={own},workdir={scratch}"

@@ -20,7 +20,7 @@ for package in greenboot podman toolbox distrobox qemu-kvm libvirt-daemon-driver
   openbox lxpanel rofi feh obconf; do
   holds "$package is installed" rpm -q "$package"
 done
-for unit in greenboot-healthcheck.service nix-daemon.socket nix.mount podman.socket sshd.service virtqemud.socket; do
+for unit in aether-boot-counting.service greenboot-healthcheck.service greenboot-set-rollback-trigger.service nix-daemon.socket nix.mount podman.socket sshd.service virtqemud.socket; do
   holds "$unit is enabled" systemctl --root=/ is-enabled "$unit"
 done
 holds 'the login screen offers Openbox' grep -q '^Exec=.*openbox-session' /usr/share/xsessions/openbox.desktop
@@ -33,6 +33,9 @@ holds 'the policy rejects by default' jq -e '.default == [{"type": "reject"}]' /
 holds 'the key of the policy is there' test -s /etc/pki/containers/aether.pub
 holds 'signatures are looked for beside the image' grep -q 'use-sigstore-attachments: true' /etc/containers/registries.d/aether.yaml
 holds "greenboot's check runs" test -x /usr/lib/greenboot/check/required.d/50-aether.sh
+holds 'what counts boots runs' test -x /usr/libexec/aether/boot-counting
+holds 'greenboot waits for it' grep -q '^ConditionPathExists=/run/aether/armed$' /usr/lib/systemd/system/greenboot-healthcheck.service.d/20-aether.conf
+holds "GRUB's variables can be changed" test -x /usr/bin/grub2-editenv
 holds 'the justfile is valid' just --justfile /usr/share/bluebuild/justfiles/aether.just --list
 if [[ $image == *-nvidia ]]; then
   holds 'the NVIDIA module is for the kernel' sh -c 'ls /usr/lib/modules/*/extra/nvidia*/nvidia.ko*'

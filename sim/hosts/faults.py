@@ -25,6 +25,7 @@ CATALOGUE = {
     "lease": "the router gives a guest that asks for its address another one than is reserved for its card",
     "boot-slow": "booting takes VALUE seconds longer (default 5)",
     "greenboot-red": "greenboot's required checks fail on a newly booted deployment",
+    "no-boot-counting": "the boot loader does not count the boots that greenboot lets fail",
     "bad-signature": "the image's signature does not verify",
 }
 

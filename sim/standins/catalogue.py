@@ -33,6 +33,7 @@ _OSTREE = {
     "ostree": "ostree.py",
     "bootc": "bootc.py",
     "libexec/greenboot/greenboot": "greenboot.py",
+    "libexec/aether/boot-counting": "boot_counting.py",
 }
 _PROGRAMS: dict[str, dict[str, str]] = {
     "all": {"hostname": "hostname.sh"},

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import yaml
 
+from tests.nspawn import Ground, entering, leader
+
 HERE = Path(__file__).resolve().parent
 IMAGE = HERE.parents[1] / "image"
 OS = "fedora"
@@ -71,13 +73,12 @@ class Machine:
 
     def __init__(self, work: Path) -> None:
         self.work = work
+        self._ground = Ground("kinoite")
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Machine":
-        command = ["unshare", "--mount", "--net", str(HERE / "hold.sh"), str(self.work)]
-        self._holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._holder.stdout is not None
-        assert self._holder.stdout.readline() == "ready\n", "no namespaces of its own could be made"
+        self._ground.__enter__()
+        self.outside("mount", "-t", "tmpfs", "none", str(self.work))
         self.outside("mkdir", str(self.disk))
         for line in (("admin", "init-fs", str(self.disk)), ("admin", "os-init", OS, f"--sysroot={self.disk}")):
             self.ostree(*line)
@@ -90,8 +91,7 @@ class Machine:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-        self._holder.kill()
-        self._holder.wait()
+        self._ground.__exit__()
 
     @property
     def disk(self) -> Path:
@@ -100,12 +100,16 @@ class Machine:
 
     def there(self, path: str) -> Path:
         """A file of the disk, from here; PATH begins with /."""
-        return Path(f"/proc/{self._holder.pid}/root{self.disk}{path}")
+        return self.seen(f"{self.disk}{path}")
+
+    def seen(self, path: str) -> Path:
+        """PATH of the machine's namespaces, from here."""
+        return self._ground.mounted / path.lstrip("/")
 
     def outside(self, *command: str) -> str:
         """Standard output of a command in the machine's namespaces, but in no boot of it."""
         done = subprocess.run(
-            ["nsenter", "--target", str(self._holder.pid), "--mount", "--net", "--", *command],
+            [*self._ground.inside, *command],
             capture_output=True,
             text=True,
             check=False,
@@ -116,12 +120,10 @@ class Machine:
     def ostree(self, *arguments: str) -> str:
         return self.outside(str(programs() / "run"), "usr/bin/ostree", *arguments)
 
-    def build(self, image: str, change: Callable[[Path], None] | None = None) -> None:
-        """Commits the system as IMAGE: Debian's root, the image's files in it, its units enabled. CHANGE may change the tree (a
-        folder) before.
-        """
+    def build(self, image: str, packages: Callable[[Path], None] | None = None) -> None:
+        """Commits the system as IMAGE: Debian's root, what PACKAGES adds to that tree, the image's files and enabled units."""
         name = f"{self.work}/tree"
-        tree = Path(f"/proc/{self._holder.pid}/root{name}")
+        tree = self.seen(name)
         self.outside("cp", "-a", f"{programs()}/root", name)
         for folder in ("var", "home", "root", "boot", "tmp"):
             shutil.rmtree(tree / folder, ignore_errors=True)
@@ -133,6 +135,7 @@ class Machine:
             "root": "var/roothome",
             "ostree": "sysroot/ostree",
             "usr/bin/sh": "bash",
+            "usr/bin/awk": "gawk",
         }.items():
             (tree / link).symlink_to(target)
         for file in ("vmlinuz", "initramfs.img"):
@@ -141,11 +144,13 @@ class Machine:
         (tree / "etc/passwd").write_text(users)
         (tree / "etc/group").write_text("".join(f"{group}:x:{number}:\n" for group, number in _GROUPS.items()))
         (tree / "etc/machine-id").write_text("")
+        # As an installer writes it: what needs /boot is stopped before it is unmounted.
+        (tree / "etc/fstab").write_text("/sysroot/boot /boot none bind 0 0\n")
+        if packages is not None:
+            packages(tree)
         self._add_image(name, tree)
         for unit in _UNWANTED:
             (tree / "etc/systemd/system" / unit).symlink_to("/dev/null")
-        if change is not None:
-            change(tree)
         (tree / "etc").rename(tree / "usr/etc")
         self.ostree("commit", f"--repo={self.disk}/ostree/repo", f"--branch={image}", "--consume", f"--tree=dir={name}")
 
@@ -164,7 +169,7 @@ class Machine:
 
     def derive(self, image: str, base: str, files: dict[str, str]) -> None:
         """Commits IMAGE: as BASE, with FILES (by their path below /, which is /usr in an image) added."""
-        layer = Path(f"/proc/{self._holder.pid}/root{self.work}/layer")
+        layer = self.seen(f"{self.work}/layer")
         for path, text in files.items():
             file = layer / path.lstrip("/")
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -172,6 +177,17 @@ class Machine:
         trees = (f"--tree=ref={base}", f"--tree=dir={self.work}/layer")
         self.ostree("commit", f"--repo={self.disk}/ostree/repo", f"--branch={image}", *trees)
         shutil.rmtree(layer)
+
+    def without(self, image: str, base: str, path: str) -> None:
+        """Commits IMAGE: as BASE, without PATH (a folder below /)."""
+        folder = f"{self.work}/checkout"
+        self.ostree("checkout", f"--repo={self.disk}/ostree/repo", base, folder)
+        self.outside("rm", "-r", f"{folder}/{path}")
+        self.ostree("commit", f"--repo={self.disk}/ostree/repo", f"--branch={image}", "--consume", f"--tree=dir={folder}")
+
+    def commit(self, image: str) -> str:
+        """The checksum of IMAGE."""
+        return self.ostree("rev-parse", f"--repo={self.disk}/ostree/repo", image).strip()
 
     def install(self, image: str) -> None:
         """Deploys IMAGE, as an installer does."""
@@ -186,19 +202,13 @@ class Machine:
             found.append((int(values["version"]), Entry(values["title"], values["options"])))
         return [entry for _, entry in sorted(found, key=lambda pair: pair[0], reverse=True)]
 
-    def boot(self, entry: int = 0) -> None:
-        """Boots an entry of the menu; returns when its services begin to start."""
+    def boot(self, entry: int = 0, wait: bool = True) -> None:
+        """Boots an entry of the menu; with WAIT returns when its services begin to start."""
         options = self.menu()[entry].options.split()
         log = (self.work.parent / "console.log").open("wb")
         self._process = subprocess.Popen(
             [
-                "nsenter",
-                "--target",
-                str(self._holder.pid),
-                "--mount",
-                "--net",
-                "--",
-                *("unshare", "--mount", str(HERE / "boot.sh")),
+                *(*self._ground.inside, "unshare", "--mount", str(HERE / "boot.sh")),
                 str(programs()),
                 str(self.work),
                 *options,
@@ -207,7 +217,8 @@ class Machine:
             stdout=log,
             stderr=log,
         )
-        self.eventually(lambda: self.run("systemctl", "is-active", "basic.target", check=False).strip() == "active", "boots")
+        if wait:
+            self.eventually(lambda: self.active("basic.target") == "active", "boots")
 
     def shutdown(self) -> None:
         """Shuts down in order, and waits for its end."""
@@ -227,13 +238,13 @@ class Machine:
 
     def run(self, *command: str, check: bool = True) -> str:
         """Standard output of a command in the running system; with CHECK it has to end well."""
-        leader = self._leader()
-        if leader is None:
+        assert self._process is not None
+        first = leader(self._process.pid)
+        if first is None:
             assert not check, f"the system does not run\n{self._console()}"
             return ""
-        inside = ["nsenter", "--target", leader, "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd", "--"]
         done = subprocess.run(
-            [*inside, "/usr/bin/env", "-i", "PATH=/usr/bin:/usr/sbin", "HOME=/var/roothome", *command],
+            [*entering(first), "/usr/bin/env", "-i", "PATH=/usr/bin:/usr/sbin", "HOME=/var/roothome", *command],
             capture_output=True,
             text=True,
             check=False,
@@ -265,18 +276,10 @@ class Machine:
         deadline = time.monotonic() + seconds
         while not true():
             assert self._process is None or self._process.poll() is None, f"it ended: {self._console()}"
-            assert time.monotonic() < deadline, f"it never {what}\n{self._console()}"
+            assert time.monotonic() < deadline, (
+                f"it never {what}\n{self.run('journalctl', '--no-pager', '--lines=40', check=False)}"
+            )
             time.sleep(0.1)
-
-    def _leader(self) -> str | None:
-        """The first process of the running system, as this machine numbers it."""
-        assert self._process is not None
-        # nsenter and unshare become systemd-nspawn, whose child is the system's first process.
-        try:
-            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-            return next((child for child in children if Path(f"/proc/{child}/comm").read_text().strip() == "systemd"), None)
-        except OSError:
-            return None
 
     def _console(self) -> str:
         return (self.work.parent / "console.log").read_text(errors="replace")[-3000:]

@@ -11,6 +11,7 @@ import pytest
 from tests.system.sim_lab import Outcome, Simulator, started, wrapped_ssh
 
 IMAGE = "ghcr.io/ublue-os/kinoite-main"
+OWN = "ghcr.io/example/aether-kinoite"
 DIGESTS = [f"sha256:{letter * 64}" for letter in "abc"]
 
 
@@ -75,6 +76,33 @@ def test_one_deployment_is_pinned_the_one_that_was_proved_last(sim: Simulator) -
         assert done.code == 0, done.err
     pinned = [item["container-image-reference-digest"] for item in deployments(sim) if item["pinned"]]
     assert pinned == [DIGESTS[1]]
+
+
+def test_a_host_is_armed_where_its_boot_loader_counts_and_said_to_be_unarmed_elsewhere(sim: Simulator) -> None:
+    """Whoever lets a maintenance window boot an image has to know that nobody takes it back there."""
+    armed = rebase(sim, DIGESTS[0], AETHER_IMAGE=OWN)
+    assert armed.code == 0, armed.err
+    assert "not armed" not in armed.err
+    sim.fault("kinoite", "no-boot-counting")
+    staged = rebase(sim, DIGESTS[1], AETHER_IMAGE=OWN, AETHER_REBOOT="never")
+    assert staged.code == 0, staged.err
+    assert (
+        "kinoite: WARNING: not armed: /boot/grub2/grub.cfg reads no custom.cfg. A bad deployment is taken back only by"
+        in staged.err
+    )
+    others = rebase(sim, DIGESTS[2])
+    assert others.code == 0, others.err
+    assert "WARNING: not armed: its image does not bring /usr/libexec/aether/boot-counting." in others.err
+
+
+def test_what_a_window_booted_and_is_not_healthy_does_not_take_the_pin(sim: Simulator) -> None:
+    assert rebase(sim, DIGESTS[0]).code == 0
+    assert rebase(sim, DIGESTS[1], AETHER_REBOOT="window", AETHER_WINDOW="Sun 03:00").code == 0
+    sim.reboot("kinoite")
+    wrong = rebase(sim, DIGESTS[2], AETHER_REBOOT="never", AETHER_CHECKS="command\tfalse\t-\t0\n")
+    assert wrong.code == 0, wrong.err
+    assert "what it runs now is not healthy (command false): the deployment that is pinned stays the one before" in wrong.err
+    assert [item["container-image-reference-digest"] for item in deployments(sim) if item["pinned"]] == [DIGESTS[0]]
 
 
 @pytest.mark.fault

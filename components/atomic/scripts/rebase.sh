@@ -59,34 +59,34 @@ way_back() {
   fi
 }
 
+# verdict: what is wrong with the boot that runs, on standard output; its exit code is verdict.sh's.
+verdict() { printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$host_scripts" "$(own_address "$AETHER_HOST")"; }
+
 # The boot, greenboot's verdict and the health checks; on red the host is back on what it ran before.
 prove() {
-  local expected=$1 status=0 verdict
-  verdict=$(printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$host_scripts" "$(own_address "$AETHER_HOST")") || status=$?
+  local expected=$1 status=0 wrong
+  wrong=$(verdict) || status=$?
   if [[ $(booted) != "$expected" ]]; then
-    fail 62 "$(way_back "$expected")${verdict:+ ($verdict)}"
+    fail 62 "$(way_back "$expected")${wrong:+ ($wrong)}"
   fi
   ((status == 0)) && return
-  say "rolls back: $verdict"
+  say "rolls back: $wrong"
   remote "$AETHER_HOST" rpm-ostree rollback </dev/null >/dev/null
   reboot_and_wait
   ((status == 62)) && fail 62 "greenboot is red on $expected; the host is back on $(booted)"
-  fail 63 "not healthy on $expected ($verdict); the host is back on $(booted)"
+  fail 63 "not healthy on $expected ($wrong); the host is back on $(booted)"
 }
 
-# Pins the booted deployment and unpins all others.
-pin_booted() {
-  local change
-  while read -r change; do
-    # shellcheck disable=SC2086  # an option and an index
-    remote "$AETHER_HOST" ostree admin pin $change </dev/null >/dev/null ||
-      fail 60 "ostree admin pin $change failed; the host stays on $(booted)"
-  done < <(remote "$AETHER_HOST" rpm-ostree status --json </dev/null | python3 -c '
-import json, sys
-found = json.load(sys.stdin)["deployments"]
-changes = [f"--unpin {index}" for index, item in enumerate(found) if item.get("pinned") and not item.get("booted")]
-changes += ["booted" for item in found if item.get("booted") and not item.get("pinned")]
-print("\n".join(changes))' | grep . || true)
+# What ran well until now stays in the boot menu, whatever comes, and is the only one that does. What a maintenance window booted, and
+# nobody looked at, may not be that: the pin stays where it is then.
+keep_proved() {
+  local wrong
+  if ! wrong=$(verdict); then
+    say "what it runs now is not healthy (${wrong:-no answer}): the deployment that is pinned stays the one before"
+    return
+  fi
+  run_on "$AETHER_HOST" components/atomic/scripts/pin.sh </dev/null >/dev/null ||
+    fail 60 "what it runs now could not be pinned; the host stays on $(booted)"
 }
 
 # A kernel and an initramfs more on /boot than today: a rebase that runs out of room there stops halfway.
@@ -103,12 +103,24 @@ HOST
   ((free >= needed)) || fail 60 "/boot has $free MiB left and a deployment takes $needed: nothing was changed. Fix: ostree admin status, then ostree admin undeploy INDEX or ostree admin pin --unpin INDEX of an old one"
 }
 
+# Says where greenboot has nobody to count boots: it is not armed then, and only this script takes a bad deployment back.
+tell_unarmed() {
+  local answer status=0
+  answer=$(remote "$AETHER_HOST" /usr/libexec/aether/boot-counting status </dev/null 2>/dev/null) || status=$?
+  case $status in
+    0) return ;;
+    126 | 127) answer='its image does not bring /usr/libexec/aether/boot-counting' ;;
+  esac
+  say "WARNING: not armed: ${answer#not armed: }. A bad deployment is taken back only by the \`up\` that boots it, while the host answers"
+}
+
 reference=docker://$AETHER_IMAGE@$AETHER_DIGEST
 wanted=ostree-unverified-registry:$AETHER_IMAGE@$AETHER_DIGEST
 [[ $AETHER_SIGNED == yes ]] && wanted=ostree-image-signed:$reference
 
 if [[ $(booted) == "$AETHER_DIGEST" && $(booted_from) == "$wanted" ]]; then
   prove "$AETHER_DIGEST"
+  tell_unarmed
   say "runs it already"
   printf '%s -\n' "$AETHER_DIGEST"
   exit 0
@@ -129,8 +141,7 @@ if [[ $AETHER_SIGNED == yes ]] && ! remote "$AETHER_HOST" test -e /etc/pki/conta
       ;;
   esac
 fi
-# What ran well until now stays in the boot menu, whatever comes, and is the only one that does: each holds a kernel on /boot.
-pin_booted
+keep_proved
 rebase "$wanted"
 case $AETHER_REBOOT in
   now)
@@ -144,4 +155,5 @@ case $AETHER_REBOOT in
     ;;
   never) say "staged; the next boot runs it" ;;
 esac
+tell_unarmed
 printf '%s %s\n' "$(booted)" "$(staged)"
