@@ -38,6 +38,13 @@ class Call:
     uid: int
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    pid: int = 0
+    """Of the command, as the machine numbers it."""
+
+    def environment(self) -> dict[str, str]:
+        """The command's environment."""
+        given = Path(f"/proc/{self.pid}/environ").read_bytes().decode(errors="surrogateescape")
+        return dict(each.split("=", 1) for each in given.split("\0") if "=" in each)
 
     def out(self, text: str) -> None:
         """Print a line on the command's stdout."""
@@ -112,11 +119,11 @@ class Agent:
                 return
             cwd, *argv = (await reader.readexactly(size)).decode(errors="surrogateescape").split("\0")
             peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-            uid = struct.unpack("3i", peer)[1]
+            pid, uid, _ = struct.unpack("3i", peer)
             if self.host.facts.flavour == "vyos" and argv[:1] in _VYOS_SUDO:
                 # Operational commands of VyOS run them by sudo.
                 uid = 0
-            call = Call(self.host, argv, cwd, uid, reader, writer)
+            call = Call(self.host, argv, cwd, uid, reader, writer, pid)
             try:
                 code = await self.handler(call)
             except Refused as refused:

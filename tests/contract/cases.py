@@ -277,6 +277,11 @@ def system_answers(
     return answers(run, CASES if cases is None else cases, {"system": system, "new": new, "profile": PROFILE})
 
 
+def named(case: Case) -> str:
+    """A test's name."""
+    return f"{case.program}: {case.promise}"
+
+
 def disagreement(case: Case, answer: Answer) -> str:
     """How ANSWER is not the one that CASE wants; empty where it is."""
     right = answer.code != 0 if case.code is None else answer.code == case.code

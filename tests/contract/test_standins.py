@@ -1,36 +1,57 @@
-"""The simulator's NixOS stand-ins keep the contract of tests/contract/cases.py, which real machines keep in tests/lab."""
+"""The simulator's stand-ins keep the contract of this folder, which real programs keep in tests/lab."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.contract.cases import CASES, Answer, Case, disagreement, system_answers
-from tests.system.sim_lab import REPOSITORY, Simulator, started
+from tests.contract.cases import CASES, Answer, Case, answers, disagreement, named, system_answers
+from tests.contract.node import NODE_CASES
+from tests.system.sim_lab import REPOSITORY, Api, Simulator, started, wait_until
 
 TOPLEVEL = '.#nixosConfigurations."metal".config.system.build.toplevel'
 
 
+def asking(sim: Simulator, host: str) -> Callable[[str, str], str]:
+    def run(command: str, stdin: str) -> str:
+        done = sim.ssh(host, command, stdin)
+        assert done.code == 0, done.err
+        return done.out
+
+    return run
+
+
 @pytest.fixture(scope="module")
-def answered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Case, Answer]]:
-    for sim in started(tmp_path_factory.mktemp("contract")):
-        path = sim.nix("build", "--no-link", "--print-out-paths", TOPLEVEL).out.strip()
-        copied = sim.copied(path)
-        assert copied.code == 0, copied.err
-        running = sim.ssh("metal", "readlink -f /run/current-system").out.strip()
-
-        def run(command: str, stdin: str, sim: Simulator = sim) -> str:
-            done = sim.ssh("metal", command, stdin)
-            assert done.code == 0, done.err
-            return done.out
-
-        yield system_answers(run, running, path)
+def sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    yield from started(tmp_path_factory.mktemp("contract"))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.program}: {case.promise}")
-def test_a_standin_answers_as_the_real_program(answered: dict[Case, Answer], case: Case) -> None:
-    assert not (wrong := disagreement(case, answered[case])), wrong
+@pytest.fixture(scope="module")
+def system(sim: Simulator) -> dict[Case, Answer]:
+    path = sim.nix("build", "--no-link", "--print-out-paths", TOPLEVEL).out.strip()
+    copied = sim.copied(path)
+    assert copied.code == 0, copied.err
+    return system_answers(asking(sim, "metal"), sim.ssh("metal", "readlink -f /run/current-system").out.strip(), path)
+
+
+@pytest.fixture(scope="module")
+def node(sim: Simulator) -> dict[Case, Answer]:
+    api = Api(sim)
+    assert api.create_vm() == api.create_ct() == "OK"
+    assert api.create_ct("off", 102, "192.168.10.12", start=0) == api.create_vm("voff", 103, "192.168.10.13", start=0) == "OK"
+    wait_until("they boot", lambda: all(sim.status()["hosts"][name]["state"] == "up" for name in ("vm", "ct")))
+    return answers(asking(sim, "pve1"), NODE_CASES, {"vm": "100", "ct": "101", "off": "102", "voff": "103"})
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_a_standin_answers_as_the_real_program(system: dict[Case, Answer], case: Case) -> None:
+    assert not (wrong := disagreement(case, system[case])), wrong
+
+
+@pytest.mark.parametrize("case", NODE_CASES, ids=named)
+def test_a_simulated_node_answers_as_the_real_one(node: dict[Case, Answer], case: Case) -> None:
+    assert not (wrong := disagreement(case, node[case])), wrong
 
 
 def test_the_page_has_the_table() -> None:
     page = (REPOSITORY / "docs/lab.md").read_text()
-    assert not [case.promise for case in CASES if case.promise not in page]
+    assert not [case.promise for case in (*CASES, *NODE_CASES) if case.promise not in page]

@@ -29,7 +29,9 @@ _MASKED = (
     *("systemd-update-done", "e2scrub_reap", "dpkg-db-backup", "getty@tty1", "console-getty", "cloud-init-local"),
     *("cloud-init-main", "cloud-init-network", "cloud-config", "cloud-final", "qemu-guest-agent"),
 )
-_NETWORK = "[Match]\nName={card}\n[Network]\nAddress={address}/24\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+_NETWORK = (
+    "[Match]\nName={card}\n[Network]\nAddress={address}/24\nGateway=" + PREFIX + "1\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+)
 
 
 def container_tools() -> Path:
@@ -100,6 +102,10 @@ class Container:
         return self.site.base
 
     @property
+    def on(self) -> bool:
+        return self._process is not None
+
+    @property
     def own(self) -> Path:
         """What it has of its own, over the lab's root."""
         return self.work / "own"
@@ -150,13 +156,17 @@ class Container:
         self.site.ground.overlay(self.work / "root", [*layers, self.site.root], self.own, self.work / "scratch")
 
     def start(self, *options: str, layers: Sequence[Path] = (), init: str = SYSTEM, nested: bool = False) -> "Container":
-        """Boot it and wait until it answers on SSH. OPTIONS are nspawn's; LAYERS go over the lab's root."""
+        """`boot`, and wait until it answers on SSH."""
+        self.boot(*options, layers=layers, init=init, nested=nested)
+        self.eventually(self.answers, "answers on SSH")
+        return self
+
+    def boot(self, *options: str, layers: Sequence[Path] = (), init: str = SYSTEM, nested: bool = False) -> None:
+        """Boot it. OPTIONS are nspawn's; LAYERS go over the lab's root; a NESTED one may have containers of its own."""
         self._overlay(layers)
         root, log = self.work / "root", self.work / "console.log"
         every = [*(["--capability=all"] if nested else []), "--kill-signal=SIGRTMIN+3", *options, init]
         self._process = self.site.ground.start(self.site.tools, root, self.name, log, *every, nested=nested)
-        self.eventually(self.answers, "answers on SSH")
-        return self
 
     def stop(self) -> None:
         if self._process is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.contract.cases import CASES, Answer, Case, disagreement, system_answers
+from tests.contract.cases import CASES, Answer, Case, disagreement, named, system_answers
 from tests.lab.container import Site
 from tests.lab.operator import Operator
 from tests.lab.test_deploy import units
@@ -15,10 +15,6 @@ from tests.lab.test_deploy import units
 # Each step of an emulated machine takes minutes where others work, too.
 pytestmark = pytest.mark.timeout(7200)
 IN_A_CONTAINER = [case for case in CASES if not case.firmware]
-
-
-def named(case: Case) -> str:
-    return f"{case.program}: {case.promise}"
 
 
 def copied(operator: Operator) -> str:

@@ -40,7 +40,7 @@ def give_key(sim: Simulator, kind: str, vmid: int, name: str) -> None:
     else:
         script = "umask 077; cat > /etc/ssh/ssh_host_ed25519_key; systemctl restart sshd"
         done = sim.ssh("pve1", f"qm guest exec {vmid} --pass-stdin 1 -- sh -c '{script}'", private)
-        assert '"exitcode": 0' in done.out
+        assert '"exitcode" : 0' in done.out
     assert done.code == 0, done.err
 
 

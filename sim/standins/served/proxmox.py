@@ -12,6 +12,7 @@ import json
 import os
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from fakepve import FakeCt, FakeVm, PveError
@@ -25,6 +26,12 @@ from sim.pve.service import Proxmox
 from sim.pve.storage import CONTENT_DIRECTORIES, current_node
 
 _CT_NUMBERS = frozenset(("cores", "cpuunits", "memory", "onboot", "protection", "swap", "tty"))
+# What has to run for them, in PVE's words.
+_INSIDE = {
+    "exec": "container '{}' not running!",
+    "push": "can only push files to a running CT",
+    "pull": "can only pull files from a running VM",
+}
 _SNAPSHOTS = ("snapshot", "delsnapshot", "listsnapshot")
 # Set by the supervisor: the cluster whose nodes the callers are.
 cluster: Proxmox | None = None
@@ -52,18 +59,26 @@ def _host(guest: Any) -> Host | None:
     return _cluster().guest_hosts.get(guest.vmid)
 
 
-async def inside(
-    call: Call, host: Host, command: list[str], stdin: bytes | None = None, user: proc.User | None = None
-) -> tuple[int, bytes, bytes]:
-    """Run a command in a host, as root unless told. `stdin` None: the caller's own, piece by piece."""
+async def _started(
+    host: Host, command: list[str], environment: Mapping[str, str] | None = None, user: proc.User | None = None
+) -> asyncio.subprocess.Process:
+    """A command in a host, as root with a login's environment, unless told."""
     user = user or proc.find_user(host.root, "root")
     assert user is not None
-    argv = [*proc.enter_command(host.pid, user, host.environment(user)), *command]
-    child = await proc.spawn(argv, stdin=asyncio.subprocess.PIPE)
+    argv = [*proc.enter_command(host.pid, user, environment or host.environment(user)), *command]
+    return await proc.spawn(argv, stdin=asyncio.subprocess.PIPE)
+
+
+async def inside(
+    call: Call,
+    host: Host,
+    command: list[str],
+    environment: Mapping[str, str] | None = None,
+    user: proc.User | None = None,
+) -> int:
+    """Run a command in a host, as root unless told, with the caller's streams; its exit code."""
+    child = await _started(host, command, environment, user)
     assert child.stdin is not None and child.stdout is not None and child.stderr is not None
-    if stdin is not None:
-        out, err = await child.communicate(stdin)
-        return child.returncode or 0, out, err
 
     async def feed() -> None:
         assert child.stdin is not None
@@ -84,7 +99,7 @@ async def inside(
     await asyncio.gather(pass_on(child.stdout, False), pass_on(child.stderr, True))
     code = await child.wait()
     feeding.cancel()
-    return code, b"", b""
+    return code
 
 
 async def _api(call: Call, action: Any) -> str:
@@ -205,9 +220,9 @@ async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subco
         await _cluster().settle()
         return 0
     host = _host(ct)
-    if verb in ("exec", "push", "pull"):
+    if verb in _INSIDE:
         if ct.status != "running" or host is None or host.state == "down":
-            raise Refused(f"container '{ct.vmid}' not running!", 255)
+            raise Refused(_INSIDE[verb].format(ct.vmid), 255)
         while host.state == "booting":
             await host.changed.wait()
         return await {"exec": _pct_exec, "push": _pct_push, "pull": _pct_pull}[verb](call, host, words)
@@ -238,8 +253,8 @@ async def _pct_exec(call: Call, host: Host, words: list[str]) -> int:
         words = words[1:]
     if not words:
         raise Refused("400 not enough arguments", 255)
-    code, _out, _err = await inside(call, host, words)
-    return code
+    # As `lxc-attach --keep-env` has it: the node's PATH knows nothing of NixOS.
+    return await inside(call, host, words, {**call.environment(), "container": "lxc"})
 
 
 def _positional(words: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -255,18 +270,18 @@ async def _pct_push(call: Call, host: Host, words: list[str]) -> int:
     try:
         data = call.host.root.read(node_path)
     except OSError as error:
-        raise Refused(f"failed to open {source} for reading: {error.strerror}", 255) from error
-    if not target.startswith("/"):
-        raise Refused("destination must be an absolute path", 255)
-    if not host.root.is_dir(target.rpartition("/")[0] or "/"):
-        raise Refused(f"failed to create file {target}: No such file or directory", 255)
+        raise Refused(f"failed to open {source} for reading", 255) from error
+    # The container's root is where it is written from.
+    place = target if target.startswith("/") else f"/{target}"
+    if not host.root.is_dir(place.rpartition("/")[0] or "/"):
+        raise Refused(f"failed to create file: {target}: No such file or directory", 255)
     mode = int(options.get("perms", "0644"), 8)
-    host.root.write(target, data, mode)
     uid, gid = options.get("user", "0"), options.get("group", "0")
     account = None if uid.isdigit() else proc.find_user(host.root, uid)
     if not uid.isdigit() and account is None:
-        raise Refused(f"user '{uid}' not found in container", 255)
-    host.root.chown(target, account.uid if account else int(uid), int(gid) if gid.isdigit() else account.gid if account else 0)
+        raise Refused(f"failed to get uid for: {uid}", 255)
+    host.root.write(place, data, mode)
+    host.root.chown(place, account.uid if account else int(uid), int(gid) if gid.isdigit() else account.gid if account else 0)
     return 0
 
 
@@ -346,8 +361,7 @@ async def _qm_set(call: Call, vm: Any, options: dict[str, str]) -> int:
 
     await _api(call, apply())
     _cluster().touched(vm.vmid)
-    for key, value in options.items():
-        call.out(f"update VM {vm.vmid}: -{key} {value}")
+    call.out(" ".join([f"update VM {vm.vmid}:", *(f"-{key} {value}" for key, value in options.items())]))
     return 0
 
 
@@ -368,9 +382,11 @@ def _qm_agent(call: Call, vm: Any, words: list[str]) -> int:
     if words[:1] == ["ping"]:
         return 0
     if words[:1] == ["network-get-interfaces"]:
-        call.out(json.dumps(interfaces(vm, _cluster().address_of(vm)), indent=3))
+        call.out(_json(interfaces(vm, _cluster().address_of(vm))))
         return 0
-    raise Refused(f"400 Parameter verification failed.\ncommand: value '{' '.join(words)}' does not have a value", 255)
+    raise Refused(
+        f"400 Parameter verification failed.\ncommand: value '{' '.join(words)}' does not have a value in the enumeration", 255
+    )
 
 
 async def _qm_guest_exec(call: Call, vm: Any, words: list[str]) -> int:
@@ -388,15 +404,36 @@ async def _qm_guest_exec(call: Call, vm: Any, words: list[str]) -> int:
         while piece := await call.stdin():
             data += piece
         if len(data) > 1 << 20:
-            raise Refused("pass-stdin: input is too large (1 MiB)", 255)
-    code, out, err = await inside(call, host, words, data)
-    answer: dict[str, Any] = {"exitcode": code, "exited": 1}
-    if out:
-        answer["out-data"] = out.decode(errors="replace")
-    if err:
-        answer["err-data"] = err.decode(errors="replace")
-    call.out(json.dumps(answer, indent=3))
+            raise Refused("'input-data' (STDIN) is limited to 1 MiB, aborting", 255)
+    child = await _started(host, words)
+    ended = asyncio.create_task(child.communicate(data))
+    _commands.add(ended)
+    ended.add_done_callback(_commands.discard)
+    limit = int(options.get("timeout", "30"))
+    if not (await asyncio.wait({ended}, timeout=limit or None))[0]:
+        call.err("timeout reached, returning pid")
+        call.out(_json({"pid": child.pid}))
+        return 0
+    out, err = ended.result()
+    if child.returncode == 127 and err.startswith(b"/usr/bin/env: "):
+        # Of the program that enters the host.
+        raise Refused(f"Agent error: Failed to execute child process “{words[0]}” (No such file or directory)", 255)
+    code = child.returncode or 0
+    answer: dict[str, Any] = {"exited": 1, **({"exitcode": code} if code >= 0 else {"signal": -code})}
+    for name, said in (("out", out), ("err", err)):
+        if said:
+            answer |= {f"{name}-data": said.decode(errors="replace"), f"{name}-truncated": 0}
+    call.out(_json(answer))
     return 0
+
+
+# Commands of guests that go on after their `qm guest exec` is over.
+_commands: set[asyncio.Task[tuple[bytes, bytes]]] = set()
+
+
+def _json(value: Any) -> str:
+    """As Perl's JSON prints it, pretty and canonical."""
+    return json.dumps(value, indent=3, sort_keys=True, separators=(",", " : "))
 
 
 async def _qm_import(call: Call, vm: Any, words: list[str]) -> int:

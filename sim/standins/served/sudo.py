@@ -35,8 +35,7 @@ async def run(call: Call) -> int:
         raise Refused(f"sudo: unknown user {user}")
     if not command:
         command = [account.shell or "/bin/sh"]
-    code, _, _ = await inside(call, call.host, ["env", *assignments, *command] if assignments else command, user=account)
-    return code
+    return await inside(call, call.host, ["env", *assignments, *command] if assignments else command, user=account)
 
 
 def _parse(words: list[str]) -> tuple[str, list[str], list[str]]:
