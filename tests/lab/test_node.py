@@ -16,7 +16,7 @@ import pytest
 from tests.contract.cases import Answer, Case, answers, disagreement, named
 from tests.contract.node import NODE_CASES
 from tests.lab.container import Container, Site
-from tests.lab.disk import REPOSITORY
+from tests.lab.disk import REPOSITORY, Base
 from tests.lab.node import Node, made_key, public
 
 SCRIPTS = REPOSITORY / "components/proxmox/scripts"
@@ -73,26 +73,33 @@ def fleet(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flee
     node.power(100, guests["web"])
     assert node.ssh("pct start 101").returncode == 0
     secrets = tmp_path_factory.mktemp("secrets")
-    environment = _secrets(secrets, guests)
+    _, environment = encrypted(secrets, guests, site.base)
     yield Fleet(node, guests, secrets, environment)
 
 
-def _secrets(folder: Path, guests: dict[str, Container]) -> dict[str, str]:
-    """The guests' own SSH host keys, encrypted by sops as the repository's secrets are; the public halves are pinned."""
+def encrypted(folder: Path, guests: dict[str, Container], base: Base) -> tuple[str, dict[str, str]]:
+    """Writes what a repository has in secrets/ by sops: an SSH host key for each of GUESTS, which is pinned from now on, and the
+    fleet's signing key. Returns the recipient, and the environment that sops opens them with.
+    """
+    (folder / "hosts").mkdir(parents=True)
     age = folder / "age.txt"
     subprocess.run([TOOLS / "age-keygen", "-o", age], check=True, capture_output=True)
     recipient = re.findall(r"public key: (\S+)", age.read_text())[0]
-    (folder / "hosts").mkdir()
     for name, guest in guests.items():
         key = folder / f"key-{name}"
         made_key(key)
         guest.host_key = public(key)
-        plain = "ssh_host_ed25519_key: |\n" + "".join(f"  {line}\n" for line in key.read_text().splitlines())
-        command = [TOOLS / "sops", "encrypt", "--age", recipient, "--input-type", "yaml", "--output-type", "yaml", "/dev/stdin"]
-        done = subprocess.run(command, cwd=folder, input=plain, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        (folder / "hosts" / f"{name}.yaml").write_text(done.stdout)
-    return {"SOPS_AGE_KEY_FILE": str(age)}
+        _encrypt(folder / "hosts" / f"{name}.yaml", "ssh_host_ed25519_key", key.read_text(), recipient)
+    _encrypt(folder / "fleet.yaml", "nix-signing-key", base.signing_key.read_text(), recipient)
+    return recipient, {"SOPS_AGE_KEY_FILE": str(age)}
+
+
+def _encrypt(file: Path, name: str, value: str, recipient: str) -> None:
+    plain = f"{name}: |\n" + "".join(f"  {line}\n" for line in value.splitlines())
+    command = [str(TOOLS / "sops"), "encrypt", "--age", recipient, "--input-type", "yaml", "--output-type", "yaml", "/dev/stdin"]
+    done = subprocess.run(command, cwd=file.parent, input=plain, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    file.write_text(done.stdout)
 
 
 @pytest.mark.parametrize("host", IDS)
