@@ -142,8 +142,7 @@ def down(stack: Stack, arguments: list[str]) -> int:
 def test(stack: Stack, arguments: list[str]) -> int:
     """Every test, in several processes: much of a deployment is waiting. What else is given goes to pytest."""
     _, arguments = parser("test", test).parse_known_args(arguments)
-    if not (REPOSITORY / "tests").exists():
-        raise OpsError("The tests are Aether's own. Here: ./aether inventory check, ./aether secrets check, make preview")
+    _refuse_in_a_fleet()
     code = lint(stack, [])
     if code:
         return code
@@ -156,6 +155,7 @@ def test(stack: Stack, arguments: list[str]) -> int:
 def lint(stack: Stack, arguments: list[str]) -> int:
     """Ruff, mypy and shellcheck."""
     nothing("lint", lint, arguments)
+    _refuse_in_a_fleet()
     scripts = [
         str(path) for folder in ("components", "sim", "image", "nix", "home", "ops") for path in Path(folder).rglob("*.sh")
     ]
@@ -168,6 +168,12 @@ def lint(stack: Stack, arguments: list[str]) -> int:
         if subprocess.run([str(REPOSITORY / ".venv/bin" / command[0]), *command[1:]], cwd=REPOSITORY, check=False).returncode:
             return 1
     return 0
+
+
+def _refuse_in_a_fleet() -> None:
+    """A fleet's repository has neither tests nor what they run on."""
+    if not (REPOSITORY / "tests").exists():
+        raise OpsError("The tests are Aether's own. Here: ./aether inventory check, ./aether secrets check, make preview")
 
 
 def _prepare(stack: Stack, *, quiet: bool = False) -> None:

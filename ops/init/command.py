@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -68,6 +69,8 @@ def _answers(file: Path | None) -> questions.Answers:
         return questions.read_file(_caller() / file.expanduser())
     if not sys.stdin.isatty():
         raise OpsError("No terminal to ask at. Fix: ./aether init --questions > answers.toml, then --answers answers.toml")
+    with suppress(ImportError):
+        import readline  # noqa: F401  (the line can be edited, and Ctrl-C is heard at any moment)
     print("A few questions; Enter takes what is in brackets. Ctrl-C leaves everything as it is.\n")
     try:
         return questions.ask(input, print)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nix.tools import evaluate
 from tests.system import fleets
 from tests.system.lab import Lab, share
 
@@ -85,6 +86,23 @@ def test_the_owner_opens_the_secrets(first: Lab) -> None:
     for command in (("inventory", "check"), ("secrets", "check")):
         result = first.run("./aether", *command)
         assert result.code == 0, result.text
+
+
+@pytest.mark.skipif(evaluate.trees() is None, reason="NIXTREES is not set: no fleet of `init` is evaluated")
+def test_nix_evaluates_its_machines_and_their_images(first: Lab) -> None:
+    hosts = first.run(first.python, "-m", "nix.tools.evaluate", "apps", "names", timeout=900)
+    assert hosts.code == 0, hosts.text
+    assert "nixos-system-apps-" in hosts.text and "nixos-system-names-" in hosts.text
+    for image in ("proxmox-vm", "proxmox-lxc"):
+        attribute = f"packages.x86_64-linux.{image}.drvPath"
+        found = first.run(first.python, "-m", "nix.tools.evaluate", "--attr", attribute, timeout=900)
+        assert found.code == 0 and ".drv" in found.text, found.text
+
+
+@pytest.mark.parametrize("command", ["test", "lint"])
+def test_aethers_own_tests_are_not_run_in_a_fleet(first: Lab, command: str) -> None:
+    result = first.run("./aether", command)
+    assert result.code == 1 and "The tests are Aether's own. Here: ./aether inventory check" in result.text
 
 
 def test_both_changes_are_there_and_nothing_conflicts(aether: Lab, fleet: Lab) -> None:
