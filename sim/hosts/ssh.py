@@ -35,6 +35,7 @@ class _Login(asyncssh.SSHServer):
     def __init__(self, server: HostSsh) -> None:
         self._server, self._host = server, server.host
         self._connection: asyncssh.SSHServerConnection | None = None
+        self._refused = 0
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._connection = conn
@@ -60,7 +61,12 @@ class _Login(asyncssh.SSHServer):
         return False
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        return self._host.authorizes(username, key.export_public_key("openssh").decode().split()[:2])
+        known = self._host.authorizes(username, key.export_public_key("openssh").decode().split()[:2])
+        self._refused += not known
+        if self._refused == (3 if self._host.facts.flavour == "nixos" else 6) and self._connection is not None:
+            # MaxAuthTries of nix/modules/security.nix, and sshd's own.
+            self._connection.disconnect(asyncssh.DISC_PROTOCOL_ERROR, "Too many authentication failures")
+        return known
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         return self._host.may_forward_to(dest_host, dest_port)
@@ -231,7 +237,7 @@ async def _drain(pipe: asyncio.StreamReader, writer: asyncssh.SSHWriter[bytes]) 
 
 def _exit(session: asyncssh.SSHServerProcess[bytes], code: int) -> None:
     if code < 0:
-        session.exit(128 - code)
+        session.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
     else:
         session.exit(code)
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.contract.cases import CASES, Answer, Case, answers, disagreement, named, system_answers
 from tests.contract.node import NODE_CASES
+from tests.contract.ssh import SSH_CASES, ssh_answers
 from tests.system.sim_lab import REPOSITORY, Api, Simulator, started, wait_until
 
 TOPLEVEL = '.#nixosConfigurations."metal".config.system.build.toplevel'
@@ -42,6 +43,11 @@ def node(sim: Simulator) -> dict[Case, Answer]:
     return answers(asking(sim, "pve1"), NODE_CASES, {"vm": "100", "ct": "101", "off": "102", "voff": "103"})
 
 
+@pytest.fixture(scope="module")
+def server(sim: Simulator, tmp_path_factory: pytest.TempPathFactory) -> dict[Case, Answer]:
+    return ssh_answers(sim.config, "metal", tmp_path_factory.mktemp("ssh"))
+
+
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_a_standin_answers_as_the_real_program(system: dict[Case, Answer], case: Case) -> None:
     assert not (wrong := disagreement(case, system[case])), wrong
@@ -52,6 +58,11 @@ def test_a_simulated_node_answers_as_the_real_one(node: dict[Case, Answer], case
     assert not (wrong := disagreement(case, node[case])), wrong
 
 
+@pytest.mark.parametrize("case", SSH_CASES, ids=named)
+def test_a_simulated_ssh_server_answers_as_openssh(server: dict[Case, Answer], case: Case) -> None:
+    assert not (wrong := disagreement(case, server[case])), wrong
+
+
 def test_the_page_has_the_table() -> None:
     page = (REPOSITORY / "docs/lab.md").read_text()
-    assert not [case.promise for case in (*CASES, *NODE_CASES) if case.promise not in page]
+    assert not [case.promise for case in (*CASES, *NODE_CASES, *SSH_CASES) if case.promise not in page]

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.contract.cases import CASES, Answer, Case, disagreement, named, system_answers
-from tests.lab.container import Site
+from tests.contract.ssh import SSH_CASES, ssh_answers
+from tests.lab.container import Container, Site
 from tests.lab.operator import Operator
 from tests.lab.test_deploy import units
 
@@ -35,16 +36,33 @@ def asking(operator: Operator) -> Callable[[str, str], str]:
 
 
 @pytest.fixture(scope="module")
-def container_answered(site: Site) -> dict[Case, Answer]:
-    container = site.container("web", 11)
-    container.install(site.base.system(name="web", units=units(), tries=3))
-    operator = container.start().operator()
+def container(site: Site) -> Container:
+    made = site.container("web", 11)
+    made.install(site.base.system(name="web", units=units(), tries=3))
+    # As a NixOS host has it: nix/modules/security.nix.
+    made.write("/etc/ssh/sshd_config.d/host.conf", "MaxAuthTries 3\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n")
+    return made.start()
+
+
+@pytest.fixture(scope="module")
+def container_answered(container: Container) -> dict[Case, Answer]:
+    operator = container.operator()
     return system_answers(asking(operator), operator.runs(), copied(operator), IN_A_CONTAINER)
 
 
 @pytest.mark.parametrize("case", IN_A_CONTAINER, ids=named)
 def test_a_real_system_answers_as_the_table_says(container_answered: dict[Case, Answer], case: Case) -> None:
     assert not (wrong := disagreement(case, container_answered[case])), wrong
+
+
+@pytest.fixture(scope="module")
+def server_answered(container: Container, tmp_path_factory: pytest.TempPathFactory) -> dict[Case, Answer]:
+    return ssh_answers(container.configure([container]), container.name, tmp_path_factory.mktemp("ssh"))
+
+
+@pytest.mark.parametrize("case", SSH_CASES, ids=named)
+def test_a_real_ssh_server_answers_as_the_table_says(server_answered: dict[Case, Answer], case: Case) -> None:
+    assert not (wrong := disagreement(case, server_answered[case])), wrong
 
 
 @pytest.fixture(scope="module")
