@@ -48,7 +48,8 @@ class VirtualNetworks(Component):
         }
         made = [*self.zones.values(), *self.vnets.values()]
         applied = [(zone, facts.model_dump()) for zone, facts in sorted(args.zones.items())]
-        applied += [(network, {"tag": args.networks[network].vlan}) for network in sorted(self.vnets)]
+        seen = {"vlan", "zone", "bridge"}
+        applied += [(network, args.networks[network].model_dump(include=seen)) for network in sorted(self.vnets)]
         self.applier = proxmox.sdn.Applier(
             name,
             # What is deleted is applied by the next run's applier, not while its VNets are still in use.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from inventory.models import Guest, NixosVm
+from inventory.models import Guest, Network, NixosVm
 from inventory.parse import Draft
 from inventory.problems import did_you_mean, one_of
 from inventory.rules.unique import guests
@@ -80,6 +80,16 @@ def _vnet(draft: Draft, name: str) -> None:
     if network.zone not in draft.names("zones"):
         message = f"zone '{network.zone}' is not declared{did_you_mean(str(network.zone), draft.zones)}"
         draft.report("unknown-zone", where, "zone", message, f'add [zones.{network.zone}] type = "vlan", bridge = "vmbr0"')
+    # Those that nobody makes: an interface of a node, which a VNet of its name would take the place of.
+    bridges = {other.bridge for other in draft.networks.values() if other.zone is None}
+    bridges |= {each.bridge for each in draft.zones.values() if each.bridge} | {Network.model_fields["bridge"].default}
+    if network.bridge in bridges:
+        message = f"'{network.bridge}' is a bridge of the nodes, and a network with a zone is a VNet that is made under that name"
+        draft.report("vnet-is-bridge", where, "bridge", message, f'write bridge = "{_vnet_name(name)}"')
+    twins = [other for other, its in draft.networks.items() if its.zone and its.bridge == network.bridge and other != name]
+    if twins and twins[0] < name:
+        message = f"'{network.bridge}' is the VNet of network '{twins[0]}'"
+        draft.report("vnet-doubled", where, "bridge", message, f'write bridge = "{_vnet_name(name)}"')
     if not _SDN_ID.fullmatch(network.bridge):
         message = f"'{network.bridge}' is no id of a VNet: two to eight lower-case letters and digits, a letter first"
         draft.report("sdn-id", where, "bridge", message, 'write bridge = "servers"')
@@ -87,6 +97,12 @@ def _vnet(draft: Draft, name: str) -> None:
         draft.report("vlan-missing", where, "vlan", "a VNet of a vlan zone has a tag", "write vlan = 10")
     if zone is not None and zone.type == "simple" and network.vlan:
         draft.report("vlan-surplus", where, "vlan", "a VNet of a simple zone has no tag", "remove the line")
+
+
+def _vnet_name(network: str) -> str:
+    """A VNet's id that says which NETWORK it is."""
+    short = re.sub(r"[^a-z0-9]", "", network)[:8]
+    return short if _SDN_ID.fullmatch(short) else "vnet1"
 
 
 def _nodes(draft: Draft, where: str, nodes: tuple[str, ...]) -> None:

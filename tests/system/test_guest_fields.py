@@ -10,6 +10,7 @@ from inventory.effects import Effect
 from tests.system.lab import Lab
 from tests.system.small import deployed
 from tests.system.test_guest_changes import boots, settled, steps
+from tests.system.test_guests_kept import api
 
 INVENTORY = "inventory/homelab.toml"
 TABLES = {**effects.GUEST, **effects.NETWORK}
@@ -65,6 +66,11 @@ def of_node(line: str) -> Edit:
     return lambda text: text.replace("[nodes.pve1]\n", f"[nodes.pve1]\n{line}\n")
 
 
+def of_cluster(table: str) -> Edit:
+    """TABLE at the end of the file."""
+    return lambda text: f"{text.rstrip()}\n\n{table}\n"
+
+
 USB = 'usb = [{ name = "zwave", id = "0658:0200" }]'
 PCI = 'pci = [{ name = "gpu", id = "8086:46d1", path = "0000:00:02.0" }]'
 # Field, edits; what the machine's and the container's configuration then hold (None: it has no such field).
@@ -85,6 +91,12 @@ CASES: tuple[tuple[str, list[Edit], str, str | None], ...] = (
     ),
     ("vlan", [of_network("vlan = 30")], "net0: .*tag=30", "net0: .*tag=30"),
     ("bridge", [of_network('bridge = "vmbr1"')], "net0: .*bridge=vmbr1", "net0: .*bridge=vmbr1"),
+    (
+        "zone",
+        [of_network('zone = "lan"'), of_network('bridge = "lanet"'), of_cluster('[zones.lan]\ntype = "vlan"\nbridge = "vmbr0"')],
+        "net0: (?!.*tag=).*bridge=lanet(?!.*tag=)",
+        "net0: (?!.*tag=).*bridge=lanet(?!.*tag=)",
+    ),
     ("firewall", [of_hosts("firewall = true")], "net0: .*firewall=1", "net0: .*firewall=1"),
     # With `firewall`, without which it says nothing.
     ("open", [of_hosts('open = [{ port = 9100, purpose = "metrics" }]')], "", ""),
@@ -130,6 +142,31 @@ def test_the_field_alone_does_what_the_table_says(fleet: Lab, case: tuple[str, l
     if field == "open":
         rules = [item for item in fleet.resources() if item["type"].endswith("RulesLegacy")]
         assert len(rules) == 2 and all("9100" in str(item["outputs"]["rules"]) for item in rules), rules
+
+
+@pytest.mark.long
+def test_a_network_in_another_zone_is_applied_to_the_nodes(fleet: Lab) -> None:
+    """Its `zone` alone, after the case of the table: the VNet changes in place, and the nodes are told."""
+    change(fleet, of_network('zone = "other"'), of_cluster('[zones.other]\ntype = "vlan"\nbridge = "vmbr1"'))
+    up = fleet.up()
+    assert up.code == 0, up.text[-4000:]
+    # Both zones are there and applied: what the way back has to apply is the VNet's alone.
+    change(fleet, of_network('zone = "lan"'))
+    before = boots(fleet)
+    told = applications(fleet)
+    found = {name: kinds for name, (_, kinds) in steps(fleet).items()}
+    assert [name for name in found if name.startswith("Vnet::")] and not [name for name in found if "Legacy::" in name], found
+    up = fleet.up()
+    assert up.code == 0, up.text[-4000:]
+    assert applications(fleet) == told + 1, "Proxmox writes no VNet to a node before it is told to"
+    assert api(fleet).cluster.sdn.vnets("lanet").get()["zone"] == "lan"
+    assert boots(fleet) == before
+    assert settled(fleet)
+
+
+def applications(lab: Lab) -> int:
+    """How often the cluster wrote its SDN to the nodes."""
+    return sum(task["type"] == "reloadnetworkall" for task in api(lab).nodes("pve1").tasks.get(limit=500))
 
 
 def test_a_new_address_and_network_reach_guests_that_run(fleet: Lab) -> None:

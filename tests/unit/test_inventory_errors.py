@@ -62,6 +62,28 @@ CASES = [
     ("vlan = 20", 'vlan = 20\nzone = "lab"\nbridge = "clients"', "unknown-zone", "networks.clients.zone", "[zones.lab]"),
     (
         "vlan = 20",
+        'vlan = 20\nzone = "lab"\n[zones.lab]\ntype = "vlan"\nbridge = "vmbr1"',
+        "vnet-is-bridge",
+        "networks.clients.bridge",
+        'bridge = "clients"',
+    ),
+    (
+        "vlan = 20",
+        'vlan = 20\nzone = "lab"\nbridge = "vmbr1"\n[zones.lab]\ntype = "vlan"\nbridge = "vmbr1"',
+        "vnet-is-bridge",
+        "networks.clients.bridge",
+        'bridge = "clients"',
+    ),
+    (
+        "vlan = 20",
+        'vlan = 20\nzone = "lab"\nbridge = "lan"\n[networks.more]\ncidr = "10.9.0.0/24"\ngateway = "10.9.0.1"\nvlan = 9\n'
+        'zone = "lab"\nbridge = "lan"\n[zones.lab]\ntype = "vlan"\nbridge = "vmbr0"',
+        "vnet-doubled",
+        "networks.more.bridge",
+        'bridge = "more"',
+    ),
+    (
+        "vlan = 20",
         'vlan = 20\nzone = "lab"\nbridge = "all-clients"\n[zones.lab]\ntype = "vlan"\nbridge = "vmbr0"',
         "sdn-id",
         "networks.clients.bridge",
