@@ -22,6 +22,7 @@ class Effect(StrEnum):
     LOST = "removed: destroyed after a last snapshot; refused under `aether:protect`"
     REFUSED = "refused by AWS: a volume only grows"
     ZONE = "the names move to another zone; one made here is destroyed: refused under `aether:protect`"
+    ADDRESS = "another public address: refused under `aether:protect`"
     WORD = "says something of another field; changes nothing by itself"
 
 
@@ -36,6 +37,7 @@ MACHINE: dict[str, Effect] = {
     "region": E.MOVE,
     "open": E.UPDATE,
     "public_names": E.UPDATE,
+    "allocation_id": E.ADDRESS,
     "disk": E.UPDATE,
     "data": E.LOST,
     "playbook": E.NOTHING,
@@ -52,6 +54,7 @@ CLOUD: dict[str, Effect] = {
     "ssh_from": E.UPDATE,
     "ssm": E.UPDATE,
     "zone_id": E.ZONE,
+    "zone_adopted": E.WORD,
     "overwrite_records": E.WORD,
     "records": E.UPDATE,
     "way_home": E.NOTHING,

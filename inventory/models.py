@@ -12,6 +12,7 @@ from inventory.base import Facts
 from inventory.proxmox import Availability, Backup, Zone
 from inventory.types import (
     AgeRecipient,
+    AllocationId,
     AmiId,
     Cidr,
     Cidr6,
@@ -351,6 +352,9 @@ class CloudVm(NixosFacts):
     )
     open: tuple[Opening, ...] = Field(default=(), description="What the internet may reach; SSH is in [cloud] ssh_from.")
     public_names: tuple[HostName, ...] = Field(default=(), description="More names under the public domain that lead to it.")
+    allocation_id: AllocationId | None = Field(
+        default=None, description="Elastic IP that exists: imported as it is, never released; default: made here."
+    )
     disk: Gibibytes = Field(default=20, description="The system's; it goes with its machine.")
     data: DataDisk | None = Field(default=None, description="Disk that outlives the machine; for nixos.")
     playbook: str | None = Field(default=None, description="Playbook under ansible/, for amazon-linux.")
@@ -444,6 +448,9 @@ class Cloud(Facts):
     ssh_from: dict[HostName, Cidr] = Field(default={}, description="Named networks that may reach SSH; empty: by SSM alone.")
     ssm: bool = Field(default=True, description="Let the machines be managed by AWS Systems Manager (sessions without SSH).")
     zone_id: str | None = Field(default=None, description="Route 53 zone of the public domain; default: made here.")
+    zone_adopted: bool = Field(
+        default=False, description="That zone is imported as it is and never deleted; else it is used alone."
+    )
     overwrite_records: tuple[Fqdn, ...] = Field(default=(), description="Names in that zone that are taken over from others.")
     records: tuple[Record, ...] | None = Field(default=None, description="More records (MX, TXT); [] says that there are none.")
     way_home: HostName | None = Field(
@@ -454,6 +461,12 @@ class Cloud(Facts):
     )
     budget: int = Field(ge=1, description="US dollars a month; an alarm is sent at 80 % spent and 100 % forecast.")
     budget_email: str = Field(pattern=r"^[^@\s]+@[^@\s]+$", description="Who gets the alarm.")
+
+    @model_validator(mode="after")
+    def _adopts_a_zone_that_it_names(self) -> "Cloud":
+        if self.zone_adopted and self.zone_id is None:
+            raise ValueError("zone_adopted says something of a zone that exists; write its zone_id too, or remove the line")
+        return self
 
 
 class ImageBuild(Facts):

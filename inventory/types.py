@@ -207,3 +207,12 @@ AmiId = Annotated[
         )
     ),
 ]
+AllocationId = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            r"eipalloc-[0-9a-f]{8,17}",
+            "is not the id of an Elastic IP; write it like eipalloc-0123456789abcdef0 (`./aether adopt` shows those there are)",
+        )
+    ),
+]

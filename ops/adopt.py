@@ -17,12 +17,17 @@ from stacks.leases import addresses
 
 
 def adopt(stack: Stack, arguments: list[str]) -> int:
-    """Show the cluster's guests that the inventory lacks; of those named, print the entry, or write it.
+    """Show the cluster's guests that the inventory lacks; of those named, print the entry, or write it. Of a stack at AWS: the
+    Elastic IPs and the zone that its inventory lacks, with the lines to write.
 
     A guest that runs NixOS gets an entry with all that the cluster knows of it, and `adopted = true`: the next `up` imports it
     as it is. Any other is `external`, which is in DNS, monitoring and the picture of the fleet and never touched, or, told so,
     `ansible`. Nothing on the cluster is changed by this command.
     """
+    if inventory_of(stack).cloud is not None:
+        from ops.adopt_cloud import adopt_cloud
+
+        return adopt_cloud(stack, arguments)
     options = parser("adopt", adopt)
     options.add_argument("vmid", nargs="*", type=int, help="guests to adopt; none: list them")
     options.add_argument(

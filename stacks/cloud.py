@@ -20,6 +20,8 @@ from components.nixos.system import NixosSystem
 from inventory.ansible import peers, relays
 from inventory.load import Inventory, load
 from inventory.models import Cloud, CloudVm
+from stacks import names
+from stacks.existing import Existing, look
 from stacks.images import Images
 from stacks.live import drifts
 from stacks.machines import Machines, seen
@@ -29,7 +31,7 @@ from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
 from stacks.systems import deployed_system, desired_systems, export_systems
-from stacks.zone import refuse_taken_names, warn_of_empty_zone
+from stacks.zone import warn_of_empty_zone
 
 # The homelab's end of the tunnel (nix/hosts/oracle/gateway/wireproxy.nix).
 HOME_GATEWAY = "gateway"
@@ -73,10 +75,12 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     _refuse_relays_to_nobody(context)
     if not settings.aws_endpoint:
         _refuse_examples(context, machines)
-    refuse_taken_names(settings, inventory.cloud, machines[inventory.cloud.gateway].region, _all_names(context, machines))
+    region = machines[inventory.cloud.gateway].region
+    existing = look(settings, inventory, region, machines, names.of_all(inventory, context.homelab, machines))
     warn_of_empty_zone(inventory.cloud, inventory.site.public_domain)
-    gateway = _gateway(context, inventory.cloud.gateway, machines[inventory.cloud.gateway])
-    others = _machines(context, gateway, {name: facts for name, facts in machines.items() if name != inventory.cloud.gateway})
+    gateway = _gateway(context, inventory.cloud.gateway, machines[inventory.cloud.gateway], existing)
+    beside = {name: facts for name, facts in machines.items() if name != inventory.cloud.gateway}
+    others = _machines(context, gateway, beside, existing)
     pulumi.export(
         "gateway",
         {
@@ -101,7 +105,7 @@ def _homelab(settings: Settings, inventory: Inventory) -> Inventory | None:
     return load(Path(settings.inventory).parent / inventory.image.hosts)
 
 
-def _gateway(context: Context, name: str, facts: CloudVm) -> PublicGateway:
+def _gateway(context: Context, name: str, facts: CloudVm, existing: Existing) -> PublicGateway:
     return PublicGateway(
         name,
         PublicGatewayArgs(
@@ -109,7 +113,11 @@ def _gateway(context: Context, name: str, facts: CloudVm) -> PublicGateway:
             cloud=context.cloud,
             site=context.inventory.site,
             cidr=context.inventory.networks[facts.network].cidr,
-            public_names=(*_names(context, name, facts)[1:], *_public_names(context)),
+            public_names=(
+                *names.of_machine(context.inventory.site, name, facts)[1:],
+                *names.of_services(context.homelab, context.inventory.site.public_domain),
+            ),
+            existing_records=dict(existing.records),
             host_private_key=secret(context.settings, f"hosts/{name}.yaml", HOST_KEY),
             protect=context.settings.protect,
             configure=lambda parent, host, machine: _configure(context, parent, host, facts, machine),
@@ -118,22 +126,11 @@ def _gateway(context: Context, name: str, facts: CloudVm) -> PublicGateway:
     )
 
 
-def _names(context: Context, name: str, facts: CloudVm) -> tuple[str, ...]:
-    """A machine's own name, then those that the inventory gives it under the public domain."""
-    site = context.inventory.site
-    return (f"{name}.{site.domain}", *(f"{label}.{site.public_domain}" for label in facts.public_names))
-
-
-def _all_names(context: Context, machines: dict[str, CloudVm]) -> list[str]:
-    """Every name that becomes a record of a machine."""
-    site = context.inventory.site
-    own = [label for name, facts in machines.items() for label in _names(context, name, facts)]
-    return [*own, f"{context.cloud.gateway}.{site.public_domain}", site.public_domain, *_public_names(context)]
-
-
 def _refuse_doubled_names(context: Context, machines: dict[str, CloudVm]) -> None:
-    names = [label for name, facts in machines.items() for label in _names(context, name, facts)]
-    doubled = [name for name, count in Counter((*names, *_public_names(context))).items() if count > 1]
+    site = context.inventory.site
+    own = [label for name, facts in machines.items() for label in names.of_machine(site, name, facts)]
+    public = names.of_services(context.homelab, site.public_domain)
+    doubled = [name for name, count in Counter((*own, *public)).items() if count > 1]
     if doubled:
         raise SettingsError(
             f"{context.settings.inventory}: {', '.join(doubled)} would lead to two places. "
@@ -161,13 +158,6 @@ def _refuse_examples(context: Context, machines: dict[str, CloudVm]) -> None:
             f"{context.settings.inventory}: examples, not images: {', '.join(examples)}. "
             f"Fix: ./aether --stack {context.settings.stack} cloud images prints the lines to write"
         )
-
-
-def _public_names(context: Context) -> tuple[str, ...]:
-    """Names of the homelab's public services."""
-    services = context.homelab.services if context.homelab else {}
-    domain = context.inventory.site.public_domain
-    return tuple(sorted(f"{service.subdomain or name}.{domain}" for name, service in services.items() if service.public))
 
 
 def _configure(context: Context, parent: Component, name: str, facts: CloudVm, machine: CloudMachine) -> pulumi.Output[str]:
@@ -251,7 +241,9 @@ def _tables(context: Context) -> dict[str, object]:
     }
 
 
-def _machines(context: Context, gateway: PublicGateway, machines: dict[str, CloudVm]) -> dict[str, CloudMachine]:
+def _machines(
+    context: Context, gateway: PublicGateway, machines: dict[str, CloudVm], existing: Existing
+) -> dict[str, CloudMachine]:
     """The other machines of the cloud, in the gateway's network, each chained to its NixOS system."""
     settings, site = context.settings, context.inventory.site
     desired = desired_systems(settings, machines)
@@ -274,8 +266,9 @@ def _machines(context: Context, gateway: PublicGateway, machines: dict[str, Clou
                 ipv6=context.cloud.ipv6,
                 instance_profile=gateway.profile_name,
                 zone_id=gateway.zone_id,
-                names=_names(context, name, facts),
+                names=names.of_machine(site, name, facts),
                 overwrite=context.cloud.overwrite_records,
+                existing_records=dict(existing.records),
                 site=site.name,
                 availability_zone=context.cloud.availability_zone,
                 protect=settings.protect,

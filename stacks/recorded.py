@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,6 +79,28 @@ def births_of(resources: Mapping[str, Any]) -> dict[str, int]:
             said = ((item["outputs"] or {}).get("environment") or {}).get("AETHER_INSTANCE", "")
             found[name] = births(str(said))
     return found
+
+
+def elastic_ips_of(resources: Mapping[str, Any]) -> dict[str, str]:
+    """Allocation id of each machine's Elastic IP among RESOURCES, by the name of its host."""
+    return {name: str(outputs.get("allocationId") or "") for name, outputs in _of_type(resources, "aws:ec2/eip:Eip")}
+
+
+def zones_of(resources: Mapping[str, Any]) -> list[str]:
+    """Ids of the Route 53 zones among RESOURCES."""
+    return [str(outputs.get("zoneId") or "") for _, outputs in _of_type(resources, "aws:route53/zone:Zone")]
+
+
+def records_of(resources: Mapping[str, Any]) -> set[str]:
+    """Names of the DNS records' resources among RESOURCES."""
+    return {name for name, _ in _of_type(resources, "aws:route53/record:Record")}
+
+
+def _of_type(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Name and outputs of those of a KIND."""
+    for urn, item in resources.items():
+        if item["type"] == kind:
+            yield urn.rsplit("::", 1)[1], item["outputs"] or {}
 
 
 def export(guests: Mapping[str, Guest]) -> None:

@@ -1,11 +1,14 @@
-"""A zone that is live already: nothing is made over what somebody else wrote into it."""
+"""A zone that is live already: nothing is made over what somebody else wrote into it, and what is right in it is taken over."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pulumi
 
-from inventory.models import Cloud
+from inventory.load import Inventory
+from inventory.models import Cloud, Record
+from inventory.problems import InventoryError, Lines, Problem
+from stacks.amazon import Amazon
 from stacks.settings import Settings, SettingsError
 
 OURS = "A", "AAAA", "CNAME"
@@ -18,23 +21,59 @@ class Found:
     name: str
     kind: str
     values: tuple[str, ...]
+    ttl: int = 0
+    """Seconds."""
+
+    plain: bool = True
+    """Neither an alias nor one of several that a routing policy chooses from."""
 
     def __str__(self) -> str:
         return f"{self.name} {self.kind} ({', '.join(self.values)})"
 
+    def holds(self, record: Record) -> bool:
+        """Whether it says what RECORD says; a dot at an end, quotes and letters' case mean nothing."""
+        return self.kind == record.type and _meant(self.kind, self.values) == _meant(record.type, record.values)
 
-def refuse_taken_names(settings: Settings, cloud: Cloud, region: str, names: Iterable[str]) -> None:
-    """Look into the zone before anything is made. What this stack's own addresses are in is this stack's.
+
+def _meant(kind: str, values: Iterable[str]) -> set[str]:
+    if kind == "TXT":
+        return {_unquoted(value) for value in values}
+    return {value.rstrip(".").lower() for value in values}
+
+
+def _unquoted(text: str) -> str:
+    """A TXT value without the quotes that Route 53 keeps around it."""
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+
+
+def look_into(
+    settings: Settings, inventory: Inventory, amazon: Amazon, names: Iterable[str], own: Collection[str], known: Collection[str]
+) -> dict[str, str]:
+    """Look into the zone before anything is made. What the stack's OWN addresses are in is this stack's.
+
+    Args:
+        names: names that become records of a machine.
+        own: addresses that this stack's machines have, or will have.
+        known: record resources that the state has.
+
+    Returns:
+        Record resource -> id of what is in the zone and says the same: to be imported.
 
     Raises:
-        SettingsError: NAMES are taken, with the lines to write.
+        SettingsError: NAMES are taken, with the lines to write, or the zone cannot be looked into.
+        InventoryError: the zone has other values for records of the inventory.
     """
-    if cloud.zone_id is None:
-        return
-    found, own = live_records(settings, cloud.zone_id, region)
+    cloud = inventory.cloud
+    assert cloud is not None and cloud.zone_id is not None
+    names = list(names)
+    found = live_records(amazon, cloud.zone_id)
     taken = conflicts(found, own, names, cloud.overwrite_records)
     if taken:
         raise SettingsError(taken_message(settings, cloud.zone_id, taken))
+    problems = list(_other_values(inventory, cloud, found, known))
+    if problems:
+        raise InventoryError(problems)
+    return dict(_imports(inventory, cloud, found, names, known))
 
 
 def conflicts(found: Iterable[Found], own: Iterable[str], names: Iterable[str], overwritten: Iterable[str]) -> list[Found]:
@@ -43,6 +82,57 @@ def conflicts(found: Iterable[Found], own: Iterable[str], names: Iterable[str], 
     mine = {record.name for record in sets if set(record.values) <= set(own)}
     wanted = set(names) - set(overwritten) - mine
     return [record for record in sets if record.name in wanted]
+
+
+def resource(name: str, kind: str) -> str:
+    """What the record set NAME KIND is called in the graph."""
+    return f"{name}-{kind.lower()}"
+
+
+def full_name(record: Record, domain: str) -> str:
+    """The record's fully qualified name."""
+    return domain if record.name == "@" else f"{record.name}.{domain}"
+
+
+def _other_values(inventory: Inventory, cloud: Cloud, found: Iterable[Found], known: Collection[str]) -> Iterator[Problem]:
+    """Records of the inventory whose name is in the zone with something else."""
+    domain, sets = inventory.site.public_domain, list(found)
+    line = Lines(inventory.path.read_text()).find("cloud", "records")
+    for index, record in enumerate(cloud.records or ()):
+        name = full_name(record, domain)
+        if resource(name, record.type) in known or name in cloud.overwrite_records:
+            continue
+        for there in sets:
+            # A name with an alias (CNAME) has nothing else.
+            meets = there.kind == record.type or "CNAME" in (there.kind, record.type)
+            if there.name != name or not meets or there.holds(record):
+                continue
+            message = f"{cloud.zone_id} already has {there}, not {', '.join(record.values)}"
+            mine = f"write {as_line(there, domain)}, which is taken over as it is, or " if there.plain else "write "
+            fix = f'{mine}overwrite_records = ["{name}"]'
+            yield Problem(str(inventory.path), "cloud", f"records[{index}]", message, fix, "record-taken", line)
+
+
+def _imports(
+    inventory: Inventory, cloud: Cloud, found: Iterable[Found], names: Collection[str], known: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """What is in the zone, wanted, the same, and not in the state."""
+    kinds = ("A", "AAAA") if cloud.ipv6 else ("A",)
+    wanted = {resource(full_name(record, inventory.site.public_domain), record.type): record for record in cloud.records or ()}
+    for there in found:
+        called = resource(there.name, there.kind)
+        machines = there.name in names and there.kind in kinds and there.name not in cloud.overwrite_records
+        if called not in known and (machines or (called in wanted and there.holds(wanted[called]))):
+            yield called, f"{cloud.zone_id}_{there.name}_{there.kind}"
+
+
+def as_line(found: Found, domain: str) -> str:
+    """The record as the inventory has it."""
+    name = "@" if found.name == domain else found.name.removesuffix(f".{domain}")
+    plain = (_unquoted(value) if found.kind == "TXT" else value for value in found.values)
+    values = ", ".join('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in plain)
+    ttl = f", ttl = {found.ttl}" if found.ttl not in (0, Record.model_fields["ttl"].default) else ""
+    return f'{{ name = "{name}", type = "{found.kind}", values = [{values}]{ttl} }}'
 
 
 def taken_message(settings: Settings, zone: str, taken: Iterable[Found]) -> str:
@@ -66,37 +156,24 @@ def warn_of_empty_zone(cloud: Cloud, domain: str) -> None:
         )
 
 
-def live_records(settings: Settings, zone: str, region: str) -> tuple[list[Found], set[str]]:
-    """The zone's record sets, and the addresses that this stack's machines have.
+def live_records(amazon: Amazon, zone: str) -> list[Found]:
+    """The zone's record sets.
 
     Raises:
         SettingsError: AWS does not show them.
     """
-    import boto3  # type: ignore[import-untyped]
-    from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
+    with amazon.asking(f"the zone {zone} cannot be looked into", "zone_id of [cloud]"):
+        pages = amazon.client("route53").get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone)
+        return list(record_sets(pages))
 
-    keys = settings.aws_keys()
-    client: Mapping[str, object] = {"region_name": region, "endpoint_url": settings.aws_endpoint or None, **keys}
-    try:
-        pages = boto3.client("route53", **client).get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone)
-        found = [
-            Found(
-                record["Name"].rstrip(".").replace("\\052", "*"),
-                record["Type"],
-                tuple(value["Value"] for value in record.get("ResourceRecords", [])) or ("an alias",),
-            )
-            for page in pages
-            for record in page["ResourceRecordSets"]
-        ]
-        ec2 = boto3.client("ec2", **client)
-        mine = [{"Name": "tag:project", "Values": ["aether"]}, {"Name": "tag:stack", "Values": [settings.stack]}]
-        own = {address["PublicIp"] for address in ec2.describe_addresses(Filters=mine)["Addresses"]}
-        for reservation in ec2.describe_instances(Filters=mine)["Reservations"]:
-            for instance in reservation["Instances"]:
-                for face in instance.get("NetworkInterfaces", []):
-                    own |= {address["Ipv6Address"] for address in face.get("Ipv6Addresses", [])}
-    except (BotoCoreError, ClientError) as error:
-        raise SettingsError(
-            f"the zone {zone} cannot be looked into: {error}. Fix: zone_id of [cloud], or the credentials (docs/aws.md)"
-        ) from None
-    return found, own
+
+def record_sets(pages: Iterable[Mapping[str, object]]) -> Iterator[Found]:
+    """Those of the PAGES that Route 53 answers."""
+    for page in pages:
+        for record in page["ResourceRecordSets"]:  # type: ignore[attr-defined]  # boto3 has no types
+            values = tuple(value["Value"] for value in record.get("ResourceRecords", [])) or ("an alias",)
+            # One of several that a policy chooses from: none of them is the name's record.
+            values = ("by a routing policy",) if "SetIdentifier" in record else values
+            plain = "SetIdentifier" not in record and "AliasTarget" not in record
+            name = record["Name"].rstrip(".").replace("\\052", "*")
+            yield Found(name, record["Type"], values, int(record.get("TTL", 0)), plain)

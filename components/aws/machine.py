@@ -8,6 +8,7 @@ import pulumi_aws as aws
 from pydantic import Field
 
 from components.aws.data_disk import DataDisk, DataDiskArgs
+from components.aws.existing import kept_as_it_is, taken_over
 from components.base import Args, Component, Text
 from components.cloud import user_data
 from components.cloud.bootstrap import bootstrap_key
@@ -30,6 +31,9 @@ class CloudMachineArgs(Args):
     instance_profile: Text | None = Field(default=None, description="Name of the IAM instance profile.")
     zone_id: Text = Field(description="Route 53 zone of the names.")
     overwrite: tuple[str, ...] = Field(default=(), description="Names that are taken over where the zone has them already.")
+    existing_records: dict[str, str] = Field(
+        default={}, description="Record resource to its id, of those that the zone has and the state does not: imported."
+    )
     names: tuple[str, ...] = Field(min_length=1, description="Fully qualified names; the first is the machine's own.")
     site: str = Field(default="", description="Prefix of the data disk's role.")
     availability_zone: str = Field(default="", description="Of the subnet; a data disk is in the same.")
@@ -48,7 +52,8 @@ class CloudMachine(Component):
           changes in place without touching the others; ``aws:ec2:KeyPair``.
         - ``aws:ec2:Instance``: pinned image, IMDSv2 only (one hop), encrypted gp3 root disk.
         - ``aether:aws:DataDisk``, if the inventory has one for it.
-        - ``aws:ec2:Eip`` and ``EipAssociation``; ``aws:route53:Record`` A (and AAAA) for each name.
+        - ``aws:ec2:Eip``, or the one that the inventory names, and ``EipAssociation``; ``aws:route53:Record`` A (and AAAA) for
+          each name.
 
     Outputs:
         instance_id: new for each machine.  address: public IPv4.  ipv6_address: or empty.  name: its own name.
@@ -75,9 +80,7 @@ class CloudMachine(Component):
         )
         self.instance = self._instance(name, args, key)
         self.data = self._data(name, args)
-        self.elastic_ip = aws.ec2.Eip(
-            name, domain="vpc", tags={"Name": name}, opts=self.child(provider=args.provider, protect=args.protect)
-        )
+        self.elastic_ip = self._elastic_ip(name, args)
         self.association = aws.ec2.EipAssociation(
             name,
             allocation_id=self.elastic_ip.id,
@@ -186,6 +189,16 @@ class CloudMachine(Component):
             ),
         )
 
+    def _elastic_ip(self, name: str, args: CloudMachineArgs) -> aws.ec2.Eip:
+        allocation = args.facts.allocation_id
+        options = kept_as_it_is(allocation) if allocation else {}
+        return aws.ec2.Eip(
+            name,
+            domain="vpc",
+            tags={"Name": name},
+            opts=self.child(provider=args.provider, protect=args.protect, **options),
+        )
+
     def _data(self, name: str, args: CloudMachineArgs) -> DataDisk | None:
         if args.facts.data is None:
             return None
@@ -216,7 +229,7 @@ class CloudMachine(Component):
                 ttl=300,
                 records=[address],
                 allow_overwrite=True if fqdn in args.overwrite else None,
-                opts=self.child(provider=args.provider),
+                opts=self.child(provider=args.provider, **taken_over(f"{fqdn}-{kind.lower()}", args.existing_records)),
             )
             for kind, address in kinds
         ]

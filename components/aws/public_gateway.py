@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 from pydantic import Field
 
+from components.aws.existing import kept_as_it_is, taken_over
 from components.aws.least_rights import session_profile
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.network import PublicNetwork, PublicNetworkArgs
@@ -24,6 +25,9 @@ class PublicGatewayArgs(Args):
     public_names: tuple[str, ...] = Field(
         default=(), description="More names under the public domain, like jellyfin.example.org."
     )
+    existing_records: dict[str, str] = Field(
+        default={}, description="Record resource to its id, of those that the zone has and the state does not: imported."
+    )
     host_private_key: Text = Field(description="Private half of the SSH host key. Secret.")
     protect: bool = Field(default=False, description="Refuse to destroy the public address.")
     configure: Configure | None = Field(default=None, description="What configures the machine once it answers.")
@@ -35,7 +39,7 @@ class PublicGateway(Component):
 
     Creates:
         - ``aether:aws:PublicNetwork``, which the other machines of the cloud share.
-        - ``aws:route53:Zone`` of the public domain, unless the inventory names one.
+        - ``aws:route53:Zone`` of the public domain; the one that the inventory adopts; none where it names one to use.
         - ``aether:aws:CloudMachine``: the gateway, with records for itself, the public domain and every public name.
         - IAM role, policy and instance profile for Session Manager, if wanted.
         - ``aws:budgets:Budget``: an e-mail at 80 % spent and at 100 % forecast.
@@ -43,7 +47,7 @@ class PublicGateway(Component):
 
     Outputs:
         address: public IPv4.  ipv6_address: or empty.  names: all that lead to it.  name_servers: to enter at the registrar,
-        or none when the zone is given.  healthy: the host's name, known once its health checks hold.
+        or none when the zone is used alone.  healthy: the host's name, known once its health checks hold.
     """
 
     network: PublicNetwork
@@ -84,6 +88,7 @@ class PublicGateway(Component):
                 zone_id=self.zone_id,
                 names=self.names,
                 overwrite=args.cloud.overwrite_records,
+                existing_records=args.existing_records,
                 site=args.site.name,
                 availability_zone=args.cloud.availability_zone,
                 protect=args.protect,
@@ -107,14 +112,18 @@ class PublicGateway(Component):
         )
 
     def _zone(self, args: PublicGatewayArgs) -> tuple[pulumi.Output[str], pulumi.Output[list[str]]]:
-        if args.cloud.zone_id:
+        if args.cloud.zone_id and not args.cloud.zone_adopted:
             return pulumi.Output.from_input(args.cloud.zone_id), pulumi.Output.from_input(list[str]())
         zone = aws.route53.Zone(
             args.site.public_domain,
             name=args.site.public_domain,
             comment="Public names of the homelab",
             # The name servers are at the registrar: a zone made anew has others.
-            opts=self.child(provider=args.provider, protect=args.protect),
+            opts=self.child(
+                provider=args.provider,
+                protect=args.protect,
+                **(kept_as_it_is(args.cloud.zone_id) if args.cloud.zone_id else {}),
+            ),
         )
         return zone.zone_id, zone.name_servers.apply(list)
 
@@ -129,7 +138,7 @@ class PublicGateway(Component):
             ttl=facts.ttl,
             records=list(facts.values),
             allow_overwrite=True if fqdn in args.cloud.overwrite_records else None,
-            opts=self.child(provider=args.provider),
+            opts=self.child(provider=args.provider, **taken_over(f"{fqdn}-{facts.type.lower()}", args.existing_records)),
         )
 
     def _budget(self, args: PublicGatewayArgs) -> aws.budgets.Budget:

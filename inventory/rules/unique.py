@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from inventory.models import Guest, Host, ManagedHost, Network, OwnCard
+from inventory.models import CloudVm, Guest, Host, ManagedHost, Network, OwnCard
 from inventory.parse import Draft
 
 # Names that mean something else to Ansible, to a resolver or in `build_on`.
@@ -39,6 +39,13 @@ def check(drafts: Sequence[Draft]) -> None:
         "duplicate-host-key",
         "this key is {1}'s too, so one host could pass for the other",
         "run `./aether secrets rotate {name}`",
+    )
+    _once(
+        drafts,
+        _elastic_ips,
+        "duplicate-allocation-id",
+        "this Elastic IP is {1}'s too, and leads to one machine",
+        "remove it from one of them, which gets an Elastic IP of its own",
     )
     _once(
         drafts,
@@ -121,6 +128,12 @@ def _host_keys(draft: Draft) -> Iterator[tuple[object, str, str]]:
     for name, host in draft.hosts.items():
         if isinstance(host, ManagedHost):
             yield _bare(host.host_key), f"hosts.{name}", "host_key"
+
+
+def _elastic_ips(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    for name, host in draft.hosts.items():
+        if isinstance(host, CloudVm) and host.allocation_id is not None:
+            yield host.allocation_id, f"hosts.{name}", "allocation_id"
 
 
 def _devices(draft: Draft) -> Iterator[tuple[object, str, str]]:

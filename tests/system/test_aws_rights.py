@@ -37,9 +37,9 @@ NO_CALLS = re.compile(r"iam:PassRole|sts:GetCallerIdentity|dlm:.*")
 DENIED = re.compile(r"not authorized to perform: (\w+:\w+)")
 
 
-def printed() -> set[str]:
-    """Every action of the policy, as moto calls it."""
-    listed = [action for statement in policy("cloud", "eu-central-1")["Statement"] for action in statement["Action"]]
+def printed(zone: str | None = None) -> set[str]:
+    """Every action of the policy, with a ZONE that exists, as moto calls it."""
+    listed = [action for statement in policy("cloud", "eu-central-1", zone)["Statement"] for action in statement["Action"]]
     return {call for action in listed for call in BUDGETS.get(action, (action,))}
 
 

@@ -23,6 +23,8 @@ class Registered:
     provider: str
     protect: bool
     ignore_changes: tuple[str, ...]
+    import_id: str
+    retained: bool
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -98,6 +100,8 @@ class _Monitor(pulumi_mocks.MockMonitor):
                 provider=request.provider,
                 protect=request.protect,
                 ignore_changes=tuple(request.ignoreChanges),
+                import_id=request.importId,
+                retained=request.retainOnDelete,
             )
         )
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]

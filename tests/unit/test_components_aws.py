@@ -205,6 +205,21 @@ class TestNames:
         assert not recording.of("route53/zone:Zone")
         assert {record.inputs["zoneId"] for record in recording.of("route53/record:Record").values()} == {"ZGIVEN"}
 
+    def test_what_the_account_had_is_imported_kept_and_its_tags_the_owners(self) -> None:
+        records = {"example.org-a": "Z1_example.org_A"}
+        recording = gateway(
+            cloud={"zone_id": "Z1", "zone_adopted": True}, facts={"allocation_id": "eipalloc-1"}, existing_records=records
+        )
+        imported = {item.type.rpartition(":")[2]: item for item in recording.resources if item.import_id}
+        assert {kind: item.import_id for kind, item in imported.items()} == {
+            "Eip": "eipalloc-1",
+            "Zone": "Z1",
+            "Record": "Z1_example.org_A",
+        }
+        for kind in ("Eip", "Zone"):
+            assert imported[kind].retained and {"tags", "tagsAll"} <= set(imported[kind].ignore_changes)
+        assert not imported["Record"].retained, "the stack's from now on"
+
     def test_address_and_zone_are_protected_where_the_stack_wants_it(self) -> None:
         recording = gateway(protect=True)
         assert [item.type for item in recording.resources if item.protect] == ["aws:route53/zone:Zone", "aws:ec2/eip:Eip"]

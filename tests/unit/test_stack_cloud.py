@@ -18,6 +18,7 @@ from ops.fleet import _one_host, rollback
 from ops.stack import Stack
 from sim.hosts.firstboot import random_host_key
 from stacks import cloud, images
+from stacks.existing import Existing
 from stacks.settings import Settings, SettingsError
 from tests.unit.recorder import Recording, record
 
@@ -123,6 +124,20 @@ def test_the_homelabs_public_services_get_their_names() -> None:
 def test_the_gateway_knows_where_home_is_from_the_inventory() -> None:
     environment = compose().one("local:Command", "public-gateway").environment
     assert environment["AETHER_VAR_homelab_gateway"] == str(load("inventory/homelab.toml").hosts["gateway"].address)
+
+
+def test_what_the_zone_has_already_is_imported_for_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def look(settings: Settings, inventory: Inventory, region: str, machines: dict[str, Any], names: list[str]) -> Existing:
+        asked.update(region=region, machines=set(machines), names=set(names))
+        return Existing({"example.org-a": "Z_example.org_A", "vps.cloud.example.org-a": "Z_vps.cloud.example.org_A"})
+
+    monkeypatch.setattr(cloud, "look", look)
+    found = compose().of("route53/record:Record")
+    assert {name for name, record in found.items() if record.import_id} == {"example.org-a", "vps.cloud.example.org-a"}
+    assert asked["machines"] == {"public-gateway", "vps", "cloud-workstation"} and asked["region"] == "eu-central-1"
+    assert asked["names"] == {record.inputs["name"] for record in found.values()}
 
 
 def test_no_other_stack_is_asked() -> None:

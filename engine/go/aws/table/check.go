@@ -20,8 +20,13 @@ func (r *Resource) check(urn presource.URN, old, in Values, seed []byte, default
 			in[r.Name] = fmt.Sprintf("%s-%s", urn.Name(), randomEnd(seed))
 		}
 	}
+	// No argument: it is here where the program ignores its changes, and the engine gave what was there before.
+	kept := in["tagsAll"]
+	delete(in, "tagsAll")
 	failures = checkFields(r.fields(), in, "")
-	if r.Tagged {
+	if r.Tagged && kept != nil {
+		in["tagsAll"] = kept
+	} else if r.Tagged {
 		tags := maps.Clone(defaultTags)
 		if tags == nil {
 			tags = map[string]string{}
