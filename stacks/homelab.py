@@ -1,6 +1,7 @@
 """The homelab: NixOS guests on Proxmox, provisioned and configured in one graph."""
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import pulumi
 import pulumi_proxmoxve as proxmox
@@ -24,9 +25,10 @@ from stacks.images import Images
 from stacks.leases import warn_of_leases
 from stacks.live import drifts
 from stacks.machines import Machines, renamed
+from stacks.node_files import Stored, stored
 from stacks.preflight import Preflight
 from stacks.proxmox import proxmox_provider
-from stacks.recorded import births_of, export, guests_of, resources
+from stacks.recorded import RecordedFile, births_of, export, files_of, guests_of, resources
 from stacks.rollout import activation_order
 from stacks.settings import Settings
 from stacks.ssh import write_client_config
@@ -70,9 +72,10 @@ def _systems(
     disks: dict[str, int] = {}
     births: dict[str, int] = {}
     imported: set[str] = set()
+    files: Mapping[str, RecordedFile] | None = None
     if there is not None:
         state = resources()
-        known = guests_of(state)
+        known, files = guests_of(state), files_of(state)
         replaced = [name for name, facts in guests.items() if facts.replace]
         lacking = lacking_rights(settings, inventory.content.model_dump()) if replaced else []
         old = [there[known[name].vmid] for name in replaced if name in known and known[name].vmid in there]
@@ -86,7 +89,7 @@ def _systems(
         warn_of_leases(settings, guests, there)
     export(guests)
     playbooks = set_up()
-    images = _images(inventory, guests, operator, provider, playbooks)
+    images = _images(settings, inventory, guests, operator, provider, playbooks, files)
     devices = {
         name: NodeDevices(name, NodeDevicesArgs(node=node, provider=provider))
         for name, node in inventory.nodes.items()
@@ -137,24 +140,34 @@ def _systems(
 
 
 def _images(
+    settings: Settings,
     inventory: Inventory,
     hosts: dict[str, Guest],
     operator: Operator,
     provider: proxmox.Provider,
     after: Mapping[str, Playbook],
+    files: Mapping[str, RecordedFile] | None,
 ) -> dict[str, NixosImage]:
-    """The images that the hosts are born from, on the nodes that need them, AFTER the node is set up."""
+    """The images that the hosts are born from, on the nodes that need them, AFTER the node is set up.
+
+    FILES are those that the state has; None where the cluster cannot be asked, and is not about its own.
+    """
     images = {}
     for kind, facts in (("vm", NixosVmFacts), ("lxc", NixosLxcFacts)):
         nodes = sorted({host.node for host in hosts.values() if isinstance(host, facts)})
         if nodes:
+            guest: Literal["vm", "lxc"] = "vm" if kind == "vm" else "lxc"
+            version, datastores = image_hash(REPOSITORY), {node: inventory.nodes[node].image_datastore for node in nodes}
+            there = Stored() if files is None else stored(settings, guest, version, inventory.environment, datastores, files)
             images[kind] = NixosImage(
                 f"nixos-{kind}",
                 NixosImageArgs(
-                    guest="vm" if kind == "vm" else "lxc",
-                    version=image_hash(REPOSITORY),
+                    guest=guest,
+                    version=version,
                     environment=inventory.environment,
-                    datastores={node: inventory.nodes[node].image_datastore for node in nodes},
+                    datastores=datastores,
+                    existing=there.existing,
+                    imported=there.imported,
                     after={node: after[node] for node in nodes if node in after},
                     operator=operator,
                     provider=provider,

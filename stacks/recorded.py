@@ -103,6 +103,21 @@ def _of_type(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Map
             yield urn.rsplit("::", 1)[1], item["outputs"] or {}
 
 
+@dataclass(frozen=True)
+class RecordedFile:
+    name: str
+    imported: bool
+    """It was on the node before the state had it."""
+
+
+def files_of(resources: Mapping[str, Any]) -> dict[str, RecordedFile]:
+    """The files on nodes among RESOURCES, by the name of their resource."""
+    return {
+        name: RecordedFile(str(outputs.get("fileName") or ""), not outputs.get("sourceFile"))
+        for name, outputs in _of_type(resources, "proxmoxve:index/fileLegacy:FileLegacy")
+    }
+
+
 def export(guests: Mapping[str, Guest]) -> None:
     """Leave GUESTS to the next run."""
     pulumi.export(EXPORT, {name: {"node": facts.node, "disposable": facts.disposable} for name, facts in guests.items()})
