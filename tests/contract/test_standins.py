@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.contract.cases import CASES, Answer, Case, answers, disagreement, named, system_answers
+from tests.contract.first_boot import FIRST_BOOT_CASES, user_data
 from tests.contract.node import NODE_CASES
 from tests.contract.ssh import SSH_CASES, ssh_answers
 from tests.system.sim_lab import REPOSITORY, Api, Simulator, started, wait_until
@@ -48,6 +49,27 @@ def server(sim: Simulator, tmp_path_factory: pytest.TempPathFactory) -> dict[Cas
     return ssh_answers(sim.config, "metal", tmp_path_factory.mktemp("ssh"))
 
 
+@pytest.fixture(scope="module")
+def born(sim: Simulator, node: dict[Case, Answer]) -> dict[Case, Answer]:
+    """Of the guest `vm`, which is made anew after the node's cases."""
+    del node
+    private, api = (sim.state / "keys/hosts/vm").read_text(), Api(sim)
+    assert api.destroy(100) == "OK"
+    owner = (sim.state / "keys/operator.pub").read_text().strip()
+    sim.ssh("pve1", "cat > /var/lib/vz/snippets/born.yaml", user_data(private, owner))
+    assert sim.ssh("pve1", "pvesm set local --content iso,vztmpl,backup,snippets").code == 0
+    assert api.create_vm(cicustom="user=local:snippets/born.yaml") == "OK"
+    wait_until("it boots", lambda: sim.answers("vm"))
+    wait_until("its commands are run", lambda: sim.ssh("vm", "ls /root/ran-words").code == 0)
+    key = sim.reach()["vm"]["hostKey"].split()[1]
+    return answers(asking(sim, "vm"), FIRST_BOOT_CASES, {"key": key, "owner": owner.split()[1]})
+
+
+@pytest.mark.parametrize("case", FIRST_BOOT_CASES, ids=named)
+def test_a_simulated_first_boot_is_as_cloud_inits(born: dict[Case, Answer], case: Case) -> None:
+    assert not (wrong := disagreement(case, born[case])), wrong
+
+
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_a_standin_answers_as_the_real_program(system: dict[Case, Answer], case: Case) -> None:
     assert not (wrong := disagreement(case, system[case])), wrong
@@ -65,4 +87,4 @@ def test_a_simulated_ssh_server_answers_as_openssh(server: dict[Case, Answer], c
 
 def test_the_page_has_the_table() -> None:
     page = (REPOSITORY / "docs/lab.md").read_text()
-    assert not [case.promise for case in (*CASES, *NODE_CASES, *SSH_CASES) if case.promise not in page]
+    assert not [case.promise for case in (*CASES, *NODE_CASES, *SSH_CASES, *FIRST_BOOT_CASES) if case.promise not in page]
