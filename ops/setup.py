@@ -118,15 +118,15 @@ def machine_packages(missing: list[str]) -> None:
 
 
 def checkers() -> None:
-    """Programs that read what hosts are given (Caddy, promtool, nft …), OpenBao, ostree and GRUB; tests skip those missing."""
+    """Programs that read what hosts are given (Caddy, nft …), OpenBao, ostree, GRUB, buildah; tests skip those missing."""
     cache = Path(os.environ.get("AETHER_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aether")
     get, there = str(REPOSITORY / "nix/tools/get-checkers.sh"), cache / "checkers" / "bin"
     if not (there / "caddy").exists() and shutil.which("apt-get"):
         step("checkers", [get, "--debian"])
     if not (there / "bao").exists():
         step("openbao", [get, "--bao"])
-    if not (cache / "checkers/atomic/run").exists() and shutil.which("apt-get"):
-        step("ostree and GRUB", [get, "--atomic"])
+    if not (cache / "checkers/builder/run").exists() and shutil.which("apt-get"):
+        step("ostree, GRUB, buildah", [get, "--atomic"])
 
 
 def environment(groups: list[str]) -> None:

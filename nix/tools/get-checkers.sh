@@ -8,7 +8,7 @@
 # --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and programs of a live medium), 0.5 GB, for
 # tests/nix/test_machine.py. With --house only a root for containers in which the hosts' own units run (systemd, HAProxy, Caddy,
 # oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus, and a browser), 3 GB, for tests/nix/test_login.py. With --atomic only a system
-# that ostree deploys, and its boot loader (ostree, systemd, GRUB), 0.3 GB, for tests/atomic: `make test` takes that, too.
+# that ostree deploys, and its boot loader (ostree, systemd, GRUB), and buildah, 0.6 GB, for tests/atomic: `make test` takes that, too.
 # A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
 only=''
@@ -47,8 +47,11 @@ fi
 if [ "$only" = atomic ]; then
   [ -x "$dir/atomic/run" ] ||
     "$here/unpack-debian.sh" "$dir/atomic" trixie ostree ostree-boot grub-common grub-pc-bin systemd systemd-container \
-      libnss-systemd nix-setup-systemd nix-bin base-files mount util-linux procps bash coreutils findutils sed grep gawk hostname ||
+      libnss-systemd nix-setup-systemd nix-bin jq base-files mount util-linux procps bash coreutils findutils sed grep gawk hostname ||
     missing "ostree, GRUB" "Debian's packages could not be unpacked"
+  # What builds images; it starts itself again, so it runs in its root.
+  [ -x "$dir/builder/run" ] || "$here/unpack-debian.sh" "$dir/builder" trixie buildah netavark bash coreutils util-linux mount jq ||
+    missing buildah "Debian's packages could not be unpacked"
   exit 0
 fi
 

@@ -78,16 +78,6 @@ def test_every_file_that_a_recipe_names_is_there(path: Path) -> None:
             assert (IMAGE / "files" / entry["source"]).is_dir(), entry
 
 
-# Units of the base image that recipes may switch: `systemctl disable` of one that is not there fails the build.
-BASE_UNITS = {"rpm-ostreed-automatic.timer", "rpm-ostreed-automatic.service"}
-
-
-def test_units_that_are_switched_off_are_in_the_base_image() -> None:
-    for path in RECIPES:
-        disabled = {unit for module in modules(path) if module["type"] == "systemd" for unit in module["system"]["disabled"]}
-        assert disabled <= BASE_UNITS, path.name
-
-
 def test_no_check_that_needs_the_network_decides_about_a_boot() -> None:
     text = (IMAGE / "files/system/etc/greenboot/greenboot.conf").read_text()
     assert re.search(r'^DISABLED_HEALTHCHECKS=\(.*"01_repository_dns_check\.sh".*\)$', text, re.MULTILINE)
