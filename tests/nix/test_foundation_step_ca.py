@@ -11,11 +11,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -40,27 +41,6 @@ def sign(key: ec.EllipticCurvePrivateKey, header: dict[str, Any], payload: dict[
     return protected, body, base64url(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
 
 
-def certificate(
-    name: str, key: ec.EllipticCurvePrivateKey, issuer: str, by: ec.EllipticCurvePrivateKey, depth: int | None
-) -> x509.Certificate:
-    """A certificate; with ``depth`` that of a CA."""
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - timedelta(hours=1))
-        .not_valid_after(NOW + timedelta(hours=12))
-        .add_extension(x509.BasicConstraints(ca=depth is not None, path_length=depth), critical=True)
-        .add_extension(x509.KeyUsage(True, False, False, False, False, depth is not None, depth is not None, False, False), True)
-    )
-    built = built.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    if depth is None:
-        built = built.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-    return built.sign(by, hashes.SHA256())
-
-
 def pem(key: Any) -> bytes:
     return bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
 
@@ -72,8 +52,7 @@ class Authority:
     url: str
     plain: str
     trust: ssl.SSLContext
-    intermediate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    intermediate: trustme.CA
 
     def request(self, path: str, body: dict[str, Any] | None = None, kind: str = "application/json") -> tuple[int, Any, str]:
         """Status, JSON and the next nonce."""
@@ -100,18 +79,16 @@ def authority(checker: Callable[[str], str], settings: dict[str, Any], tmp_path:
     https, http = (one.getsockname()[1] for one in sockets)
     for one in sockets:
         one.close()
-    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root = certificate("root", root_key, "root", root_key, 1)
-    intermediate = certificate("intermediate", key, "root", root_key, 0)
-    files = {"root": root, "crt": intermediate}
-    for name, made in files.items():
-        (tmp_path / name).write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    for name, made_key in {
-        "key": key,
-        "host": ed25519.Ed25519PrivateKey.generate(),
-        "user": ed25519.Ed25519PrivateKey.generate(),
+    root = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    intermediate = root.create_child_ca(key_type=trustme.KeyType.ECDSA)
+    for name, made in {
+        "root": root.cert_pem.bytes(),
+        "crt": intermediate.cert_pem.bytes(),
+        "key": intermediate.private_key_pem.bytes(),
+        "host": pem(ed25519.Ed25519PrivateKey.generate()),
+        "user": pem(ed25519.Ed25519PrivateKey.generate()),
     }.items():
-        (tmp_path / name).write_bytes(pem(made_key))
+        (tmp_path / name).write_bytes(made)
 
     text = json.dumps(settings)
     text = re.sub(r"/[^\"]*-((?:leaf|ssh-host|ssh-user)\.tpl)", rf"{ROOT}/nix/hosts/oracle/step-ca/\1", text)
@@ -135,7 +112,7 @@ def authority(checker: Callable[[str], str], settings: dict[str, Any], tmp_path:
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([program, tmp_path / "ca.json"], stdout=log, stderr=log, env={"HOME": str(tmp_path)})
     trust = ssl.create_default_context(cafile=str(tmp_path / "root"))
-    found = Authority(f"https://localhost:{https}", f"http://127.0.0.1:{http}", trust, intermediate, key)
+    found = Authority(f"https://localhost:{https}", f"http://127.0.0.1:{http}", trust, intermediate)
     try:
         for _ in range(60):
             try:
@@ -160,7 +137,7 @@ def test_starts_without_keycloak(authority: Authority) -> None:
 def test_publishes_the_revocation_list_where_certificates_say(authority: Authority, settings: dict[str, Any]) -> None:
     path = "/" + settings["crl"]["idpURL"].split("/", 3)[3]
     listed = x509.load_der_x509_crl(authority.request(authority.plain + path)[1])
-    assert listed.issuer == authority.intermediate.subject
+    assert listed.issuer == x509.load_pem_x509_certificate(authority.intermediate.cert_pem.bytes()).subject
     assert settings["authority"]["provisioners"][0]["options"]["x509"]["templateData"]["crl"] == settings["crl"]["idpURL"]
 
 
@@ -194,9 +171,10 @@ def test_acme_takes_orders_for_the_sites_names_only(authority: Authority, name: 
 
 
 def host_token(authority: Authority, name: str, audience: str, extra: dict[str, Any]) -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
-    leaf = certificate(name, key, "intermediate", authority.key, None)
-    chain = [base64.b64encode(one.public_bytes(serialization.Encoding.DER)).decode() for one in (leaf, authority.intermediate)]
+    leaf = authority.intermediate.issue_cert(name, common_name=name, key_type=trustme.KeyType.ECDSA)
+    key = serialization.load_pem_private_key(leaf.private_key_pem.bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    chain = [base64.b64encode(ssl.PEM_cert_to_DER_cert(one.bytes().decode())).decode() for one in leaf.cert_chain_pems]
     times = {"iat": int(time.time()), "nbf": int(time.time()) - 5, "exp": int(time.time()) + 120}
     claims = {
         "aud": authority.url + audience,
