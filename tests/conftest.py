@@ -15,6 +15,10 @@ LAB = {f"tests/system/test_{name}.py": lab for lab, names in LABS.items() for na
 # What takes minutes goes first, in this order.
 FIRST = (*LABS, "tests/system/test_cloud.py", "tests/system/test_migration.py", "tests/nix", "tests/lab")
 
+# Exit status where more tests are skipped than --most-skipped allows; pytest's own end at 5.
+TOO_MANY_SKIPPED = 6
+LONG = "takes minutes that the gate has not"
+
 
 def group_of(file: str) -> str:
     """The group of a test file: tests that share something dear (a homelab, the evaluated hosts) or a place (unit tests write
@@ -28,6 +32,12 @@ def group_of(file: str) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="also what the gate has no time for")
+    parser.addoption(
+        "--most-skipped",
+        type=int,
+        metavar="N",
+        help=f"fail, with exit status {TOO_MANY_SKIPPED}, where more than N tests are skipped that are not for --all",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -36,7 +46,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker("long"):
                 file = _file(item.nodeid)
-                item.add_marker(pytest.mark.skip(reason=f'takes minutes that the gate has not: make test ARGS="{file} --all"'))
+                item.add_marker(pytest.mark.skip(reason=f'{LONG}: make test ARGS="{file} --all"'))
 
     def place(item: pytest.Item) -> int:
         file = _file(item.nodeid)
@@ -59,14 +69,49 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Groups(config, log) if config.getvalue("dist") == "loadscope" else None
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell each reason once, with how many tests it skipped."""
-    reasons: Counter[str] = Counter()
-    for report in terminalreporter.stats.get("skipped", []):
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        reasons[reason.removeprefix("Skipped: ")] += 1
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A gate whose tests are skipped one after the other would stay green. ``.ci/run`` looks for the mark."""
+    if too_many(session.config, skipped(session.config)):
+        session.exitstatus = TOO_MANY_SKIPPED
+        session.config.cache.set("aether/too-many-skipped", True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell each reason once, with how many tests it skipped, and how many there are of both kinds."""
+    reasons = skipped(config)
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"skipped {count}: {reason}")
+    if reasons:
+        terminalreporter.write_line(
+            f"skipped: {left_out(reasons)} for --all, {reasons.total() - left_out(reasons)} that miss something"
+        )
+    if too_many(config, reasons):
+        terminalreporter.write_line(
+            f"FAILED: more than {config.option.most_skipped} tests miss something (--most-skipped). "
+            "Fix: get what the reasons above want, or give a test a way to run without it"
+        )
+
+
+def skipped(config: pytest.Config) -> Counter[str]:
+    """How many tests each reason skipped; none where another process tells."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    reasons: Counter[str] = Counter()
+    for report in reporter.stats.get("skipped", []) if reporter else []:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        reasons[reason.removeprefix("Skipped: ")] += 1
+    return reasons
+
+
+def left_out(reasons: Counter[str]) -> int:
+    """Tests that are for --all, whatever is there."""
+    return sum(count for reason, count in reasons.items() if reason.startswith(LONG))
+
+
+def too_many(config: pytest.Config, reasons: Counter[str]) -> bool:
+    """Whether more tests miss something than this run allows."""
+    allowed = config.getoption("--most-skipped")
+    return allowed is not None and reasons.total() - left_out(reasons) > allowed
 
 
 def _file(nodeid: str) -> str:
