@@ -183,6 +183,11 @@ class TestAlerts:
         assert unknown('rate(node_cpu_secnds_total{mode="idle"}[5m]) > 0 and on (host) up == 1') == {"node_cpu_secnds_total"}
         assert unknown('rate({__name__=~"otelcol_exporter_sent_(logs)"}[5m])') == {"~otelcol_exporter_sent_(logs)"}
 
+    @pytest.mark.parametrize("alert", list(rules()), ids=lambda alert: alert["alert"])
+    def test_it_does_not_ask_what_is_not_there_yet_to_be_zero(self, alert: dict[str, Any]) -> None:
+        """Programs make a counter's series when they first count: till then nothing is compared with zero, and never fires."""
+        assert not re.search(r"\b(rate|increase)\s*\([^()]*(\{[^}]*\})?[^()]*\)\s*\)?\s*==\s*0", alert["expr"])
+
     def test_every_program_that_is_asked_is_read_by_somebody(self) -> None:
         read = set().union(*(metrics(alert["expr"]) for alert in rules()), *(metrics(text) for _, text in panels("prometheus")))
         names = everything()

@@ -114,6 +114,10 @@ in
     listenAddress = "127.0.0.1";
     configFile = (pkgs.formats.json { }).generate "blackbox.json" { inherit modules; };
   };
+  # nixpkgs gives it the capability to ping, and takes it again by an empty set of those that it may have.
+  systemd.services.prometheus-blackbox-exporter.serviceConfig.CapabilityBoundingSet = [
+    "CAP_NET_RAW"
+  ];
 
   services.prometheus.scrapeConfigs = [
     (probe "probe-ping" "icmp" targets.machines)
