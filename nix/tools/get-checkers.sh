@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# get-checkers.sh [--debian|--nix|--machine|--bao|--house|--atomic] [DIR]: fetches the real programs that check what the hosts get,
+# get-checkers.sh [--debian|--nix|--machine|--bao|--house|--atomic|--more] [DIR]: fetches the real programs that check what the hosts get,
 # and writes DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter,
 # quadlet, systemd-analyze, step-ca, bao, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
 # (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for tests/ansible.
 # AdGuardHome, loki and tempo are used where they are installed: their Go modules do not build by themselves.
-# With --debian only what Debian has, in under a minute, with --bao only OpenBao: `make test` takes both. With --nix only nixfmt and deadnix; with
+# With --debian only what Debian's sid has, in under a minute, with --bao only OpenBao, with --more all else but nixfmt and deadnix (step-ca and
+# the collector are built, which takes two cores about five minutes): `make test` takes these three. With --nix only nixfmt and deadnix; with
 # --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and programs of a live medium), 0.5 GB, for
 # tests/nix/test_machine.py. With --house only a root for containers in which the hosts' own units run (systemd, HAProxy, Caddy,
-# oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus, and a browser), 3 GB, for tests/nix/test_login.py. With --atomic only a system
-# that ostree deploys, and its boot loader (ostree, systemd, GRUB), and buildah, 0.6 GB, for tests/atomic: `make test` takes that, too.
+# oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus with what it asks, and a browser), 3 GB, for tests/nix/test_login.py and
+# test_watching.py. With --atomic only a system that ostree deploys, and its boot loader (ostree, systemd, GRUB), and buildah, 0.6 GB,
+# for tests/atomic: `make test` takes that, too.
 # A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
 only=''
-case ${1:-} in --debian | --nix | --machine | --bao | --house | --atomic)
+case ${1:-} in --debian | --nix | --machine | --bao | --house | --atomic | --more)
   only=${1#--}
   shift
   ;;
@@ -70,6 +72,22 @@ bao() {
 case $only in bao | '') bao || missing bao "its wheel could not be installed" ;; esac
 [ "$only" != bao ] || exit 0
 
+collector() { # the collector with the parts that hosts use, of nixpkgs' version
+  local version source=$dir/otelcol
+  version=$(grep -m 1 -oE 'otlpreceiver v[0-9.]+' "$here/otelcol.yaml" | cut -d' ' -f2)
+  mkdir -p "$source/source"
+  # Sources alone: the builder's own `go mod tidy` would fetch what only tests of the parts need. It writes no go.mod then.
+  (cd "$source" && go run "go.opentelemetry.io/collector/cmd/builder@$version" \
+    --config "$here/otelcol.yaml" --skip-get-modules --skip-compilation) || return
+  {
+    printf 'module aether.invalid/otelcol\n\ngo 1.25.0\n\nrequire (\n'
+    sed -nE 's/^ *- gomod: //p' "$here/otelcol.yaml"
+    printf 'go.opentelemetry.io/collector/otelcol %s\n)\n' "$version"
+  } >"$source/source/go.mod"
+  # Prometheus' receiver finds its targets in the configuration alone: without the clients of twenty clouds.
+  (cd "$source/source" && CGO_ENABLED=0 go build -mod=mod -tags remove_all_sd -ldflags '-s -w' -o "$dir/bin/otelcol" .)
+}
+
 house() {
   local root=$dir/house/root conf=$here/../../tests/nix/golden/keycloak/files/text=keycloak.conf
   "$here/unpack-debian.sh" "$dir/house" sid systemd systemd-container libnss-systemd base-files netbase mount util-linux iproute2 procps \
@@ -88,6 +106,17 @@ house() {
     "$root/usr/lib/systemd/system/" || return
   keycloak "$root" 26.7.3 "$conf" || return
   touch "$dir/house/complete"
+}
+
+watchers() { # what watches, into the same root
+  local root=$dir/house/root name
+  [ -x "$dir/bin/otelcol" ] || collector || return
+  "$here/unpack-debian.sh" "$dir/house" sid dbus-daemon dbus-system-bus-common prometheus-node-exporter prometheus-alertmanager \
+    prometheus-blackbox-exporter || return
+  # Programs have their own names on NixOS.
+  for name in node-exporter alertmanager blackbox-exporter; do ln -sf "prometheus-$name" "$root/usr/bin/${name/-/_}"; done
+  cp "$dir/bin/otelcol" "$root/usr/bin/otelcol-contrib" || return
+  touch "$dir/house/watchers"
 }
 
 keycloak() { # keycloak ROOT VERSION CONF: Keycloak under ROOT/opt, changed and built as nixpkgs does it
@@ -125,6 +154,7 @@ in_house() { # in_house ROOT [NAME=VALUE…] COMMAND…
 
 if [ "$only" = house ]; then
   [ -e "$dir/house/complete" ] || house || missing "root of containers" "a program of it could not be had"
+  [ -e "$dir/house/watchers" ] || watchers || missing "programs that watch" "one of them could not be had"
   exit 0
 fi
 
@@ -154,13 +184,15 @@ debian() {
   wrap systemd-analyze usr/bin/systemd-analyze
 }
 
-if [ "$only" != nix ]; then
+if [ "$only" != nix ] && [ "$only" != more ]; then
   debian || missing "haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter, quadlet, systemd-analyze" \
     "Debian's packages could not be unpacked"
 fi
 [ "$only" != debian ] || exit 0
 
-if command -v cargo >/dev/null; then
+if [ "$only" = more ]; then
+  :
+elif command -v cargo >/dev/null; then
   for crate in nixfmt_rs@0.5.3 deadnix@1.3.1; do
     program=${crate%%[_@]*}
     [ -x "$dir/bin/$program" ] || cargo install --quiet --root "$dir" "$crate" || missing "$program" "cargo install failed"
@@ -185,21 +217,6 @@ if [ ! -x "$dir/backup/run" ]; then
   "$here/unpack-debian.sh" "$dir/backup" trixie openssh-server restic login ||
     missing "sshd, restic" "Debian's packages could not be unpacked"
 fi
-
-collector() { # the collector with the parts that hosts use, of nixpkgs' version
-  local version source=$dir/otelcol
-  version=$(grep -m 1 -oE 'otlpreceiver v[0-9.]+' "$here/otelcol.yaml" | cut -d' ' -f2)
-  mkdir -p "$source/source"
-  # Sources alone: the builder's own `go mod tidy` would fetch what only tests of the parts need. It writes no go.mod then.
-  (cd "$source" && go run "go.opentelemetry.io/collector/cmd/builder@$version" \
-    --config "$here/otelcol.yaml" --skip-get-modules --skip-compilation) || return
-  {
-    printf 'module aether.invalid/otelcol\n\ngo 1.25.0\n\nrequire (\n'
-    sed -nE 's/^ *- gomod: //p' "$here/otelcol.yaml"
-    printf 'go.opentelemetry.io/collector/otelcol %s\n)\n' "$version"
-  } >"$source/source/go.mod"
-  (cd "$source/source" && CGO_ENABLED=0 go build -mod=mod -ldflags '-s -w' -o "$dir/bin/otelcol" .)
-}
 
 if command -v go >/dev/null; then
   # Without C: hardware keys are not what is tried, and libpcsclite need not be there.

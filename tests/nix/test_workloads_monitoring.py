@@ -15,7 +15,7 @@ import yaml
 
 from nix.tools import evaluate
 
-from .conftest import ask, replace
+from .conftest import ask, evaluated, replace
 from .workloads import generated, only, settings
 
 Checker = Callable[[str], str]
@@ -199,7 +199,7 @@ class TestStores:
     def test_without_a_data_disk_the_evaluation_says_what_to_write(self, copy: Path) -> None:
         replace(copy / "inventory" / "homelab.toml", 'mount = "/var/lib"', 'mount = "/srv"')
         with pytest.raises(evaluate.NixError, match="needs a data disk at /var/lib"):
-            evaluate.evaluate("nixosConfigurations.monitoring.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+            evaluated(copy, "nixosConfigurations.monitoring.config.system.build.toplevel.drvPath")
 
 
 class TestCollector:
@@ -212,7 +212,7 @@ class TestCollector:
             for kind in ("receivers", "processors", "exporters"):
                 assert set(pipeline[kind]) <= set(config[kind]), f"{name}: {kind}"
 
-    @pytest.mark.parametrize("host", ["monitoring", "cockpit"])
+    @pytest.mark.parametrize("host", ["monitoring", "cockpit", "openbao", "vps"])
     def test_the_collector_accepts_it(self, host: str, checker: Checker, tmp_path: Path) -> None:
         result = validate(checker("otelcol"), collector(host), tmp_path)
         assert result.returncode == 0, result.stdout + result.stderr
