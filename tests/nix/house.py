@@ -90,6 +90,8 @@ class Container:
     secrets: dict[str, str] = field(default_factory=dict)
     """Values under /run/secrets that others have to agree with."""
     units: dict[str, str] = field(default_factory=dict)
+    options: list[str] = field(default_factory=list)
+    """More of systemd-nspawn's."""
     _process: "subprocess.Popen[bytes] | None" = None
 
     @cached_property
@@ -147,7 +149,9 @@ class Container:
         self.house.ground.overlay(merged, [self.house.debian], self.root, scratch)
         log = self.house.work / self.name / "console.log"
         secrets = f"--bind-ro={self.root / 'secrets'}:/run/secrets"
-        self._process = self.house.ground.start(self.house.debian.parent, merged, self.name, log, "--boot", secrets)
+        self._process = self.house.ground.start(
+            self.house.debian.parent, merged, self.name, log, "--boot", secrets, *self.options
+        )
         self.eventually(lambda: self.state("basic.target") == "active", "boots")
 
     def stop(self) -> None:

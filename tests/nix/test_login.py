@@ -10,32 +10,21 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from cryptography.hazmat.primitives.asymmetric import ed25519
-
-from inventory.overlay import document
-from nix.tools import evaluate
+import trustme
 
 from . import house
 from .conftest import CACHE, ask
 from .house import Container, House, filled, of_hash
-from .test_foundation_step_ca import pem
-from .workloads import only
+from .house_hosts import ADDRESS, SERVICE, certified_by, gateway_texts, packaged, prometheus_texts, served_names, step_ca
 
 pytestmark = pytest.mark.long
 pyotp = pytest.importorskip("pyotp", reason="pyotp is not installed: uv sync --group browser")
-trustme = pytest.importorskip("trustme", reason="trustme is not installed: uv sync --group browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: uv sync --group browser")
 
-FACTS = document(evaluate.ROOT / "inventory/homelab.toml")
-ADDRESS = {name: facts["address"] for name, facts in FACTS["hosts"].items()}
-RULES = evaluate.ROOT / "nix/hosts/niobe/monitoring/rules"
-SERVICE = "prometheus.home.example.org"
 ISSUER = "auth.example.org"
 REALM = "/realms/homelab"
 PERSON = "mitso"
@@ -71,15 +60,9 @@ def deployed(made: House) -> Fleet:
     """All five, up, with the realm in Keycloak."""
     top = trustme.CA(organization_name="test", key_type=trustme.KeyType.ECDSA)
     middle = top.create_child_ca(key_type=trustme.KeyType.ECDSA)
-    served = re.findall(r"^(\S+\.example\.org) +\{", str(only("gateway", "Caddyfile")), re.MULTILINE)
-    own = ("step-ca", "keycloak", "monitoring")
-    names = dict.fromkeys(served, ADDRESS["gateway"]) | {f"{name}.home.example.org": ADDRESS[name] for name in own}
+    names = served_names()
     hosts = {name: made.container(name, ADDRESS[name], names) for name in ("step-ca", "keycloak", "gateway", "monitoring")}
-    for host in hosts.values():
-        host.texts = {
-            "root_ca.crt": top.cert_pem.bytes().decode(),
-            "intermediate_ca.crt": middle.cert_pem.bytes().decode(),
-        }
+    certified_by(top, middle, *hosts.values())
     fleet = Fleet(
         hosts["gateway"],
         hosts["keycloak"],
@@ -88,14 +71,11 @@ def deployed(made: House) -> Fleet:
         made.container("browser", "192.168.10.250", names),
         top.cert_pem.bytes(),
     )
-    step_ca(fleet.authority, middle)
+    # The life is short, so that renewals happen while the test looks on.
+    step_ca(fleet.authority, middle, {"defaultTLSCertDuration": "2m", "minTLSCertDuration": "1m"})
     keycloak(fleet, middle)
     gateway(fleet)
-    rules = [yaml.safe_load(file.read_text())["groups"] for file in RULES.glob("*.yaml") if file.name != "logs.yaml"]
-    fleet.monitoring.texts["rules-checkrules-checked"] = json.dumps({"groups": [*chain(*rules)]})
-    fleet.monitoring.write("/etc/prometheus/prometheus.yaml", json.dumps(only("monitoring", "prometheus.yml")))
-    # Debian builds it without what takes OTLP.
-    fleet.monitoring.unit("prometheus.service", without="  --web.enable-otlp-receiver \\\n")
+    prometheus_texts(fleet.monitoring)
     fleet.browser.write("/root/root.pem", fleet.root.decode())
     for host in made.containers:
         host.start()
@@ -109,25 +89,6 @@ def deployed(made: House) -> Fleet:
     serves(fleet)
     bring_realm(fleet)
     return fleet
-
-
-def step_ca(host: Container, middle: Any) -> None:
-    settings = dict(only("step-ca", "ca.json"))
-    # The life is short, so that renewals happen while the test looks on.
-    settings["authority"]["claims"] |= {"defaultTLSCertDuration": "2m", "minTLSCertDuration": "1m"}
-    host.texts |= {path.name: path.read_text() for path in (evaluate.ROOT / "nix/hosts/oracle/step-ca").glob("*.tpl")}
-    host.write("/etc/smallstep/ca.json", json.dumps(settings))
-    host.secrets |= {
-        "intermediate-key": middle.private_key_pem.bytes().decode(),
-        "ssh-host-ca-key": pem(ed25519.Ed25519PrivateKey.generate()).decode(),
-        "ssh-user-ca-key": pem(ed25519.Ed25519PrivateKey.generate()).decode(),
-    }
-    host.unit("step-ca.service", base=packaged(host, "step-ca.service"))
-
-
-def packaged(host: Container, unit: str) -> str:
-    """The unit that the program's own package brings."""
-    return (host.house.debian / "usr/lib/systemd/system" / unit).read_text()
 
 
 def keycloak(fleet: Fleet, middle: Any) -> None:
@@ -160,12 +121,8 @@ def gateway(fleet: Fleet) -> None:
     host.secrets["oidc-client-secret"] = client["secret"]
     # AES wants 16, 24 or 32 bytes.
     host.secrets["oauth2-cookie-secret"] = of_hash("c" * 64)
-    # Debian's Caddy has no tracing. With lives of two minutes it has to look more often than every ten.
-    caddyfile = re.sub(r"tracing \{[^}]*\}", "", str(only("gateway", "Caddyfile")))
-    host.write("/etc/caddy/caddy_config", caddyfile.replace("{\n", "{\n  renew_interval 5s\n", 1))
-    host.write("/etc/haproxy.cfg", str(only("gateway", "haproxy.conf")))
-    # What verifies servers' certificates: the world's authorities, and the homelab's.
-    host.write("/etc/ssl/certs/ca-certificates.crt", fleet.root.decode())
+    # With lives of two minutes Caddy has to look more often than every ten.
+    gateway_texts(host, fleet.root.decode(), "renew_interval 5s")
     host.unit("haproxy.service")
     host.unit("oauth2-proxy.service")
     host.unit("caddy.service", base=packaged(host, "caddy.service"))
