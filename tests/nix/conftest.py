@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -14,7 +13,7 @@ import pytest
 
 from nix.tools import evaluate
 
-from . import golden
+from . import changes, golden
 from .golden import nixos_hosts
 
 __all__ = ["nixos_hosts"]
@@ -110,21 +109,21 @@ def checker() -> Callable[[str], str]:
 
 
 @pytest.fixture
-def copy(trees: evaluate.Trees, tmp_path: Path) -> Path:
-    """What the flake is made of, copied, to be changed by a test, with trees to evaluate it. Evaluate it as ``path:COPY``."""
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z", "flake.nix", "flake.lock", "nix", "inventory", "secrets"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    ).stdout.split("\0")
-    target = tmp_path / "copy"
-    for name in filter(None, tracked):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target / name)
-    return target
+def copy(tmp_path: Path) -> Path:
+    """What the flake is made of, to be changed by a test; ``evaluated`` asks Nix about it."""
+    return changes.copied(tmp_path / "copy")
+
+
+def evaluated(copy: Path, attribute: str, apply: str | None = None) -> Any:
+    """What a changed copy evaluates to, or did when it was recorded; skips where it was not.
+
+    Raises:
+        evaluate.NixError: Nix refuses the change.
+    """
+    try:
+        return changes.evaluated(copy, attribute, apply=apply)
+    except golden.NotRecorded as error:
+        pytest.skip(str(error))
 
 
 def replace(file: Path, old: str, new: str) -> None:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nix.tools import evaluate
+from . import golden
+from .conftest import ask
 
 FACTS = """host: let c = host.config; inherit (host.pkgs) lib; in {
   files = lib.mapAttrs (_: f: f.text or "") c.boot.loader.systemd-boot.extraFiles;
@@ -27,6 +28,8 @@ FACTS = """host: let c = host.config; inherit (host.pkgs) lib; in {
   initrd = c.system.boot.loader.initrdFile;
   specialisations = lib.attrNames c.specialisation;
 }"""
+
+BUILDER = "nixos/modules/system/boot/loader/systemd-boot/systemd-boot-builder.py"
 
 # The program wants Python 3.12; these are what 3.11 lacks of it.
 SHIM = """
@@ -75,13 +78,13 @@ def generation(store: Path, name: str, facts: dict[str, Any], specialisations: d
     return {"org.nixos.bootspec.v1": spec, "org.nixos.specialisation.v1": specialisations}
 
 
-def fill(trees: evaluate.Trees, work: Path, real: Real | None = None) -> Path:
+def fill(work: Path, real: Real | None = None) -> Path:
     """The ESP after two generations of bifrost were installed, and Kinoite beside them.
 
     Of ``real`` kernel and initrd are the newest generation's.
     """
     real = real or Real()
-    facts = dict(evaluate.evaluate("nixosConfigurations.bifrost", apply=FACTS).value)
+    facts = dict(ask("nixosConfigurations.bifrost", FACTS))
     esp, store, profiles = work / "boot/efi", work / "store", work / "profiles"
     (esp / "loader").mkdir(parents=True)
     script(esp / "EFI/fedora/shimx64.efi", "Kinoite's")
@@ -129,8 +132,7 @@ def fill(trees: evaluate.Trees, work: Path, real: Real | None = None) -> Path:
         "bootCountingTries": facts["tries"],
         "bootCounting": facts["counting"],
     }
-    source = trees.directory / "nixpkgs/nixos/modules/system/boot/loader/systemd-boot/systemd-boot-builder.py"
-    text = source.read_text().replace("/nix/var/nix/profiles", str(profiles))
+    text = golden.of_nixpkgs(BUILDER).replace("/nix/var/nix/profiles", str(profiles))
     text = re.sub(r"^type (\w+) = ", r"\1 = ", text, flags=re.MULTILINE)
     for name, value in replacements.items():
         text = text.replace(f"@{name}@", str(value))

@@ -16,7 +16,7 @@ import re
 import shutil
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,10 @@ _KEPT = re.compile(
 )
 # Derivations whose text is written by a command, or that tests read as a whole.
 _COMMANDS = re.compile(r"loki-config\.json")
+
+
+# nixpkgs' own, which a test starts, with its licence.
+_OF_NIXPKGS = ("COPYING", "nixos/modules/system/boot/loader/systemd-boot/systemd-boot-builder.py")
 
 
 class NotRecorded(LookupError):
@@ -76,14 +80,22 @@ def available() -> bool:
 
 def normalised(value: Any) -> Any:
     """A value without the hashes of store paths."""
+    return _in_texts(lambda text: _HASH.sub(_NO_HASH, _STORE.sub(f"/nix/store/{_NO_HASH}-", text)), of_no_machine(value))
+
+
+def of_no_machine(value: Any) -> Any:
+    """A value with the store's paths as they are everywhere."""
+    local = evaluate.trees()
+    return _in_texts(lambda text: text.replace(f"{local.directory}/nix/store", "/nix/store"), value) if local else value
+
+
+def _in_texts(change: Callable[[str], str], value: Any) -> Any:
     if isinstance(value, str):
-        if local := evaluate.trees():
-            value = value.replace(f"{local.directory}/nix/store", "/nix/store")
-        return _HASH.sub(_NO_HASH, _STORE.sub(f"/nix/store/{_NO_HASH}-", value))
+        return change(value)
     if isinstance(value, dict):
-        return {normalised(key): normalised(entry) for key, entry in value.items()}
+        return {_in_texts(change, key): _in_texts(change, entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [normalised(entry) for entry in value]
+        return [_in_texts(change, entry) for entry in value]
     return value
 
 
@@ -109,7 +121,7 @@ def ask(attribute: str, apply: str | None = None) -> Any:
     """
     if available():
         return evaluate.evaluate(attribute, apply=apply).value
-    host, path = _place(attribute)
+    host, path = place(attribute)
     for answer in _answers(host):
         if (answer["ask"], answer.get("apply")) == (path, apply):
             return json.loads(json.dumps(answer["value"]))
@@ -121,6 +133,7 @@ def ask(attribute: str, apply: str | None = None) -> Any:
     raise NotRecorded(f"{attribute} is in no golden text of {host}: tests/nix/golden.py says how to record it")
 
 
+@cache
 def stale() -> list[str]:
     """Hosts whose sources changed since their golden texts were written (or whose comments did: only an evaluation tells)."""
     written = json.loads((FOLDER / "sources.json").read_text())
@@ -168,6 +181,16 @@ def evaluated(host: str, questions: Iterable[tuple[str, str | None]]) -> Host:
     }
 
 
+def _with_answers(host: str, questions: Iterable[tuple[str, str | None]]) -> Host:
+    """A host's golden texts with answers to more questions; nothing else is evaluated."""
+    found = read(host)
+    for path, apply in questions:
+        attribute = f"nixosConfigurations.{host}.{path}" if path else f"nixosConfigurations.{host}"
+        found["answers"].append(normalised(_answer(path, apply, evaluate.evaluate(attribute, apply=apply).value)))
+    found["answers"].sort(key=lambda one: (one["ask"], one.get("apply") or ""))
+    return found
+
+
 def _kept(path: str) -> list[dict[str, Any]]:
     shown = evaluate.run(["derivation", "show", "--recursive", path], json_output=True).value
     found = []
@@ -185,6 +208,7 @@ def _kept(path: str) -> list[dict[str, Any]]:
 
 def write(hosts: Mapping[str, Host], flake: list[dict[str, Any]], digests: Mapping[str, str]) -> None:
     """Writes the golden texts of all hosts, evaluated from sources of these digests; what is no longer there goes."""
+    texts = {file: of_nixpkgs(file) for file in _OF_NIXPKGS}
     shutil.rmtree(FOLDER, ignore_errors=True)
     (FOLDER / SHARED).mkdir(parents=True)
     shared = {kind: _alike([host["report"][kind] for host in hosts.values()]) for kind in ("units", "etc")}
@@ -204,6 +228,9 @@ def write(hosts: Mapping[str, Host], flake: list[dict[str, Any]], digests: Mappi
         _write_json(folder / "answers.json", host["answers"])
     (FOLDER / FLAKE).mkdir()
     _write_json(FOLDER / FLAKE / "answers.json", flake)
+    for file in _OF_NIXPKGS:
+        _copy_of(file).parent.mkdir(parents=True, exist_ok=True)
+        _copy_of(file).write_text(texts[file])
     _write_json(FOLDER / "sources.json", digests)
 
 
@@ -233,6 +260,18 @@ def _alike(sets: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {name: text for name, (text, count) in best.items() if count > 1}
 
 
+def of_nixpkgs(file: str) -> str:
+    """A file of nixpkgs: from its tree, or the copy that is kept of it."""
+    if local := evaluate.trees():
+        return (local.tree("nixpkgs") / file).read_text()
+    return _copy_of(file).read_text()
+
+
+def _copy_of(file: str) -> Path:
+    """Where the copy of a file of nixpkgs is; no program of this project, so nothing checks its style."""
+    return FOLDER / FLAKE / "nixpkgs" / f"{file}.txt"
+
+
 _HEADING = "\n==== "
 
 
@@ -246,7 +285,7 @@ def _sections(joined: str) -> dict[str, str]:
     return {name: text for name, _, text in (part.partition("\n") for part in parts)}
 
 
-def _place(attribute: str) -> tuple[str, str]:
+def place(attribute: str) -> tuple[str, str]:
     """Whose answer an attribute is, and its path below that host."""
     match = re.fullmatch(r"nixosConfigurations\.([\w-]+)(?:\.(.*))?", attribute, re.DOTALL)
     return (match[1], match[2] or "") if match else (FLAKE, attribute)
@@ -274,26 +313,33 @@ def main() -> int:
     options = parser.parse_args()
     if not available():
         parser.error("NIXTREES is not set: nothing can be evaluated (nix/tools/evaluate.py says what it is)")
-    lines = options.ask.read_text().splitlines() if options.ask else []
-    new = [tuple(json.loads(line)) for line in lines]
+    new: dict[str, set[tuple[str, str | None]]] = defaultdict(set)
+    for attribute, apply in map(json.loads, options.ask.read_text().splitlines() if options.ask else []):
+        host, path = place(attribute)
+        if (path, apply) not in {(entry["ask"], entry.get("apply")) for entry in _answers(host)}:
+            new[host].add((path, apply))
     names = sorted(nixos_hosts())
-    wanted = options.hosts or sorted(names if not new else {place for place, _ in (_place(one[0]) for one in new)} - {FLAKE})
+    wanted = options.hosts or ([] if options.ask else names)
     hosts: dict[str, Host] = {}
     digests = json.loads((FOLDER / "sources.json").read_text()) if (FOLDER / "sources.json").exists() else {}
     today = sources()
     for name in names:
         questions = {(entry["ask"], entry.get("apply")) for entry in _answers(name)}
-        questions |= {(path, apply) for place, path, apply in ((*_place(a), b) for a, b in new) if place == name}
-        if name in wanted or not (FOLDER / name / "report.json").exists():
+        if name in wanted or (new[name] and digests[name] != today[name]) or not (FOLDER / name / "report.json").exists():
             print(f"{name} …", flush=True)
-            hosts[name], digests[name] = evaluated(name, questions), today[name]
+            hosts[name], digests[name] = evaluated(name, questions | new[name]), today[name]
+        elif new[name]:
+            print(f"{name}: {len(new[name])} more answers …", flush=True)
+            hosts[name] = _with_answers(name, new[name])
         else:
             hosts[name] = read(name)
-    asked = {(entry["ask"], entry.get("apply")) for entry in _answers(FLAKE)} | {one for one in new if _place(one[0])[0] == FLAKE}
-    flake = [
-        normalised(_answer(attribute, apply, evaluate.evaluate(attribute, apply=apply).value))
-        for attribute, apply in sorted(asked, key=lambda one: (one[0], one[1] or ""))
-    ]
+    kept = _answers(FLAKE) if options.ask else []
+    asked = new[FLAKE] | ({(entry["ask"], entry.get("apply")) for entry in _answers(FLAKE)} if not kept else set())
+    flake = kept.copy()
+    for attribute, apply in asked:
+        print(f"{attribute} …", flush=True)
+        flake.append(normalised(_answer(attribute, apply, evaluate.evaluate(attribute, apply=apply).value)))
+    flake.sort(key=lambda one: (one["ask"], one.get("apply") or ""))
     write(hosts, flake, {name: digests[name] for name in names})
     return 0
 

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from nix.tools import evaluate
-
 from .esp import fill
 from .test_bifrost import on_esp, stanzas
 
 
 @pytest.fixture(scope="module")
-def esp(trees: evaluate.Trees, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fill(trees, tmp_path_factory.mktemp("esp"))
+def esp(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fill(tmp_path_factory.mktemp("esp"))
 
 
 def entries(esp: Path) -> dict[str, list[tuple[str, str]]]:

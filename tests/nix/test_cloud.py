@@ -3,11 +3,7 @@
 from functools import cache
 from typing import Any
 
-import pytest
-
-from nix.tools import evaluate
-
-pytestmark = pytest.mark.usefixtures("trees")
+from .conftest import ask
 
 VPS = """c: {
   inherit (c.services.restic.backups.aether) repository extraOptions paths;
@@ -18,7 +14,7 @@ VPS = """c: {
 
 @cache
 def vps() -> dict[str, Any]:
-    return dict(evaluate.evaluate("nixosConfigurations.vps.config", apply=VPS).value)
+    return dict(ask("nixosConfigurations.vps.config", VPS))
 
 
 def test_its_backup_goes_through_the_relay_to_the_servers_own_key() -> None:
@@ -33,23 +29,20 @@ def test_it_tells_logs_and_metrics_through_the_relay_to_the_collectors_own_certi
     assert exporter["endpoint"] == "https://192.168.90.10:4317"
     assert exporter["tls"]["server_name_override"] == "monitoring.home.example.org"
     assert found["service"]["pipelines"]["metrics/pushed"]["receivers"] == ["prometheus"]
-    (job,) = found["receivers"]["prometheus"]["config"]["scrape_configs"]
-    (target,) = job["static_configs"]
-    assert (job["job_name"], target["targets"]) == ("node", ["127.0.0.1:9100"])
-    assert target["labels"] == {"host": "vps", "kind": "cloud-vm", "uptime": "always", "way": "pushed"}
+    jobs = {job["job_name"]: job["static_configs"] for job in found["receivers"]["prometheus"]["config"]["scrape_configs"]}
+    labels = {"host": "vps", "kind": "cloud-vm", "uptime": "always", "way": "pushed"}
+    asked = {"node": "127.0.0.1:9100", "collector": "127.0.0.1:8888"}
+    assert jobs == {name: [{"targets": [target], "labels": labels}] for name, target in asked.items()}
     # Nobody scrapes it, so nobody is let in.
     assert "metrics" not in vps()["open"]
 
 
 def test_the_tunnels_end_at_home_leads_on_to_both() -> None:
-    text = evaluate.evaluate('nixosConfigurations.gateway.config.sops.templates."wireproxy.conf".content').value
+    text = ask('nixosConfigurations.gateway.config.sops.templates."wireproxy.conf".content')
     for listen, target in {4317: "192.168.10.20:4317", 2222: "192.168.10.50:22"}.items():
         assert f"[TCPServerTunnel]\nListenPort = {listen}\nTarget = {target}\n" in text
 
 
 def test_a_host_at_home_goes_there_directly() -> None:
-    found = evaluate.evaluate(
-        "nixosConfigurations.iot.config",
-        apply="c: [ c.services.restic.backups.aether.repository c.aether.otel.endpoint ]",
-    ).value
+    found = ask("nixosConfigurations.iot.config", "c: [ c.services.restic.backups.aether.repository c.aether.otel.endpoint ]")
     assert found == ["sftp:restic@192.168.10.50:/srv/backup/iot", "https://monitoring.home.example.org:4317"]

@@ -3,13 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from nix.tools import evaluate
-
-from .conftest import replace
-
-pytestmark = pytest.mark.usefixtures("nix")
+from .conftest import evaluated, replace
 
 
 def test_it_asks_as_its_card_and_keeps_the_inventorys_resolvers(copy: Path) -> None:
@@ -21,7 +15,7 @@ def test_it_asks_as_its_card_and_keeps_the_inventorys_resolvers(copy: Path) -> N
         "card: { inherit (card) address dhcpV4Config dns networkConfig; "
         "routes = builtins.length card.routes; name = card.matchConfig.Name; }"
     )
-    found: dict[str, Any] = evaluate.evaluate(option, apply=of, flake=f"path:{copy}").value
+    found: dict[str, Any] = evaluated(copy, option, apply=of)
     assert found["address"] == [] and found["routes"] == 0
     assert found["networkConfig"]["DHCP"] == "ipv4"
     assert found["dhcpV4Config"] == {"ClientIdentifier": "mac", "UseDNS": False, "UseHostname": False}

@@ -15,7 +15,7 @@ import pytest
 from inventory.overlay import document
 from nix.tools import evaluate
 
-from .conftest import ROOT, ask, replace
+from .conftest import ROOT, ask, evaluated, replace
 
 PLACEHOLDER = re.compile(r"^<SOPS:[0-9a-f]{64}:PLACEHOLDER>$")
 
@@ -79,7 +79,7 @@ class TestAdguard:
     def test_a_name_with_two_answers_is_an_error(self, copy: Path) -> None:
         replace(copy / "inventory/homelab.toml", 'host = "adguard"\nsubdomain = "dns"\n', 'host = "adguard"\n')
         with pytest.raises(evaluate.NixError, match=r"(?s)adguard\.home\.example\.org is the name of a host.*subdomain ="):
-            evaluate.evaluate("nixosConfigurations.adguard.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+            evaluated(copy, "nixosConfigurations.adguard.config.system.build.toplevel.drvPath")
 
 
 class TestStepCa:
@@ -198,7 +198,7 @@ class TestKeycloak:
     def test_two_hosts_with_one_client_id_are_an_error(self, copy: Path) -> None:
         (copy / "nix/hosts/trinity/media/offers.nix").write_text("_: { clients.gateway.redirects = [ ]; }")
         with pytest.raises(evaluate.NixError, match=r"'gateway' is declared by gateway and media\. Give one of them"):
-            evaluate.evaluate("nixosConfigurations.keycloak.config.aether.keycloak.clients", flake=f"path:{copy}")
+            evaluated(copy, "nixosConfigurations.keycloak.config.aether.keycloak.clients")
 
 
 class TestOpenbao:

@@ -11,7 +11,7 @@ import pytest
 
 from nix.tools import evaluate, hosts_table
 
-from .conftest import host_report, nixos_hosts, replace
+from .conftest import ask, evaluated, host_report, nixos_hosts, replace
 
 HOSTS = nixos_hosts()
 Report = Callable[[str], dict[str, Any]]
@@ -80,11 +80,10 @@ def services_on(host: str) -> set[int]:
     return {service["port"] for service in inventory["services"].values() if service["host"] == host}
 
 
-def drv_path(host: str, flake: Path) -> str:
-    return str(evaluate.evaluate(f"nixosConfigurations.{host}.config.system.build.toplevel.drvPath", flake=f"path:{flake}").value)
+def drv_path(host: str, copy: Path) -> str:
+    return str(evaluated(copy, f"nixosConfigurations.{host}.config.system.build.toplevel.drvPath"))
 
 
-@pytest.mark.usefixtures("trees")
 def test_a_change_elsewhere_changes_no_host(copy: Path) -> None:
     """Preview shows exactly the hosts that change: documents, other hosts and their secrets are no input of a host."""
     before = drv_path("cockpit", copy)
@@ -96,7 +95,6 @@ def test_a_change_elsewhere_changes_no_host(copy: Path) -> None:
     assert drv_path("cockpit", copy) == before
 
 
-@pytest.mark.usefixtures("trees")
 def test_a_broken_host_breaks_no_other(copy: Path) -> None:
     """Monitoring and Keycloak know of every host, and still depend on none."""
     before = drv_path("monitoring", copy)
@@ -107,27 +105,22 @@ def test_a_broken_host_breaks_no_other(copy: Path) -> None:
         drv_path("gateway", copy)
 
 
-@pytest.mark.usefixtures("trees")
 @pytest.mark.parametrize(
-    "attribute",
+    ("outputs", "of", "names"),
     [
-        "packages.x86_64-linux.proxmox-vm",
-        "packages.x86_64-linux.proxmox-lxc",
-        "devShells.x86_64-linux.default",
-        "devShells.aarch64-linux.default",
-        "devShells.aarch64-darwin.default",
-        "checks.x86_64-linux.format",
-        "checks.x86_64-linux.dead-code",
-        "checks.x86_64-linux.lib",
-        "formatter.x86_64-linux",
+        ("packages.x86_64-linux", "{ inherit (all) proxmox-vm proxmox-lxc; }", {"proxmox-vm", "proxmox-lxc"}),
+        ("devShells", "builtins.mapAttrs (_: one: one.default) all", {"x86_64-linux", "aarch64-linux", "aarch64-darwin"}),
+        ("checks.x86_64-linux", "{ inherit (all) format dead-code lib; }", {"format", "dead-code", "lib"}),
+        ("formatter", "{ inherit (all) x86_64-linux; }", {"x86_64-linux"}),
     ],
 )
-def test_other_outputs_evaluate(attribute: str) -> None:
-    assert str(evaluate.evaluate(f"{attribute}.drvPath").value).endswith(".drv")
+def test_other_outputs_evaluate(outputs: str, of: str, names: set[str]) -> None:
+    found = ask(outputs, f"all: builtins.mapAttrs (_: one: one.drvPath) ({of})")
+    assert names <= set(found)
+    assert {name: path for name, path in found.items() if not path.endswith(".drv")} == {}
 
 
-@pytest.mark.usefixtures("trees")
 def test_a_host_boots_as_a_local_vm() -> None:
-    app = evaluate.evaluate("apps.x86_64-linux.default").value
+    app = ask("apps.x86_64-linux.default", "{ type, program, ... }: { inherit type program; }")
     assert app["type"] == "app"
     assert app["program"].endswith("/bin/run-local-vm-vm")

@@ -73,7 +73,7 @@ def real_esp(trees: evaluate.Trees, machine: Machine) -> Path:
         loader=machine.loaders / "systemd-bootx64.efi",
         files=icons | pictures | banner | programs,
     )
-    return fill(trees, work, wanted)
+    return fill(work, wanted)
 
 
 class Installed:

@@ -7,9 +7,7 @@ import pytest
 
 from nix.tools import evaluate
 
-from .conftest import replace
-
-pytestmark = pytest.mark.usefixtures("trees")
+from .conftest import evaluated, replace
 
 COCKPIT = Path("nix/hosts/niobe/cockpit.nix")
 HOMELAB = Path("inventory/homelab.toml")
@@ -97,9 +95,9 @@ def container_without_digest(copy: Path) -> None:
 def test_mistake(copy: Path, break_it: Callable[[Path], None], message: str) -> None:
     break_it(copy)
     with pytest.raises(evaluate.NixError, match=message):
-        evaluate.evaluate("nixosConfigurations.cockpit.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+        evaluated(copy, "nixosConfigurations.cockpit.config.system.build.toplevel.drvPath")
 
 
 def test_host_that_the_inventory_does_not_know(copy: Path) -> None:
     with pytest.raises(evaluate.NixError, match=r"nixosConfigurations\.nobody"):
-        evaluate.evaluate("nixosConfigurations.nobody.config.networking.hostName", flake=f"path:{copy}")
+        evaluated(copy, "nixosConfigurations.nobody.config.networking.hostName")

@@ -12,7 +12,7 @@ from nix.tools import evaluate
 from ops.image.nix import DESCRIBE
 from tests.home.conftest import KEPT
 
-from .conftest import ask, nixos_hosts, replace
+from .conftest import ask, evaluated, nixos_hosts, replace
 
 EPHEMERAL = ["desktop", "laptop"]
 HOSTS = nixos_hosts()
@@ -184,14 +184,14 @@ def test_a_service_whose_state_would_be_lost_stops_the_evaluation(copy: Path) ->
     with pytest.raises(
         evaluate.NixError, match=r"(?s)laptop has an ephemeral root, and state of NetworkManager would be lost.*Write"
     ):
-        evaluate.evaluate("nixosConfigurations.laptop.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+        evaluated(copy, "nixosConfigurations.laptop.config.system.build.toplevel.drvPath")
 
 
 def test_an_ephemeral_root_on_a_disk_of_another_layout_is_refused(copy: Path) -> None:
     """A guest starts from an image with a root that lasts, and no deploy changes what is mounted there."""
     replace(copy / "nix/hosts/trinity/homelab-vm/default.nix", "memory.enable", "ephemeral.enable")
     with pytest.raises(evaluate.NixError, match=r"homelab-vm has an ephemeral root, but nothing that makes its disk"):
-        evaluate.evaluate("nixosConfigurations.homelab-vm.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+        evaluated(copy, "nixosConfigurations.homelab-vm.config.system.build.toplevel.drvPath")
 
 
 def test_the_lid_hibernates_inside_a_session_too() -> None:
@@ -206,7 +206,7 @@ def test_the_lid_hibernates_inside_a_session_too() -> None:
 def test_hibernation_without_swap_is_refused(copy: Path) -> None:
     replace(copy / "nix/hosts/laptop/default.nix", "swap = 16;", "swap = 0;")
     with pytest.raises(evaluate.NixError, match="hibernateAfter needs somewhere to write memory to"):
-        evaluate.evaluate("nixosConfigurations.laptop.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+        evaluated(copy, "nixosConfigurations.laptop.config.system.build.toplevel.drvPath")
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ class TestSharedHome:
     DEVICES = "d: builtins.mapAttrs (_: one: { inherit (one) id addresses; }) d"
     PEERS: ClassVar = {name: host for name, host in HOSTS.items() if "syncthing_id" in host}
 
-    def settings(self, host: str, flake: str | None = None) -> dict[str, Any]:
+    def settings(self, host: str, copy: Path | None = None) -> dict[str, Any]:
         """Syncthing of a host: the server's is the system's, a person's is Home Manager's."""
         place = "services" if host == "homelab-vm" else "home-manager.users.mitso.services"
         apply = (
@@ -238,7 +238,7 @@ class TestSharedHome:
             " folder = s.settings.folders.shared-home.devices; secrets = c.aether.secrets; rules = c.aether.firewall.allow; }"
         ).replace("PLACE", place)
         attribute = f"nixosConfigurations.{host}.config"
-        return dict(evaluate.evaluate(attribute, apply=apply, flake=flake).value if flake else ask(attribute, apply))
+        return dict(evaluated(copy, attribute, apply) if copy else ask(attribute, apply))
 
     def test_the_one_that_is_always_on_is_a_peer(self) -> None:
         assert {"homelab-vm", "desktop", "laptop"} <= set(self.PEERS)
@@ -262,19 +262,19 @@ class TestSharedHome:
             assert self.settings(host)["cert"] is None, "the example's file holds none: is this test still needed?"
             file = copy / f"secrets/hosts/{host}.yaml"
             file.write_text(f"syncthing-cert: ENC[x]\nsyncthing-key: ENC[x]\n{file.read_text()}")
-            found = self.settings(host, f"path:{copy}")
+            found = self.settings(host, copy)
             assert (found["cert"], found["key"]) == ("/run/secrets/syncthing-cert", "/run/secrets/syncthing-key")
             owner, units = ("syncthing", ["syncthing.service"]) if host == "homelab-vm" else ("mitso", [])
             for name in ("syncthing-cert", "syncthing-key"):
                 assert (found["secrets"][name]["owner"], found["secrets"][name]["restartUnits"]) == (owner, units)
 
 
-def wifi(flake: str | None = None) -> dict[str, Any]:
+def wifi(copy: Path | None = None) -> dict[str, Any]:
     """How the cards of machines on Wi-Fi name themselves."""
     found = {}
     for host in ("laptop", "bifrost"):
         option = f"nixosConfigurations.{host}.config.networking.networkmanager.wifi.macAddress"
-        found[host] = evaluate.evaluate(option, flake=flake).value if flake else ask(option)
+        found[host] = evaluated(copy, option) if copy else ask(option)
     return found
 
 
@@ -287,7 +287,7 @@ def test_the_router_knows_the_card_that_it_has_reserved_an_address_for() -> None
 def test_a_card_that_the_router_does_not_know_stays_private(copy: Path) -> None:
     for host in ("laptop", "bifrost"):
         replace(copy / "inventory/homelab.toml", f'mac = "{HOSTS[host]["mac"]}"\n', "")
-    assert set(wifi(f"path:{copy}").values()) == {"stable-ssid"}
+    assert set(wifi(copy).values()) == {"stable-ssid"}
 
 
 def test_homes_are_one_configuration_for_every_kind_of_machine() -> None:
@@ -304,42 +304,51 @@ FORMATS = {
     "nixos-lxc": {"lxc", "vm"},
     "cloud-vm": {"amazon", "raw", "vm"},
 }
+IMAGES = "legacyPackages.x86_64-linux.images"
 # nixpkgs' own module for Proxmox writes out an option that it renamed itself.
 NOT_OURS = "Obsolete option `proxmox.qemuConf.diskSize' is used."
 
 
-@pytest.mark.usefixtures("trees")
+def formats(host: str) -> set[str]:
+    """Kinds of images that a host has."""
+    proxmox = HOSTS[host]["kind"] == "nixos-vm" and len(HOSTS[host].get("disks", [])) <= 1
+    return FORMATS[HOSTS[host]["kind"]] | ({"proxmox"} if proxmox else set())
+
+
 @pytest.mark.parametrize("host", HOSTS)
-def test_every_image_of_a_host_evaluates(host: str) -> None:
-    """One Nix for each image: together they would hold 10 GB."""
-    images = f"legacyPackages.x86_64-linux.images.{host}"
-    formats = set(evaluate.evaluate(images, apply="builtins.attrNames").value)
-    expected = FORMATS[HOSTS[host]["kind"]]
-    if HOSTS[host]["kind"] == "nixos-vm" and len(HOSTS[host].get("disks", [])) <= 1:
-        expected = expected | {"proxmox"}
-    assert formats == expected
-    for kind in sorted(formats):
-        found = evaluate.evaluate(f"{images}.{kind}.drvPath")
-        assert str(found.value).endswith(".drv")
-        warnings = re.findall(r"evaluation warning: (.*)", found.messages)
-        assert [warning for warning in warnings if NOT_OURS not in warning] == [], kind
+def test_a_host_has_the_images_of_its_kind(host: str) -> None:
+    assert set(ask(IMAGES, "builtins.mapAttrs (_: builtins.attrNames)")[host]) == formats(host)
 
 
 @pytest.mark.usefixtures("trees")
-@pytest.mark.parametrize(
-    ("host", "kind", "sizes"),
-    [("local-vm", "vm", {}), ("local-server", "vm", {}), ("media", "raw", {"system": "4G", "data1": "2G"})],
-)
-def test_images_say_what_the_builder_asks(host: str, kind: str, sizes: dict[str, str]) -> None:
-    text = f"formats: ({DESCRIBE}) formats.{kind}"
-    found = evaluate.evaluate(f"legacyPackages.x86_64-linux.images.{host}", apply=text).value
+@pytest.mark.parametrize("kind", sorted(set().union(*(formats(host) for host in HOSTS))))
+def test_every_image_evaluates(kind: str) -> None:
+    """One Nix for each: together they would hold 10 GB."""
+    for host in (host for host in HOSTS if kind in formats(host)):
+        found = evaluate.evaluate(f"{IMAGES}.{host}.{kind}.drvPath")
+        assert str(found.value).endswith(".drv"), host
+        warnings = re.findall(r"evaluation warning: (.*)", found.messages)
+        assert [warning for warning in warnings if NOT_OURS not in warning] == [], host
+
+
+# Images that tests look at, by what `make image` asks of each.
+DESCRIBED = [("local-vm", "vm"), ("local-server", "vm"), ("media", "raw"), ("vps", "raw")]
+
+
+def described(host: str) -> dict[str, Any]:
+    wanted = " ".join(f"{name} = ({DESCRIBE}) images.{name}.{kind};" for name, kind in DESCRIBED)
+    return dict(ask(IMAGES, f"images: {{ {wanted} }}")[host])
+
+
+@pytest.mark.parametrize(("host", "sizes"), [("local-vm", {}), ("local-server", {}), ("media", {"system": "4G", "data1": "2G"})])
+def test_images_say_what_the_builder_asks(host: str, sizes: dict[str, str]) -> None:
+    found = described(host)
     assert found["drvPath"].endswith(".drv") and found["output"].startswith("/") and found["system"] == "x86_64-linux"
     assert found["sizes"] == sizes
 
 
-@pytest.mark.usefixtures("trees")
 def test_an_image_for_aws_says_which_nixos_it_is_and_for_which_machine() -> None:
-    found = evaluate.evaluate("legacyPackages.x86_64-linux.images.vps", apply=f"formats: ({DESCRIBE}) formats.raw").value
+    found = described("vps")
     assert (found["system"], found["sizes"]) == ("aarch64-linux", {"disk": "4096M"})
     assert re.match(r"\d\d\.\d\d\.", found["nixos"])
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nix.tools import evaluate
-
-from .conftest import sections
+from .conftest import ask, sections
 
 Checker = Callable[[str], str]
 PROGRAMS = ["cryptsetup", "mkfs.btrfs", "btrfs", "mkfs.vfat", "fsck.fat", "sgdisk", "partx"]
@@ -20,7 +18,7 @@ made: dict[str, Sections] = {}
 
 
 @pytest.fixture
-def layout(trees: evaluate.Trees, checker: Checker, tmp_path: Path) -> Callable[[str], Sections]:
+def layout(checker: Checker, tmp_path: Path) -> Callable[[str], Sections]:
     """Function from a host's name to what its disk holds after disko's script ran twice, by section."""
     if os.geteuid() != 0:
         pytest.skip("partition layouts need root: loop devices and mounts")
@@ -36,7 +34,7 @@ def layout(trees: evaluate.Trees, checker: Checker, tmp_path: Path) -> Callable[
     def make(host: str) -> Sections:
         if host not in made:
             script, image = tmp_path / "create", tmp_path / "disk.img"
-            script.write_text(str(evaluate.evaluate(f"nixosConfigurations.{host}.config.disko.devices._create").value))
+            script.write_text(str(ask(f"nixosConfigurations.{host}.config.disko.devices._create")))
             with image.open("wb") as file:
                 file.truncate(64 * 1024**3)
             done = subprocess.run(
@@ -93,11 +91,10 @@ def test_the_opened_container_is_a_mapping_of_the_kernel(layout: Callable[[str],
     assert "TYPE=btrfs" not in layout("bifrost")["disk-main-pool"]
 
 
-@pytest.mark.usefixtures("trees")
 @pytest.mark.parametrize("host", ["bifrost", "laptop", "desktop"])
 def test_no_script_knows_a_disk_by_itself(host: str) -> None:
     """The device is a link that only the installer makes, so a script that is started by mistake finds nothing."""
-    script = str(evaluate.evaluate(f"nixosConfigurations.{host}.config.disko.devices._create").value)
+    script = str(ask(f"nixosConfigurations.{host}.config.disko.devices._create"))
     lines = [line.split(" # ")[0] for line in script.splitlines() if not line.strip().startswith("#")]
     devices = set(re.findall(r"/dev/[a-z][^\"\s);]*", "\n".join(lines)))
     assert {device for device in devices if not device.startswith(("/dev/disk/by-partlabel/disk-main-", "/dev/mapper/"))} <= {

@@ -6,7 +6,7 @@ import pytest
 
 from nix.tools import evaluate
 
-from .conftest import host_report, replace
+from .conftest import evaluated, host_report, replace
 
 
 @pytest.mark.parametrize("host", ["cockpit", "keycloak", "monitoring"])
@@ -32,4 +32,4 @@ def test_a_check_of_what_waits_for_a_later_host_is_refused(copy: Path) -> None:
     check = '{ unit = "haproxy.service" }'
     replace(copy / "inventory" / "homelab.toml", check, f'{check}, {{ unit = "oauth2-proxy.service" }}')
     with pytest.raises(evaluate.NixError, match=r"checks oauth2-proxy.service, which needs keycloak: not deployed before it"):
-        evaluate.evaluate("nixosConfigurations.gateway.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+        evaluated(copy, "nixosConfigurations.gateway.config.system.build.toplevel.drvPath")

@@ -10,7 +10,7 @@ import pytest
 
 from nix.tools import evaluate
 
-from .conftest import host_report, replace
+from .conftest import ask, evaluated, host_report, replace
 from .workloads import generated, only, settings
 
 INVENTORY: dict[str, Any] = tomllib.loads((evaluate.ROOT / "inventory" / "homelab.toml").read_text())
@@ -25,14 +25,12 @@ def texts(part: str) -> str:
     return "\n".join(str(text) for name, found in generated("iot").items() if part in name for text in found)
 
 
-@pytest.mark.usefixtures("trees")
 @pytest.mark.parametrize("name", ["zwave", "thread"])
 def test_each_radio_of_the_inventory_has_its_name(name: str) -> None:
     (device,) = [device for device in INVENTORY["nodes"]["niobe"]["usb"] if device["name"] == name]
     vendor, product = device["id"].split(":")
-    (rule,) = [
-        line for line in texts("udev-rules").splitlines() + texts("99-local").splitlines() if f'SYMLINK+="{name}"' in line
-    ][:1]
+    rules = str(ask("nixosConfigurations.iot.config.services.udev.extraRules"))
+    (rule,) = [line for line in rules.splitlines() if f'SYMLINK+="{name}"' in line]
     assert f'ATTRS{{idVendor}}=="{vendor}"' in rule and f'ATTRS{{idProduct}}=="{product}"' in rule
     assert 'TAG+="systemd"' in rule
 
@@ -53,7 +51,7 @@ def test_an_unplugged_stick_makes_no_boot_a_bad_one() -> None:
 def test_a_radio_that_the_node_does_not_have_is_refused(copy: Path) -> None:
     replace(copy / "inventory" / "homelab.toml", '{ name = "thread", id', '{ name = "threat", id')
     with pytest.raises(evaluate.NixError, match=r"takes USB devices that .nodes.niobe. does not have: thread"):
-        evaluate.evaluate("nixosConfigurations.iot.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+        evaluated(copy, "nixosConfigurations.iot.config.system.build.toplevel.drvPath")
 
 
 class TestZwave:

@@ -13,7 +13,7 @@ import pytest
 
 from nix.tools import evaluate
 
-from .conftest import host_report, replace
+from .conftest import evaluated, host_report, replace
 from .workloads import generated, only, settings
 
 Checker = Callable[[str], str]
@@ -146,7 +146,7 @@ class TestNamespace:
 def test_the_evaluation_refuses_qbittorrent_outside(copy: Path) -> None:
     replace(copy / "nix/hosts/trinity/media/torrents.nix", "NetworkNamespacePath = vpn.path;", "")
     with pytest.raises(evaluate.NixError, match=r"qbittorrent.service must live in /run/netns/vpn"):
-        evaluate.evaluate("nixosConfigurations.media.config.system.build.toplevel.drvPath", flake=f"path:{copy}")
+        evaluated(copy, "nixosConfigurations.media.config.system.build.toplevel.drvPath")
 
 
 def test_nobody_from_outside_reaches_the_page_but_the_gateway() -> None:
