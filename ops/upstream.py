@@ -194,13 +194,14 @@ def upgrade(stack: Stack, arguments: list[str]) -> int:
         old = aether.commit(pin.commit)
     except OpsError:
         raise OpsError(f"{source} does not have {pin.commit}, which this fleet uses. Fix: --from URL of one that has") from None
-    if new == old:
+    if (new, source) == (old, pin.source):
         print(f"Aether is at {new[:12]} already.")
         return 0
     _take(REPOSITORY, aether, pin, Pin(source, new))
     subjects = aether.since(old, new)
-    print(f"Aether is at {new[:12]}; it was at {old[:12]}. Since then:")
-    print("\n".join(f"  {subject}" for subject in subjects[:SHOWN]))
+    print(f"Aether is at {new[:12]} of {source}; it was at {old[:12]}.")
+    for subject in subjects[:SHOWN]:
+        print(f"  {subject}")
     if len(subjects) > SHOWN:
         print(f"  … and {len(subjects) - SHOWN} more")
     if asked := aether.asks(old, new):

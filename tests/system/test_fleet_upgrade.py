@@ -171,6 +171,15 @@ def test_an_older_aether_is_taken_by_name(aether: Lab, fleet: Lab) -> None:
     assert not (fleet.path / "docs/news.md").exists()
 
 
+def test_another_place_to_get_aether_from_is_kept(aether: Lab, fleet: Lab, tmp_path: Path) -> None:
+    fleets.git(tmp_path, "clone", "--quiet", "--bare", str(aether.path), str(tmp_path / "moved"))
+    code, text = upgrade(fleet, "--from", f"file://{tmp_path}/moved")
+    assert code == 0, text
+    assert tomllib.loads((fleet.path / "upstream.toml").read_text())["source"] == f"file://{tmp_path}/moved"
+    assert fleets.git(fleet.path, "status", "--porcelain") == ""
+    assert "already" in upgrade(fleet)[1]
+
+
 def test_what_is_not_committed_is_not_touched(aether: Lab, fleet: Lab) -> None:
     fleet.replace(SHARED_FILE, "# Runbook\n", "# Mine\n")
     code, text = upgrade(fleet)
