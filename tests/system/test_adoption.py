@@ -37,8 +37,6 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         net = "name=eth0,bridge=vmbr0,ip=192.168.10.62/24"
         task(lab, other.lxc.post(vmid=300, hostname="cache", ostemplate=debian, rootfs="local-zfs:4", net0=net))
         _nixos_by_hand(lab, nixos)
-        api(lab).pools.post(poolid="prod", comment="by hand")
-        api(lab).pools("prod").put(vms=",".join(map(str, POOLED)))
         assert lab.run(lab.python, "-c", FORGET).code == 0
         by_hand = "--tags prod --description by-hand --onboot 0"
         assert lab.ssh("pve1", f"qm set 110 {by_hand} --machine pc --vga std --delete watchdog").code == 0
@@ -63,15 +61,6 @@ def _nixos_by_hand(lab: Lab, template: str) -> None:
     task(lab, other.lxc.post(**container, rootfs="local-zfs:9", mp0="local-zfs:5,mp=/srv/notes", features="nesting=1"))
     task(lab, node.qemu(7001).status.start.post())
     task(lab, other.lxc(7008).status.start.post())
-
-
-POOLED = (110, 112, 7001, 7008)
-
-
-def pooled(lab: Lab) -> bool:
-    """Whether the pool that somebody made is what it was: it carries rights, and groups guests for backups."""
-    pool = api(lab).pools.get(poolid="prod")[0]
-    return pool["comment"] == "by hand" and {member["vmid"] for member in pool["members"]} == set(POOLED)
 
 
 def configs(lab: Lab) -> dict[str, str]:
@@ -115,7 +104,6 @@ def test_guests_are_imported_without_a_change_and_become_the_entrys_afterwards(f
     for name in ("qm 110", "pct 112"):
         assert re.findall("^net0.*$", before[name], re.MULTILINE) == re.findall("^net0.*$", after[name], re.MULTILINE)
     assert {host: fleet.ssh(host, "cat /proc/sys/kernel/random/boot_id").text for host in boots} == boots
-    assert pooled(fleet)
     settled = fleet.preview("--refresh=true")
     assert set(settled.changes()) == {"unchanged"}, settled.text
 
@@ -179,4 +167,3 @@ def test_nixos_guests_are_written_with_their_facts_and_imported_as_they_are(flee
         )
     settled = fleet.preview("--refresh=true")
     assert set(settled.changes()) == {"unchanged"}, settled.text
-    assert pooled(fleet)
