@@ -97,7 +97,7 @@ class Stored:
         if name in self.entries[path]:
             words = {"sid": f"resource ID '{name}' already defined", "id": f"Job '{name}' already exists"}
             raise die(words.get(key, f"{key} ID '{name}' already defined"))
-        if key == "sid" and not self._guest_of(name):
+        if key == "sid" and not self._guest_of_sid(name):
             raise die(f"unable to find {name.replace(':', ' ')}: no such guest")
         if key == "rule":
             missing = [sid for sid in split_list(v.get("resources")) if sid not in self.entries["/cluster/ha/resources"]]
@@ -107,7 +107,7 @@ class Stored:
             raise die(f"zone {v.get('zone')} does not exist")
         self.entries[path][name] = self._kept(path, v)
 
-    def _guest_of(self, sid: str) -> Any:
+    def _guest_of_sid(self, sid: str) -> Any:
         return self.guest(int(re.sub(r"\D", "", sid) or 0))  # type: ignore[attr-defined]  # of fakepve's API
 
     def _get(self, path: str, v: Values) -> Values:

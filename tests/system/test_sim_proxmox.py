@@ -63,6 +63,14 @@ def test_a_guest_answers_while_the_api_says_that_it_runs(sim: Simulator, api: Ap
     assert sim.ssh("vm", "cat /root/file").out == "data\n"
 
 
+def test_a_pool_lists_the_guests_in_it(sim: Simulator, api: Api) -> None:
+    assert api.create_vm(start=0) == "OK"
+    api.call("POST", "/pools", poolid="prod", comment="by hand")
+    api.call("PUT", "/pools", poolid="prod", vms="100")
+    (pool,) = api.call("GET", "/pools", poolid="prod")
+    assert pool["comment"] == "by hand" and [member["vmid"] for member in pool["members"]] == [100]
+
+
 def test_agent_reports_the_address(sim: Simulator, api: Api) -> None:
     assert api.create_vm() == "OK"
     wait_until("the guest boots", lambda: state_of(sim, "vm") == "up")
