@@ -144,6 +144,11 @@ class Machine:
             boot.process.kill()
             boot.process.wait()
 
+    def reset(self) -> None:
+        """The button of its case; what `qm reset` does to a guest."""
+        assert self.boot
+        self.boot.ask("system_reset")
+
     def wait(self) -> None:
         """Until QEMU fails: a reset goes on with another one, and so does a machine that turns itself off."""
         while self.boot and self.boot.process.wait() == 0:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.lab.disk import REPOSITORY
-from tests.lab.operator import Operator
+from tests.lab.operator import QUICK, Operator
 from tests.lab.test_deploy import ACTIVE, units
 
 # Each step of an emulated machine takes minutes where others work, too.
@@ -84,4 +84,27 @@ def test_a_boot_that_nobody_confirms_is_left_again(web: Operator) -> None:
     web.machine.boot.until(
         lambda: web.machine.hears("cat /var/lib/booted").split()[-2:] == [tried, before], 1800, "two boots: there and back"
     )
+    assert web.boots() == before
+
+
+@pytest.mark.long
+def test_a_trial_that_hangs_before_systemd_is_over_with_a_reset(web: Operator) -> None:
+    """Nothing in the machine ends it; the reset, which is its node's, does (components/proxmox/scripts/reset-guest.sh)."""
+    before = web.runs()
+    # Its initrd is a shell that waits for somebody to type.
+    tried = web.built(web.system(units=units(9600), kernelParams=[*QUICK, "rdinit=/usr/bin/sh"]))
+    copied = web.copy(tried)
+    assert copied.code == 0, copied.err
+    armed = web.on_host("arm-boot.sh", web.machine.name, tried, "lab", "5", "5")
+    assert armed.returncode == 0, armed.stderr
+    boot = web.machine.boot
+    assert boot is not None
+    said = len(boot.console)
+    web.machine.sh("systemctl reboot || true")
+    boot.until(lambda: "can't access tty" in boot.console[said:], 1500, "the shell of the initrd")
+    web.machine.reset()
+    web.comes_to(before)
+    judged = web.on_host("confirm-boot.sh", web.machine.name, tried, "127.0.0.1", "-", "0")
+    assert judged.returncode == 35, judged.stderr
+    assert f"came back on {before} instead of {tried}, which did not boot" in judged.stderr
     assert web.boots() == before
