@@ -1,6 +1,7 @@
 """A network and cgroups of their own for containers with a real systemd (systemd-nspawn). Needs root, for the namespaces."""
 
 import os
+import secrets
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -24,6 +25,11 @@ exec cat
 """
 
 
+# A control group of its own for a container: those that are started in the same one would share what is below it, and a systemd
+# ends everything in the groups of its units, also what is another container's.
+_GROUPED = 'mkdir "$0" && echo $$ >"$0/cgroup.procs" && exec "$@"'
+
+
 class Ground:
     """What containers stand on: a mount namespace, and a network whose bridge has ADDRESS (with prefix length), if any."""
 
@@ -38,6 +44,8 @@ class Ground:
         return self
 
     def __exit__(self, *_: object) -> None:
+        groups = f"find /sys/fs/cgroup/aether-{self._holder.pid}-* -depth -type d -exec rmdir {{}} + 2>/dev/null || true"
+        subprocess.run([*self.inside, "sh", "-c", groups], check=False)
         self._holder.kill()
         self._holder.wait()
 
@@ -61,6 +69,10 @@ class Ground:
         options = f"lowerdir={':'.join(map(str, layers))},upperdir={own},workdir={scratch}"
         subprocess.run([*self.inside, "mount", "-t", "overlay", "overlay", "-o", options, merged], check=True)
 
+    def _group(self, name: str) -> str:
+        """A control group that nothing else has: the machine's hierarchy is everybody's."""
+        return f"/sys/fs/cgroup/aether-{self._holder.pid}-{name}-{secrets.token_hex(4)}"
+
     def start(
         self, unpacked: Path, root: Path, name: str, log: Path, *options: str, nested: bool = False
     ) -> "subprocess.Popen[bytes]":
@@ -70,7 +82,7 @@ class Ground:
         where = [f"--directory={root}", f"--machine={name}", f"--network-bridge={self.bridge}"]
         with log.open("wb") as console:
             return subprocess.Popen(
-                [*self.inside, *nspawn, *common, *where, *options],
+                [*self.inside, "sh", "-c", _GROUPED, self._group(name), *nspawn, *common, *where, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -95,8 +107,20 @@ def entering(pid: int) -> list[str]:
 
 def end(nspawn: "subprocess.Popen[bytes]", seconds: float = 20) -> None:
     """Shut a container down in order; kill it where that takes too long."""
+    first = leader(nspawn.pid)
     nspawn.send_signal(signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
+    try:
         nspawn.wait(seconds)
-    nspawn.kill()
-    nspawn.wait()
+    except subprocess.TimeoutExpired:
+        # The end of nspawn alone would leave the container behind, for good.
+        if first is not None:
+            with suppress(ProcessLookupError):
+                os.kill(first, signal.SIGKILL)
+        nspawn.kill()
+        nspawn.wait()
+
+
+def hint() -> str:
+    """Why a systemd may not start: its kernel gives each user so many inotify instances, of which it takes five."""
+    limit = Path("/proc/sys/fs/inotify/max_user_instances").read_text().strip()
+    return f"A container that ends at once: has it inotify instances left? sysctl fs.inotify.max_user_instances is {limit}"

@@ -218,7 +218,7 @@ class Container:
             alive = self._process is None or self._process.poll() is None
             console = self.work / "console.log"
             told = console.read_text(errors="replace")[-3000:] if console.exists() else ""
-            assert alive and time.monotonic() < deadline, f"{self.name} never {what}\n{told}"
+            assert alive and time.monotonic() < deadline, f"{self.name} never {what}\n{told}\n{nspawn.hint()}"
             time.sleep(0.2)
 
 

@@ -17,6 +17,7 @@ from tests.contract.cases import Answer, Case, answers, disagreement, named
 from tests.contract.node import NODE_CASES
 from tests.lab.container import Container, Site
 from tests.lab.disk import REPOSITORY, Base
+from tests.lab.machine import Machine
 from tests.lab.node import Node, made_key, public
 
 SCRIPTS = REPOSITORY / "components/proxmox/scripts"
@@ -169,6 +170,32 @@ def test_a_guest_is_deployed_to_after_its_first_contact(fleet: Fleet) -> None:
     done = operator.deploy(operator.system(units=unit), "unit\tweb.service\t-\t60\n")
     assert done.code == 0, done.err
     assert operator.runs() == operator.boots() != ""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_a_virtual_machine_is_reached_by_the_agent_on_its_virtio_port(fleet: Fleet, base: Base, tmp_path: Path) -> None:
+    """As `web`, with a kernel of its own: QEMU's end of the guest agent's port is the node's socket."""
+    machine = Machine(base, tmp_path / "machine", "metal")
+    try:
+        machine.on()
+        fleet.node.configure("qemu-server", 110, {"name": "metal", "agent": "enabled=1"})
+        (fleet.node.agents / "110").mkdir()
+        (fleet.node.agents / "110/agent").hardlink_to(machine.agent)
+        told = fleet.node.ssh("qm guest cmd 110 get-host-name; qm guest exec 110 -- /bin/cat /proc/version")
+        assert "Linux version" in told.stdout and "cloud" in told.stdout, told.stderr
+        key = tmp_path / "key"
+        made_key(key)
+        line = f"bash -c {shlex.quote((SCRIPTS / 'install-host-key.sh').read_text())} aether vm 110"
+        done = fleet.node.ssh(line, key.read_text(), timeout=900)
+        assert done.returncode == 0, done.stderr
+        machine.configure([machine], {"metal": public(key)})
+        config = str(machine.work / "ssh_config")
+        command = ["ssh", "-F", config, "metal", "cat /proc/sys/kernel/random/boot_id"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert answer.returncode == 0, answer.stderr
+    finally:
+        machine.cut()
 
 
 @pytest.fixture(scope="module")

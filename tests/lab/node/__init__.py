@@ -89,8 +89,8 @@ class Node:
         else:
             self.machine.write(path, text)
 
-    def ssh(self, command: str, text: str = "") -> "subprocess.CompletedProcess[str]":
-        return self.machine.ssh(command, text)
+    def ssh(self, command: str, text: str = "", timeout: int = 300) -> "subprocess.CompletedProcess[str]":
+        return self.machine.ssh(command, text, timeout)
 
 
 def made_key(path: Path) -> None:
