@@ -27,7 +27,7 @@ names = re.findall(r'"([^"]+)" = host all\\.', sys.argv[sys.argv.index("--apply"
 with open({log!r}, "a") as log:
     log.write(json.dumps(names) + "\\n")
 made = lambda name: hashlib.sha256((name + str(time.time())).encode()).hexdigest()[:32]
-print(json.dumps({{name: {{"drv": "/nix/store/" + made(name) + ".drv", "boots": {{}}}} for name in names}}))
+print(json.dumps({{name: {{"drv": "/nix/store/" + made(name) + ".drv", "boots": {{}}, "system": {{}}}} for name in names}}))
 """
 
 

@@ -67,7 +67,12 @@ class Component(pulumi.ComponentResource):
 
     def done(self, outputs: Mapping[str, pulumi.Input[Any]]) -> None:
         """Set each output as an attribute's value for Pulumi, and say that the component is complete."""
-        self.register_outputs(dict(outputs))
+        self.register_outputs({name: if_known(value) for name, value in outputs.items()})
+
+
+def if_known(value: pulumi.Input[Any]) -> pulumi.Output[Any]:
+    """VALUE, or null where a resource that it comes from failed."""
+    return pulumi.Output.from_input(value).recover(lambda _: None)
 
 
 def script(*parts: str) -> str:

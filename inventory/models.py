@@ -6,7 +6,7 @@ are in ``rules/``; this module knows one entry at a time.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from inventory.base import Facts
 from inventory.proxmox import Availability, Backup, Zone
@@ -491,11 +491,17 @@ class ImageBuild(Facts):
         return self
 
 
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
 class Rollout(Facts):
-    """In which order changed NixOS hosts of one deployment are activated."""
+    """In which order changed hosts of one deployment are touched, beyond what they depend on."""
 
     strategy: Literal["all", "canary", "batches"] = "all"
-    canary: str | None = Field(default=None, description="Host that goes first, with strategy = canary.")
+    canary: Annotated[tuple[str, ...], BeforeValidator(_one_or_more)] = Field(
+        default=(), description="Host, or hosts, that go first of their kind (NixOS, Atomic, Ansible), with strategy = canary."
+    )
     batch: int = Field(default=1, ge=1, description="Hosts at a time, with strategy = batches.")
 
 

@@ -213,12 +213,14 @@ def _used(facts: Mapping[str, Any]) -> Table:
 
 def _rollout(base: Mapping[str, Any], overlay: Mapping[str, Any], renamed: Mapping[str, str]) -> Table:
     rollout = {**_table(base, "rollout"), **_table(overlay, "rollout")}
-    if "canary" in rollout:
-        if rollout["canary"] in renamed:
-            rollout["canary"] = renamed[rollout["canary"]]
-        elif rollout["canary"] in _table(base, "hosts"):
-            return {}
-    return rollout
+    named = rollout.get("canary", [])
+    if not isinstance(named, str | list):
+        return rollout
+    canaries = [named] if isinstance(named, str) else named
+    kept = [renamed.get(name, name) for name in canaries if name in renamed or name not in _table(base, "hosts")]
+    if canaries and not kept:
+        return {}
+    return {**rollout, "canary": kept} if canaries else rollout
 
 
 def _moved(address: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:

@@ -75,8 +75,8 @@ def _example(stack: Stack) -> str:
 
 
 def preview(stack: Stack, arguments: list[str]) -> int:
-    """What `up` would change, and inside redeployed hosts which packages and units, where both closures are at hand."""
-    from ops.differences import closure_differences
+    """What `up` would change, and what inside hosts: packages, units, ports, the roles and facts of a playbook."""
+    from ops.contents import content_differences
     from ops.review import preview_steps, reboots, render
 
     made = engine_parser("preview", preview)
@@ -91,13 +91,13 @@ def preview(stack: Stack, arguments: list[str]) -> int:
         out.print(f"Then: make up STACK={stack.name} ARGS='--plan {options.save_plan}' (with --yes, nobody is asked)")
         return 0
     code, text = stack.show("preview", "--diff", *_options(stack), *passed)
-    # Only a redeployed host has anything inside to compare, and looking costs a second preview.
-    if code == 0 and re.search(r"^ *~ AETHER_DESIRED", text, re.MULTILINE):
+    # Only a host that becomes another one has anything inside to compare, and looking costs a second preview.
+    if code == 0 and re.search(r"^ *~ (AETHER_DESIRED|stdin)", text, re.MULTILINE):
         steps = preview_steps(stack, *passed)
         for notice in reboots(steps):
             out.print(f"\n{notice}")
-        for host, what in closure_differences(stack, steps, build=False).items():
-            out.print(f"\n{host}, packages and units:\n{textwrap.indent(what, '  ')}")
+        for host, what in content_differences(steps).items():
+            out.print(f"\n{host}:\n{textwrap.indent(what, '  ')}")
     return code
 
 

@@ -11,18 +11,16 @@ from ops.stack import AETHER, REPOSITORY, Stack
 UNITS = "etc/systemd/system"
 
 
-def closure_differences(stack: Stack, steps: Iterable[dict[str, Any]], *, build: bool) -> dict[str, str]:
-    """Text by host, for each host of STEPS (of `pulumi preview --json`) whose old and new closure the operator's store holds.
-
-    Args:
-        build: Build the new closures where that is needed; otherwise those that would have to be built are left out.
+def closure_differences(stack: Stack, steps: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Text by host, for each host of STEPS (of `pulumi preview --json`) whose old closure the operator's store holds, and whose
+    new one it can build.
     """
     found = {}
     for step in steps:
         old, new = (environment(step.get(state)) for state in ("oldState", "newState"))
         if "AETHER_FLAKE" not in new or not old or old["AETHER_DESIRED"] == new["AETHER_DESIRED"]:
             continue
-        before, after = deployed_closure(step), _built(stack, new, build=build)
+        before, after = deployed_closure(step), _built(stack, new)
         if before and after:
             lines = [*_packages(new["AETHER_NIX"], before, after), *unit_changes(_local(stack, before), _local(stack, after))]
             found[new["AETHER_HOST"]] = "\n".join(lines) or "the same packages and units"
@@ -70,12 +68,11 @@ def _packages(nix: str, before: str, after: str) -> list[str]:
     return result.stdout.strip().splitlines() if result.returncode == 0 else []
 
 
-def _built(stack: Stack, new: dict[str, str], *, build: bool) -> str:
-    """The new closure's path; empty where there is no Nix, or where it would have to be built and is not to be."""
+def _built(stack: Stack, new: dict[str, str]) -> str:
+    """The new closure's path; empty where there is no Nix, or where it cannot be built."""
     desired = new["AETHER_DESIRED"]
     flake = f'.#nixosConfigurations."{new["AETHER_FLAKE"]}".config.system.build.toplevel'
     what = f"{desired}^out" if desired.startswith("/") else flake
-    limits = [] if build else ["--max-jobs", "0", "--builders", ""]
     command = [
         new["AETHER_NIX"],
         "--extra-experimental-features",
@@ -86,7 +83,7 @@ def _built(stack: Stack, new: dict[str, str], *, build: bool) -> str:
     ]
     try:
         result = subprocess.run(
-            [*command, *limits, what], capture_output=True, text=True, check=False, cwd=REPOSITORY, env=stack.environment()
+            [*command, what], capture_output=True, text=True, check=False, cwd=REPOSITORY, env=stack.environment()
         )
     except FileNotFoundError:
         return ""

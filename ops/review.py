@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ops.contents import content_differences
 from ops.differences import closure_differences, environment
 from ops.reboots import reboot_notice
 from ops.stack import OpsError, Stack
@@ -35,7 +36,7 @@ _REPLACES = ("replace", "create-replacement", "delete-replaced")
 def write_review(stack: Stack, output: Path | None = None) -> int:
     """Print the review, or write it to OUTPUT. Exit code 0 whatever the change is."""
     steps = preview_steps(stack, *(["--refresh"] if stack.to_read_back() else []))
-    text = render(steps, stack.name, closure_differences(stack, steps, build=True))
+    text = render(steps, stack.name, {**content_differences(steps), **closure_differences(stack, steps)})
     if output:
         output.write_text(text)
     else:

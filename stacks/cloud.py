@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.ansible.playbook import Playbook, PlaybookArgs
-from components.ansible.sources import playbook_hash
+from components.ansible.sources import playbook_content
 from components.aws.health import Healthy, HealthyArgs
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
@@ -27,10 +27,11 @@ from stacks.live import drifts
 from stacks.machines import Machines, seen
 from stacks.public import aws_provider, one_region
 from stacks.rollout import activation_order
+from stacks.sdk import export
 from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
-from stacks.systems import deployed_system, desired_systems, export_systems
+from stacks.systems import deployed_system, desired_systems
 from stacks.zone import warn_of_empty_zone
 
 # The homelab's end of the tunnel (nix/hosts/oracle/gateway/wireproxy.nix).
@@ -81,7 +82,7 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     gateway = _gateway(context, inventory.cloud.gateway, machines[inventory.cloud.gateway], existing)
     beside = {name: facts for name, facts in machines.items() if name != inventory.cloud.gateway}
     others = _machines(context, gateway, beside, existing)
-    pulumi.export(
+    export(
         "gateway",
         {
             "address": gateway.address,
@@ -90,10 +91,8 @@ def compose(settings: Settings, inventory: Inventory) -> None:
             "healthy": gateway.healthy,
         },
     )
-    pulumi.export("nameServers", gateway.name_servers)
-    pulumi.export(
-        "addresses", {inventory.cloud.gateway: gateway.address, **{name: other.address for name, other in others.items()}}
-    )
+    export("nameServers", gateway.name_servers)
+    export("addresses", {inventory.cloud.gateway: gateway.address, **{name: other.address for name, other in others.items()}})
     if inventory.image:
         Images(settings, inventory).export()
 
@@ -171,7 +170,7 @@ def _configure(context: Context, parent: Component, name: str, facts: CloudVm, m
         PlaybookArgs(
             host=name,
             playbook=playbook,
-            version=playbook_hash(REPOSITORY, playbook, seen(facts.model_dump()), _tables(context)),
+            content=playbook_content(REPOSITORY, playbook, seen(facts.model_dump()), _tables(context)),
             inventory=str(settings.inventory),
             reach_file=settings.reach_file,
             # Where home's connections come from.
@@ -287,6 +286,5 @@ def _machines(
             drift=drifted.get(name),
             after=first,
         )
-    export_systems(systems)
     Machines(settings, context.inventory, context.operator).homes(systems, instances)
     return made

@@ -11,10 +11,11 @@ from inventory.load import Inventory
 from inventory.models import HcloudVm
 from stacks.live import drifts
 from stacks.machines import Machines
+from stacks.sdk import export
 from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
-from stacks.systems import deployed_system, desired_systems, export_systems
+from stacks.systems import deployed_system, desired_systems
 
 HOST_KEY = "ssh_host_ed25519_key"
 # Seconds: the API calls a server running when its first boot begins.
@@ -55,9 +56,8 @@ def compose(settings: Settings, inventory: Inventory) -> None:
             drift=drifted.get(name),
             after=[server, *(systems[other] for other in facts.depends_on if other in systems)],
         )
-    export_systems(systems)
     Machines(settings, inventory, operator).homes(systems, instances)
-    pulumi.export("addresses", {name: server.address for name, server in servers.items()})
+    export("addresses", {name: server.address for name, server in servers.items()})
 
 
 def _provider(settings: Settings) -> hcloud.Provider:

@@ -32,7 +32,7 @@ from stacks.recorded import RecordedFile, births_of, export, files_of, guests_of
 from stacks.rollout import activation_order
 from stacks.settings import Settings
 from stacks.ssh import write_client_config
-from stacks.systems import deployed_system, desired_systems, export_systems
+from stacks.systems import deployed_system, desired_systems
 
 
 def compose(settings: Settings, inventory: Inventory) -> None:
@@ -48,7 +48,6 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     done |= machines.atomic(drifted, done, images)
     machines.homes(done)
     images.export()
-    export_systems(systems)
     pulumi.export("addresses", {name: host.address for name, host in inventory.hosts.items()})
 
 

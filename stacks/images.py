@@ -11,6 +11,7 @@ from components.registry.followed import FollowedImage, FollowedImageArgs
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, ImageBuild
 from stacks.references import last_outputs, published_images
+from stacks.sdk import export
 from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 
@@ -58,15 +59,15 @@ class Images:
         unreadable = [self.repository.unreadable] if self.repository else []
         unreadable += [image.unreadable for image in self.followed.values()]
         if self.repository:
-            pulumi.export("images", self.repository.images)
-            pulumi.export("imageRepository", self.repository.clone_url)
-            pulumi.export("imageCommit", self.repository.commit)
+            export("images", self.repository.images)
+            export("imageRepository", self.repository.clone_url)
+            export("imageCommit", self.repository.commit)
         if unreadable:
             merged = pulumi.Output.all(*unreadable).apply(
                 lambda found: {name: why for each in found for name, why in each.items()}
             )
-            pulumi.export("imagesUnreadable", merged)
-            pulumi.export("imagesAttempt", self.attempt)
+            export("imagesUnreadable", merged)
+            export("imagesAttempt", self.attempt)
 
     def _followed(self, reference: str) -> FollowedImage:
         if reference not in self.followed:

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from components.ansible.playbook import Playbook, PlaybookArgs
-from components.ansible.sources import playbook_hash
+from components.ansible.sources import playbook_content
 from components.atomic.host import AtomicHost, AtomicHostArgs
 from components.base import REPOSITORY, Operator
 from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
@@ -18,6 +18,7 @@ from inventory.models import AnsibleHost, ManagedHost
 from inventory.models import AtomicHost as AtomicHostFacts
 from stacks.ansible_check import checks
 from stacks.images import Images
+from stacks.rollout import activation_order
 from stacks.settings import Settings
 
 HOME_SOURCES = (Path("home"), Path("nix/home"), Path("nix/lib"), Path("flake.lock"))
@@ -54,18 +55,21 @@ class Machines:
     def ansible(self, done: Mapping[str, pulumi.Resource]) -> dict[str, Playbook]:
         """The playbook of each host that stays on Ansible."""
         playbooks = self._playbooks()
-        return {
-            name: self._playbook(name, host.playbook, host.model_dump(), self._after(name, done))
-            for name, host in self._hosts(AnsibleHost).items()
-            if name in playbooks
-        }
+        hosts = {name: host for name, host in self._hosts(AnsibleHost).items() if name in playbooks}
+        made: dict[str, Playbook] = {}
+        for name, before in activation_order(self.inventory, hosts).items():
+            host = hosts[name]
+            made[name] = self._playbook(name, host.playbook, host.model_dump(), self._after(name, before, {**done, **made}))
+        return made
 
     def atomic(self, drifted: Mapping[str, str], done: Mapping[str, pulumi.Resource], images: Images) -> dict[str, AtomicHost]:
         """The image of each Fedora Atomic host: the digest that the inventory pins, or that IMAGES knows."""
         hosts = self._hosts(AtomicHostFacts)
         digests = {name: digest for name, host in hosts.items() if (digest := images.digest(name, host)) is not None}
-        return {
-            name: AtomicHost(
+        made: dict[str, AtomicHost] = {}
+        for name, before in activation_order(self.inventory, digests).items():
+            host = hosts[name]
+            made[name] = AtomicHost(
                 name,
                 AtomicHostArgs(
                     hostname=name,
@@ -78,38 +82,39 @@ class Machines:
                     drift=drifted.get(name),
                     operator=self.operator,
                 ),
-                opts=pulumi.ResourceOptions(depends_on=self._after(name, done)),
+                opts=pulumi.ResourceOptions(depends_on=self._after(name, before, {**done, **made})),
             )
-            for name, host in hosts.items()
-            if name in digests
-        }
+        return made
 
     def homes(
         self, done: Mapping[str, pulumi.Resource], instances: Mapping[str, pulumi.Output[str]] | None = None
     ) -> dict[str, HomeBootstrap]:
         """The home of each host that has one, once its system is there; anew on another of INSTANCES."""
-        return {
-            name: HomeBootstrap(
+        hosts = {name: host for name, host in self._hosts(ManagedHost).items() if host.home is not None}
+        made: dict[str, HomeBootstrap] = {}
+        for name, before in activation_order(self.inventory, hosts).items():
+            host = hosts[name]
+            first = [done[name]] if name in done else []
+            made[name] = HomeBootstrap(
                 name,
                 HomeBootstrapArgs(
                     home=host.home,
-                    version=self._version("bootstrap.yml", seen(host.model_dump()), HOME_SOURCES),
+                    content=self._content("bootstrap.yml", seen(host.model_dump()), HOME_SOURCES),
                     inventory=str(self.settings.inventory),
                     reach_file=self.settings.reach_file,
                     instance=(instances or {}).get(name, ""),
                     operator=self.operator,
                 ),
-                opts=pulumi.ResourceOptions(depends_on=[done[name]] if name in done else [], aliases=renamed(host)),
+                opts=pulumi.ResourceOptions(depends_on=[*first, *(made[other] for other in before)], aliases=renamed(host)),
             )
-            for name, host in self._hosts(ManagedHost).items()
-            if host.home is not None
-        }
+        return made
 
     def _hosts(self, kind: type[Any]) -> dict[str, Any]:
         return self.inventory.of(kind, self.settings.phase)
 
-    def _after(self, name: str, done: Mapping[str, pulumi.Resource]) -> list[pulumi.Resource]:
-        return [done[other] for other in self.inventory.hosts[name].depends_on if other in done]
+    def _after(self, name: str, before: Sequence[str], done: Mapping[str, pulumi.Resource]) -> list[pulumi.Resource]:
+        """What is DONE of all that the host NAME depends on, and of the hosts BEFORE it in the roll-out."""
+        return [done[other] for other in dict.fromkeys((*self.inventory.hosts[name].depends_on, *before)) if other in done]
 
     def _playbook(self, name: str, playbook: str, facts: dict[str, Any], after: Sequence[pulumi.Resource] = ()) -> Playbook:
         return Playbook(
@@ -117,7 +122,7 @@ class Machines:
             PlaybookArgs(
                 host=name,
                 playbook=playbook,
-                version=self._version(playbook, facts),
+                content=self._content(playbook, facts),
                 inventory=str(self.settings.inventory),
                 reach_file=self.settings.reach_file,
                 check=self.checked.get(name),
@@ -126,14 +131,14 @@ class Machines:
             opts=pulumi.ResourceOptions(depends_on=list(after)),
         )
 
-    def _version(self, playbook: str, facts: dict[str, Any], extra: tuple[Path, ...] = ()) -> str:
+    def _content(self, playbook: str, facts: dict[str, Any], extra: tuple[Path, ...] = ()) -> dict[str, Any]:
         content = self.inventory.content
         tables = {
             f"aether_{table}": content.model_dump(include={table})[table] for table in ("site", "networks", "nodes", "services")
         }
         tables["aether_hosts"] = {name: seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
         tables["aether_peers"] = peers(tables["aether_hosts"])
-        return playbook_hash(REPOSITORY, playbook, facts, tables, extra)
+        return playbook_content(REPOSITORY, playbook, facts, tables, extra)
 
 
 def renamed(host: object) -> list[pulumi.Alias | str]:

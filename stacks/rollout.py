@@ -9,16 +9,17 @@ from inventory.load import Inventory
 def activation_order(inventory: Inventory, hosts: Iterable[str]) -> dict[str, list[str]]:
     """Hosts that must be healthy before each of HOSTS is touched, by name; every host comes after those that it waits for.
 
-    Roll-outs: "all" adds nothing to what hosts depend on; "canary" lets the canary and what it depends on go first; "batches"
-    of N let each batch wait for the one before. Batches are filled in the order of dependencies, so that no host of one needs
-    a later one.
+    HOSTS are of one kind: NixOS, Atomic, Ansible, or homes. Roll-outs: "all" adds nothing to what hosts depend on; "canary" lets
+    the canaries among them and what these depend on go first; "batches" of N let each batch wait for the one before. Batches are
+    filled in the order of dependencies, so that no host of one needs a later one.
     """
     known = list(hosts)
     needs = {name: [other for other in inventory.hosts[name].depends_on if other in known] for name in known}
     rollout = inventory.rollout
-    if rollout.strategy == "canary" and rollout.canary in known:
-        first = {rollout.canary, *_ancestors(rollout.canary, needs)}
-        needs = {name: before if name in first else [*before, rollout.canary] for name, before in needs.items()}
+    if rollout.strategy == "canary":
+        canaries = [name for name in rollout.canary if name in needs]
+        first = {*canaries, *(other for name in canaries for other in _ancestors(name, needs))}
+        needs = {name: before if name in first else [*before, *canaries] for name, before in needs.items()}
     elif rollout.strategy == "batches":
         order = _sorted(needs)
         for index, name in enumerate(order):

@@ -58,6 +58,7 @@ def deployed_system(
             flake=facts.flake or name,
             desired=desired.closure,
             boots=desired.boots,
+            system=desired.system,
             health=facts.health,
             settle=facts.settle,
             may_fail=facts.may_fail,
@@ -70,9 +71,3 @@ def deployed_system(
         ),
         opts=pulumi.ResourceOptions(depends_on=list(after), aliases=aliases),
     )
-
-
-def export_systems(systems: Mapping[str, NixosSystem]) -> None:
-    """What `status` and the next stack read of the deployed systems."""
-    pulumi.export("generations", {name: system.generation for name, system in systems.items()})
-    pulumi.export("closures", {name: system.closure for name, system in systems.items()})

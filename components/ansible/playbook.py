@@ -1,16 +1,21 @@
 """One Ansible playbook on one host."""
 
+from typing import Any
+
 import pulumi
 import pulumi_command as command
 from pydantic import Field
 
 from components.base import Args, Component, Operator, Text, script
+from components.contents import as_lines
 
 
 class PlaybookArgs(Args):
     host: str = Field(description="Host (or node) of the inventory that it runs on.")
     playbook: str = Field(description="Playbook under ansible/.")
-    version: str = Field(description="Hash of the playbook, its roles and the host's variables; a new one runs it again.")
+    content: dict[str, Any] = Field(
+        description="What it is made of: roles, variables, facts of the host. Shown by previews; another one runs it again."
+    )
     inventory: str = Field(description="Inventory file, relative to the repository; ansible/inventory.py reads it.")
     reach_file: str = Field(default="", description="As the stack's aether:reachFile.")
     variables: dict[str, Text] = Field(default={}, description="Extra variables. Nothing secret: they are shown.")
@@ -39,7 +44,6 @@ class Playbook(Component):
         environment = args.operator.environment(
             args.host,
             AETHER_PLAYBOOK=args.playbook,
-            AETHER_VERSION=args.version,
             AETHER_INVENTORY=args.inventory,
             AETHER_REACH=args.reach_file,
             AETHER_CHECK=args.check or "",
@@ -52,6 +56,7 @@ class Playbook(Component):
             command.local.CommandArgs(
                 create=script("ansible", "scripts", "playbook.sh"),
                 environment=environment,
+                stdin=as_lines(args.content),
                 logging=command.local.Logging.STDERR,
             ),
             # What a check found is a reason to run, its absence is none.

@@ -4,28 +4,40 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from components.contents import grouped, short_digest
+
 # Read by every playbook.
 COMMON = ("ansible.cfg", "group_vars/all", "library", "filter_plugins", "lookup_plugins", "tasks")
 # Public keys and certificates that a role reads: a file, a pattern, or the folder where the name is put together.
 _PUBLIC = re.compile(r"/\.\./(nix/pki/[\w.*-]*)")
 
+_WORD = re.compile(rb"[A-Za-z_]\w*")
+# Of a host's facts: they say nothing.
+_UNSAID: tuple[Any, ...] = (None, "", (), [], {})
+
 # libyaml's where PyYAML has it: ten times faster.
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def playbook_hash(repository: Path, playbook: str, facts: Any, tables: Mapping[str, Any], extra: Iterable[Path] = ()) -> str:
-    """SHA-256 (hexadecimal) over PLAYBOOK (under ansible/), the roles it uses, and the keys and variables that these can see.
+def playbook_content(
+    repository: Path, playbook: str, facts: Mapping[str, Any], tables: Mapping[str, Any], extra: Iterable[Path] = ()
+) -> dict[str, Any]:
+    """What a run of PLAYBOOK (under ansible/) is made of, for a person to compare.
+
+    ``sources`` has a digest for each role and each other part that it brings, ``variables`` one for each table that it sees, and
+    ``host`` what the inventory says of the host.
 
     Args:
         facts: the host's own entry in the inventory.
-        tables: other variables by name; one counts only when the playbook or a role mentions its name, so that a change of a
-            table runs the playbooks that read it and no other.
+        tables: other variables by name; one counts only when the playbook or a role mentions its name, and of its entries the
+            fields that they mention, so that a change runs the playbooks that read it and no other.
         extra: more files or folders that the playbook brings to the host, relative to REPOSITORY.
 
     Raises:
@@ -34,18 +46,34 @@ def playbook_hash(repository: Path, playbook: str, facts: Any, tables: Mapping[s
     root = repository / "ansible"
     if not (root / playbook).is_file():
         raise FileNotFoundError(f"ansible/{playbook} does not exist. Fix: write it, or correct `playbook` in the inventory")
-    digest = hashlib.sha256()
     folders = [root / common for common in COMMON] + [root / "roles" / role for role in _roles(root, playbook)]
     files = [file for path in (root / playbook, *folders) for file in _files(path)]
     public = {key for file in files for key in _public(repository, file)}
-    mentioned: set[str] = set()
+    words: set[bytes] = set()
+    digests: dict[str, str] = {}
     for file in (*files, *sorted(public), *(file for more in extra for file in _files(repository / more))):
         content = _content_at(file, file.stat().st_mtime_ns)
-        digest.update(f"{file.relative_to(repository)}\0{hashlib.sha256(content).hexdigest()}\0".encode())
-        mentioned |= {name for name in tables if name.encode() in content}
-    seen = {"facts": facts, **{name: tables[name] for name in sorted(mentioned)}}
-    digest.update(json.dumps(seen, sort_keys=True, default=str).encode())
-    return digest.hexdigest()
+        digests[str(file.relative_to(repository))] = hashlib.sha256(content).hexdigest()
+        words |= _words_at(file, file.stat().st_mtime_ns)
+    return {
+        "sources": grouped(digests, _part),
+        "variables": {name: short_digest(_read(tables[name], words)) for name in sorted(tables) if name.encode() in words},
+        # As JSON has it, and without what is not said.
+        "host": json.loads(json.dumps({key: value for key, value in facts.items() if value not in _UNSAID}, default=str)),
+    }
+
+
+def _read(table: Any, words: AbstractSet[bytes]) -> Any:
+    """Of a TABLE of entries, the fields that one of WORDS names: the image of a host is nothing to a router."""
+    if not isinstance(table, dict) or not all(isinstance(entry, dict) for entry in table.values()):
+        return table
+    return {name: {key: value for key, value in entry.items() if key.encode() in words} for name, entry in table.items()}
+
+
+def _part(file: str) -> str:
+    """The part of a playbook that FILE belongs to: a role, a folder, or itself."""
+    parts = Path(file).parts
+    return "/".join(parts[:3] if parts[:2] == ("ansible", "roles") else parts[:2])
 
 
 def _public(repository: Path, file: Path) -> list[Path]:
@@ -79,6 +107,11 @@ def _roles_in(file: Path) -> list[str]:
 @lru_cache(maxsize=4096)
 def _roles_at(file: Path, _mtime: int) -> tuple[str, ...]:
     return tuple(_named_roles(yaml.load(file.read_text(), Loader=_LOADER)))
+
+
+@lru_cache(maxsize=4096)
+def _words_at(file: Path, mtime: int) -> frozenset[bytes]:
+    return frozenset(_WORD.findall(_content_at(file, mtime)))
 
 
 @lru_cache(maxsize=4096)

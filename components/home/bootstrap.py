@@ -1,5 +1,7 @@
 """The user environment of a machine: Nix, Home Manager, dotfiles, Flatpaks, containers, synced home."""
 
+from typing import Any
+
 import pulumi
 from pydantic import Field
 
@@ -10,7 +12,9 @@ from inventory.models import Home
 
 class HomeBootstrapArgs(Args):
     home: Home = Field(description="The host's `home` table in the inventory.")
-    version: str = Field(description="Hash of the bootstrap playbook, its roles, home/, nix/home and the host's variables.")
+    content: dict[str, Any] = Field(
+        description="What the bootstrap is made of: its roles, home/, nix/home and the host's variables, as a Playbook's."
+    )
     inventory: str
     reach_file: str = ""
     instance: Text = ""
@@ -37,7 +41,7 @@ class HomeBootstrap(Component):
             PlaybookArgs(
                 host=name,
                 playbook="bootstrap.yml",
-                version=args.version,
+                content=args.content,
                 inventory=args.inventory,
                 reach_file=args.reach_file,
                 instance=args.instance,

@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from components.nixos.source_closure import source_hashes
+from components.contents import as_lines
+from components.nixos.source_closure import Sources, sources_of
 
 HOST_GIB = 0.9
 """Memory that the evaluation of one NixOS host takes."""
@@ -28,6 +29,29 @@ _BOOTS = """config: let critical = config.system.switch.inhibitors or { }; in
   })"""
 
 
+# What a person reviews of a system. Nothing of it is built. `${}` copies a file by itself: its path stays while its content does.
+_SYSTEM = """config: let
+  named = packages: builtins.listToAttrs (map (package:
+    let name = builtins.parseDrvName package.name;
+    in { name = package.pname or name.name; value = package.version or name.version; }) packages);
+  those = keep: set: removeAttrs set (builtins.filter (name: !keep set.${name}) (builtins.attrNames set));
+  digest = text: builtins.substring 0 8 (builtins.hashString "sha256" (builtins.unsafeDiscardStringContext text));
+  open = rules: { tcp = rules.allowedTCPPorts; udp = rules.allowedUDPPorts; };
+  firewall = config.networking.firewall;
+  units = "systemd/system";
+in {
+  packages = named config.environment.systemPackages;
+  units = builtins.mapAttrs (_: unit: digest unit.text) (those (unit: unit.enable && unit.text != null) config.systemd.units);
+  files = builtins.mapAttrs (_: file: digest "${file.source}")
+    (those (file: file.enable && file.target != units) config.environment.etc);
+  ports = if !firewall.enable then "all" else open firewall // builtins.mapAttrs (_: open) firewall.interfaces;
+  users = builtins.attrNames (those (user: user.isNormalUser) config.users.users);
+  kernel = if config.boot.isContainer then "the node's" else config.boot.kernelPackages.kernel.version;
+  release = config.system.nixos.release;
+  stateVersion = config.system.stateVersion;
+}"""
+
+
 @dataclass(frozen=True)
 class Desired:
     """What a host should run."""
@@ -37,6 +61,9 @@ class Desired:
     boots: str = ""
     """What of it only a boot brings, as JSON: kernel, initrd and modules (store paths), parameters, and in ``critical`` what
     inhibits a switch when it changes. Empty where there is no Nix."""
+    system: str = ""
+    """What a person reviews, a fact a line: packages with their versions, digests of units and of files below /etc, ports, users,
+    kernel, release, stateVersion. Where there is no Nix, digests of the files that it is made of."""
 
 
 class EvaluationError(Exception):
@@ -60,9 +87,10 @@ def desired_closures(
     Raises:
         EvaluationError: with Nix's message and the hosts that were asked for.
     """
-    hashes = source_hashes(repository, inventory_files, attributes)
+    sources = sources_of(repository, inventory_files, attributes)
     if evaluator == "source" or (evaluator == "auto" and shutil.which(nix) is None):
-        return {host: Desired(f"source:{digest}") for host, digest in hashes.items()}
+        return {host: _unevaluated(made_of) for host, made_of in sources.items()}
+    hashes = {host: made_of.digest for host, made_of in sources.items()}
     cache = EvaluationCache(repository / ".aether/cache/evaluations.json")
     kept = _kept({cache[digest].closure for digest in hashes.values() if digest in cache}, repository, nix)
     missing = {
@@ -73,6 +101,11 @@ def desired_closures(
             cache[hashes[host]] = desired
         cache.save()
     return {host: cache[digest] for host, digest in hashes.items()}
+
+
+def _unevaluated(sources: Sources) -> Desired:
+    """A system of which nothing is known but its SOURCES. Sixteen digits tell it from every other one."""
+    return Desired(f"source:{sources.digest[:16]}", system=as_lines({"sources": sources.summary()}))
 
 
 def untracked(repository: Path) -> list[str]:
@@ -94,8 +127,10 @@ class EvaluationCache:
             found = json.loads(path.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             found = {}
-        # Older ones had a drvPath alone.
-        self._entries: dict[str, list[str]] = {digest: entry for digest, entry in found.items() if isinstance(entry, list)}
+        # Older ones knew less of each.
+        self._entries: dict[str, list[str]] = {
+            digest: entry for digest, entry in found.items() if isinstance(entry, list) and len(entry) == len(fields(Desired))
+        }
 
     def __contains__(self, digest: str) -> bool:
         return digest in self._entries
@@ -104,7 +139,7 @@ class EvaluationCache:
         return Desired(*self._entries[digest])
 
     def __setitem__(self, digest: str, desired: Desired) -> None:
-        self._entries[digest] = [desired.closure, desired.boots]
+        self._entries[digest] = list(astuple(desired))
 
     def save(self) -> None:
         """Replace the file in one step, so that an interrupted run leaves the old one."""
@@ -159,10 +194,10 @@ def batch_size() -> int:
 
 
 def expression(attributes: Mapping[str, str]) -> str:
-    """The function of nixosConfigurations that says ``drv`` and ``boots`` of each host of ATTRIBUTES."""
+    """The function of nixosConfigurations that says ``drv``, ``boots`` and ``system`` of each host of ATTRIBUTES."""
     wanted = " ".join(f"{json.dumps(host)} = host all.{json.dumps(attribute)}.config;" for host, attribute in attributes.items())
-    host = f"boots = {_BOOTS}; host = config: {{ drv = config.system.build.toplevel.drvPath; boots = boots config; }};"
-    return f"all: let {host} in {{ {wanted} }}"
+    said = "drv = config.system.build.toplevel.drvPath; boots = boots config; system = system config;"
+    return f"all: let boots = {_BOOTS}; system = {_SYSTEM}; host = config: {{ {said} }}; in {{ {wanted} }}"
 
 
 def _evaluate_batch(repository: Path, nix: str, attributes: Mapping[str, str]) -> tuple[dict[str, Desired], str]:
@@ -172,7 +207,10 @@ def _evaluate_batch(repository: Path, nix: str, attributes: Mapping[str, str]) -
     if result.returncode:
         return {}, result.stderr.strip()
     answer: dict[str, dict[str, Any]] = json.loads(result.stdout)
-    return {name: Desired(each["drv"], json.dumps(each["boots"], sort_keys=True)) for name, each in answer.items()}, ""
+    return {
+        name: Desired(each["drv"], json.dumps(each["boots"], sort_keys=True), as_lines(each["system"]))
+        for name, each in answer.items()
+    }, ""
 
 
 def _nix(nix: str) -> list[str]:

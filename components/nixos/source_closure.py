@@ -8,11 +8,13 @@ of Nix files. It errs on the side of too much: a file too many costs an evaluati
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from components.contents import DIGITS, grouped, short_digest
 from inventory.overlay import document
 
 # What every host is made of, whatever its own files say.
@@ -49,6 +51,9 @@ PROVISIONING_FACTS = frozenset(
         "region",
     )
 )
+# What a Fedora Atomic host is rebased to, and when: no module of a NixOS host asks.
+REBASE_FACTS = frozenset(("digest", "signed", "window"))
+UNSEEN_FACTS = PROVISIONING_FACTS | REBASE_FACTS
 # Tables of what is done to hosts from outside.
 CLUSTER_TABLES = ("rollout", "zones", "backups", "availability")
 
@@ -71,43 +76,76 @@ def entry_file(repository: Path, host: str, node: str | None = None) -> Path | N
 
 def reachable(repository: Path, entries: Iterable[Path]) -> list[Path]:
     """Files that ENTRIES read, directly or through others, relative to REPOSITORY, sorted."""
-    return _Sources(repository).reachable(entries)
+    return _Tree(repository).reachable(entries)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What the system of one host is made of."""
+
+    files: Mapping[str, str]
+    """SHA-256 (hexadecimal) of each reachable file, by path."""
+    own: frozenset[str]
+    """Those that are the host's alone."""
+    secrets: Mapping[str, str]
+    """SHA-256 (hexadecimal) of each of its secrets' files, by path below secrets/; empty where there is none."""
+    inventory: str
+    """The inventory as the host sees it, as JSON."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) over all of it."""
+        digest = hashlib.sha256()
+        for file, content in (*self.files.items(), *self.secrets.items()):
+            digest.update(f"{file}\0{content}\0".encode())
+        digest.update(self.inventory.encode())
+        return digest.hexdigest()
+
+    def summary(self) -> dict[str, str]:
+        """Short digests for a person to compare: of each file of the host's own, of the others by folder, of the inventory."""
+        return {
+            **grouped(self.files, lambda file: file if file in self.own else "/".join(Path(file).parts[:2])),
+            **{f"secrets/{file}": content[:DIGITS] for file, content in self.secrets.items()},
+            "inventory": short_digest(self.inventory),
+        }
 
 
 def source_hash(repository: Path, inventory_files: Iterable[Path], host: str) -> str:
-    """SHA-256 (hexadecimal) over the sources of HOST: reachable files, its secrets' files and the inventory as it sees it."""
+    """SHA-256 (hexadecimal) over the sources of HOST."""
     return source_hashes(repository, inventory_files, [host])[host]
 
 
 def source_hashes(repository: Path, inventory_files: Iterable[Path], hosts: Iterable[str]) -> dict[str, str]:
-    """``source_hash`` of each of HOSTS; what they share is read once."""
+    """``source_hash`` of each of HOSTS."""
+    return {host: sources.digest for host, sources in sources_of(repository, inventory_files, hosts).items()}
+
+
+def sources_of(repository: Path, inventory_files: Iterable[Path], hosts: Iterable[str]) -> dict[str, Sources]:
+    """The sources of each of HOSTS; what they share is read once."""
     tables = [document(repository / file) for file in inventory_files]
     # What hosts say to each other: nix/lib reads every one.
     offers = [path.relative_to(repository) for path in sorted((repository / "nix/hosts").rglob("offers.nix"))]
     shared = [*(Path(common) for common in COMMON), *offers]
-    sources = _Sources(repository)
-    return {host: _source_hash(sources, tables, shared, host) for host in hosts}
+    tree = _Tree(repository)
+    return {host: _sources_of(tree, tables, shared, host) for host in hosts}
 
 
-def _source_hash(sources: "_Sources", tables: list[dict[str, Any]], shared: list[Path], host: str) -> str:
-    repository = sources.repository
+def _sources_of(tree: "_Tree", tables: list[dict[str, Any]], shared: list[Path], host: str) -> Sources:
+    repository = tree.repository
     own: dict[str, Any] = next((table["hosts"][host] for table in tables if host in table.get("hosts", {})), {})
     entry = entry_file(repository, own.get("stands_for", host), own.get("node"))
-    entries = [*shared, entry] if entry else shared
+    mine = [entry] if entry else []
     if entry and entry.name == "default.nix":
-        entries = [*entries, *_tree(repository, entry.parent)]
-    digest = hashlib.sha256()
-    for file in sources.reachable(entries):
-        digest.update(f"{file}\0{_content_hash(repository / file)}\0".encode())
-    for secret in own.get("secrets", ()):
-        # With what it holds: sops-nix carries the encrypted file in the system, so a rotated secret is a new system.
-        path = repository / "secrets" / secret
-        digest.update(f"{secret}\0{_content_hash(path) if path.exists() else ''}\0".encode())
-    digest.update(json.dumps([_as_seen_by(host, table) for table in tables], sort_keys=True, default=str).encode())
-    return digest.hexdigest()
+        mine = [entry, *_tree(repository, entry.parent)]
+    files = {str(file): _content_hash(repository / file) for file in tree.reachable([*shared, *mine])}
+    # With what they hold: sops-nix carries the encrypted file in the system, so a rotated secret is a new system.
+    paths = {secret: repository / "secrets" / secret for secret in own.get("secrets", ())}
+    secrets = {secret: _content_hash(path) if path.exists() else "" for secret, path in paths.items()}
+    seen = json.dumps([_as_seen_by(host, table) for table in tables], sort_keys=True, default=str)
+    return Sources(files, frozenset(map(str, mine)), secrets, seen)
 
 
-class _Sources:
+class _Tree:
     """The files of a repository at one moment: what each reads is found once, however many hosts share it."""
 
     def __init__(self, repository: Path) -> None:
@@ -153,7 +191,7 @@ def _as_seen_by(host: str, table: dict[str, object]) -> dict[str, object]:
     seen = {key: value for key, value in table.items() if key not in ("hosts", *CLUSTER_TABLES)}
     if isinstance(hosts, dict):
         seen["hosts"] = {
-            name: facts if name == host else {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS}
+            name: facts if name == host else {key: value for key, value in facts.items() if key not in UNSEEN_FACTS}
             for name, facts in hosts.items()
         }
     return seen

@@ -20,6 +20,7 @@ class NixosSystemArgs(Args):
         default="",
         description="What of it only a boot brings, as JSON: kernel, initrd, modules, parameters, critical. Previews show it.",
     )
+    system: str = Field(default="", description="What a person reviews of the system, a fact a line.")
     health: tuple[HealthCheck, ...] = Field(default=(), description="What must hold before the activation is confirmed.")
     settle: int = Field(default=2, ge=0, description="Seconds for which health checks have to go on holding, once they do.")
     may_fail: tuple[str, ...] = Field(default=(), description="Units, or globs of them, whose failure reverts nothing.")
@@ -68,6 +69,7 @@ class NixosSystem(Component):
             command.local.CommandArgs(
                 create=script("nixos", "scripts", "deploy.sh"),
                 environment=environment,
+                stdin=args.system or None,
                 logging=command.local.Logging.STDERR,
             ),
             opts=self.child(

@@ -1,6 +1,6 @@
 """Names that refer to other entries: dependencies (without a circle), builders, the canary."""
 
-from inventory.models import CloudVm, CommandCheck, External, Host, NixosHost, UnitCheck, runs_nixos
+from inventory.models import CloudVm, CommandCheck, External, Host, ManagedHost, NixosHost, UnitCheck
 from inventory.parse import Draft
 from inventory.problems import did_you_mean, one_of
 
@@ -94,18 +94,17 @@ def _home(draft: Draft, name: str, host: Host) -> None:
 
 
 def _rollout(draft: Draft) -> None:
-    rollout, canary = draft.rollout, draft.rollout.canary
-    nixos = {name for name, host in draft.hosts.items() if _is_nixos(host)}
-    if rollout.strategy == "canary" and canary is None:
+    rollout = draft.rollout
+    managed = {name for name, host in draft.hosts.items() if isinstance(host, ManagedHost)}
+    if rollout.strategy == "canary" and not rollout.canary:
         message = 'is missing with strategy = "canary"'
-        draft.report("canary-missing", "rollout", "canary", message, 'write canary = "cockpit" or another NixOS host')
-    elif canary is not None and rollout.strategy != "canary":
+        draft.report(
+            "canary-missing", "rollout", "canary", message, 'write canary = "cockpit" or another host, or a list of hosts'
+        )
+    elif rollout.canary and rollout.strategy != "canary":
         message = f"has no effect with strategy = '{rollout.strategy}'"
         draft.report("canary-unused", "rollout", "canary", message, 'remove it, or write strategy = "canary"')
-    if canary is not None and canary not in nixos and (canary in draft.hosts or canary not in draft.names("hosts")):
-        message = f"'{canary}' is not a NixOS host of this file{did_you_mean(canary, nixos)}"
-        draft.report("unknown-canary", "rollout", "canary", message, f"write canary = {one_of(nixos)}")
-
-
-def _is_nixos(host: Host) -> bool:
-    return runs_nixos(host)
+    for canary in rollout.canary:
+        if canary not in managed and (canary in draft.hosts or canary not in draft.names("hosts")):
+            message = f"'{canary}' is not a host of this file that Aether logs in to{did_you_mean(canary, managed)}"
+            draft.report("unknown-canary", "rollout", "canary", message, f"write canary = {one_of(managed)}")

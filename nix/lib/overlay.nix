@@ -132,13 +132,16 @@ let
   rollout =
     let
       all = (base.rollout or { }) // (overlay.rollout or { });
+      named = all.canary or [ ];
+      canaries = if builtins.isList named then named else [ named ];
+      kept = builtins.filter (name: chosen ? ${name} || !baseHosts ? ${name}) canaries;
     in
-    if all ? canary && chosen ? ${all.canary} then
-      all // { canary = rename all.canary; }
-    else if all ? canary && baseHosts ? ${all.canary} then
+    if canaries == [ ] then
+      all
+    else if kept == [ ] then
       { }
     else
-      all;
+      all // { canary = map rename kept; };
 
   cloud = (base.cloud or { }) // (overlay.cloud or { });
 in

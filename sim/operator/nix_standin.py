@@ -124,7 +124,7 @@ def _eval(installables: list[str], options: dict[str, list[str]]) -> int:
         wanted = re.findall(r'"([^"]+)" = host all\."([^"]+)"\.config;', options["--apply"][0])
         if not wanted:
             raise NixError("error: the function of --apply is not simulated")
-        value = {name: {"drv": _drv(host), "boots": {}} for name, host in wanted}
+        value = {name: {"drv": _drv(host), "boots": {}, "system": {}} for name, host in wanted}
     else:
         found = re.fullmatch(
             r'nixosConfigurations\."?([\w-]+)"?\.config\.system\.build\.toplevel(\.drvPath|\.outPath)?', attribute

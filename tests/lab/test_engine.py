@@ -140,8 +140,9 @@ def test_an_up_deploys_and_a_second_one_has_nothing_to_do(engine: Engine) -> Non
 def test_a_change_is_shown_and_an_unhealthy_system_goes_back_and_the_run_is_red(engine: Engine) -> None:
     before = engine.runs()
     engine.write(web=UNIT.format("web", 1000), bad=FAILS)
-    preview = engine.pulumi("preview", "--stack", "lab")
+    preview = engine.pulumi("preview", "--stack", "lab", "--diff")
     assert preview.changes()["to update"] == 1, preview.text
+    assert "+ units: bad.service: " in preview.text, preview.text
     assert engine.runs() == before
     red = engine.up()
     assert red.code != 0

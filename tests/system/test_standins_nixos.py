@@ -212,7 +212,7 @@ def test_operator_nix(sim: Simulator) -> None:
         "eval", "--json", f"{REPOSITORY}#nixosConfigurations",
         "--apply", expression({"metal": "metal"}),
     )  # fmt: skip
-    assert json.loads(many.out) == {"metal": {"drv": drv, "boots": {}}}
+    assert json.loads(many.out) == {"metal": {"drv": drv, "boots": {}, "system": {}}}
     by_drv = sim.nix("build", "--no-link", "--print-out-paths", f"{drv}^out").out.strip()
     assert by_drv == built(sim)
     image = sim.nix("build", "--no-link", "--print-out-paths", ".#packages.x86_64-linux.proxmox-vm").out.strip()

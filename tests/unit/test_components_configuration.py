@@ -1,13 +1,14 @@
 """Components that configure: their children, what reaches the scripts, and when they run again."""
 
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
 from pydantic import ValidationError
 
 from components.ansible.playbook import Playbook, PlaybookArgs
-from components.ansible.sources import playbook_hash
+from components.ansible.sources import playbook_content
 from components.atomic.host import AtomicHost, AtomicHostArgs
 from components.base import Operator
 from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
@@ -81,7 +82,7 @@ def test_a_playbook_runs_the_script_with_secrets_kept_secret() -> None:
     args = PlaybookArgs(
         host="router",
         playbook="vyos.yml",
-        version="v1",
+        content={"sources": {"ansible/vyos.yml": "aabb"}},
         inventory="inventory/homelab.toml",
         variables={"colour": "blue"},
         secret_environment={"AETHER_TOKEN": "hunter2"},
@@ -92,6 +93,7 @@ def test_a_playbook_runs_the_script_with_secrets_kept_secret() -> None:
     assert command.inputs["create"] == "components/ansible/scripts/playbook.sh"
     assert command.environment["AETHER_PLAYBOOK"] == "vyos.yml"
     assert command.environment["AETHER_VAR_colour"] == "blue"
+    assert command.inputs["stdin"] == "sources: ansible/vyos.yml: aabb\n"
     assert "AETHER_TOKEN" in recording.secrets["router"]
 
 
@@ -106,7 +108,7 @@ def test_an_atomic_host_wants_a_digest_and_ends_signed() -> None:
 
 def test_a_home_is_one_playbook_on_its_host() -> None:
     args = HomeBootstrapArgs(
-        home=Home(configuration="me@desk"), version="v", inventory="inventory/homelab.toml", operator=OPERATOR
+        home=Home(configuration="me@desk"), content={}, inventory="inventory/homelab.toml", operator=OPERATOR
     )
     recording = record(lambda: HomeBootstrap("desk", args))
     assert recording.children("desk", "HomeBootstrap") == ["aether:ansible:Playbook"]
@@ -133,8 +135,8 @@ def ansible(tmp_path: Path) -> Path:
     [("roles/common/templates/motd.j2", True, False), ("roles/other/tasks/main.yml", False, True), ("web.yml", True, False)],
 )
 def test_a_changed_role_runs_the_playbooks_that_use_it(ansible: Path, file: str, web: bool, other: bool) -> None:
-    def both() -> tuple[str, str]:
-        return tuple(playbook_hash(ansible, name, {}, {"aether_site": {}}) for name in ("web.yml", "other.yml"))  # type: ignore[return-value]
+    def both() -> tuple[dict[str, Any], dict[str, Any]]:
+        return tuple(playbook_content(ansible, name, {}, {"aether_site": {}}) for name in ("web.yml", "other.yml"))  # type: ignore[return-value]
 
     before = both()
     path = ansible / "ansible" / file
@@ -144,11 +146,24 @@ def test_a_changed_role_runs_the_playbooks_that_use_it(ansible: Path, file: str,
 
 
 def test_a_variable_counts_for_the_playbooks_that_mention_it(ansible: Path) -> None:
-    def digest(playbook: str, domain: str) -> str:
-        return playbook_hash(ansible, playbook, {}, {"aether_site": {"domain": domain}})
+    def content(playbook: str, domain: str) -> dict[str, Any]:
+        return playbook_content(ansible, playbook, {}, {"aether_site": {"domain": domain}})
 
-    assert digest("web.yml", "a") != digest("web.yml", "b")
-    assert digest("other.yml", "a") == digest("other.yml", "b")
+    assert content("web.yml", "a") != content("web.yml", "b")
+    assert content("other.yml", "a") == content("other.yml", "b")
+
+
+def test_a_field_counts_for_the_playbooks_that_mention_it(ansible: Path) -> None:
+    template = ansible / "ansible/roles/web/tasks/main.yml"
+    template.parent.mkdir(parents=True, exist_ok=True)
+    template.write_text("- debug: msg={{ aether_hosts.values() | map(attribute='address') | list }}\n")
+
+    def content(**host: str) -> dict[str, Any]:
+        facts = {"address": "192.168.1.2", "digest": "sha256:1", **host}
+        return playbook_content(ansible, "web.yml", {}, {"aether_hosts": {"desk": facts}})
+
+    assert content() != content(address="192.168.1.3")
+    assert content() == content(digest="sha256:2")
 
 
 @pytest.mark.parametrize(
@@ -168,8 +183,8 @@ def test_a_changed_key_runs_the_playbooks_that_read_it(ansible: Path, reads: str
     for name in ("a.pub", "b.crt"):
         (ansible / "nix/pki" / name).write_text("before\n")
 
-    def both() -> list[str]:
-        return [playbook_hash(ansible, name, {}, {}) for name in ("web.yml", "other.yml")]
+    def both() -> list[dict[str, Any]]:
+        return [playbook_content(ansible, name, {}, {}) for name in ("web.yml", "other.yml")]
 
     before = both()
     (ansible / "nix/pki" / changed).write_text("after, and longer\n")
@@ -179,4 +194,4 @@ def test_a_changed_key_runs_the_playbooks_that_read_it(ansible: Path, reads: str
 def test_a_missing_role_is_named(ansible: Path) -> None:
     (ansible / "ansible/web.yml").write_text("- hosts: all\n  roles: [nobody]\n")
     with pytest.raises(FileNotFoundError, match=r"ansible/roles/nobody does not exist, and ansible/web.yml uses it"):
-        playbook_hash(ansible, "web.yml", {}, {})
+        playbook_content(ansible, "web.yml", {}, {})

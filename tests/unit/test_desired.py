@@ -19,7 +19,8 @@ if {fail}:
     sys.exit("error: attribute 'services' missing")
 hosts = re.findall(r'"([a-z0-9]+)" = host all', sys.argv[-1])
 boots = {{"kernel": "/nix/store/aaa-linux"}}
-print(json.dumps({{host: {{"drv": f"/nix/store/{{host}}.drv", "boots": boots}} for host in hosts}}))
+system = {{"kernel": "6.18", "packages": {{"htop": "3.5"}}}}
+print(json.dumps({{host: {{"drv": f"/nix/store/{{host}}.drv", "boots": boots, "system": system}} for host in hosts}}))
 """
 
 
@@ -68,7 +69,7 @@ def evaluations(repository: Path) -> list[int]:
 
 
 def test_all_hosts_are_evaluated_in_one_call_and_then_remembered(repository: Path) -> None:
-    wanted = Desired("/nix/store/h3.drv", '{"kernel": "/nix/store/aaa-linux"}')
+    wanted = Desired("/nix/store/h3.drv", '{"kernel": "/nix/store/aaa-linux"}', "kernel: 6.18\npackages: htop: 3.5\n")
     assert desired(repository)["h3"] == wanted
     assert desired(repository)["h3"] == wanted
     assert evaluations(repository) == [15]
@@ -86,6 +87,7 @@ def test_touching_one_of_fifteen_hosts_evaluates_one(repository: Path) -> None:
 def test_without_nix_the_sources_stand_for_the_closure(repository: Path) -> None:
     found = desired(repository, "source")
     assert all(value.closure.startswith("source:") and not value.boots for value in found.values())
+    assert "sources: nix/hosts/n/h3.nix: " in found["h3"].system and "h4.nix" not in found["h3"].system
     assert len(set(found.values())) == 15
     assert evaluations(repository) == []
 
@@ -104,11 +106,11 @@ def test_a_damaged_cache_is_made_anew(repository: Path) -> None:
     assert json.loads((repository / ".aether/cache/evaluations.json").read_text())
 
 
-def test_a_cache_of_before_knows_nothing_of_boots_and_is_filled_anew(repository: Path) -> None:
+def test_a_cache_of_before_knows_less_and_is_filled_anew(repository: Path) -> None:
     desired(repository)
     file = repository / ".aether/cache/evaluations.json"
-    file.write_text(json.dumps({digest: drv for digest, (drv, _) in json.loads(file.read_text()).items()}))
-    assert desired(repository)["h1"].boots
+    file.write_text(json.dumps({digest: entry[:2] for digest, entry in json.loads(file.read_text()).items()}))
+    assert desired(repository)["h1"].system
     assert evaluations(repository) == [15, 15]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.nixos.source_closure import PROVISIONING_FACTS, entry_file, image_hash, reachable, source_hash
+from components.nixos.source_closure import UNSEEN_FACTS, entry_file, image_hash, reachable, source_hash
 
 INVENTORY = """
 [site]
@@ -116,8 +116,8 @@ def test_a_fact_is_seen_by_the_hosts_that_it_can_matter_to(repository: Path, old
     assert {host for host in before if digest(repository, host) != before[host]} == changed
 
 
-@given(st.sampled_from(sorted(PROVISIONING_FACTS)), st.integers(1, 10**6))
-def test_no_provisioning_fact_of_another_host_matters(fact: str, value: int) -> None:
+@given(st.sampled_from(sorted(UNSEEN_FACTS)), st.integers(1, 10**6))
+def test_no_fact_of_provisioning_or_rebasing_another_host_matters(fact: str, value: int) -> None:
     from components.nixos.source_closure import _as_seen_by
 
     def table(own: int) -> dict[str, object]:

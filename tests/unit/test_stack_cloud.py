@@ -151,7 +151,7 @@ def test_a_service_that_becomes_public_configures_the_gateway_anew(monkeypatch: 
         service = homelab.services["grafana"].model_copy(update={"public": public})
         content = homelab.content.model_copy(update={"services": {**homelab.services, "grafana": service}})
         monkeypatch.setattr(cloud, "_homelab", lambda settings, inventory: replace(homelab, content=content))
-        return str(compose().one("local:Command", "public-gateway").environment["AETHER_VERSION"])
+        return str(compose().one("local:Command", "public-gateway").inputs["stdin"])
 
     assert version(True) != version(False)
 
@@ -162,7 +162,7 @@ def test_what_only_aws_is_told_of_a_machine_configures_none_anew(change: dict[st
 
     def versions(changed: Inventory) -> dict[str, object]:
         commands = record(lambda: cloud.compose(settings(), changed), outputs=outputs).of("local:Command").items()
-        playbooks = {name: command.environment.get("AETHER_VERSION") for name, command in commands}
+        playbooks = {name: command.inputs.get("stdin") for name, command in commands}
         return {name: version for name, version in playbooks.items() if version}
 
     gateway = inventory.hosts["public-gateway"].model_copy(update=change)

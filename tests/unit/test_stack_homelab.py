@@ -6,7 +6,7 @@ import pulumi
 import pytest
 
 from inventory.load import Inventory, load
-from inventory.models import NixosHost, NixosLxc, NixosVm
+from inventory.models import AtomicHost, NixosHost, NixosLxc, NixosVm, Rollout
 from stacks import homelab
 from stacks.settings import Settings, SettingsError
 from tests.unit.recorder import Recording, record
@@ -115,6 +115,28 @@ def test_nodes_are_set_up_one_after_the_other_and_guests_wait_for_theirs(recordi
         assert any(urn.endswith(f"Playbook$command:local:Command::{node}") for urn in urns), urns
 
 
+def test_every_kind_of_host_has_its_canary() -> None:
+    homelab_file = load(HOMELAB)
+    # By the digest that the inventory pins, no registry is asked.
+    hosts = {
+        name: host.model_copy(update={"digest": f"sha256:{'0' * 64}"}) if isinstance(host, AtomicHost) else host
+        for name, host in homelab_file.hosts.items()
+    }
+    rollout = Rollout.model_validate({"strategy": "canary", "canary": ("cockpit", "gaming", "gpu", "wsl")})
+    content = homelab_file.content.model_copy(update={"hosts": hosts, "rollout": rollout})
+    recorded = record(lambda: homelab.compose(settings(), Inventory(HOMELAB, content)))
+    waits = {
+        (item.name, item.parent.rsplit("$", 1)[-1].split("::")[0]): {urn.rsplit("::", 1)[1] for urn in item.depends_on}
+        for item in recorded.resources
+        if "Command" in item.type
+    }
+    system, image, playbook = "aether:nixos:NixosSystem", "aether:atomic:AtomicHost", "aether:ansible:Playbook"
+    assert "cockpit" in waits["adguard", system] and waits["cockpit", system] == {"cockpit", "cockpit-disks"}
+    assert "gaming" in waits["workstation", image] and "gaming" not in waits["gaming", image]
+    assert {"gpu"} <= waits["router", playbook] and {"gpu"} <= waits["smith-files", playbook] and not waits["gpu", playbook]
+    assert waits["laptop-home", playbook] == {"laptop", "wsl-home"} and not waits["wsl-home", playbook]
+
+
 def test_no_resource_is_given_a_secret_in_its_command(recording: Recording) -> None:
     commands = [item for item in recording.resources if item.type == "command:local:Command"]
     assert commands
@@ -194,8 +216,8 @@ def test_what_an_image_changes_runs_no_home_but_its_hosts_own(recording: Recordi
     other = record(lambda: homelab.compose(settings(), Inventory(HOMELAB, content)), preview=False)
 
     def versions(of: Recording) -> dict[str, str]:
-        commands = (item for item in of.of("command:local:Command").values() if "AETHER_VERSION" in item.inputs["environment"])
-        return {item.name: item.inputs["environment"]["AETHER_VERSION"] for item in commands}
+        commands = (item for item in of.of("command:local:Command").values() if "AETHER_PLAYBOOK" in item.inputs["environment"])
+        return {item.name: item.inputs["stdin"] for item in commands}
 
     before, after = versions(recording), versions(other)
     homes = {name for name in before if name.endswith("-home")}

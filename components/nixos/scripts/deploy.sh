@@ -3,6 +3,7 @@
 # Environment: AETHER_HOST, AETHER_HOSTNAME, AETHER_FLAKE (attribute), AETHER_DESIRED (drvPath or source:HASH), AETHER_CHECKS,
 #   AETHER_SETTLE, AETHER_CONFIRM_TIMEOUT, AETHER_REBOOT (never, ask, auto), AETHER_BUILD_ON (operator, target or a host),
 #   AETHER_SSH_CONFIG, AETHER_NIX, AETHER_SECRETS.
+# Standard input: what is in the system, for those who review the change; not read.
 # Standard output: JSON with closure, generation, reboot.
 # Exit codes: 10 build, 11 copy, 12 unreachable, 20 busy, 21 wrong host, 22 wrong host key, 30 activation, 31 health,
 #   32 unconfirmed, 33 commit, 34 did not come back from a reboot, 35 came back on another system, 37 the way back failed too, 38 needs
@@ -11,6 +12,7 @@
 source components/scripts/operator.sh
 # shellcheck source=components/nixos/scripts/protocol.sh
 source components/nixos/scripts/protocol.sh
+exec </dev/null
 id="$(id -un)@$(uname -n):$$"
 
 nix() { "$AETHER_NIX" --extra-experimental-features 'nix-command flakes' "$@"; }

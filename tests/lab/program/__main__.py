@@ -14,7 +14,7 @@ from inventory.load import load
 from inventory.models import NixosHost
 from stacks.settings import Settings
 from stacks.ssh import write_client_config
-from stacks.systems import deployed_system, desired_systems, export_systems
+from stacks.systems import deployed_system, desired_systems
 
 
 class Guest(Component):
@@ -40,4 +40,3 @@ for name, facts in hosts.items():
     args = GuestArgs.model_construct(None, **wanted)
     made = Guest(name, args, guest.vmid)
     systems[name] = deployed_system(name, facts, desired[name], operator=operator, instance="born", after=[made])
-export_systems(systems)

@@ -4,16 +4,29 @@
     _:
     let
       lab = builtins.fromJSON (builtins.readFile ./lab.json);
-      host = name: {
-        config = {
-          boot.isContainer = true;
-          system.build.toplevel.drvPath = system name;
-        };
-      };
-      system =
+      # Of NixOS' options those that the program asks for.
+      host =
         name:
-        (import ./tests/lab/system (lab // { inherit name; } // import ./nix/hosts/pve1/${name}.nix))
-        .drvPath;
+        let
+          facts = import ./nix/hosts/pve1/${name}.nix;
+        in
+        {
+          config = {
+            boot.isContainer = true;
+            environment.etc = { };
+            environment.systemPackages = [ ];
+            networking.firewall.enable = false;
+            system.build.toplevel.drvPath =
+              (import ./tests/lab/system (lab // { inherit name; } // facts)).drvPath;
+            system.nixos.release = "lab";
+            system.stateVersion = "lab";
+            systemd.units = builtins.mapAttrs (_: text: {
+              enable = true;
+              inherit text;
+            }) facts.units;
+            users.users = { };
+          };
+        };
     in
     {
       nixosConfigurations.dns = host "dns";

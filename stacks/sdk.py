@@ -1,0 +1,55 @@
+"""What the program needs of Pulumi's Python SDK (3.259), and that does not do it by itself. One function a matter."""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pulumi
+from pulumi.runtime import stack as runtime
+from pulumi.runtime.rpc_manager import RPCManager
+
+from components.base import if_known
+
+
+def quiet_debug() -> None:
+    """Keep the SDK's debug lines here: five a resource, and it waits for the engine's answer to each; a seventh of a preview.
+
+    AETHER_DEBUG=1 sends them.
+    """
+    if not os.environ.get("AETHER_DEBUG"):
+        pulumi.log.debug = lambda *_, **__: None
+
+
+def outlive_failures() -> None:
+    """Let a resource that failed stop those that wait for it, and no other.
+
+    Under --continue-on-error the engine goes on, but the SDK ends the program at the first resource that waits for a failed one:
+    what was not registered by then, because it waits for a slower one, was never asked for. So the program goes on, and ends with
+    an error once everything else is done. It must be an error: of a program that ends well, the engine **deletes** what was not
+    registered.
+    """
+    do_rpc, wait_for_rpcs = RPCManager.do_rpc, runtime.wait_for_rpcs
+    left: list[str] = []
+
+    def forgiving(self: RPCManager, name: str, function: Callable[..., Awaitable[Any]]) -> Any:
+        async def call(*arguments: Any, **named: Any) -> Any:
+            try:
+                return await function(*arguments, **named)
+            except runtime.ResourceRegistrationFailed as failure:
+                left.append(str(failure))
+                return None
+
+        return do_rpc(self, name, call)
+
+    async def wait(*arguments: Any, **named: Any) -> None:
+        await wait_for_rpcs(*arguments, **named)
+        if left:
+            raise pulumi.RunError(f"what waits for a resource that failed stays as it is ({'; '.join(dict.fromkeys(left))})")
+
+    RPCManager.do_rpc = forgiving  # type: ignore[assignment,method-assign]
+    runtime.wait_for_rpcs = wait
+
+
+def export(name: str, value: pulumi.Input[Any]) -> None:
+    """Export VALUE as the stack's output NAME: null where a resource that it comes from failed. The other outputs stay."""
+    pulumi.export(name, if_known(value))
