@@ -1,0 +1,64 @@
+"""A host that fails: what waits for it stays as it is, and nothing else waits."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from bench.fleet import public_key
+from tests.system.lab import Lab
+from tests.system.small import running, small_lab
+
+STATION = f"""\
+[hosts.station]
+kind = "atomic"
+address = "192.168.10.20"
+image = "ghcr.io/ublue-os/bazzite"
+digest = "sha256:{"1" * 64}"
+host_key = "{public_key("station")}"
+"""
+NODE_PLAYBOOK = "ansible/small-node.yml"
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The small fleet with an Atomic host, deployed."""
+    yield from running(small_lab(tmp_path_factory.mktemp("failures"), STATION))
+
+
+def change(lab: Lab, what: str) -> dict[str, str]:
+    """Change every NixOS host's file; what the hosts run."""
+    for host in ("web", "dns", "log"):
+        lab.touch(host, what)
+    return {host: lab.system(host) for host in ("web", "dns", "log")}
+
+
+@pytest.mark.fault
+def test_what_waits_for_a_canary_that_fails_keeps_its_system_and_its_place_in_the_state(fleet: Lab) -> None:
+    text = (fleet.path / "inventory/homelab.toml").read_text()
+    canary = text.replace('description = "dns"\n', 'description = "dns"\nhealth = [{ unit = "dns.service" }]\n')
+    canary = canary.replace("settle = 0", "settle = 2") + '\n[rollout]\nstrategy = "canary"\ncanary = "dns"\n'
+    (fleet.path / "inventory/homelab.toml").write_text(canary)
+    assert fleet.up().code == 0
+    before = change(fleet, "next")
+    known = {resource["urn"] for resource in fleet.resources()}
+    fleet.fault("dns", "health")
+    up = fleet.up()
+    assert up.code != 0 and "dns: not healthy" in up.text, up.text
+    assert {host: fleet.system(host) for host in before} == before
+    assert {resource["urn"] for resource in fleet.resources()} == known, "a program that ends well deletes what it did not name"
+    fleet.clear_faults()
+    healed = fleet.up()
+    assert healed.code == 0 and healed.changes()["updated"] == 3, healed.text
+    (fleet.path / "inventory/homelab.toml").write_text(text)
+
+
+@pytest.mark.fault
+def test_what_waits_for_a_slower_one_is_done_though_another_host_failed_before(fleet: Lab) -> None:
+    before = change(fleet, "slow")
+    # The nodes' playbooks, which the guests wait for, take longer than the Atomic host does to fail.
+    fleet.replace(NODE_PLAYBOOK, "  gather_facts: false\n", "  gather_facts: false\n  post_tasks: [{wait_for: {timeout: 8}}]\n")
+    fleet.replace("inventory/homelab.toml", "1" * 64, "2" * 64)
+    fleet.fault("station", "bad-signature")
+    up = fleet.up()
+    assert up.code != 0 and "Not done: station, and what depends on it." in up.text, up.text
+    assert not [host for host in before if fleet.system(host) == before[host]], up.text
