@@ -13,6 +13,7 @@ from rich.table import Table
 from components.nixos.system import check_lines
 from inventory.load import Inventory, InventoryError, load
 from inventory.models import AtomicHost, External, NixosFacts, runs_nixos
+from inventory.problems import did_you_mean
 from ops import hosts
 from ops.arguments import parser
 from ops.stack import REPOSITORY, OpsError, Stack
@@ -125,7 +126,9 @@ def _one_host(
         if isinstance(host, AtomicHost) or (isinstance(host, NixosFacts) and runs_nixos(host))
     }
     if name not in choice:
-        raise OpsError(f"Name one host, HOST={{{','.join(choice)}}}")
+        known = f"NixOS or Fedora Atomic host of {inventory.path}"
+        wrong = f"'{name}' is no {known}{did_you_mean(name, choice)}" if name else f"which {known}"
+        raise OpsError(f"{wrong}. Fix: name one of {', '.join(choice)}")
     return name, choice[name]
 
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from components.base import REPOSITORY
@@ -66,9 +67,10 @@ def _drift(host: object, report: Report) -> str:
         return _atomic_drift(host, facts.get("deployments", []))
     if facts["current"] == facts["deployed"]:
         return ""
+    since = f" (since {datetime.fromtimestamp(int(facts['since']), UTC):%Y-%m-%d %H:%M} UTC)" if facts["since"].isdigit() else ""
     if facts["deployed"] == "-":
-        return f"runs {facts['current']}, which no deployment left it with (since {facts['since']})"
-    return f"runs {facts['current']} instead of {facts['deployed']} (since {facts['since']})"
+        return f"runs {facts['current']}, which no deployment left it with{since}"
+    return f"runs {facts['current']} instead of {facts['deployed']}{since}"
 
 
 # What `rpm-ostree status --json` calls changes that somebody made on top of the image, and what they are.

@@ -38,3 +38,16 @@ def test_what_somebody_put_on_top_of_the_image_is_drift(deployment: dict[str, An
 def test_both_are_told() -> None:
     found = drift(**{"container-image-reference-digest": "sha256:b", "requested-packages": ["htop"]})
     assert found == "has booted sha256:b and has htop layered (`rpm-ostree reset` on the host takes that back)"
+
+
+@pytest.mark.parametrize(
+    ("deployed", "told"),
+    [
+        ("/nix/store/b-system", "runs /nix/store/a-system instead of /nix/store/b-system (since 2026-11-28 13:41 UTC)"),
+        ("-", "runs /nix/store/a-system, which no deployment left it with (since 2026-11-28 13:41 UTC)"),
+        ("/nix/store/a-system", ""),
+    ],
+)
+def test_another_system_is_told_with_the_time_of_the_switch(deployed: str, told: str) -> None:
+    facts = {"current": "/nix/store/a-system", "deployed": deployed, "since": "1795873291"}
+    assert _drift(None, Report("web", True, facts=facts)) == told
