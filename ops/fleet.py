@@ -128,7 +128,7 @@ def _one_host(
     if name not in choice:
         known = f"NixOS or Fedora Atomic host of {inventory.path}"
         wrong = f"'{name}' is no {known}{did_you_mean(name, choice)}" if name else f"which {known}"
-        raise OpsError(f"{wrong}. Fix: name one of {', '.join(choice)}")
+        raise OpsError(f"{wrong}{'' if wrong.endswith('?') else '.'} Fix: name one of {', '.join(choice)}")
     return name, choice[name]
 
 
