@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.nspawn import Ground, entering, leader
+from tests.nspawn import Ground, end, entering, leader
 
 HERE = Path(__file__).resolve().parent
 IMAGE = HERE.parents[1] / "image"
@@ -89,8 +89,7 @@ class Machine:
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            end(self._process)
         self._ground.__exit__()
 
     @property

@@ -208,7 +208,7 @@ def _kept(path: str) -> list[dict[str, Any]]:
 
 def write(hosts: Mapping[str, Host], flake: list[dict[str, Any]], digests: Mapping[str, str]) -> None:
     """Writes the golden texts of all hosts, evaluated from sources of these digests; what is no longer there goes."""
-    texts = {file: of_nixpkgs(file) for file in _OF_NIXPKGS}
+    copies = {file: of_nixpkgs(file) for file in _OF_NIXPKGS}
     shutil.rmtree(FOLDER, ignore_errors=True)
     (FOLDER / SHARED).mkdir(parents=True)
     shared = {kind: _alike([host["report"][kind] for host in hosts.values()]) for kind in ("units", "etc")}
@@ -230,7 +230,7 @@ def write(hosts: Mapping[str, Host], flake: list[dict[str, Any]], digests: Mappi
     _write_json(FOLDER / FLAKE / "answers.json", flake)
     for file in _OF_NIXPKGS:
         _copy_of(file).parent.mkdir(parents=True, exist_ok=True)
-        _copy_of(file).write_text(texts[file])
+        _copy_of(file).write_text(copies[file])
     _write_json(FOLDER / "sources.json", digests)
 
 

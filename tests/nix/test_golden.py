@@ -1,7 +1,9 @@
 """The golden texts: what is read back is what was written, and they are those of today's configuration."""
 
 import json
+import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,23 @@ from .conftest import nixos_hosts
 def test_every_host_has_golden_texts() -> None:
     kept = {file.parent.name for file in golden.FOLDER.glob("*/report.json")}
     assert kept == set(nixos_hosts()) == set(json.loads((golden.FOLDER / "sources.json").read_text()))
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_what_was_read_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _contents(golden.FOLDER)
+    copy = tmp_path / "golden"
+    shutil.copytree(golden.FOLDER, copy)
+    monkeypatch.delenv("NIXTREES", raising=False)
+    monkeypatch.setattr(golden, "FOLDER", copy)
+    hosts = {name: golden.read(name) for name in golden.nixos_hosts()}
+    golden.write(hosts, golden._answers(golden.FLAKE), json.loads((golden.FOLDER / "sources.json").read_text()))
+    after = _contents(copy)
+    assert sorted(after) == sorted(before)
+    assert [name for name in after if after[name] != before[name]] == []
 
 
 @pytest.mark.parametrize("host", nixos_hosts())
