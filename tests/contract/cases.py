@@ -186,7 +186,7 @@ CASES = (
         "switch-to-configuration",
         "one at a time",
         "mkdir -p /run/nixos; flock /run/nixos/switch-to-configuration.lock $new/bin/switch-to-configuration test",
-        1,
+        11,
         "Could not acquire lock",
     ),
     Case(
@@ -194,7 +194,53 @@ CASES = (
         "dry-activate says what it would do, and does nothing",
         "$new/bin/switch-to-configuration dry-activate; [ $(readlink -f /run/current-system) = $system ]",
         0,
-        r"would (re)?start the following units: .*web\.service",
+        r"(?s)would stop the following units: web\.service\nwould activate the configuration.*"
+        r"would start the following units: web\.service",
+    ),
+    Case(
+        "switch-to-configuration",
+        "what it would not stop is said",
+        """
+        unit=$new/etc/systemd/system/web.service; cp $unit /run/contract-unit; rm $unit
+        { cat /run/contract-unit; printf '[Service]\\nX-RestartIfChanged=false\\n'; } >$unit
+        $new/bin/switch-to-configuration dry-activate; code=$?
+        rm $unit; cp /run/contract-unit $unit
+        exit $code""",
+        0,
+        r"would NOT stop the following changed units: web\.service",
+    ),
+    Case(
+        "switch-to-configuration",
+        "what is to be restarted in one go is told apart",
+        """
+        unit=$new/etc/systemd/system/web.service; cp $unit /run/contract-unit; rm $unit
+        { cat /run/contract-unit; printf '[Service]\\nX-StopIfChanged=false\\n'; } >$unit
+        $new/bin/switch-to-configuration dry-activate; code=$?
+        rm $unit; cp /run/contract-unit $unit
+        exit $code""",
+        0,
+        r"\A(?!.*would stop)(?s:.*)would restart the following units: web\.service",
+    ),
+    Case(
+        "switch-to-configuration",
+        "check asks whether it may switch, and does nothing",
+        "$new/bin/switch-to-configuration check && [ $(readlink -f /run/current-system) = $system ]",
+        0,
+        r"Checking switch inhibitors\.\.\. done",
+    ),
+    Case(
+        "switch-to-configuration",
+        "an init of another kind is booted, and not switched to",
+        """
+        file=$new/init-interface-version
+        if [ -e $file ]; then mv $file /run/contract-init; fi
+        printf 'another' >$file
+        $new/bin/switch-to-configuration test; code=$?
+        rm $file
+        if [ -e /run/contract-init ]; then mv /run/contract-init $file; fi
+        [ $(readlink -f /run/current-system) = $system ] && exit $code""",
+        100,
+        "incompatible with the current configuration",
     ),
     Case(
         "switch-to-configuration",
@@ -220,9 +266,51 @@ CASES = (
         "$new/bin/switch-to-configuration test && [ $(readlink -f /run/current-system) = $new ] && [ $(readlink "
         "-f $profile) = $system ]",
         0,
-        "activating the configuration",
+        r"(?s)stopping the following units: web\.service\nactivating the configuration.*"
+        r"starting the following units: web\.service",
     ),
     Case("switch-to-configuration", "its unit runs", "systemctl is-active web.service", 0, "^active$"),
+    Case(
+        "switch-to-configuration",
+        "what had failed before is forgotten",
+        """
+        systemd-run --quiet --unit=contract-earlier false
+        for i in $(seq 100); do systemctl is-failed --quiet contract-earlier && break; sleep 0.1; done
+        $new/bin/switch-to-configuration test || exit
+        systemctl is-active contract-earlier""",
+        4,
+        "^inactive$",
+    ),
+    Case(
+        "switch-to-configuration",
+        "a new unit that fails is named, and is 4; one that does not is named, too",
+        """
+        units=$system/etc/systemd/system
+        printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh -c "exit 3"\\n' >$units/contract-bad.service
+        printf '[Service]\\nExecStart=/bin/sh -c "exec sleep 1000"\\n' >$units/contract-good.service
+        for unit in bad good; do ln -s ../contract-$unit.service $units/multi-user.target.wants/; done
+        $system/bin/switch-to-configuration test; code=$?
+        rm $units/contract-* $units/multi-user.target.wants/contract-*
+        exit $code""",
+        4,
+        r"(?s)the following new units were started: .*contract-good\.service.*"
+        r"warning: the following units failed: contract-bad\.service",
+    ),
+    Case(
+        "switch-to-configuration",
+        "a script of the activation that fails is 2, and the units are started all the same",
+        """
+        systemctl stop contract-good; systemctl reset-failed
+        mv $new/activate /run/contract-activate 2>/dev/null
+        printf '#!/bin/sh\\n[ ! -e /run/contract-activate ] || /run/contract-activate; exit 1\\n' >$new/activate
+        chmod +x $new/activate
+        $new/bin/switch-to-configuration test; code=$?
+        rm $new/activate
+        if [ -e /run/contract-activate ]; then mv /run/contract-activate $new/activate; fi
+        exit $code""",
+        2,
+        r"(?s)Failed to run activate script.*starting the following units: web\.service",
+    ),
     Case(
         "switch-to-configuration",
         "back to the system before",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.contract.cases import CASES, Answer, Case, answers, disagreement, named, system_answers
+from tests.contract.cases import CASES, PROFILE, Answer, Case, answers, disagreement, named, system_answers
 from tests.contract.first_boot import FIRST_BOOT_CASES, user_data
 from tests.contract.node import NODE_CASES
 from tests.contract.ssh import SSH_CASES, ssh_answers
@@ -27,12 +27,23 @@ def sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     yield from started(tmp_path_factory.mktemp("contract"))
 
 
-@pytest.fixture(scope="module")
-def system(sim: Simulator) -> dict[Case, Answer]:
+def built(sim: Simulator) -> str:
+    """Path of the system that `metal`'s sources are, in its store."""
     path = sim.nix("build", "--no-link", "--print-out-paths", TOPLEVEL).out.strip()
     copied = sim.copied(path)
     assert copied.code == 0, copied.err
-    return system_answers(asking(sim, "metal"), sim.ssh("metal", "readlink -f /run/current-system").out.strip(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def system(sim: Simulator) -> dict[Case, Answer]:
+    """Of `metal`, which runs a system of its own, and has another one whose web.service differs."""
+    runs = built(sim)
+    switched = sim.ssh("metal", f"nix-env -p {PROFILE} --set {runs} && {runs}/bin/switch-to-configuration switch")
+    assert switched.code == 0, switched.err
+    text = sim.inventory.read_text()
+    sim.inventory.write_text(text.replace('kind = "nixos-metal"\n', 'kind = "nixos-metal"\ndescription = "another"\n'))
+    return system_answers(asking(sim, "metal"), runs, built(sim))
 
 
 @pytest.fixture(scope="module")

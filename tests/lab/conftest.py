@@ -1,11 +1,12 @@
 """The lab's base and machines; tests that need none of a running machine are not here."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.lab import disk
+from tests.lab import disk, switch_to_configuration
 from tests.lab.container import BRIDGE, PREFIX, Site, container_tools
 from tests.lab.machine import Machine, ready
 from tests.lab.operator import Operator
@@ -42,3 +43,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             yield made
         finally:
             made.stop()
+
+
+@pytest.fixture(scope="module")
+def nixpkgs_site(request: pytest.FixtureRequest) -> Site:
+    """The same network, for containers whose systems have nixpkgs' own switch-to-configuration."""
+    if reason := switch_to_configuration.missing():
+        pytest.skip(reason)
+    site: Site = request.getfixturevalue("site")
+    return replace(site, base=replace(site.base, program=switch_to_configuration.built(site.base)))

@@ -95,6 +95,9 @@ class Container:
         self.write("/etc/fstab", "")
         self.write("/etc/systemd/network/70-lab.network", _NETWORK.format(card=self.card, address=self.address))
         for unit in _MASKED:
+            # nixpkgs' switch-to-configuration asks logind for users.
+            if unit == "systemd-logind" and self.base.program:
+                continue
             self.mask(f"{unit}.service")
 
     @property

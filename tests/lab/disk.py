@@ -41,6 +41,8 @@ class Base:
 
     root: Path
     folder: Path
+    program: str = ""
+    """SRI hash of nixpkgs' own switch-to-configuration, for systems that have it; the others have the lab's script."""
 
     @property
     def disk(self) -> Path:
@@ -79,7 +81,8 @@ class Base:
     @cached_property
     def parts(self) -> dict[str, str]:
         """SRI hashes of what systems are made of; the parts are in the store."""
-        return dict(json.loads((self.root / "parts.json").read_text()))
+        made = dict(json.loads((self.root / "parts.json").read_text()))
+        return {**made, "switch-to-configuration": self.program} if self.program else made
 
     def system(self, **facts: Any) -> str:
         """The drvPath of a system (arguments of ``system/default.nix``)."""
@@ -170,9 +173,9 @@ def _run(command: list[str]) -> None:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """One process makes a disk; the others wait for it."""
+def alone(at: str = "lock") -> Iterator[None]:
+    """One process makes what the lock AT is of (default: a disk); the others wait for it."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as lock:
+    with (CACHE / at).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

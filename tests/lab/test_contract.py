@@ -16,6 +16,8 @@ from tests.lab.test_deploy import units
 # Each step of an emulated machine takes minutes where others work, too.
 pytestmark = pytest.mark.timeout(7200)
 IN_A_CONTAINER = [case for case in CASES if not case.firmware]
+# The generations that a boot writes entries of are made by nix-env's.
+OF_SWITCHES = [case for case in CASES if case.program in ("nix-env", "switch-to-configuration")]
 
 
 def copied(operator: Operator) -> str:
@@ -53,6 +55,16 @@ def container_answered(container: Container) -> dict[Case, Answer]:
 @pytest.mark.parametrize("case", IN_A_CONTAINER, ids=named)
 def test_a_real_system_answers_as_the_table_says(container_answered: dict[Case, Answer], case: Case) -> None:
     assert not (wrong := disagreement(case, container_answered[case])), wrong
+
+
+def test_nixpkgs_program_answers_as_the_table_says(nixpkgs_site: Site) -> None:
+    made = nixpkgs_site.container("real", 12)
+    made.install(nixpkgs_site.base.system(name="real", units=units(), tries=3))
+    operator = made.start().operator()
+    answered = system_answers(asking(operator), operator.runs(), copied(operator), OF_SWITCHES)
+    assert "sysinit-reactivation.target" in "".join(answer.said for answer in answered.values()), "nixpkgs' program was not asked"
+    wrong = [disagreement(case, answer) for case, answer in answered.items()]
+    assert not any(wrong), "\n".join(filter(None, wrong))
 
 
 @pytest.fixture(scope="module")

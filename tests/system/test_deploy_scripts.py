@@ -161,16 +161,29 @@ def test_an_activation_that_fails_is_taken_back(host: Host) -> None:
 
 
 def test_a_unit_that_had_failed_before_takes_no_deployment_back(host: Host) -> None:
-    """switch-to-configuration says 4 for any failed unit of the system; a revert would mend none of them."""
+    """switch-to-configuration says 4 for any failed unit that the system starts again; a revert would mend none of them."""
     host.says("systemd-run --quiet --unit=nightly-job false")
     wait_until("the job has failed", lambda: host.sim.ssh("metal", "systemctl is-failed --quiet nightly-job").code == 0)
+    host.change()
+    units = f"{host.built()}/etc/systemd/system"
+    host.says(f"printf '[Service]\\nType=oneshot\\nExecStart=/bin/false\\n' >{units}/nightly-job.service")
+    host.says(f"ln -s ../nightly-job.service {units}/multi-user.target.wants/")
     try:
-        done = host.deploy()
+        done = host.deploy(new=False)
         assert done.code == 0, done.err
         assert "had failed before, and still do: nightly-job.service" in done.err
         assert json.loads(done.out)["closure"] == host.state()[0]
     finally:
         host.says("systemctl reset-failed nightly-job")
+
+
+def test_a_failure_of_before_that_no_system_starts_again_is_over(host: Host) -> None:
+    host.says("systemd-run --quiet --unit=nightly-job false")
+    wait_until("the job has failed", lambda: host.sim.ssh("metal", "systemctl is-failed --quiet nightly-job").code == 0)
+    done = host.deploy()
+    assert done.code == 0, done.err
+    assert "nightly-job" not in done.err
+    assert host.says("systemctl is-active nightly-job") == "inactive"
 
 
 def only_bootable(host: Host) -> str:

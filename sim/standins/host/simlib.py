@@ -82,8 +82,8 @@ def link(target, path):
 
 
 @contextmanager
-def locked(path, message, wait=False):
-    """Hold a lock file. Raises Refused with the message when another process has it."""
+def locked(path, message, wait=False, code=1):
+    """Hold a lock file. Raises Refused with the message and the exit code when another process has it."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -92,7 +92,7 @@ def locked(path, message, wait=False):
         except OSError as error:
             if error.errno != errno.EWOULDBLOCK:
                 raise
-            raise Refused(message) from None
+            raise Refused(message, code) from None
         yield
     finally:
         os.close(descriptor)

@@ -2,13 +2,15 @@
 # mypy: ignore-errors
 """bin/switch-to-configuration of a simulated NixOS system.
 
-Imitates switch-to-configuration-ng of nixpkgs 25.05 (pkgs/by-name/sw/switch-to-configuration-ng/src/src/main.rs): actions
-switch, boot, test, dry-activate, check; its lock, its order (stop, activate, reload the manager, restart, start), its words
-and exit codes (4: units failed). The boot loader is systemd-boot as nixpkgs installs it (one entry a generation, with
+Imitates nixpkgs' own (pkgs/by-name/sw/switch-to-configuration-ng), which is asked the same by tests/contract: actions switch,
+boot, test, dry-activate, check; its lock, its order (stop, activate, forget failures, reload the manager, reload, restart,
+start), the directives of a unit that it heeds, its words and exit codes (2: activation failed; 4: units failed; 11: another is
+at work; 100: an init of another kind). The boot loader is systemd-boot as nixpkgs installs it (one entry a generation, with
 `+TRIES` where the system counts boots); a system without a kernel is a container and has none.
 Refuses: callers that are not root, a machine that is not NixOS, a second activation at the same time.
 """
 
+import errno
 import glob
 import json
 import os
@@ -59,30 +61,100 @@ def listed(verb, units):
         say(f"{verb} the following units: {', '.join(sorted(units))}")
 
 
-def plan(old, new):
-    """Units to stop, to restart and to start when the system changes."""
-    before, after = units_of(old), units_of(new)
-    gone = {name for name in before if name not in after and is_active(name)}
-    changed = {name for name in after if name in before and before[name] != after[name] and is_active(name)}
-    kept = {name for name in changed if "X-RestartIfChanged=false" in after[name]}
-    start = {name for name in wanted(new) if not is_active(name)}
-    return gone, changed - kept, start
+def has(text, directive, default=False):
+    """The last word of a unit's text on a boolean directive."""
+    values = re.findall(rf"^{directive}=(.*)$", text, re.MULTILINE)
+    return values[-1] in ("1", "yes", "true", "on") if values else default
+
+
+class Plan:
+    """Units to stop, to leave, to reload, to restart and to start when the system changes."""
+
+    def __init__(self, old, new):
+        self.stop, self.skip, self.reload, self.restart, self.start = set(), set(), set(), set(), set()
+        before, after = units_of(old), units_of(new)
+        for name, text in before.items():
+            if not is_active(name):
+                continue
+            if name not in after:
+                if has(text, "X-StopOnRemoval", True):
+                    self.stop.add(name)
+            elif text != after[name]:
+                self._change(name, after[name])
+
+    def _change(self, name, text):
+        if has(text, "X-ReloadIfChanged"):
+            self.reload.add(name)
+        elif not has(text, "X-RestartIfChanged", True) or has(text, "RefuseManualStop") or has(text, "X-OnlyManualStart"):
+            self.skip.add(name)
+        elif not has(text, "X-StopIfChanged", True) or not name.endswith(".service"):
+            self.restart.add(name)
+        else:
+            self.stop.add(name)
+            self.start.add(name)
+
+
+def running():
+    """Units that are active or on their way there."""
+    shown = systemctl("list-units", "--all", "--plain", "--no-legend", "--state=active,activating").stdout
+    return {line.split()[0] for line in shown.splitlines() if line.strip()}
 
 
 def activate(system, dry):
     """Change the running system. Returns the exit code."""
-    old = os.path.realpath("/run/current-system")
-    stop, restart, start = plan(old, system)
+    plan = Plan(os.path.realpath("/run/current-system"), system)
     if dry:
-        listed("would stop", stop | restart)
+        listed("would stop", plan.stop)
+        if plan.skip:
+            say(f"would NOT stop the following changed units: {', '.join(sorted(plan.skip))}")
         say("would activate the configuration...")
-        listed("would restart", restart)
-        listed("would start", start)
+        listed("would reload", plan.reload)
+        listed("would restart", plan.restart)
+        listed("would start", plan.start)
         return 0
-    listed("stopping", stop | restart)
-    for unit in sorted(stop | restart):
+    code, before = 0, running()
+    listed("stopping", plan.stop)
+    for unit in sorted(plan.stop):
         systemctl("stop", unit)
+    if plan.skip:
+        say(f"NOT restarting the following changed units: {', '.join(sorted(plan.skip))}")
     say("activating the configuration...")
+    if not activated(system):
+        say("Failed to run activate script")
+        code = 2
+    # What fails on the new system fails again; the rest is over.
+    systemctl("reset-failed")
+    systemctl("daemon-reload")
+    say("restarting sysinit-reactivation.target")
+    for verb, job, units in (
+        ("reloading", "reload", plan.reload),
+        ("restarting", "restart", plan.restart),
+        ("starting", "start", plan.start),
+    ):
+        listed(verb, units)
+        for unit in sorted(units):
+            if systemctl(job, unit).returncode:
+                say(f"Failed to {job} {unit}")
+                code = 4
+    # What is new is started by the targets that want it.
+    new = sorted(name for name in wanted(system) if not is_active(name))
+    if new:
+        systemctl("start", *new)
+    failed_lines = systemctl("list-units", "--all", "--plain", "--no-legend", "--state=failed,auto-restart").stdout
+    failed = sorted(line.split()[0] for line in failed_lines.splitlines() if line.strip())
+    fresh = sorted(running() - before - set(failed))
+    if fresh:
+        say(f"the following new units were started: {', '.join(fresh)}")
+    if failed:
+        say(f"warning: the following units failed: {', '.join(failed)}")
+        for unit in failed:
+            say(systemctl("status", "--no-pager", "--full", unit).stdout)
+        code = 4
+    return code
+
+
+def activated(system):
+    """The system's activation: what runs is it from now on. Whether all of it went well."""
     link(system, "/run/current-system")
     say("setting up /etc...")
     link(f"{system}/etc", "/etc/static")
@@ -92,42 +164,38 @@ def activate(system, dry):
         # NixOS's activation script sets it, too.
         subprocess.run(["hostname", hostname], check=False)
     # Secrets and files of the activation are run as the script says.
-    if os.access(f"{system}/activate", os.X_OK):
-        done = subprocess.run([f"{system}/activate"])
-        if done.returncode:
-            say("Failed to run activate script")
-            return 2
-    systemctl("daemon-reload")
-    listed("restarting", restart)
-    listed("starting", start)
-    begun = sorted(restart | start)
-    if begun:
-        systemctl("start", *begun)
-    # Whatever has failed counts, also what had before.
-    listed_failed = systemctl("list-units", "--all", "--plain", "--no-legend", "--state=failed").stdout
-    failed = [line.split()[0] for line in listed_failed.splitlines() if line.strip()]
-    fresh = sorted(set(start) - set(failed))
-    if fresh:
-        say(f"the following new units were started: {', '.join(fresh)}")
-    if failed:
-        say(f"warning: the following units failed: {', '.join(failed)}")
-        for unit in failed:
-            say(systemctl("status", "--no-pager", "--full", unit).stdout)
-        return 4
-    return 0
+    return not os.access(f"{system}/activate", os.X_OK) or not subprocess.run([f"{system}/activate", system]).returncode
 
 
-def inhibited(system):
+def inhibited(system, action):
     """The pre-switch check: what is critical differs, so only a boot leads there. A system without the file inhibits nothing."""
+    if os.environ.get("NIXOS_NO_CHECK") == "1":
+        return False
+    if action in ("boot", "dry-activate"):
+        say(f"Not checking switch inhibitors (action = {action})")
+        return False
     old, new = (json.loads(read(f"{path}/switch-inhibitors") or "{}") for path in ("/run/current-system", system))
     changed = [f"{name} : {old[name]} -> {new[name]}" for name in sorted(old) if name in new and new[name] != old[name]]
-    if not changed or os.environ.get("NIXOS_NO_CHECK") == "1":
+    if not changed:
+        say("Checking switch inhibitors... done")
         return False
-    say("There are changes to critical components of the system:\n")
+    say("Checking switch inhibitors...\nThere are changes to critical components of the system:\n")
     say("\n".join(changed))
     say("\nSwitching into this system is not recommended.")
+    say("You probably want to run 'nixos-rebuild boot' and reboot your system instead.\n")
     say("Pre-switch check 'switchInhibitors' failed\nPre-switch checks failed")
     return True
+
+
+def other_init(system):
+    """Whether only a boot leads there, because the first program is of another kind."""
+    old, new = (read(f"{path}/init-interface-version") for path in ("/run/current-system", system))
+    if old != new:
+        say(
+            "Warning: the new NixOS configuration has an \u2018init\u2019 that is\nincompatible with the current configuration.  "
+            "The new configuration\nwon't take effect until you reboot the system.\n"
+        )
+    return old != new
 
 
 def generations():
@@ -177,25 +245,29 @@ def main(argv):
     action = argv[0] if argv else ""
     if action not in ("switch", "boot", "test", "dry-activate", "check"):
         raise Refused(
-            f"Usage: {sys.argv[0]} [check|switch|boot|test|dry-activate]\n"
+            f"Usage: {os.path.basename(sys.argv[0])} [check|switch|boot|test|dry-activate]\n"
+            "check:        run pre-switch checks and exit\n"
             "switch:       make the configuration the boot default and activate now\n"
             "boot:         make the configuration the boot default\n"
             "test:         activate the configuration, but don't make it the boot default\n"
             "dry-activate: show what would be done if this configuration were activated"
         )
-    need_root("switch-to-configuration must be run as root")
+    need_root("Error: switch-to-configuration must be run as the root user")
     if not os.path.exists("/etc/NIXOS"):
-        raise Refused("This is not a NixOS installation!")
+        # It ends with the error's number where there is one, as Perl's die did.
+        raise Refused("This is not a NixOS installation!", errno.ENOENT)
     system = system_of(sys.argv[0])
-    if action == "check":
-        return 1 if inhibited(system) else 0
-    with locked("/run/nixos/switch-to-configuration.lock", "Could not acquire lock"):
-        if action in ("switch", "test") and inhibited(system):
+    with locked("/run/nixos/switch-to-configuration.lock", "Could not acquire lock", code=errno.EAGAIN):
+        if inhibited(system, action):
             return 1
+        if action == "check":
+            return 0
         if action in ("switch", "boot"):
             install_boot_loader(system)
             if action == "boot":
                 return 0
+        if other_init(system):
+            return 100
         return activate(system, action == "dry-activate")
 
 

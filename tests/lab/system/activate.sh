@@ -4,6 +4,16 @@ set -e
 PATH=/usr/sbin:/usr/bin
 touch /etc/NIXOS
 ln -sfn @system@/etc /etc/static
+if [ -e @system@/bin/.switch-to-configuration-wrapped ]; then
+  # nixpkgs' program looks at what is in /etc/systemd/system alone, and that is the system's; the machine's own goes where an
+  # administrator's is.
+  if [ ! -L /etc/systemd/system ]; then
+    rm /usr/local/lib/systemd/system
+    mv /etc/systemd/system /usr/local/lib/systemd/system
+    ln -s /etc/static/systemd/system /etc/systemd/system
+  fi
+  ln -sfn /etc/static/systemd/system.conf /etc/systemd/system.conf
+fi
 mkdir -p /etc/nix
 ln -sfn /etc/static/nix/nix.conf /etc/nix/nix.conf
 name=$(cat @system@/etc/hostname)

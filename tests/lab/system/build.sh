@@ -21,6 +21,11 @@ place "$init" "$out/init"
 place "$activate" "$out/activate"
 place "$switch" "$out/bin/switch-to-configuration"
 place "$loader" "$out/bin/install-boot-loader"
+place "$check" "$out/bin/pre-switch-check"
+if [ -n "$program" ]; then
+  ln -s "$program/switch-to-configuration" "$out/bin/.switch-to-configuration-wrapped"
+  ln -s "$manager" "$out/etc/systemd/system.conf"
+fi
 set -- $unitNames
 for file in $unitFiles; do
   cp "$file" "$out/etc/systemd/system/$1"

@@ -1,7 +1,8 @@
 # A system of the lab: a real store path, built by a real builder, with the shape that NixOS gives its own. The packages in it are
 # the machine's (`sw` is /usr); what systemd starts, what the boot loader shows and what the scripts compare is real.
 {
-  # SRI hashes of `tools` (bin/busybox and its names), `kernel` and `initrd`, which are in the store already.
+  # SRI hashes of `tools` (bin/busybox and its names), `kernel` and `initrd`, which are in the store already; with
+  # `switch-to-configuration`, nixpkgs' own, that is the system's, and not the lab's script.
   parts,
   # What the machine calls itself; empty in the image.
   name ? "",
@@ -34,6 +35,23 @@ let
     };
   tools = present "tools";
   text = name: value: builtins.toFile name value;
+  own = parts ? switch-to-configuration;
+  # nixpkgs' program starts what changed by the targets that NixOS brings; Debian's are not its to touch.
+  targets = {
+    "multi-user.target" = ''
+      [Unit]
+      Description=Multi-User System
+      Requires=basic.target
+      Conflicts=rescue.service rescue.target
+      After=basic.target rescue.service rescue.target
+      AllowIsolate=yes
+    '';
+    "sysinit-reactivation.target" = ''
+      [Unit]
+      Description=Reactivate sysinit units
+    '';
+  };
+  every = units // (if own then targets else { });
 in
 derivation {
   name = "nixos-system-${if name == "" then "image" else name}-lab";
@@ -45,14 +63,18 @@ derivation {
   initrd = present "initrd";
   init = ./init.sh;
   activate = ./activate.sh;
-  switch = ./switch-to-configuration.sh;
+  switch = if own then ./wrapper.sh else ./switch-to-configuration.sh;
+  program = if own then present "switch-to-configuration" else "";
+  # One path as long as its text is the same, or systemd would be started anew by each switch.
+  manager = text "system.conf" "[Manager]\n";
+  check = ./pre-switch-check.sh;
   loader = ./install-boot-loader.sh;
   hostname = name;
   kernelParams = builtins.concatStringsSep " " kernelParams;
   inhibitors = builtins.toJSON inhibitors;
   tries = toString tries;
-  unitFiles = map (unit: text unit units.${unit}) (builtins.attrNames units);
-  unitNames = builtins.attrNames units;
+  unitFiles = map (unit: text unit every.${unit}) (builtins.attrNames every);
+  unitNames = builtins.attrNames every;
   inherit wanted activation stamp;
   # As large as it likes to be.
   passAsFile = [ "activation" ];
