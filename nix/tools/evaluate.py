@@ -132,7 +132,7 @@ def _message(stderr: str) -> str:
 def evaluate(attribute: str, *, apply: str | None = None, flake: str | None = None) -> Result:
     """Value of a flake's attribute as JSON. ``flake``: a reference; default is this repository's tracked files."""
     local = trees()
-    reference = flake or f"git+file://{ROOT}"
+    reference = flake or f"git+file://{quote(str(ROOT))}"
     arguments = ["eval", "--json", f"{reference}#{attribute}", "--option", "allow-import-from-derivation", "false"]
     if apply is not None:
         arguments += ["--apply", apply]
@@ -140,10 +140,17 @@ def evaluate(attribute: str, *, apply: str | None = None, flake: str | None = No
     return run(arguments, json_output=True)
 
 
+def path_literal(path: Path) -> str:
+    """PATH as a Nix expression. A path as it is ends at its first space."""
+    text = json.dumps(str(path)).replace("${", "\\${")
+    return f"(/. + {text})"
+
+
 def host_names(*, written: bool = True) -> list[str]:
     """Flake attributes of the inventory's NixOS hosts: those that have a configuration, or those that have none yet."""
     expression = (
-        f"with (import {ROOT}/nix/lib {{ root = {ROOT}; }}).hosts; builtins.mapAttrs (_: map attribute) "
+        f"with (import {path_literal(ROOT / 'nix/lib')} {{ root = {path_literal(ROOT)}; }}).hosts; "
+        "builtins.mapAttrs (_: map attribute) "
         "(builtins.partition (name: builtins.elem name written) (builtins.attrNames nixos))"
     )
     found = run(["eval", "--json", "--impure", "--expr", expression], json_output=True).value

@@ -14,6 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from nix.tools.evaluate import path_literal
+
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 CACHE = (
@@ -91,7 +93,7 @@ class Base:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(facts, file)
             file.flush()
-            expression = f"(import {HERE / 'system'} (builtins.fromJSON (builtins.readFile {file.name}))).drvPath"
+            expression = f"(import {path_literal(HERE / 'system')} (builtins.fromJSON (builtins.readFile {file.name}))).drvPath"
             return nix("eval", "--impure", "--raw", "--expr", expression)
 
 

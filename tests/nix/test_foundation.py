@@ -43,7 +43,7 @@ class TestAdguard:
         assert len(answers) == len(rewrites), "a name has two answers"
         # Without it AdGuard takes a rewrite for switched off.
         assert all(entry["enabled"] for entry in rewrites)
-        library = f"(import {ROOT}/nix/lib {{ root = {ROOT}; }}).inventory"
+        library = f"(import {evaluate.path_literal(ROOT / 'nix/lib')} {{ root = {evaluate.path_literal(ROOT)}; }}).inventory"
         facts = evaluate.run(
             ["eval", "--impure", "--json", "--expr", f"let i = {library}; in {{ inherit (i) hosts nodes services; }}"],
             json_output=True,

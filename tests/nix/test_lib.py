@@ -8,8 +8,8 @@ import pytest
 from nix.tools import evaluate
 
 HERE = Path(__file__).parent
-LIB = f"import {evaluate.ROOT}/nix/lib"
-FIXTURE = HERE / "fixture"
+LIB = f"import {evaluate.path_literal(evaluate.ROOT / 'nix/lib')}"
+FIXTURE = evaluate.path_literal(HERE / "fixture")
 
 pytestmark = pytest.mark.usefixtures("nix")
 
@@ -23,7 +23,7 @@ def lib(expression: str) -> Any:
 
 
 def test_units() -> None:
-    results = value(f"import {HERE}/lib.nix {{ lib = {LIB}; fixture = {FIXTURE}; }}")
+    results = value(f"import {evaluate.path_literal(HERE / 'lib.nix')} {{ lib = {LIB}; fixture = {FIXTURE}; }}")
     assert len(results) > 20
     wrong = {name: result for name, result in results.items() if result["expr"] != result["expected"]}
     assert wrong == {}
@@ -52,5 +52,5 @@ def test_mistakes_say_what_to_write(expression: str, message: str) -> None:
 
 
 def test_the_real_inventory_is_read() -> None:
-    hosts = value(f"builtins.attrNames ({LIB} {{ root = {evaluate.ROOT}; }}).hosts.nixos")
+    hosts = value(f"builtins.attrNames ({LIB} {{ root = {evaluate.path_literal(evaluate.ROOT)}; }}).hosts.nixos")
     assert {"gateway", "cockpit", "keycloak"} <= set(hosts)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -10,7 +11,9 @@ from nix.tools import evaluate
 from tests.system import small
 from tests.unit import inventory_example, test_overlay
 
-LIB = f"import {evaluate.ROOT}/nix/lib"
+ROOT = evaluate.path_literal(evaluate.ROOT)
+LIB = f"import {evaluate.path_literal(evaluate.ROOT / 'nix/lib')}"
+OVERLAY = evaluate.path_literal(evaluate.ROOT / "nix/lib/overlay.nix")
 ODD = """\
 base = "homelab.toml"
 [site]
@@ -69,9 +72,9 @@ def test_nix_lays_over_as_python_does(tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         folder.mkdir()
         files.append(laid_over(folder, base, overlay))
-    expression = """let overlay = import ROOT/nix/lib/overlay.nix; read = file: fromTOML (builtins.readFile file); in
+    expression = """let overlay = import OVERLAY; read = file: fromTOML (builtins.readFile file); in
       map (path: let over = read path; in overlay (read (dirOf path + "/${over.base}")) over) [ FILES ]"""
-    found = value(expression.replace("ROOT", str(evaluate.ROOT)).replace("FILES", " ".join(map(str, files))))
+    found = value(expression.replace("OVERLAY", OVERLAY).replace("FILES", " ".join(map(evaluate.path_literal, files))))
     assert isinstance(found, list)
     for path, nix in zip(files, found, strict=True):
         assert nix == json.loads(json.dumps(document(path))), path.read_text()
@@ -80,7 +83,7 @@ def test_nix_lays_over_as_python_does(tmp_path: Path) -> None:
 def test_every_host_of_an_environment_is_in_the_flake_and_is_written() -> None:
     for path in overlays(evaluate.ROOT / "inventory"):
         facts = document(path)
-        lib = f'({LIB} {{ root = {evaluate.ROOT}; environment = "{facts["site"]["name"]}"; }})'
+        lib = f'({LIB} {{ root = {ROOT}; environment = "{facts["site"]["name"]}"; }})'
         nixos = sorted(name for name, host in facts["hosts"].items() if host["kind"].startswith("nixos-"))
         assert value(f"builtins.attrNames {lib}.hosts.byAttribute") == nixos
         assert value(f"{lib}.hosts.written") == nixos
@@ -90,7 +93,7 @@ def test_every_host_of_an_environment_is_in_the_flake_and_is_written() -> None:
 
 
 def test_a_name_of_the_base_means_the_environments_own_host() -> None:
-    lib = f'({LIB} {{ root = {evaluate.ROOT}; environment = "staging"; }}).inventory'
+    lib = f'({LIB} {{ root = {ROOT}; environment = "staging"; }}).inventory'
     assert value(f'map {lib}.address [ "gateway" "staging-gateway" "step-ca" "oracle" ]') == [
         "192.168.110.10",
         "192.168.110.10",
@@ -99,9 +102,9 @@ def test_a_name_of_the_base_means_the_environments_own_host() -> None:
     ]
     assert value(f'{lib}.fqdn "gateway"') == "staging-gateway.staging.home.example.org"
     # And production sees nothing of it.
-    assert value(f"({LIB} {{ root = {evaluate.ROOT}; }}).inventory.hosts ? staging-gateway") is False
+    assert value(f"({LIB} {{ root = {ROOT}; }}).inventory.hosts ? staging-gateway") is False
 
 
 def test_the_flake_has_them() -> None:
-    names = evaluate.run(["eval", "--json", f"path:{evaluate.ROOT}#lib.inventory.environments"], json_output=True)
+    names = evaluate.run(["eval", "--json", f"path:{quote(str(evaluate.ROOT))}#lib.inventory.environments"], json_output=True)
     assert names.value == ["staging"]

@@ -30,7 +30,7 @@ def nix_files() -> list[Path]:
 
 def parses(file: Path) -> str:
     """Type of the file's value; importing it parses it."""
-    expression = f"builtins.typeOf (import {file})"
+    expression = f"builtins.typeOf (import {evaluate.path_literal(file)})"
     return str(evaluate.run(["eval", "--json", "--impure", "--expr", expression], json_output=True).value)
 
 
@@ -38,7 +38,7 @@ def parses(file: Path) -> str:
 def test_every_file_parses() -> None:
     files = nix_files()
     assert len(files) > 20
-    listed = " ".join(str(file) for file in files)
+    listed = " ".join(map(evaluate.path_literal, files))
     expression = f"map (file: builtins.typeOf (import file)) [ {listed} ]"
     types = evaluate.run(["eval", "--json", "--impure", "--expr", expression], json_output=True).value
     assert set(types) <= {"lambda", "set"}
