@@ -96,7 +96,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         caddyfile = caddyfile.replace("127.0.0.1:4180", f"127.0.0.1:{auth}").replace(":9180", f":{metrics}")
         caddyfile = caddyfile.replace("8443\n", f"{https}\n", 1).replace("servers :8443", f"servers 127.0.0.1:{https}")
         caddyfile = caddyfile.replace("remote_ip 192.168.10.20", f"remote_ip {MONITORING}")
-        caddyfile = re.sub(r"/nix/store/\S*root_ca\.crt", str(ROOT / "nix/pki/root_ca.crt"), caddyfile)
+        caddyfile = re.sub(r"/nix/store/\S*root_ca\.crt", f'"{ROOT / "nix/pki/root_ca.crt"}"', caddyfile)
         caddyfile = re.sub(r"tracing \{[^}]*\}", "", caddyfile)
         loopback = f"admin off\nskip_install_trust\ndefault_bind 127.0.0.1\nhttp_port {plain}\n"
         (directory / "Caddyfile").write_text(caddyfile.replace("{\n", "{\n" + loopback, 1))

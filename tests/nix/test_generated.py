@@ -121,7 +121,7 @@ class TestGateway:
         if "http.handlers.tracing" not in listed:
             # Debian builds it without OpenTelemetry.
             caddyfile = re.sub(r"tracing \{[^}]*\}", "", caddyfile)
-        caddyfile = re.sub(r"/nix/store/\S*root_ca\.crt", str(evaluate.ROOT / "nix/pki/root_ca.crt"), caddyfile)
+        caddyfile = re.sub(r"/nix/store/\S*root_ca\.crt", f'"{evaluate.ROOT / "nix/pki/root_ca.crt"}"', caddyfile)
         file = tmp_path / "Caddyfile"
         file.write_text(caddyfile)
         check(program, "validate", "--adapter", "caddyfile", "--config", str(file), HOME=str(tmp_path))
