@@ -186,6 +186,35 @@ def test_a_failure_of_before_that_no_system_starts_again_is_over(host: Host) -> 
     assert host.says("systemctl is-active nightly-job") == "inactive"
 
 
+def test_an_activation_script_that_fails_is_not_excused_by_a_unit_that_may(host: Host) -> None:
+    """switch-to-configuration says 4 of the unit then, and not 2."""
+    before = host.state()
+    host.change()
+    path = host.built()
+    host.says(f"printf '#!/bin/sh\\nexit 1\\n' >{path}/activate; chmod +x {path}/activate")
+    host.says(f"printf '[Service]\\nType=oneshot\\nExecStart=/bin/false\\n' >{path}/etc/systemd/system/bad.service")
+    host.says(f"ln -s ../bad.service {path}/etc/systemd/system/multi-user.target.wants/")
+    done = host.deploy(new=False, AETHER_MAY_FAIL="bad.service")
+    assert done.code == 30, done.err
+    assert host.state() == before
+
+
+def test_a_switch_by_hand_that_is_at_work_is_left_alone(host: Host) -> None:
+    """The way back would find the same lock, and reboot the host in the middle of it."""
+    before = host.state()
+    lock = "/run/nixos/switch-to-configuration.lock"
+    host.says(f"mkdir -p /run/nixos; systemd-run --quiet --unit=by-hand flock {lock} sleep 600")
+    wait_until("it has the lock", lambda: host.sim.ssh("metal", f"flock -n {lock} true").code != 0)
+    try:
+        done = host.deploy()
+    finally:
+        host.says("systemctl stop by-hand")
+    assert done.code == 20, done.err
+    assert "somebody switches systems here by hand" in done.err
+    assert host.state() == before
+    assert not host.armed()
+
+
 def only_bootable(host: Host) -> str:
     """A new system on the host that cannot be switched to from the one that runs."""
     host.change()

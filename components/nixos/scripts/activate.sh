@@ -124,8 +124,15 @@ if ((status == 1)) && grep -q 'changes to critical components' "$log" && [[ $(cu
   printf 'boot\n'
   exit 0
 fi
-user='^warning: (user activation|the following user units failed)'
-if ((status == 4)) && ! grep -qE "$user" "$log"; then
+if ((status != 0)) && grep -qx 'Could not acquire lock' "$log" && [[ $(current) == "$previous" ]]; then
+  # Nothing was changed, and the way back would find the same lock.
+  disarm
+  rm -f "$run/pending" "$run/revert"
+  fail 20 "somebody switches systems here by hand (switch-to-configuration is at work). Try again when it is done"
+fi
+# A unit that fails is the last word on the exit code, also where something else failed before.
+worse='^(warning: (user activation|the following user units failed)|Failed to run activate script)'
+if ((status == 4)) && ! grep -qE "$worse" "$log"; then
   judge
   # A failure that no unit explains stays one.
   ((${#broken[@]} > 0 || ${#excused[@]} == 0)) || status=0
