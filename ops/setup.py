@@ -127,8 +127,8 @@ def checkers() -> None:
         step("openbao", [get, "--bao"])
     if not (cache / "checkers/builder/run").exists() and shutil.which("apt-get"):
         step("ostree, GRUB, buildah", [get, "--atomic"])
-    if not all((there / name).exists() for name in ("cryptsetup", "step-ca", "otelcol", "keycloak-realm")):
-        step("step-ca and OpenTelemetry's collector", [get, "--more"])
+    if not all((there / name).exists() for name in ("cryptsetup", "step-ca", "otelcol", "wireguard-go", "keycloak-realm")):
+        step("step-ca, WireGuard, OpenTelemetry's collector", [get, "--more"])
 
 
 def environment(groups: list[str]) -> None:

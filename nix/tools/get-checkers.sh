@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # get-checkers.sh [--debian|--nix|--machine|--bao|--house|--atomic|--more] [DIR]: fetches the real programs that check what the hosts get,
 # and writes DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter,
-# quadlet, systemd-analyze, step-ca, bao, otelcol, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
+# quadlet, systemd-analyze, step-ca, bao, otelcol, wireguard-go, wg, wg-quick, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
 # (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for tests/ansible.
-# AdGuardHome, loki and tempo are used where they are installed: their Go modules do not build by themselves.
+# AdGuardHome, loki, tempo and wireproxy are used where they are installed: their Go modules do not build by themselves.
 # With --debian only what Debian's sid has, in under a minute, with --bao only OpenBao, with --more all else but nixfmt and deadnix (step-ca and
 # the collector are built, which takes two cores about five minutes): `make test` takes these three. With --nix only nixfmt and deadnix; with
 # --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and programs of a live medium), 0.5 GB, for
@@ -218,13 +218,25 @@ if [ ! -x "$dir/backup/run" ]; then
     missing "sshd, restic" "Debian's packages could not be unpacked"
 fi
 
+# WireGuard in user space, and what brings an end of it up; wg-quick looks for the others beside itself.
+wireguard() {
+  [ -x "$dir/tunnel/run" ] || "$here/unpack-debian.sh" "$dir/tunnel" sid wireguard-tools || return
+  printf '#!/bin/sh\nexec %q %q "$@"\n' "$dir/tunnel/run" usr/bin/wg >"$dir/bin/wg"
+  chmod +x "$dir/bin/wg"
+  cp "$dir/tunnel/root/usr/bin/wg-quick" "$dir/bin/wg-quick"
+  [ -x "$dir/bin/wireguard-go" ] && return
+  CGO_ENABLED=0 GOBIN=$dir/tunnel go install golang.zx2c4.com/wireguard@v0.0.0-20260522210424-ecfc5a8d5446 || return
+  mv "$dir/tunnel/wireguard" "$dir/bin/wireguard-go"
+}
+
 if command -v go >/dev/null; then
+  wireguard || missing "wireguard-go, wg, wg-quick" "a program of it could not be had"
   # Without C: hardware keys are not what is tried, and libpcsclite need not be there.
   [ -x "$dir/bin/step-ca" ] || CGO_ENABLED=0 GOBIN=$dir/bin go install "github.com/smallstep/certificates/cmd/step-ca@$step_ca" ||
     missing step-ca "go install failed"
   [ -x "$dir/bin/otelcol" ] || collector || missing otelcol "the collector could not be built"
 else
-  missing "step-ca, otelcol" "Go is not installed"
+  missing "step-ca, otelcol, wireguard-go" "Go is not installed"
 fi
 
 if command -v npm >/dev/null; then

@@ -19,7 +19,7 @@ from .golden import nixos_hosts
 __all__ = ["nixos_hosts"]
 ROOT = evaluate.ROOT
 # Checkers that get-checkers.sh cannot build from a registry.
-BY_HAND = {"AdGuardHome", "tempo"}
+BY_HAND = {"AdGuardHome", "tempo", "wireproxy"}
 CACHE = Path(os.environ.get("AETHER_CACHE") or Path.home() / ".cache" / "aether")
 
 

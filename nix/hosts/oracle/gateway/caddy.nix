@@ -119,7 +119,10 @@ in
         }
         (public) {
           tls {
-            issuer acme
+            issuer acme {
+              # The public gateway ends TLS, and passes on what the authority asks by HTTP.
+              disable_tlsalpn_challenge
+            }
             # Until the world's names lead here, or while the public authority cannot be asked, the own one: the login of
             # the homelab itself goes by a public name.
             issuer acme {

@@ -41,11 +41,6 @@ in
         description = "The public gateway's address in the tunnel.";
       };
     };
-    socksPort = lib.mkOption {
-      type = lib.types.port;
-      default = 1080;
-      description = "SOCKS5 port for those who want to go out by the public gateway's address.";
-    };
   };
 
   config = {
@@ -56,12 +51,15 @@ in
         [Interface]
         PrivateKey = ${config.sops.placeholder.wireguard-private-key}
         Address = ${cfg.address}
-        DNS = 9.9.9.9
+        # The other end forgets where this one is when it restarts: a question that gets no answer dials again, a bare
+        # keepalive does not for two minutes.
+        CheckAlive = ${lib.head (lib.splitString "/" cfg.peer.address)}
+        CheckAliveInterval = 10
 
         [Peer]
         PublicKey = ${cfg.peer.publicKey}
         Endpoint = ${cfg.peer.endpoint}
-        AllowedIPs = 0.0.0.0/0
+        AllowedIPs = ${cfg.peer.address}
         PersistentKeepalive = 25
 
         [TCPServerTunnel]
@@ -73,8 +71,6 @@ in
         Target = 127.0.0.1:80
 
         ${lib.concatStrings (lib.mapAttrsToList relay aether.inventory.relays)}
-        [Socks5]
-        BindAddress = ${aether.host.address}:${toString cfg.socksPort}
       '';
     };
 
@@ -114,11 +110,6 @@ in
         SystemCallArchitectures = "native";
         SystemCallFilter = [ "@system-service" ];
       };
-    };
-
-    aether.firewall.allow.socks = {
-      tcp = [ cfg.socksPort ];
-      from = [ "servers" ];
     };
   };
 }
