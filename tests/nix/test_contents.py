@@ -1,5 +1,7 @@
 """What a preview says of a change inside a system, by the real nixpkgs: the change, and what it restarts."""
 
+from pathlib import Path
+
 import pytest
 
 from components.contents import as_lines, from_lines
@@ -27,3 +29,15 @@ def test_a_change_is_said_by_what_it_changes() -> None:
         assert any(known.startswith(line) for known in said), said
     # Nothing else but what has the path of all packages in it, like the units of D-Bus.
     assert len(said) <= 10, said
+
+
+@pytest.mark.usefixtures("trees")
+def test_a_change_elsewhere_is_no_change_of_a_host(copy: Path) -> None:
+    """A file is known by its content, not by the folder that Nix copied it from."""
+
+    def said() -> object:
+        return evaluate.evaluate("nixosConfigurations", apply=expression({HOST: HOST}), flake=f"path:{copy}").value
+
+    before = said()
+    (copy / "README.md").write_text("changed")
+    assert said() == before
