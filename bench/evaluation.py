@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -33,7 +34,7 @@ print(json.dumps({{name: {{"drv": "/nix/store/" + made(name) + ".drv", "boots": 
 
 def recording_nix(path: Path, log: Path) -> Path:
     """A `nix` at PATH that evaluates nothing, and writes the hosts of each evaluation to LOG, a JSON list a line."""
-    path.write_text(_RECORDER.format(python=shutil.which("python3"), log=str(log)))
+    path.write_text(_RECORDER.format(python=Path(sys.executable).resolve(), log=str(log)))
     path.chmod(0o755)
     return path
 

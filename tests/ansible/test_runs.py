@@ -75,8 +75,8 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         text=True,
         capture_output=True,
         check=True,
-    ).stdout.split()
-    subprocess.run(["tar", "-xf", pack[1], "-C", str(source)], check=True)
+    ).stdout.strip()
+    subprocess.run(["tar", "-xf", pack.split(maxsplit=1)[1], "-C", str(source)], check=True)
     env = environment({"AETHER_SIM_DIR": str(folder / "state")})
     command = [sys.executable, "-m", "sim"]
     started = subprocess.run([*command, "start"], cwd=REPO, env=env, text=True, capture_output=True, check=False)

@@ -108,7 +108,7 @@ def fill(work: Path, real: Real | None = None) -> Path:
     (work / "extra.json").write_text(json.dumps(texts))
     copy = script(
         work / "copy-extra-files",
-        f"#!{sys.executable}\nimport json, pathlib\n"
+        f"#!{Path(sys.executable).resolve()}\nimport json, pathlib\n"
         f"for name, text in json.load(open({str(work / 'extra.json')!r})).items():\n"
         f"    file = pathlib.Path({str(esp)!r}, name); file.parent.mkdir(parents=True, exist_ok=True); file.write_text(text)\n",
     )

@@ -114,7 +114,7 @@ class Nix:
 @pytest.fixture
 def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
     program = tmp_path / "nix"
-    program.write_text(STAND_IN.replace("PYTHON", sys.executable, 1))
+    program.write_text(STAND_IN.replace("PYTHON", str(Path(sys.executable).resolve()), 1))
     program.chmod(0o755)
     found = Nix(tmp_path)
     found.save()

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -282,7 +283,9 @@ def test_values_are_in_no_argument(repository: Path, monkeypatch: pytest.MonkeyP
     real = shutil.which("sops")
     wrapper = repository / "bin" / "sops"
     wrapper.parent.mkdir()
-    wrapper.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> {repository}/argv\nexec {real} "$@"\n')
+    wrapper.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >> {shlex.quote(f"{repository}/argv")}\nexec {shlex.quote(str(real))} "$@"\n'
+    )
     wrapper.chmod(0o755)
     monkeypatch.setattr("inventory.vault.tool", lambda name: str(wrapper) if name == "sops" else name)
     assert run("init", "web") == 0
