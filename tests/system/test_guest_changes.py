@@ -8,7 +8,7 @@ import pytest
 
 from inventory import effects
 from inventory.effects import Effect
-from tests.system.lab import Lab, Result
+from tests.system.lab import Lab
 from tests.system.small import deployed
 from tests.system.test_guests_kept import api
 
@@ -250,71 +250,6 @@ def test_a_deployment_has_a_snapshot_until_it_is_committed(fleet: Lab) -> None:
     assert "way back: pct rollback 111 aether" in up.text, up.text
     for tool, vmid in (("qm", 110), ("pct", 111)):
         assert "aether" not in fleet.ssh("pve2", f"{tool} listsnapshot {vmid}").text, "committed"
-
-
-def deployed_anew(lab: Lab) -> tuple[str, str]:
-    """What host web ran, and what it runs since another deployment."""
-    first = lab.system("web")
-    lab.touch("web", f"after {first}")
-    up = lab.up()
-    assert up.code == 0, up.text
-    second = lab.system("web")
-    assert first != second
-    return first, second
-
-
-def trial_boot(lab: Lab, closure: str) -> Result:
-    """Host web boots CLOSURE, which it has, for a trial."""
-    environment = {
-        "AETHER_HOST": "web", "AETHER_HOSTNAME": "web", "AETHER_SSH_CONFIG": ".aether/ssh/sim/config", "AETHER_CHECKS": "",
-        "AETHER_SETTLE": "0", "AETHER_DESIRED": "-", "AETHER_REBOOT": "auto", "AETHER_BOOT_TIMEOUT": "10",
-    }  # fmt: skip
-    return lab.run("components/nixos/scripts/boot-trial.sh", closure, "a test", env=environment)
-
-
-@pytest.mark.fault
-def test_a_guest_that_hangs_in_a_trial_boot_is_reset_by_its_node_and_boots_the_system_before(fleet: Lab) -> None:
-    first, before = deployed_anew(fleet)
-    fleet.fault("web", "boot-hangs")
-    hung = trial_boot(fleet, first)
-    fleet.clear_faults()
-    assert hung.code == 35, hung.text
-    assert "guest 110: shows no sign of life, so it is reset" in hung.text
-    assert hung.text.count("its node reset it") == 1, "the boot loader tries it once"
-    assert f"came back on {before} instead of {first}, which did not boot" in hung.text
-    assert fleet.system("web") == before
-    assert fleet.ssh("web", "readlink -f /nix/var/nix/profiles/system").text.strip() == before
-
-
-@pytest.mark.fault
-def test_a_guest_whose_agent_answers_is_not_reset(fleet: Lab) -> None:
-    first, _ = deployed_anew(fleet)
-    fleet.fault("web", "ssh-lost")
-    lost = trial_boot(fleet, first)
-    booted = fleet.ssh("pve1", "qm guest exec 110 -- readlink /run/booted-system").text
-    fleet.clear_faults()
-    assert lost.code == 34, lost.text
-    assert "guest 110: its agent answers, so it is not reset" in lost.text
-    assert first in booted
-    assert fleet.ops("reboot", "web").code == 35, "it was booted for a trial, which is over"
-
-
-@pytest.mark.fault
-def test_a_new_kernel_that_hangs_is_reset_until_its_tries_are_used_up(fleet: Lab) -> None:
-    before = fleet.system("web")
-    fleet.replace(INVENTORY, "[hosts.web]\n", '[hosts.web]\nreboot = "auto"\n')
-    path = fleet.path / "nix/hosts/pve1/web.nix"
-    path.write_text(path.read_text().replace("{ }", '{\n  boot.kernelParams = [ "other" ];\n}'))
-    fleet.fault("web", "boot-hangs")
-    fleet.environment["AETHER_BOOT_TIMEOUT"] = "10"
-    hung = fleet.up()
-    del fleet.environment["AETHER_BOOT_TIMEOUT"]
-    fleet.clear_faults()
-    assert hung.code != 0
-    assert hung.text.count("its node reset it") == 3, hung.text
-    assert re.search(r"web: came back on \S+ instead of \S+: the boot loader fell back", hung.text), hung.text
-    assert fleet.system("web") == before
-    assert fleet.up().code == 0
 
 
 def test_a_replaced_guest_keeps_backup_jobs_and_detached_disks(fleet: Lab) -> None:
