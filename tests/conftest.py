@@ -1,10 +1,15 @@
 """What all kinds of tests share: which process runs which of them, and why skipped ones were skipped."""
 
+import os
 from collections import Counter
 from pathlib import PurePath
 from typing import Any
 
 import pytest
+
+# A `make` that a test starts is not a part of the one that started the tests: it would take its ARGS, too.
+for name in ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "ARGS"):
+    os.environ.pop(name, None)
 
 # Files whose tests share a deployed homelab: a process makes it, and runs them all. Two of them, because their tests mostly wait.
 LABS = {
