@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from inventory.load import Inventory, load
 from inventory.models import CloudVm, Record
@@ -10,6 +9,7 @@ from ops.arguments import parser
 from ops.aws import Account, answering
 from ops.fleet import inventory_of
 from ops.stack import OpsError, Stack
+from stacks.amazon import tags
 from stacks.zone import OURS, Found, as_line, record_sets
 
 _KINDS = set(Record.model_fields["type"].annotation.__args__)  # type: ignore[union-attr]
@@ -36,16 +36,16 @@ def adopt_cloud(stack: Stack, arguments: list[str]) -> int:
 def _addresses(account: Account, inventory: Inventory, machines: Mapping[str, CloudVm], stack: str) -> Iterator[str]:
     named = {host.allocation_id for host in machines.values()}
     found = [each for each in account.client("ec2").describe_addresses()["Addresses"] if each.get("AllocationId") not in named]
-    lacking = [(each, _tags(each)) for each in found if not _made_here(_tags(each), stack)]
+    lacking = [(each, tags(each)) for each in found if not _made_here(tags(each), stack)]
     if not lacking:
         yield f"Every Elastic IP in {account.region} is in {inventory.path}, or of this stack."
         return
     yield f"Elastic IPs in {account.region}, and not in {inventory.path}:"
     holders = _machines_named(account, [each["InstanceId"] for each, _ in lacking if each.get("InstanceId")])
-    for each, tags in lacking:
+    for each, said in lacking:
         holder = holders.get(each.get("InstanceId", "")) or each.get("NetworkInterfaceId") or "free"
-        of = f", of stack {tags['stack']}" if tags.get("project") == "aether" and "stack" in tags else ""
-        yield f"  {each['PublicIp']:15}  {each.get('AllocationId', '-'):26}  {holder}{of}  {tags.get('Name', '')}".rstrip()
+        of = f", of stack {said['stack']}" if said.get("project") == "aether" and "stack" in said else ""
+        yield f"  {each['PublicIp']:15}  {each.get('AllocationId', '-'):26}  {holder}{of}  {said.get('Name', '')}".rstrip()
     free = [name for name, host in machines.items() if host.allocation_id is None]
     yield f"Write below the machine that one shall lead to ({', '.join(free) or 'each has one'}):"
     for each, _ in lacking:
@@ -58,7 +58,7 @@ def _machines_named(account: Account, instances: list[str]) -> dict[str, str]:
         return {}
     pages = account.client("ec2").get_paginator("describe_instances").paginate(InstanceIds=instances)
     described = [each for page in pages for group in page["Reservations"] for each in group["Instances"]]
-    return {each["InstanceId"]: f"{each['InstanceId']} ({_tags(each).get('Name', 'no name')})" for each in described}
+    return {each["InstanceId"]: f"{each['InstanceId']} ({tags(each).get('Name', 'no name')})" for each in described}
 
 
 def _zones(account: Account, inventory: Inventory, machines: Mapping[str, CloudVm]) -> Iterator[str]:
@@ -106,9 +106,5 @@ def _records(found: Iterable[Found], names: list[str], domain: str) -> Iterator[
         yield f"  # overwrite_records = [{quoted}]"
 
 
-def _made_here(tags: Mapping[str, str], stack: str) -> bool:
-    return tags.get("project") == "aether" and tags.get("stack") == stack
-
-
-def _tags(item: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in item.get("Tags", ())}
+def _made_here(said: Mapping[str, str], stack: str) -> bool:
+    return said.get("project") == "aether" and said.get("stack") == stack

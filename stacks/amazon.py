@@ -1,6 +1,6 @@
 """The stack's account at AWS, asked before anything is registered."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -52,3 +52,8 @@ class Amazon:
                     for face in instance.get("NetworkInterfaces", []):
                         own |= {address["Ipv6Address"] for address in face.get("Ipv6Addresses", [])}
         return own
+
+
+def tags(item: Mapping[str, Any]) -> dict[str, str]:
+    """Those of what AWS describes, by key."""
+    return {tag["Key"]: tag["Value"] for tag in item.get("Tags", ())}

@@ -157,9 +157,8 @@ def lacking_rights(settings: Settings, tables: Mapping[str, Any]) -> list[str]:
         return []
     from proxmoxer import AuthenticationError, ResourceException
 
-    authority = authority_file(settings.proxmox_ca)
     try:
-        api = connect(settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority)
+        api = client(settings, login)
         major = 8 if str(api.version.get()["version"]).startswith("8") else 9
         return proxmox_rights.lacking(proxmox_rights.Use.of(tables, major), api.access.permissions.get())
     except (AuthenticationError, ResourceException, OSError) as error:
@@ -179,15 +178,19 @@ def detached_disks(settings: Settings, guests: Iterable[ClusterGuest]) -> dict[i
 
     found = {}
     try:
-        api = connect(
-            settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority_file(settings.proxmox_ca)
-        )
+        api = client(settings, login)
         for guest in guests:
             config = api.nodes(guest.node)(guest.kind)(guest.vmid).config.get()
             found[guest.vmid] = [f"{key} ({config[key]})" for key in sorted(config) if key.startswith("unused")]
     except (AuthenticationError, ResourceException, OSError) as error:
         raise SettingsError(f"{settings.proxmox_endpoint}: the disks of guests cannot be read ({error})") from error
     return found
+
+
+def client(settings: Settings, login: dict[str, str]) -> Any:
+    """A proxmoxer client of the stack's API."""
+    authority = authority_file(settings.proxmox_ca)
+    return connect(settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority)
 
 
 def connect(endpoint: str, login: dict[str, str], *, insecure: bool = False, authority: str = "") -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from inventory.load import Inventory
 from inventory.models import CloudVm
 from inventory.problems import InventoryError, Lines, Problem
-from stacks.amazon import Amazon
+from stacks.amazon import Amazon, tags
 from stacks.recorded import elastic_ips_of, records_of, resources, zones_of
 from stacks.settings import Settings
 from stacks.zone import look_into
@@ -90,9 +90,9 @@ def _described(amazon: Amazon, allocation: str) -> dict[str, Any] | None:
 def _of_others(amazon: Amazon, host: str, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Whose it is, where it is not HOST's of this stack: another stack's of Aether, or another machine's."""
     address, stack = found["PublicIp"], amazon.settings.stack
-    tags = _tags(found)
-    if tags.get("project") == "aether" and tags.get("stack") not in (None, stack):
-        yield f"{address} is of stack {tags['stack']}, which made it", "write another, or none"
+    said = tags(found)
+    if said.get("project") == "aether" and said.get("stack") not in (None, stack):
+        yield f"{address} is of stack {said['stack']}, which made it", "write another, or none"
     if not found.get("AssociationId"):
         return
     instance = found.get("InstanceId")
@@ -100,7 +100,7 @@ def _of_others(amazon: Amazon, host: str, found: Mapping[str, Any]) -> Iterator[
     if instance:
         with amazon.asking(f"the instance {instance} cannot be read", "allocation_id of its host"):
             described = amazon.client("ec2").describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
-        its = _tags(described)
+        its = tags(described)
         if its.get("project") == "aether" and its.get("stack") == stack and its.get("aether:host") == host:
             return
         holder = f"{instance} ({its['Name']})" if its.get("Name") else instance
@@ -148,9 +148,9 @@ def _zone(amazon: Amazon, inventory: Inventory, known: Iterable[str]) -> Iterato
         yield "cloud", "zone_adopted", message, fix, "zone-given-up"
     with amazon.asking(f"the tags of the zone {cloud.zone_id} cannot be read", "zone_id of [cloud]"):
         set_of = amazon.client("route53").list_tags_for_resource(ResourceType="hostedzone", ResourceId=cloud.zone_id)
-    tags = _tags(set_of["ResourceTagSet"])
-    if tags.get("project") == "aether" and tags.get("stack") not in (None, stack):
-        message = f"{cloud.zone_id} is of stack {tags['stack']}, which made it"
+    said = tags(set_of["ResourceTagSet"])
+    if said.get("project") == "aether" and said.get("stack") not in (None, stack):
+        message = f"{cloud.zone_id} is of stack {said['stack']}, which made it"
         yield (
             "cloud",
             "zone_adopted",
@@ -171,7 +171,3 @@ def _hosted(amazon: Amazon, zone: str) -> dict[str, Any] | None:
                 return None
             raise
     return found
-
-
-def _tags(item: Mapping[str, Any]) -> dict[str, str]:
-    return {tag["Key"]: tag["Value"] for tag in item.get("Tags", ())}

@@ -151,17 +151,18 @@ def _images(
 
     FILES are those that the state has; None where the cluster cannot be asked, and is not about its own.
     """
-    images = {}
-    for kind, facts in (("vm", NixosVmFacts), ("lxc", NixosLxcFacts)):
+    images: dict[str, NixosImage] = {}
+    version = image_hash(REPOSITORY)
+    kinds: tuple[tuple[Literal["vm", "lxc"], type[Guest]], ...] = (("vm", NixosVmFacts), ("lxc", NixosLxcFacts))
+    for kind, facts in kinds:
         nodes = sorted({host.node for host in hosts.values() if isinstance(host, facts)})
         if nodes:
-            guest: Literal["vm", "lxc"] = "vm" if kind == "vm" else "lxc"
-            version, datastores = image_hash(REPOSITORY), {node: inventory.nodes[node].image_datastore for node in nodes}
-            there = Stored() if files is None else stored(settings, guest, version, inventory.environment, datastores, files)
+            datastores = {node: inventory.nodes[node].image_datastore for node in nodes}
+            there = Stored() if files is None else stored(settings, kind, version, inventory.environment, datastores, files)
             images[kind] = NixosImage(
                 f"nixos-{kind}",
                 NixosImageArgs(
-                    guest=guest,
+                    guest=kind,
                     version=version,
                     environment=inventory.environment,
                     datastores=datastores,

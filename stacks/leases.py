@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 
 from inventory.models import Guest
-from stacks.cluster import Cluster, authority_file, connect, credentials
+from stacks.cluster import Cluster, client, credentials
 from stacks.settings import Settings
 
 
@@ -22,9 +22,8 @@ def warn_of_leases(settings: Settings, guests: Mapping[str, Guest], cluster: Clu
         return
     from proxmoxer import AuthenticationError, ResourceException
 
-    authority = authority_file(settings.proxmox_ca)
     try:
-        api = connect(settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority)
+        api = client(settings, login)
     except (AuthenticationError, ResourceException, OSError):
         return  # An API that cannot be asked was told of before.
     for name, facts in asked.items():

@@ -8,7 +8,7 @@ import pulumi
 
 from components.base import REPOSITORY
 from components.proxmox.image import built_file, content_type, stored_name
-from stacks.cluster import authority_file, connect, credentials
+from stacks.cluster import client, credentials
 from stacks.recorded import RecordedFile
 from stacks.settings import Settings, SettingsError
 
@@ -44,9 +44,7 @@ def stored(
     asked = {node: store for node, store in datastores.items() if node not in recorded or recorded[node].name != name}
     if login is None or not asked:
         return Stored(imported=imported)
-    api = connect(
-        settings.proxmox_endpoint, login, insecure=settings.proxmox_insecure, authority=authority_file(settings.proxmox_ca)
-    )
+    api = client(settings, login)
     existing = {}
     for node, datastore in asked.items():
         volume = f"{datastore}:{content_type(kind)}/{name}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.aws.records import full_name, resource
 from inventory.load import Inventory
 from inventory.models import Cloud, Record
 from inventory.problems import InventoryError, Lines, Problem
@@ -82,16 +83,6 @@ def conflicts(found: Iterable[Found], own: Iterable[str], names: Iterable[str], 
     mine = {record.name for record in sets if set(record.values) <= set(own)}
     wanted = set(names) - set(overwritten) - mine
     return [record for record in sets if record.name in wanted]
-
-
-def resource(name: str, kind: str) -> str:
-    """What the record set NAME KIND is called in the graph."""
-    return f"{name}-{kind.lower()}"
-
-
-def full_name(record: Record, domain: str) -> str:
-    """The record's fully qualified name."""
-    return domain if record.name == "@" else f"{record.name}.{domain}"
 
 
 def _other_values(inventory: Inventory, cloud: Cloud, found: Iterable[Found], known: Collection[str]) -> Iterator[Problem]:

@@ -52,9 +52,9 @@ def playbook_content(
     words: set[bytes] = set()
     digests: dict[str, str] = {}
     for file in (*files, *sorted(public), *(file for more in extra for file in _files(repository / more))):
-        content = _content_at(file, file.stat().st_mtime_ns)
-        digests[str(file.relative_to(repository))] = hashlib.sha256(content).hexdigest()
-        words |= _words_at(file, file.stat().st_mtime_ns)
+        changed = file.stat().st_mtime_ns
+        digests[str(file.relative_to(repository))] = hashlib.sha256(_content_at(file, changed)).hexdigest()
+        words |= _words_at(file, changed)
     return {
         "sources": grouped(digests, _part),
         "variables": {name: short_digest(_read(tables[name], words)) for name in sorted(tables) if name.encode() in words},

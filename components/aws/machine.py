@@ -8,7 +8,8 @@ import pulumi_aws as aws
 from pydantic import Field
 
 from components.aws.data_disk import DataDisk, DataDiskArgs
-from components.aws.existing import kept_as_it_is, taken_over
+from components.aws.existing import kept_as_it_is
+from components.aws.records import resource, taken_over
 from components.base import Args, Component, Text
 from components.cloud import user_data
 from components.cloud.bootstrap import bootstrap_key
@@ -221,7 +222,7 @@ class CloudMachine(Component):
             kinds.append(("AAAA", self.ipv6_address))
         return [
             aws.route53.Record(
-                f"{fqdn}-{kind.lower()}",
+                resource(fqdn, kind),
                 zone_id=args.zone_id,
                 name=fqdn,
                 type=kind,
@@ -229,7 +230,7 @@ class CloudMachine(Component):
                 ttl=300,
                 records=[address],
                 allow_overwrite=True if fqdn in args.overwrite else None,
-                opts=self.child(provider=args.provider, **taken_over(f"{fqdn}-{kind.lower()}", args.existing_records)),
+                opts=self.child(provider=args.provider, **taken_over(resource(fqdn, kind), args.existing_records)),
             )
             for kind, address in kinds
         ]

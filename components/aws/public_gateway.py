@@ -6,10 +6,11 @@ import pulumi
 import pulumi_aws as aws
 from pydantic import Field
 
-from components.aws.existing import kept_as_it_is, taken_over
+from components.aws.existing import kept_as_it_is
 from components.aws.least_rights import session_profile
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.network import PublicNetwork, PublicNetworkArgs
+from components.aws.records import full_name, resource, taken_over
 from components.base import Args, Component, Text
 from inventory.models import Cloud, CloudVm, Opening, Record, Site
 
@@ -128,17 +129,17 @@ class PublicGateway(Component):
         return zone.zone_id, zone.name_servers.apply(list)
 
     def _record(self, facts: Record, args: PublicGatewayArgs) -> aws.route53.Record:
-        domain = args.site.public_domain
-        fqdn = domain if facts.name == "@" else f"{facts.name}.{domain}"
+        fqdn = full_name(facts, args.site.public_domain)
+        name = resource(fqdn, facts.type)
         return aws.route53.Record(
-            f"{fqdn}-{facts.type.lower()}",
+            name,
             zone_id=self.zone_id,
             name=fqdn,
             type=facts.type,
             ttl=facts.ttl,
             records=list(facts.values),
             allow_overwrite=True if fqdn in args.cloud.overwrite_records else None,
-            opts=self.child(provider=args.provider, **taken_over(f"{fqdn}-{facts.type.lower()}", args.existing_records)),
+            opts=self.child(provider=args.provider, **taken_over(name, args.existing_records)),
         )
 
     def _budget(self, args: PublicGatewayArgs) -> aws.budgets.Budget:

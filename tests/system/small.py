@@ -94,6 +94,12 @@ def inventory(more: str = "") -> str:
     return "\n".join([_SITE, *nodes, *hosts, more])
 
 
+def atomic(name: str, last: int, *lines: str) -> str:
+    """A Fedora Atomic host for the inventory, at the address that ends in LAST; LINES say which image it runs, and more."""
+    facts = ('kind = "atomic"', f'address = "192.168.10.{last}"', *lines, f'host_key = "{public_key(name)}"')
+    return "\n".join([f"[hosts.{name}]", *facts, ""])
+
+
 def staging(*names: str) -> str:
     """An environment beside the small fleet, on the same nodes: NAMES in a network of their own, the others used as they are."""
     others = ", ".join(f'"{name}"' for name, *_ in HOSTS if name not in names)

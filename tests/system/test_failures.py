@@ -4,18 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.fleet import public_key
 from tests.system.lab import Lab
-from tests.system.small import running, small_lab
+from tests.system.small import atomic, running, small_lab
 
-STATION = f"""\
-[hosts.station]
-kind = "atomic"
-address = "192.168.10.20"
-image = "ghcr.io/ublue-os/bazzite"
-digest = "sha256:{"1" * 64}"
-host_key = "{public_key("station")}"
-"""
+STATION = atomic("station", 20, 'image = "ghcr.io/ublue-os/bazzite"', f'digest = "sha256:{"1" * 64}"')
 NODE_PLAYBOOK = "ansible/small-node.yml"
 
 

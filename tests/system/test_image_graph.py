@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from bench.fleet import public_key
 from tests.system.lab import REPOSITORY, Lab
-from tests.system.small import running, small_lab
+from tests.system.small import atomic, running, small_lab
 
 pytestmark = pytest.mark.long
 
 RECIPE = "image/recipes/common/fonts.yml"
+HEALTH = 'health = [{ unit = "sshd.service" }]'
+STATION = atomic("station", 20, 'image = "ghcr.io/example/aether-kinoite"', HEALTH)
+GAMES = atomic("games", 21, 'image = "ghcr.io/ublue-os/bazzite"', 'tag = "stable"', HEALTH)
 MORE = f"""\
 [image]
 owner = "example"
@@ -21,21 +23,8 @@ repository = "aether-image"
 images = ["aether-kinoite", "aether-kinoite-nvidia"]
 hosts = "homelab.toml"
 
-[hosts.station]
-kind = "atomic"
-address = "192.168.10.20"
-image = "ghcr.io/example/aether-kinoite"
-host_key = "{public_key("station")}"
-health = [{{ unit = "sshd.service" }}]
-
-[hosts.games]
-kind = "atomic"
-address = "192.168.10.21"
-image = "ghcr.io/ublue-os/bazzite"
-tag = "stable"
-host_key = "{public_key("games")}"
-health = [{{ unit = "sshd.service" }}]
-"""
+{STATION}
+{GAMES}"""
 
 
 @pytest.fixture(scope="module")

@@ -14,19 +14,15 @@ from typing import Literal
 
 from bench.fleet import public_key
 from tests.system.lab import REPOSITORY, Lab, Result, kill_group, wait_until
-from tests.system.small import small_lab
+from tests.system.small import atomic, small_lab
 
 PAGE = REPOSITORY / "docs/tour.md"
 FIRST, SECOND = (f"sha256:{digit * 64}" for digit in "12")
+_STATION = atomic(
+    "station", 20, 'image = "ghcr.io/ublue-os/bazzite"', f'digest = "{FIRST}"', 'health = [{ unit = "sshd.service" }]'
+)
 _MORE = f"""\
-[hosts.station]
-kind = "atomic"
-address = "192.168.10.20"
-image = "ghcr.io/ublue-os/bazzite"
-digest = "{FIRST}"
-host_key = "{public_key("station")}"
-health = [{{ unit = "sshd.service" }}]
-
+{_STATION}
 [hosts.files]
 kind = "ansible"
 os = "debian"

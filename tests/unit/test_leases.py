@@ -51,7 +51,7 @@ def test_another_lease_is_said_with_what_to_do_and_the_right_one_is_not(monkeypa
             )
 
     monkeypatch.setattr(leases, "credentials", lambda: {"user": "a"})
-    monkeypatch.setattr(leases, "connect", lambda *_, **__: Api())
+    monkeypatch.setattr(leases, "client", lambda *_, **__: Api())
     monkeypatch.setattr(pulumi.log, "warn", said.append)
     settings = Settings(
         stack="unit", composition="homelab", inventory=Path("inventory/homelab.toml"), proxmox_endpoint="https://pve:8006/"
