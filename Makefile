@@ -30,7 +30,7 @@ preview: ready ## what `up` would change
 refresh: ready ## read the real state of every resource into the stack
 	@$(AETHER) refresh $(ARGS)
 
-status: ready ## host, kind, node, address, state, generation
+status: ready ## every host and what is wrong with it [ARGS=--json|--watch|--serve|--export FILE]
 	@$(AETHER) status $(ARGS)
 
 down: ready ## destroy the stack (and stop the simulator)

@@ -18,6 +18,7 @@ from ops.github import github  # noqa: E402
 from ops.init.command import init  # noqa: E402
 from ops.install.command import install  # noqa: E402
 from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
+from ops.status.command import status, topology  # noqa: E402
 from ops.upstream import upgrade  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
@@ -25,7 +26,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "up": (commands.up, "provision and configure everything"),
     "preview": (commands.preview, "what `up` would change"),
     "refresh": (commands.refresh, "read the real state of every resource into the stack"),
-    "status": (fleet.status, "host, kind, node, address, state, generation"),
+    "status": (status, "every host and what is wrong with it: a table, --json, --watch, a page by --serve or --export"),
     "down": (commands.down, "destroy the stack, and stop the simulator"),
     "doctor": (examine.doctor, "what the stack needs around it, looked at and never changed"),
     "drift": (fleet.drift, "hosts that run something else than was deployed"),
@@ -38,7 +39,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "install": (install, "HOST: NixOS over what its machine runs now, after checks, a backup and an explicit yes"),
     "review": (commands.review, "the change as Markdown"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
-    "topology": (commands.topology, "a page with the picture of the fleet"),
+    "topology": (topology, "a page with the picture of the fleet"),
     "cloud": (cloud.cloud, "images: the newest official images of the region; policy: the least rights at AWS"),
     "upgrade": (upgrade, "in such a repository: take what Aether has changed since"),
     "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, … into dist/; publish HOST: a raw one to AWS"),

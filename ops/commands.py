@@ -10,10 +10,11 @@ from pathlib import Path
 
 from ops import agreement, nodes, plan, tasks
 from ops.arguments import engine_parser, nothing, parser
-from ops.fleet import inventory_of, out, status
+from ops.fleet import inventory_of, out
 from ops.guests import followed
 from ops.narrator import Narrator
 from ops.stack import REPOSITORY, SIMULATED, OpsError, Stack
+from ops.status.command import status
 
 
 def up(stack: Stack, arguments: list[str]) -> int:
@@ -231,15 +232,6 @@ def changed(stack: Stack, arguments: list[str]) -> int:
     found = changed_hosts(options.base)
     out.print("\n".join(found) or "No host changes.")
     return build(found.values()) if options.build and found else 0
-
-
-def topology(stack: Stack, arguments: list[str]) -> int:
-    """A page with the picture of the fleet, in dist/topology.html."""
-    from ops.topology import write_page
-
-    nothing("topology", topology, arguments)
-    out.print(f"Open {write_page(inventory_of(stack))}")
-    return 0
 
 
 def image(stack: Stack, arguments: list[str]) -> int:

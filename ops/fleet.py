@@ -4,68 +4,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from components.nixos.system import check_lines
 from inventory.load import Inventory, InventoryError, load
-from inventory.models import AtomicHost, External, NixosFacts, runs_nixos
+from inventory.models import AtomicHost, NixosFacts, runs_nixos
 from inventory.problems import did_you_mean
 from ops import hosts
 from ops.arguments import parser
 from ops.stack import REPOSITORY, OpsError, Stack
-from stacks.live import ask, drifts, reports
+from stacks.live import ask, drifts
 
 # Tables are wider than the 80 columns that rich takes a pipe for.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-
-
-def status(stack: Stack, arguments: list[str]) -> int:
-    """A table of every host; exit code 1 when one that should answer does not."""
-    made = parser("status", status)
-    made.add_argument("--json", action="store_true", help="for programs")
-    as_json = made.parse_args(arguments).json
-    inventory = inventory_of(stack)
-    if stack.simulated and not hosts.ssh_config(stack.name).exists():
-        out.print("Nothing is deployed. Fix: make up")
-        return 1
-    answers = reports(str(hosts.ssh_config(stack.name)), inventory)
-    managed = deployed(stack)
-    rows = [
-        Row(name, "proxmox-node", None, node.address, hosts.state(answers.get(name)), None)
-        for name, node in inventory.nodes.items()
-    ]
-    failing = False
-    for name, host in inventory.hosts.items():
-        report = answers.get(name)
-        state = hosts.state(report) if not isinstance(host, External) else "not managed"
-        failing |= bool(name in managed and report and not report.answers)
-        rows.append(Row(name, host.kind, getattr(host, "node", None), host.address, state, hosts.generation(report)))
-    if as_json:
-        print(json.dumps({"site": inventory.site.name, "stack": stack.name, "hosts": [asdict(row) for row in rows]}, indent=2))
-        return int(failing)
-    table = Table(title=f"{inventory.site.name} (stack {stack.name})", title_justify="left", box=None, pad_edge=False)
-    for column in fields(Row):
-        table.add_column(column.name, no_wrap=True)
-    for row in rows:
-        table.add_row(*(value or "-" for value in astuple(row)))
-    out.print(table)
-    return int(failing)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A host in `status`."""
-
-    host: str
-    kind: str
-    node: str | None
-    address: str
-    state: str
-    generation: str | None
 
 
 def drift(stack: Stack, arguments: list[str]) -> int:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.base import REPOSITORY
+from components.nixos.system import check_lines
 from inventory.load import Inventory
 from inventory.models import AtomicHost, ManagedHost, runs_nixos
 
@@ -41,11 +42,16 @@ def ask(ssh_config: str, host: str, command: str, timeout: int = 20) -> "subproc
         return subprocess.CompletedProcess(line, 255, "", f"no answer within {timeout} s")
 
 
-def reports(ssh_config: str, inventory: Inventory, names: Iterable[str] | None = None) -> dict[str, Report]:
-    """The answers of NAMES; of every node and managed host when not given. External hosts are not asked."""
+def reports(
+    ssh_config: str, inventory: Inventory, names: Iterable[str] | None = None, *, health: bool = False
+) -> dict[str, Report]:
+    """The answers of NAMES; of every node and managed host when not given. External hosts are not asked.
+
+    With HEALTH a NixOS host asks its health checks, too, each once.
+    """
     asked = list(names) if names is not None else [*inventory.nodes, *inventory.managed()]
     with ThreadPoolExecutor(16) as pool:
-        return dict(zip(asked, pool.map(lambda name: _report(ssh_config, inventory, name), asked), strict=True))
+        return dict(zip(asked, pool.map(lambda name: _report(ssh_config, inventory, name, health), asked), strict=True))
 
 
 def drifts(ssh_config: str, inventory: Inventory, phase: int | None = None) -> dict[str, str]:
@@ -55,16 +61,19 @@ def drifts(ssh_config: str, inventory: Inventory, phase: int | None = None) -> d
     digest in the inventory.
     """
     names = [name for name, host in inventory.managed(phase).items() if runs_nixos(host) or isinstance(host, AtomicHost)]
-    found = {name: _drift(inventory.hosts[name], report) for name, report in reports(ssh_config, inventory, names).items()}
+    found = {name: drift(inventory.hosts[name], report) for name, report in reports(ssh_config, inventory, names).items()}
     return {name: what for name, what in found.items() if what}
 
 
-def _drift(host: object, report: Report) -> str:
+def drift(host: object, report: Report) -> str:
+    """What HOST runs instead of what was deployed; empty where it is the same, or not known."""
     facts = report.facts
     if not facts:
         return ""
     if isinstance(host, AtomicHost):
         return _atomic_drift(host, facts.get("deployments", []))
+    if "current" not in facts:
+        return ""
     if facts["current"] == facts["deployed"]:
         return ""
     since = f" (since {datetime.fromtimestamp(int(facts['since']), UTC):%Y-%m-%d %H:%M} UTC)" if facts["since"].isdigit() else ""
@@ -98,20 +107,63 @@ def _atomic_drift(host: AtomicHost, deployments: list[dict[str, Any]]) -> str:
     return " and ".join(found)
 
 
-def _report(ssh_config: str, inventory: Inventory, name: str) -> Report:
+# The last line of a host's account of its deployments (host.sh, account), where it keeps one.
+_LAST = "tail -n 1 /var/lib/aether/deployments.jsonl 2>/dev/null || true"
+# Of a host that is neither: what it has to do, and its memory. A shell of any kind understands it.
+_LOAD = f"cat /proc/loadavg /proc/meminfo 2>/dev/null; {_LAST}"
+
+
+def _report(ssh_config: str, inventory: Inventory, name: str, health: bool) -> Report:
     host: ManagedHost | None = inventory.managed().get(name)
     if runs_nixos(host):
-        command = host_script("host.sh", "status.sh")
+        assert host is not None
+        asked = [_own_address(ssh_config, name), check_lines(host.health)] if health else []
+        command = " ".join([host_script("host.sh", "status.sh"), *map(shlex.quote, asked)])
     elif isinstance(host, AtomicHost):
-        command = "rpm-ostree status --json"
+        command = f"rpm-ostree status --json && {{ {_LAST}; }}"
     else:
-        command = ""
-    result = ask(ssh_config, name, command or "true")
+        command = _LOAD
+    result = ask(ssh_config, name, command)
     if result.returncode:
         lines = result.stderr.strip().splitlines()
         return Report(name, False, lines[-1] if lines else f"exit code {result.returncode}")
+    if command == _LOAD:
+        return Report(name, True, facts=load_of(result.stdout))
     try:
-        facts = json.loads(result.stdout)
+        facts, end = json.JSONDecoder().raw_decode(result.stdout)
     except json.JSONDecodeError:
-        facts = None
-    return Report(name, True, facts=facts if isinstance(facts, dict) else None)
+        return Report(name, True)
+    return Report(name, True, facts={**_last(result.stdout[end:]), **facts} if isinstance(facts, dict) else None)
+
+
+def _own_address(ssh_config: str, name: str) -> str:
+    """The address that NAME is reached at: what its health checks mean by its own."""
+    line = ["ssh", "-F", ssh_config, "-T", "-G", name]
+    said = subprocess.run(line, capture_output=True, text=True, check=False, cwd=REPOSITORY).stdout
+    return next((line.split()[1] for line in said.splitlines() if line.startswith("hostname ")), name)
+
+
+def _last(text: str) -> dict[str, Any]:
+    """``last`` and ``deployed_at`` (seconds since 1970) of the account's last line in TEXT; empty where there is none."""
+    for line in text.splitlines():
+        if line.startswith('{"at": '):
+            try:
+                found = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            return {"last": found, "deployed_at": found["at"]}
+    return {}
+
+
+def load_of(text: str) -> dict[str, Any] | None:
+    """``load`` (of the last minute), ``memory`` and ``available`` (kB) from /proc's texts, and the account's last line; None
+    where nothing of it is there.
+    """
+    found = _last(text)
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 5 and "/" in words[3]:
+            found["load"] = float(words[0])
+        if words and (key := {"MemTotal:": "memory", "MemAvailable:": "available"}.get(words[0])):
+            found[key] = int(words[1])
+    return found or None

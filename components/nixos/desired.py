@@ -77,12 +77,14 @@ def desired_closures(
     *,
     evaluator: Evaluator = "auto",
     nix: str = "nix",
+    evaluate: bool = True,
 ) -> dict[str, Desired]:
     """What each host should run.
 
     Args:
         attributes: host name to its attribute of nixosConfigurations.
         evaluator: "auto" takes Nix where the executable exists.
+        evaluate: have Nix evaluate what is not known yet; without, those hosts are left out.
 
     Raises:
         EvaluationError: with Nix's message and the hosts that were asked for.
@@ -92,6 +94,8 @@ def desired_closures(
         return {host: _unevaluated(made_of) for host, made_of in sources.items()}
     hashes = {host: made_of.digest for host, made_of in sources.items()}
     cache = EvaluationCache(repository / ".aether/cache/evaluations.json")
+    if not evaluate:
+        return {host: cache[digest] for host, digest in hashes.items() if digest in cache}
     kept = _kept({cache[digest].closure for digest in hashes.values() if digest in cache}, repository, nix)
     missing = {
         host: attributes[host] for host, digest in hashes.items() if digest not in cache or cache[digest].closure not in kept

@@ -14,6 +14,24 @@ fail() {
   exit "$code"
 }
 
+# revision: commit of the repository that is deployed from, with a + where files differ from it; - outside of git.
+revision() {
+  local commit
+  commit=$(git rev-parse --short=12 HEAD 2>/dev/null) || { printf -- '-'; return; }
+  printf '%s%s' "$commit" "$([[ -z $(git status --porcelain --untracked-files=no 2>/dev/null) ]] || echo +)"
+}
+
+# account OUTCOME WHAT: a line in AETHER_HOST's own account of its deployments and in its log, where it is no NixOS host (those write
+# theirs: host.sh). What a host cannot keep, a router's shell say, fails nothing.
+account() {
+  local line
+  line=$(printf '{"at": %s, "id": "%s", "outcome": "%s", "closure": "%s", "revision": "%s"}' \
+    "$(date +%s)" "$(id -un)@$(uname -n):$$" "$1" "${2//[\"\\]/}" "$(revision)")
+  remote "$AETHER_HOST" "logger -t aether -- $(printf '%q' "$1: $2 by $(id -un)@$(uname -n), revision $(revision)");
+    if [ \"\$(id -u)\" = 0 ]; then mkdir -p /var/lib/aether; printf '%s\\n' $(printf '%q' "$line") >>/var/lib/aether/deployments.jsonl; fi" \
+    </dev/null >/dev/null 2>&1 || true
+}
+
 # The socket of the connection that `hold` keeps; none: every command makes one of its own.
 control=none
 

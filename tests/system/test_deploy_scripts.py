@@ -1,11 +1,14 @@
 """The activation protocol's scripts by themselves: deploy.sh and rollback.sh against a real SSH server, without the engine."""
 
+import getpass
 import json
+import platform
 import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,6 +115,57 @@ def test_a_deployment_is_committed_and_recorded_and_the_next_one_finds_it(host: 
     assert again.code == 0, again.err
     assert "runs it already, healthy" in again.err
     assert json.loads(again.out) == result
+
+
+def test_the_host_keeps_an_account_of_its_deployments(host: Host) -> None:
+    """Who, from where, which commit, and how it ended: also where it went back, which nobody may have seen."""
+
+    def account() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in host.says("cat /var/lib/aether/deployments.jsonl").splitlines()]
+
+    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    before = account()
+    good = host.deploy()
+    assert good.code == 0, good.err
+    host.sim.fault("metal", "health")
+    bad = host.deploy()
+    # The switch saw it, or the health check did.
+    assert bad.code in (30, 31), bad.err
+    host.sim.fault("metal", "health", off=True)
+    back = host.deploy(script="rollback.sh", new=False)
+    assert back.code == 0, back.err
+    told = account()[len(before) :]
+    assert [line["outcome"] for line in told] == ["deployed", "reverted", "rolled back"]
+    me = f"{getpass.getuser()}@{platform.node()}"
+    assert (told[0]["closure"], told[0]["id"].rsplit(":", 1)[0]) == (json.loads(good.out)["closure"], me)
+    assert told[0]["revision"].removesuffix("+") == commit and told[0]["from"].startswith("127.")
+    assert told[1]["closure"] != told[0]["closure"] and told[1]["id"].startswith(f"{me}:")
+    assert told[2]["id"].startswith(f"rollback-{me}-")
+    # A confirmation whose connection was lost is given again, and is one line.
+    again = host.on_host("confirm.sh", "metal", host.state()[0], "gone@elsewhere:1", "source:x", "ask", commit)
+    again = host.on_host("confirm.sh", "metal", host.state()[0], "gone@elsewhere:1", "source:x", "ask", commit)
+    assert again.code == 0, again.err
+    assert [line["id"] for line in account()[len(before) + len(told) :]] == ["gone@elsewhere:1"]
+
+
+def test_a_host_says_how_it_is(host: Host) -> None:
+    """status.sh: what holds and what does not, asked once; certificates and the last backup by their time."""
+    address = host.sim.reach()["metal"]["address"]
+    host.says("mkdir -p /var/lib/acme/{old,new} /var/lib/node-exporter-text; touch /var/lib/acme/new/cert.pem")
+    host.says("touch -d @1700000000 /var/lib/acme/old/cert.pem")
+    host.says("echo aether_backup_last_success_timestamp_seconds 1750000000 >/var/lib/node-exporter-text/backup.prom")
+    checks = CHECKS + 'command\techo "a \\ b"; false\t-\t60\n'
+    told = json.loads(host.on_host("status.sh", address, checks).out)
+    assert told["unhealthy"] == ['command echo "a \\ b"; false']
+    assert (told["certificate"], told["backup"]) == (1700000000, 1750000000)
+    assert told["last"]["outcome"] in ("deployed", "rolled back") and abs(told["deployed_at"] - told["last"]["at"]) < 600
+    assert told["failed"] == [] and told["load"] >= 0 and 0 < told["available"] < told["memory"]
+    assert json.loads(host.on_host("status.sh").out)["unhealthy"] == []
+    host.says("systemctl stop web.service")
+    assert json.loads(host.on_host("status.sh", address, CHECKS).out)["unhealthy"] == ["tcp 8080", "unit web.service"]
+    host.says("systemctl start web.service")
+    host.says("rm -r /var/lib/acme /var/lib/node-exporter-text")
+    assert json.loads(host.on_host("status.sh").out)["certificate"] is None
 
 
 def test_a_host_builds_its_own_system_where_the_inventory_says_so(host: Host) -> None:

@@ -257,6 +257,7 @@ def _timeless(line: str) -> str:
     line = re.sub(r"sha256:([0-9a-f]{6})[0-9a-f]{6,}", r"sha256:\1…", line)
     line = re.sub(r"(: )[0-9a-f]{12}$", r"\1…", line)
     line = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "…", line)
+    line = re.sub(r"\d+ min ago", "just now", line)
     line = re.sub(r"\(\d+m?\d*\.?\d*m?s\)", "(…)", line)
     line = re.sub(r"\S+ is at work from \S+ \(process \d+\).*", "owner is at work from desk (process 4711), since …", line)
     return line.rstrip()

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from inventory.models import AtomicHost
-from stacks.live import Report, _drift
+from stacks.live import Report, load_of
+from stacks.live import drift as drift_of
 
 DIGEST = f"sha256:{'a' * 64}"
 
@@ -14,7 +15,7 @@ def drift(**deployment: Any) -> str:
     facts: dict[str, Any] = {"digest": DIGEST}
     host = AtomicHost.model_construct(**facts)
     booted = {"booted": True, "container-image-reference-digest": DIGEST, "unlocked": "none", **deployment}
-    return _drift(host, Report("kinoite", True, facts={"deployments": [booted]}))
+    return drift_of(host, Report("kinoite", True, facts={"deployments": [booted]}))
 
 
 def test_the_image_of_the_inventory_and_nothing_else_is_no_drift() -> None:
@@ -50,4 +51,15 @@ def test_both_are_told() -> None:
 )
 def test_another_system_is_told_with_the_time_of_the_switch(deployed: str, told: str) -> None:
     facts = {"current": "/nix/store/a-system", "deployed": deployed, "since": "1795873291"}
-    assert _drift(None, Report("web", True, facts=facts)) == told
+    assert drift_of(None, Report("web", True, facts=facts)) == told
+
+
+def test_the_load_of_a_host_that_says_nothing_else() -> None:
+    account = '{"at": 5, "id": "ada@desk:1"}\n'
+    text = "0.42 0.30 0.20 2/345 6789\nMemTotal:       2048000 kB\nMemFree:  1 kB\nMemAvailable:    512000 kB\n"
+    assert load_of(text) == {"load": 0.42, "memory": 2048000, "available": 512000}
+    assert load_of(text + account) == {
+        "load": 0.42, "memory": 2048000, "available": 512000, "deployed_at": 5, "last": {"at": 5, "id": "ada@desk:1"},
+    }  # fmt: skip
+    assert load_of('{"at": ') is None
+    assert load_of("") is None

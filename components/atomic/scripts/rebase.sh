@@ -156,4 +156,5 @@ case $AETHER_REBOOT in
   never) say "staged; the next boot runs it" ;;
 esac
 tell_unarmed
+account deployed "$AETHER_IMAGE@$AETHER_DIGEST"
 printf '%s %s\n' "$(booted)" "$(staged)"

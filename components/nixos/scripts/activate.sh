@@ -55,6 +55,7 @@ fi
 status=0
 NIXOS_NO_CHECK=1 $previous/bin/switch-to-configuration test >>$log 2>&1 || status=\$?
 printf '%s reverted to %s\n' "$id" "$previous" >>$state/reverted
+printf '{"at": %s, "id": "%s", "from": "%s", "outcome": "reverted", "closure": "%s"}\n' "\$(date +%s)" "$id" "${SSH_CONNECTION%% *}" "$target" >>$state/deployments.jsonl
 rm -f $run/pending
 # Units that fail on the old system too are as they were. A way back that breaks off, or leads elsewhere, ends in the boot entry,
 # which was never another one.

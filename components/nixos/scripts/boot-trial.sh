@@ -15,4 +15,4 @@ run_on "$AETHER_HOST" "$scripts/host.sh $scripts/arm-boot.sh" "$AETHER_HOSTNAME"
 reboot_and_wait
 say "came back; checks its health"
 printf '%s' "$AETHER_CHECKS" | insist "$window" "after the boot; the host boots back into its previous system on its own" \
-  confirm-boot.sh "$closure" "$(own_address "$AETHER_HOST")" "$AETHER_DESIRED" "$AETHER_SETTLE"
+  confirm-boot.sh "$closure" "$(own_address "$AETHER_HOST")" "$AETHER_DESIRED" "$AETHER_SETTLE" "$(revision)"

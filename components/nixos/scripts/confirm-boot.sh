@@ -2,10 +2,11 @@
 # shellcheck disable=SC2154,SC2034 # run, state, profile, failed and the like are host.sh's
 # Runs on the host, behind host.sh, after the boot that arm-boot.sh armed: healthy, it becomes the boot default; otherwise the host
 # boots back. Arguments: expected host name, closure, own address, desired closure as the operator calls it, seconds for which the
-# checks have to hold. Standard input: health checks. Standard output: as confirm.sh's.
+# checks have to hold, revision of the repository. Standard input: health checks. Standard output: as confirm.sh's.
 : "${run:?host.sh comes first}"
 expected=$1 target=$2
-address=$3 desired=$4 settle=$5
+address=$3 desired=$4 settle=$5 revision=${6:--}
+id=$(sed -n 1p "$state/boot-trial" 2>/dev/null || true)
 checks=$(mktemp "$run/checks.XXXXXX")
 trap 'rm -f "$checks"' EXIT
 cat >"$checks"

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # shellcheck disable=SC2154,SC2034 # run, state, profile, failed and the like are host.sh's
 # Runs on the host, behind host.sh, over a connection made after the activation: makes the trial permanent.
-# Arguments: expected host name, closure, deployment id, desired closure as the operator calls it, reboot policy (never, ask, auto).
+# Arguments: expected host name, closure, deployment id, desired closure as the operator calls it, reboot policy (never, ask, auto),
+# revision of the repository.
 # Standard output: JSON with closure, generation, reboot (needed to run all of it).
 : "${run:?host.sh comes first}"
 expected=$1 target=$2 id=$3 desired=$4
-policy=$5
+policy=$5 revision=${6:--}
 
 expect_host "$expected"
 # An activation or a confirmation whose connection was lost may still be at work; an activation takes its time.

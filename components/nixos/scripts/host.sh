@@ -88,7 +88,7 @@ check_once() {
     unit) systemctl is-active --quiet "$2" ;;
     tcp) timeout 3 bash -c "</dev/tcp/$address/$2" 2>/dev/null ;;
     http) [[ $(curl -ksS -o /dev/null -m 5 -w '%{http_code}' "${2//\{address\}/$address}" 2>/dev/null) == "$3" ]] ;;
-    command) timeout 30 sh -c "$2" >/dev/null 2>&1 ;;
+    command) timeout "${check_limit:-30}" sh -c "$2" >/dev/null 2>&1 ;;
     *) fail 2 "unknown health check $1" ;;
   esac
 }
@@ -161,9 +161,22 @@ stay_healthy() {
 # record DESIRED CLOSURE: what the last deployment that succeeded left the host with; drift is measured against it.
 # A rollback (-) is no deployment: what was deployed stays on record, and the difference shows as drift.
 record() {
+  account "$([[ $1 == - ]] && echo "rolled back" || echo deployed)" "$1" "$2"
   [[ $1 != - ]] || return 0
   printf '%s %s\n' "$1" "$2" >"$state/deployed.new"
   mv "$state/deployed.new" "$state/deployed"
+}
+
+# account OUTCOME DESIRED CLOSURE: a line in the host's account of its deployments, and in its journal: when, who (as the operator's
+# machine says: $id; from which address, as the SSH server says), what, of which revision of the repository ($revision), how it ended.
+# A confirmation that is given again is one line.
+account() {
+  local by=${id:-unknown} from=${SSH_CONNECTION%% *} line
+  line=$(printf '"id": "%s", "from": "%s", "outcome": "%s", "desired": "%s", "closure": "%s", "revision": "%s"' \
+    "${by//[\"\\]/}" "${from:--}" "$1" "${2//[\"\\]/}" "$3" "${revision:--}")
+  [[ $(tail -n 1 "$state/deployments.jsonl" 2>/dev/null) != *"$line"* ]] || return 0
+  printf '{"at": %s, %s, "generation": "%s"}\n' "$(date +%s)" "$line" "$(generation)" >>"$state/deployments.jsonl" || true
+  logger -t aether -- "$1: $3 by $by from ${from:--}, revision ${revision:--}" 2>/dev/null || true
 }
 
 # The last journal lines that say why a check failed.

@@ -19,7 +19,7 @@ try_out() {
 # confirm CLOSURE ID DESIRED: makes the trial permanent, over a connection of its own. Prints what confirm.sh prints.
 confirm() {
   insist "$AETHER_CONFIRM_TIMEOUT" "after the activation; the host goes back to its previous system on its own" \
-    confirm.sh "$1" "$2" "$3" "${AETHER_REBOOT:-ask}" </dev/null
+    confirm.sh "$1" "$2" "$3" "${AETHER_REBOOT:-ask}" "$(revision)" </dev/null
 }
 
 # insist SECONDS OTHERWISE SCRIPT ARG…: runs SCRIPT of the host's side over a connection of its own. A confirmation whose connection was

@@ -13,7 +13,7 @@ reboot_and_wait
 address=$(own_address "$AETHER_HOST")
 status=0
 printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$scripts/host.sh $scripts/after-boot.sh" \
-  "$AETHER_HOSTNAME" "$closure" "$address" "${AETHER_DESIRED:--}" || status=$?
+  "$AETHER_HOSTNAME" "$closure" "$address" "${AETHER_DESIRED:--}" "$(revision)" "$(id -un)@$(uname -n):$$" || status=$?
 ((status == 0)) || exit "$status"
 say "came back on it, healthy"
 printf '%s\n' "${result/\"reboot\": true/\"reboot\": false}"

@@ -1,0 +1,1 @@
+"""How the fleet is: asked, and shown as a table, for programs, and as a page."""

@@ -1,0 +1,235 @@
+"""One look at the whole fleet: what the inventory says, what each host says of itself, and what is wrong with it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from components.nixos.desired import EvaluationError, Evaluator, desired_closures
+from inventory.cli import production
+from inventory.edges import Edge, edges
+from inventory.load import Inventory, InventoryError, load_all
+from inventory.models import External, Host, NixosFacts, runs_nixos
+from ops import hosts
+from ops.stack import REPOSITORY, Stack
+from stacks.live import Report, drift, reports
+
+DAY = 86400
+# A backup a night, an hour's spread, and the time that it takes (nix/modules/backup.nix).
+BACKUP_OLD = 30 * 3600
+# Certificates of the own authority live for two days and are renewed every six hours; public ones every two months.
+CERTIFICATE_OLD = 75 * DAY
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """A host or Proxmox node. Times are seconds since 1970, memory is in MiB; None is not known, or not asked."""
+
+    host: str
+    kind: str
+    node: str | None
+    address: str
+    state: str
+    generation: str | None = None
+    network: str = ""
+    description: str = ""
+    managed: bool = True
+    answers: bool | None = None
+    system: str | None = None
+    since: int | None = None
+    """Runs its system since."""
+    deployed_at: int | None = None
+    deployed_by: str | None = None
+    revision: str | None = None
+    behind: bool | None = None
+    """The repository has another system for it than was deployed."""
+    drift: str = ""
+    unhealthy: tuple[str, ...] = ()
+    """Health checks of the inventory that do not hold."""
+    failed: tuple[str, ...] = ()
+    """Units that have failed."""
+    certificate: int | None = None
+    """Its certificate that was renewed last longest ago was renewed then."""
+    backup: int | None = None
+    """Its last good backup."""
+    reboot: bool | None = None
+    load: float | None = None
+    cpu: int | None = None
+    memory: int | None = None
+    available: int | None = None
+    planned: int | None = None
+    """Of a node: the memory that its guests are given."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Hosts and nodes, what leads from one to another, and when they were asked (0: they were not)."""
+
+    site: str
+    stack: str
+    at: int
+    hosts: tuple[HostStatus, ...]
+    edges: tuple[Edge, ...] = ()
+    networks: Mapping[str, str] = field(default_factory=dict)
+    """Their addresses (CIDR), by name."""
+
+    def host(self, name: str) -> HostStatus:
+        return next(host for host in self.hosts if host.host == name)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs; ``problems`` by host is what `problems` says."""
+        told = {host.host: problems(host, self.at) for host in self.hosts}
+        return {**asdict(self), "problems": {name: found for name, found in told.items() if found}}
+
+
+def look(stack: Stack, inventory: Inventory, managed: set[str], *, asking: bool = True) -> Fleet:
+    """The fleet of STACK. MANAGED are the hosts that it has deployed; without ASKING only the inventory is read."""
+    config = str(hosts.ssh_config(stack.name))
+    answers = reports(config, inventory, health=True) if asking else {}
+    at = int(time.time())
+    wanted = _wanted(stack, inventory) if asking else {}
+    nodes = [_node(inventory, name, answers.get(name)) for name in inventory.nodes]
+    found = [
+        _host(name, host, answers.get(name), wanted.get(name), name in managed, asking) for name, host in inventory.hosts.items()
+    ]
+    others = _neighbours(inventory)
+    beyond = [_elsewhere(name, host) for other in others for name, host in other.hosts.items() if name not in inventory.hosts]
+    networks = {name: network.cidr for each in (inventory, *others) for name, network in each.networks.items()}
+    ways = tuple(edges([inventory, *others]))
+    return Fleet(inventory.site.name, stack.name, at if asking else 0, (*nodes, *found, *beyond), ways, networks)
+
+
+def problems(host: HostStatus, at: int) -> list[str]:
+    """What somebody has to look at, in words; AT is when the host was asked."""
+    found = []
+    if host.answers is False:
+        found.append(host.state)
+    found += [f"{check} does not hold" for check in host.unhealthy]
+    found += [f"{unit} has failed" for unit in host.failed]
+    if host.drift:
+        found.append(f"drifted: {host.drift}")
+    if host.behind:
+        found.append("behind: the repository has another system for it")
+    if host.reboot:
+        found.append("waits for a reboot")
+    if host.backup is not None and at - host.backup > BACKUP_OLD:
+        found.append(f"last backup {ago(host.backup, at)}")
+    if host.certificate is not None and at - host.certificate > CERTIFICATE_OLD:
+        found.append(f"a certificate was renewed {ago(host.certificate, at)}")
+    if host.memory and host.available is not None and host.available < host.memory * 0.05:
+        found.append(f"{host.available} MiB of memory left")
+    return found
+
+
+def ago(when: int | None, at: int) -> str:
+    """WHEN as a distance from AT: ``3 h ago``; ``-`` where it is not known."""
+    if when is None:
+        return "-"
+    seconds = max(0, at - when)
+    for unit, size in (("d", DAY), ("h", 3600), ("min", 60)):
+        if seconds >= size * (2 if unit == "d" else 1):
+            return f"{seconds // size} {unit} ago"
+    return "just now"
+
+
+def _wanted(stack: Stack, inventory: Inventory) -> dict[str, str]:
+    """What the repository has for each NixOS host, as far as it is known without an evaluation."""
+    attributes = {
+        name: host.flake or name for name, host in inventory.hosts.items() if isinstance(host, NixosFacts) and runs_nixos(host)
+    }
+    said = stack.setting("evaluator")
+    evaluator: Evaluator = "nix" if said == "nix" else "source" if said == "source" else "auto"
+    try:
+        found = desired_closures(
+            REPOSITORY, [inventory.path], attributes, evaluator=evaluator, nix=stack.setting("nix") or "nix", evaluate=False
+        )  # fmt: skip
+    except (EvaluationError, OSError):
+        return {}
+    return {name: desired.closure for name, desired in found.items()}
+
+
+def _neighbours(inventory: Inventory) -> list[Inventory]:
+    """The other inventories of production, where this one is of it: tunnels lead there."""
+    files = production()
+    if str(inventory.path) not in files:
+        return []
+    try:
+        return [each for each in load_all(files) if each.path != inventory.path]
+    except InventoryError:
+        return []
+
+
+def _node(inventory: Inventory, name: str, report: Report | None) -> HostStatus:
+    node = inventory.nodes[name]
+    planned = sum(guest.memory for guest in inventory.guests().values() if guest.node == name)
+    return HostStatus(
+        name, "proxmox-node", None, node.address, hosts.state(report), answers=report.answers if report else None, cpu=node.cpu,
+        planned=planned, **_resources(report, node.memory),
+    )  # fmt: skip
+
+
+def _host(name: str, host: Host, report: Report | None, wanted: str | None, managed: bool, asked: bool) -> HostStatus:
+    common: dict[str, Any] = {"network": host.network, "description": host.description}
+    node = getattr(host, "node", None)
+    if isinstance(host, External):
+        return HostStatus(name, host.kind, node, host.address, "not managed" if asked else "-", managed=False, **common)
+    facts = (report.facts if report else None) or {}
+    last = facts.get("last") or {}
+    known = facts.get("desired", "-") not in ("-", "")
+    return HostStatus(
+        name,
+        host.kind,
+        node,
+        host.address,
+        hosts.state(report),
+        hosts.generation(report),
+        managed=managed,
+        answers=report.answers if report else None,
+        system=_system(facts),
+        since=_number(facts.get("since")),
+        deployed_at=_number(facts.get("deployed_at")),
+        deployed_by=str(last.get("id", "")).rsplit(":", 1)[0] or None,
+        revision=last.get("revision") if last.get("revision") not in ("", "-") else None,
+        behind=facts["desired"] != wanted if known and wanted else None,
+        drift=drift(host, report) if report else "",
+        unhealthy=tuple(facts.get("unhealthy", ())),
+        failed=tuple(facts.get("failed", ())),
+        certificate=_number(facts.get("certificate")),
+        backup=_number(facts.get("backup")),
+        reboot=bool(facts.get("booted") and facts.get("kernel") == "other") if "kernel" in facts else None,
+        cpu=getattr(host, "cpu", None),
+        **_resources(report, getattr(host, "memory", None)),
+        **common,
+    )
+
+
+def _elsewhere(name: str, host: Host) -> HostStatus:
+    """A host of another stack: in the picture, and not asked."""
+    return HostStatus(
+        name, host.kind, None, host.address, "another stack", network=host.network, description=host.description, managed=False
+    )  # fmt: skip
+
+
+def _resources(report: Report | None, memory: int | None) -> dict[str, Any]:
+    facts = (report.facts if report else None) or {}
+    size = facts.get("memory")
+    available = facts.get("available")
+    return {
+        "load": facts.get("load"),
+        "memory": int(size) // 1024 if size else memory,
+        "available": int(available) // 1024 if available is not None else None,
+    }
+
+
+def _system(facts: Mapping[str, Any]) -> str | None:
+    """The system's name without its hash, or the image that is booted."""
+    if "current" in facts:
+        return str(facts["current"]).rsplit("/", 1)[-1].partition("-")[2] or str(facts["current"])
+    booted: Mapping[str, Any] = next((item for item in facts.get("deployments", []) if item.get("booted")), {})
+    return str(booted.get("container-image-reference", "")).rsplit("/", 1)[-1].partition("@")[0] or None
+
+
+def _number(value: object) -> int | None:
+    """A time; None and 0 are none."""
+    text = str(value)
+    return int(text) or None if text.isdigit() else None
