@@ -154,6 +154,7 @@ def finish(draft: Draft) -> Inventory:
         zones=draft.zones,
         backups=draft.backups,
         availability=draft.availability,
+        policies=draft.policies,
         cloud=draft.cloud,
         image=draft.image,
     )

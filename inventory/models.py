@@ -505,6 +505,17 @@ class Rollout(Facts):
     batch: int = Field(default=1, ge=1, description="Hosts at a time, with strategy = batches.")
 
 
+class PolicyFacts(Facts):
+    """How a policy (docs/policies.md) is taken here."""
+
+    level: Literal["mandatory", "advisory"] | None = Field(
+        default=None, description="mandatory ends a preview, advisory is told; default: what the policy says."
+    )
+    exceptions: dict[str, Annotated[str, Field(min_length=10)]] = Field(
+        default={}, description="What may break it, by name, and the reason, in words that convince in a year."
+    )
+
+
 class Overlay(Facts):
     """What an environment takes from the file that ``base`` names, and how it differs (overlay.py)."""
 
@@ -529,5 +540,6 @@ class InventoryFile(Facts):
     zones: dict[HostName, Zone] = Field(default={})
     backups: dict[HostName, Backup] = Field(default={})
     availability: dict[HostName, Availability] = Field(default={})
+    policies: dict[HostName, PolicyFacts] = Field(default={})
     cloud: Cloud | None = None
     image: ImageBuild | None = None

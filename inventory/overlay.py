@@ -126,6 +126,9 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Table:
     cloud = {**_table(base, "cloud"), **_table(overlay, "cloud")}
     if cloud:
         merged["cloud"] = {**cloud, **({"gateway": renamed[cloud["gateway"]]} if cloud.get("gateway") in renamed else {})}
+    policies = {**_table(base, "policies"), **_table(overlay, "policies")}
+    if policies:
+        merged["policies"] = policies
     known_tables = {*merged, "base", "overlay", "cloud"}
     return merged | {key: value for key, value in overlay.items() if key not in known_tables}
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from inventory import overlay
-from inventory.models import Cloud, Host, ImageBuild, Network, Node, Overlay, Rollout, Service, Site
+from inventory.models import Cloud, Host, ImageBuild, Network, Node, Overlay, PolicyFacts, Rollout, Service, Site
 from inventory.problems import HEADER, Lines, Problem, did_you_mean, one_of
 from inventory.proxmox import Availability, Backup, Zone
 from inventory.types import LEAST_MEMORY, HostName
@@ -26,6 +26,7 @@ _TABLES: dict[str, TypeAdapter[Any]] = {
     "zones": TypeAdapter(Zone),
     "backups": TypeAdapter(Backup),
     "availability": TypeAdapter(Availability),
+    "policies": TypeAdapter(PolicyFacts),
 }
 _SINGLES: dict[str, TypeAdapter[Any]] = {
     "site": TypeAdapter(Site),
@@ -62,6 +63,7 @@ class Draft:
     zones: dict[str, Zone] = field(default_factory=dict)
     backups: dict[str, Backup] = field(default_factory=dict)
     availability: dict[str, Availability] = field(default_factory=dict)
+    policies: dict[str, PolicyFacts] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     damaged: dict[str, set[str]] = field(default_factory=dict)
     """Fields that did not parse, by table: what depends on them is not judged."""

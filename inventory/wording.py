@@ -19,6 +19,7 @@ from inventory.models import (
     Opening,
     Overlay,
     PciDevice,
+    PolicyFacts,
     Rollout,
     Service,
     Site,
@@ -45,6 +46,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "zones": Zone,
     "backups": Backup,
     "availability": Availability,
+    "policies": PolicyFacts,
     "overlay": Overlay,
 }
 _INNER: dict[str, type[BaseModel]] = {

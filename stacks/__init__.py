@@ -6,6 +6,7 @@ import sys
 import pulumi
 
 from inventory.load import InventoryError, load
+from stacks.policies import enforce
 from stacks.settings import Settings, SettingsError
 
 _FIX = "Fix: make setup (clouds' packages come with the stacks that need them: python3 ops/setup.py --stack NAME)"
@@ -19,6 +20,7 @@ def run() -> None:
     try:
         settings = Settings.read(pulumi.Config("aether"))
         inventory = load(settings.inventory)
+        enforce(settings, inventory)
         importlib.import_module(f"stacks.{settings.composition}").compose(settings, inventory)
     except ModuleNotFoundError as error:
         pulumi.log.error(f"The package {error.name} of this stack's composition is not in the environment. {_FIX}")

@@ -1,0 +1,60 @@
+"""`aether policies`: the rules that previews hold the fleet against, and what breaks them."""
+
+from rich.table import Table
+
+from inventory.policies import Judge, PolicyError, Subject, load_policies
+from ops.arguments import parser
+from ops.fleet import inventory_of, out
+from ops.stack import REPOSITORY, OpsError, Stack
+
+# Settings that policies ask, by their keys of Pulumi.yaml.
+_ASKED = {"proxmoxInsecure": "proxmox_insecure", "protect": "protect", "reachFile": "reach_file"}
+_ENDPOINTS = {
+    "proxmoxEndpoint": "proxmox_endpoint", "awsEndpoint": "aws_endpoint", "hcloudEndpoint": "hcloud_endpoint",
+    "githubBaseUrl": "github_base_url",
+}  # fmt: skip
+
+
+def policies(stack: Stack, arguments: list[str]) -> int:
+    """Hold inventory and settings against the policies, as a preview does; resources are judged by `preview` alone. Exit code 1
+    when something breaks a mandatory one."""
+    made = parser("policies", policies)
+    made.add_argument("--list", action="store_true", help="every policy, its level and its exceptions here")
+    options = made.parse_args(arguments)
+    inventory = inventory_of(stack)
+    try:
+        judge = Judge(load_policies(REPOSITORY), inventory)
+    except PolicyError as error:
+        raise OpsError(str(error)) from None
+    if options.list:
+        table = Table(box=None, pad_edge=False)
+        for column in ("policy", "level", "says", "exceptions"):
+            table.add_column(column)
+        for policy in judge.policies:
+            said = inventory.content.policies.get(policy.name)
+            level = said.level if said and said.level else policy.level
+            table.add_row(policy.name, level, policy.text, ", ".join(said.exceptions) if said else "")
+        out.print(table)
+        return 0
+    verdicts = list(judge.subject(Subject(inventory, REPOSITORY, _settings(stack))))
+    broken = [verdict for verdict in verdicts if not verdict.reason]
+    for verdict in sorted(broken, key=lambda verdict: (verdict.level != "mandatory", verdict.policy)):
+        out.print(str(verdict), markup=False)
+    for line in judge.unused():
+        out.print(line, markup=False)
+    mandatory = sum(verdict.level == "mandatory" for verdict in broken)
+    passed = sum(bool(verdict.reason) for verdict in verdicts)
+    out.print(
+        f"{len(judge.policies)} policies: {mandatory} findings end a preview, {len(broken) - mandatory} are told, "
+        f"{passed} are let pass for a reason"
+    )
+    return int(mandatory > 0)
+
+
+def _settings(stack: Stack) -> dict[str, object]:
+    found: dict[str, object] = {"stack": stack.name}
+    for key, name in _ASKED.items():
+        value = stack.setting(key)
+        if value is not None:
+            found[name] = {"true": True, "false": False}.get(value, value)
+    return found | {name: stack.setting(key) or "" for key, name in _ENDPOINTS.items()}
