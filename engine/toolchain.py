@@ -39,8 +39,10 @@ def own_version() -> tuple[int, ...] | None:
 def environment(go: str | None = None) -> dict[str, str]:
     """Environment for builds: pinned modules only, no toolchain switching, no C compiler; the module cache is the
     user's own."""
-    env = dict(os.environ)
-    env.update(GOFLAGS="-mod=readonly -trimpath", GOTOOLCHAIN="local", GOWORK="off", CGO_ENABLED="0")
+    # The compiler collects garbage rarely, and writes no debug information, which the linker leaves out: a fifth of its time.
+    env = {"GOGC": "400", **os.environ}
+    flags = "-mod=readonly -trimpath -gcflags=all=-dwarf=false"
+    env.update(GOFLAGS=flags, GOTOOLCHAIN="local", GOWORK="off", CGO_ENABLED="0")
     if go is not None:
         env["PATH"] = f"{Path(go).parent}{os.pathsep}{env.get('PATH', '')}"
     return env

@@ -26,6 +26,10 @@ dir=$(mkdir -p "${1:-$cache/checkers}/bin" && realpath "${1:-$cache/checkers}")
 # nixpkgs' version.
 step_ca=v0.29.0
 
+# As the engine is built (engine/toolchain.py): what both need is compiled once. Without C: hardware keys are not what is tried, and
+# libpcsclite need not be there.
+export GOGC=${GOGC:-400} CGO_ENABLED=0 GOFLAGS="-trimpath -gcflags=all=-dwarf=false '-ldflags=-s -w'"
+
 missing() {
   echo "get-checkers.sh: no $1: $2" >&2
 }
@@ -85,7 +89,7 @@ collector() { # the collector with the parts that hosts use, of nixpkgs' version
     printf 'go.opentelemetry.io/collector/otelcol %s\n)\n' "$version"
   } >"$source/source/go.mod"
   # Prometheus' receiver finds its targets in the configuration alone: without the clients of twenty clouds.
-  (cd "$source/source" && CGO_ENABLED=0 go build -mod=mod -tags remove_all_sd -ldflags '-s -w' -o "$dir/bin/otelcol" .)
+  (cd "$source/source" && go build -mod=mod -tags remove_all_sd -o "$dir/bin/otelcol" .)
 }
 
 house() {
@@ -99,7 +103,7 @@ house() {
   # On NixOS a program is in its package's bin, whoever it is for.
   (cd "$root/usr/bin" && for program in ../sbin/*; do [ -e "${program##*/}" ] || ln -s "$program" .; done)
   for module in github.com/oauth2-proxy/oauth2-proxy/v7@v7.15.6 "github.com/smallstep/certificates/cmd/step-ca@$step_ca"; do
-    CGO_ENABLED=0 GOBIN=$root/usr/bin go install "$module" || return
+    GOBIN=$root/usr/bin go install "$module" || return
   done
   # The unit that nixpkgs' package brings.
   cp "$(go mod download -json "github.com/smallstep/certificates@$step_ca" | sed -nE 's/^\s*"Dir": "(.*)",$/\1/p')/systemd/step-ca.service" \
@@ -225,14 +229,13 @@ wireguard() {
   chmod +x "$dir/bin/wg"
   cp "$dir/tunnel/root/usr/bin/wg-quick" "$dir/bin/wg-quick"
   [ -x "$dir/bin/wireguard-go" ] && return
-  CGO_ENABLED=0 GOBIN=$dir/tunnel go install golang.zx2c4.com/wireguard@v0.0.0-20260522210424-ecfc5a8d5446 || return
+  GOBIN=$dir/tunnel go install golang.zx2c4.com/wireguard@v0.0.0-20260522210424-ecfc5a8d5446 || return
   mv "$dir/tunnel/wireguard" "$dir/bin/wireguard-go"
 }
 
 if command -v go >/dev/null; then
   wireguard || missing "wireguard-go, wg, wg-quick" "a program of it could not be had"
-  # Without C: hardware keys are not what is tried, and libpcsclite need not be there.
-  [ -x "$dir/bin/step-ca" ] || CGO_ENABLED=0 GOBIN=$dir/bin go install "github.com/smallstep/certificates/cmd/step-ca@$step_ca" ||
+  [ -x "$dir/bin/step-ca" ] || GOBIN=$dir/bin go install "github.com/smallstep/certificates/cmd/step-ca@$step_ca" ||
     missing step-ca "go install failed"
   [ -x "$dir/bin/otelcol" ] || collector || missing otelcol "the collector could not be built"
 else

@@ -2,7 +2,10 @@
 
 import http.server
 import io
+import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -228,6 +231,17 @@ def test_an_old_go_is_replaced_by_the_wheel(world: Path, monkeypatch: pytest.Mon
     assert toolchain.find_go(part("tool"), Progress(quiet=True)) == go
     assert len(asked) == 1
     assert toolchain.environment(go)["PATH"].startswith(str(Path(go).parent))
+
+
+def test_checkers_are_compiled_as_the_engine_is() -> None:
+    """Go compiles a package once for both where flags are the same."""
+    script = (ROOT / "nix/tools/get-checkers.sh").read_text()
+    (line,) = re.findall(r"^export GOGC=.*", script, re.M)
+    code = f'{line}; python3 -c "import json, os; print(json.dumps(dict(os.environ)))"'
+    theirs = json.loads(subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True).stdout)
+    ours = toolchain.environment()
+    assert {*shlex.split(theirs["GOFLAGS"]), "-mod=readonly"} == {*ours["GOFLAGS"].split(), "-ldflags=-s -w"}
+    assert all(theirs[name] == ours[name] for name in ("CGO_ENABLED", "GOGC"))
 
 
 def test_the_wheel_is_pinned_by_version_and_hashes() -> None:
