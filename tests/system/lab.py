@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -82,7 +83,9 @@ class Lab:
 
     def env(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "AETHER_", "SOPS_"))}
-        return {**own, **self.environment}
+        # As `aether` has it: commands keep their bytecode, in this checkout.
+        kept = {"PYTHONPYCACHEPREFIX": str(self.path / ".aether/cache/python"), "PYTHONDONTWRITEBYTECODE": ""}
+        return {**own, **kept, **self.environment}
 
     def run(self, *command: str, timeout: float = 300, env: Mapping[str, str] | None = None) -> Result:
         done = subprocess.run(
@@ -206,6 +209,30 @@ def share(path: Path) -> None:
     stamp = REPOSITORY / ".aether/environment.stamp"
     if stamp.exists():
         shutil.copy2(stamp, path / ".aether" / stamp.name)
+    share_bytecode(path)
+
+
+def share_bytecode(path: Path) -> None:
+    """Give the checkout at PATH the bytecode of this one: to compile 1,300 modules takes a third of a small fleet's first `up`.
+
+    Below the cache a module lies by the whole path of its source. Sources that were copied have the time of those they come from,
+    by which Python knows their bytecode.
+    """
+    ours, theirs = (checkout / ".aether/cache/python" for checkout in (REPOSITORY, path))
+
+    def of(cache: Path, source: Path) -> Path:
+        return cache / source.relative_to("/")
+
+    base = Path(sys.base_prefix) / "lib"
+    # The environment goes by two names: scripts in it begin with that of this checkout.
+    for source, seen_as in ((REPOSITORY / ".venv", path / ".venv"), (REPOSITORY / ".venv", REPOSITORY / ".venv"), (base, base)):
+        of(ours, source).mkdir(parents=True, exist_ok=True)
+        of(theirs, seen_as).parent.mkdir(parents=True, exist_ok=True)
+        of(theirs, seen_as).symlink_to(of(ours, source))
+    for package in ("inventory", "components", "stacks", "ops", "sim", "engine", "nix"):
+        if (kept := of(ours, REPOSITORY / package)).is_dir():
+            # Other processes write there: a file is whole once it has its name.
+            shutil.copytree(kept, of(theirs, path / package), ignore=shutil.ignore_patterns("*.pyc.*"))
 
 
 def wait_until(what: str, condition: Callable[[], bool], seconds: float = 30) -> None:
