@@ -13,7 +13,7 @@ def ssh_config(stack: str) -> Path:
 
 
 def state(report: Report | None) -> str:
-    """running, or why not; a NixOS host whose boot waits says so."""
+    """running, or why not; a NixOS host whose boot waits says so, and an Atomic host that nobody takes back."""
     if report is None:
         return "-"
     if not report.answers:
@@ -21,7 +21,12 @@ def state(report: Report | None) -> str:
     facts = report.facts or {}
     if facts.get("booted") and facts.get("kernel") == "other":
         return "running, needs a reboot"
-    return "running"
+    return "running, not armed" if unarmed(report) else "running"
+
+
+def unarmed(report: Report | None) -> str:
+    """Of an Atomic host: why nobody takes a bad deployment back in its boot, and what to do; empty where greenboot does."""
+    return str((report.facts or {}).get("unarmed", "")) if report else ""
 
 
 def generation(report: Report | None) -> str | None:

@@ -3,7 +3,7 @@
 import json
 import shlex
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from components.nixos.system import check_lines
 from inventory.load import Inventory
 from inventory.models import AtomicHost, ManagedHost, runs_nixos
 
-SCRIPTS = REPOSITORY / "components/nixos/scripts"
+SCRIPTS = REPOSITORY / "components"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Report:
 
 
 def host_script(*names: str) -> str:
-    """A remote command line that runs the named host-side scripts, one behind the other."""
+    """A remote command line that runs the named host-side scripts (AREA/scripts/NAME of components/), one behind the other."""
     text = "\n".join((SCRIPTS / name).read_text() for name in names)
     return f"bash -c {shlex.quote(text)} aether"
 
@@ -60,8 +60,18 @@ def drifts(ssh_config: str, inventory: Inventory, phase: int | None = None) -> d
     A NixOS host remembers what the last deployment left it with (/var/lib/aether/deployed); an Atomic host is held against the
     digest in the inventory.
     """
+    return drifted(inventory, systems(ssh_config, inventory, phase))
+
+
+def systems(ssh_config: str, inventory: Inventory, phase: int | None = None) -> dict[str, Report]:
+    """The answers of the hosts that can drift."""
     names = [name for name, host in inventory.managed(phase).items() if runs_nixos(host) or isinstance(host, AtomicHost)]
-    found = {name: drift(inventory.hosts[name], report) for name, report in reports(ssh_config, inventory, names).items()}
+    return reports(ssh_config, inventory, names)
+
+
+def drifted(inventory: Inventory, answers: Mapping[str, Report]) -> dict[str, str]:
+    """As ``drifts``, of hosts that were asked."""
+    found = {name: drift(inventory.hosts[name], report) for name, report in answers.items()}
     return {name: what for name, what in found.items() if what}
 
 
@@ -109,6 +119,8 @@ def _atomic_drift(host: AtomicHost, deployments: list[dict[str, Any]]) -> str:
 
 # The last line of a host's account of its deployments (host.sh, account), where it keeps one.
 _LAST = "tail -n 1 /var/lib/aether/deployments.jsonl 2>/dev/null || true"
+# What begins the line of an Atomic host about who counts its boots (armed.sh).
+_UNARMED = "unarmed: "
 # Of a host that is neither: what it has to do, and its memory. A shell of any kind understands it.
 _LOAD = f"cat /proc/loadavg /proc/meminfo 2>/dev/null; {_LAST}"
 
@@ -118,9 +130,9 @@ def _report(ssh_config: str, inventory: Inventory, name: str, health: bool) -> R
     if runs_nixos(host):
         assert host is not None
         asked = [_own_address(ssh_config, name), check_lines(host.health)] if health else []
-        command = " ".join([host_script("host.sh", "status.sh"), *map(shlex.quote, asked)])
+        command = " ".join([host_script("nixos/scripts/host.sh", "nixos/scripts/status.sh"), *map(shlex.quote, asked)])
     elif isinstance(host, AtomicHost):
-        command = f"rpm-ostree status --json && {{ {_LAST}; }}"
+        command = f"rpm-ostree status --json && {{ {_LAST}; }} && printf '{_UNARMED}' && {host_script('atomic/scripts/armed.sh')}"
     else:
         command = _LOAD
     result = ask(ssh_config, name, command)
@@ -133,7 +145,8 @@ def _report(ssh_config: str, inventory: Inventory, name: str, health: bool) -> R
         facts, end = json.JSONDecoder().raw_decode(result.stdout)
     except json.JSONDecodeError:
         return Report(name, True)
-    return Report(name, True, facts={**_last(result.stdout[end:]), **facts} if isinstance(facts, dict) else None)
+    rest = result.stdout[end:]
+    return Report(name, True, facts={**_last(rest), **_unarmed(rest), **facts} if isinstance(facts, dict) else None)
 
 
 def _own_address(ssh_config: str, name: str) -> str:
@@ -152,6 +165,14 @@ def _last(text: str) -> dict[str, Any]:
             except json.JSONDecodeError:
                 continue
             return {"last": found, "deployed_at": found["at"]}
+    return {}
+
+
+def _unarmed(text: str) -> dict[str, str]:
+    """``unarmed`` where TEXT says why nobody takes a bad deployment back in its boot, and what to do; empty elsewhere."""
+    for line in text.splitlines():
+        if line.startswith(_UNARMED) and line != _UNARMED:
+            return {"unarmed": line.removeprefix(_UNARMED)}
     return {}
 
 

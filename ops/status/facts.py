@@ -44,6 +44,8 @@ class HostStatus:
     behind: bool | None = None
     """The repository has another system for it than was deployed."""
     drift: str = ""
+    unarmed: str = ""
+    """Of an Atomic host: why nobody takes a bad deployment back in its boot, and what to do."""
     unhealthy: tuple[str, ...] = ()
     """Health checks of the inventory that do not hold."""
     failed: tuple[str, ...] = ()
@@ -108,6 +110,8 @@ def problems(host: HostStatus, at: int) -> list[str]:
     found += [f"{unit} has failed" for unit in host.failed]
     if host.drift:
         found.append(f"drifted: {host.drift}")
+    if host.unarmed:
+        found.append(f"not armed, nobody takes a bad image back in its boot: {host.unarmed}")
     if host.behind:
         found.append("behind: the repository has another system for it")
     if host.reboot:
@@ -192,6 +196,7 @@ def _host(name: str, host: Host, report: Report | None, wanted: str | None, mana
         revision=last.get("revision") if last.get("revision") not in ("", "-") else None,
         behind=facts["desired"] != wanted if known and wanted else None,
         drift=drift(host, report) if report else "",
+        unarmed=hosts.unarmed(report),
         unhealthy=tuple(facts.get("unhealthy", ())),
         failed=tuple(facts.get("failed", ())),
         certificate=_number(facts.get("certificate")),

@@ -177,11 +177,11 @@ class Machine:
         self.ostree("commit", f"--repo={self.disk}/ostree/repo", f"--branch={image}", *trees)
         shutil.rmtree(layer)
 
-    def without(self, image: str, base: str, path: str) -> None:
-        """Commits IMAGE: as BASE, without PATH (a folder below /)."""
+    def without(self, image: str, base: str, *paths: str) -> None:
+        """Commits IMAGE: as BASE, without PATHS (files or folders below /, where /etc is /usr/etc)."""
         folder = f"{self.work}/checkout"
         self.ostree("checkout", f"--repo={self.disk}/ostree/repo", base, folder)
-        self.outside("rm", "-r", f"{folder}/{path}")
+        self.outside("rm", "-r", *(f"{folder}/{path}" for path in paths))
         self.ostree("commit", f"--repo={self.disk}/ostree/repo", f"--branch={image}", "--consume", f"--tree=dir={folder}")
 
     def commit(self, image: str) -> str:
@@ -235,8 +235,8 @@ class Machine:
         self.shutdown()
         self.boot()
 
-    def run(self, *command: str, check: bool = True) -> str:
-        """Standard output of a command in the running system; with CHECK it has to end well."""
+    def run(self, *command: str, check: bool = True, feed: bytes = b"") -> str:
+        """Standard output of a command in the running system, which is given FEED; with CHECK it has to end well."""
         assert self._process is not None
         first = leader(self._process.pid)
         if first is None:
@@ -245,12 +245,13 @@ class Machine:
         done = subprocess.run(
             [*entering(first), "/usr/bin/env", "-i", "PATH=/usr/bin:/usr/sbin", "HOME=/var/roothome", *command],
             capture_output=True,
-            text=True,
+            input=feed,
             check=False,
             timeout=120,
         )
-        assert done.returncode == 0 or not check, f"{shlex.join(command)}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        said, wrong = done.stdout.decode(), done.stderr.decode()
+        assert done.returncode == 0 or not check, f"{shlex.join(command)}\n{said}{wrong}"
+        return said
 
     def deployments(self) -> list[tuple[str, str]]:
         """Deployments in boot order, by `ostree admin status` of the running system: what marks them (booted, staged, pending,

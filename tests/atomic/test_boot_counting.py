@@ -5,6 +5,7 @@ has it), and a stand-in (greenboot.sh) elsewhere.
 """
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from tests.atomic import loader, sysroot
 from tests.atomic.sysroot import HERE, Machine
 
+ROOT = HERE.parents[1]
+SCRIPTS = ROOT / "components/atomic/scripts"
 RED = {"/usr/lib/greenboot/check/required.d/99-bad.sh": "exit 1\n"}
 # As greenboot 0.16.4 has them, but for what no test needs.
 UNITS = {
@@ -100,6 +103,17 @@ def status(host: Machine) -> str:
     return host.run("/usr/libexec/aether/boot-counting", "status", check=False).strip()
 
 
+def armed(host: Machine) -> str:
+    """What `aether status` is told: why it is not armed, and what to do; empty where it is."""
+    return host.run("bash", "-c", (SCRIPTS / "armed.sh").read_text(), check=False).strip()
+
+
+def arm(host: Machine, checks: str) -> None:
+    """As rebase.sh does it."""
+    made = subprocess.run([SCRIPTS / "arming.sh", "kinoite"], input=checks.encode(), capture_output=True, check=True, cwd=ROOT)
+    host.run("bash", "-c", (SCRIPTS / "arm.sh").read_text(), feed=made.stdout)
+
+
 def stage(host: Machine, image: str) -> None:
     host.run("ostree", "admin", "deploy", "--stage", image)
     host.eventually(lambda: host.active("ostree-finalize-staged.service") == "active", "is ready to finalize it")
@@ -112,10 +126,11 @@ def images(host: Machine) -> list[str]:
 def test_the_first_boot_of_the_image_is_not_armed_and_the_second_is(host: Machine) -> None:
     start(host)
     assert status(host).startswith("not armed: the boot loader did not count this boot; after the first boot of this image")
+    assert armed(host).endswith("from the next one on. Fix: reboot it once")
     assert host.active("greenboot-healthcheck.service") == "inactive", "it would reboot what is red for ever"
     host.shutdown()
     assert start(host) == 0
-    assert status(host) == "armed"
+    assert (status(host), armed(host)) == ("armed", "")
     host.eventually(lambda: host.active("greenboot-healthcheck.service") == "active", "is green")
     assert loader.environment(host)["boot_success"] == "1"
 
@@ -178,6 +193,67 @@ def test_an_image_that_gives_no_try_back_gets_none(host: Machine) -> None:
     assert host.deployments()[0] == ("booted", "one")
 
 
+# What an own image adds to greenboot, so that boots are counted.
+OWN = (
+    *("usr/libexec/aether", "usr/share/aether", "usr/lib/greenboot/check/required.d/50-aether.sh"),
+    *(f"usr/lib/systemd/system/{name}" for name in ("aether-boot-counting.service", "greenboot-healthcheck.service.d")),
+    "usr/etc/systemd/system/multi-user.target.wants/aether-boot-counting.service",
+)
+
+
+@pytest.mark.long
+def test_an_image_of_others_that_has_greenboot_is_armed_from_outside(host: Machine) -> None:
+    """Bazzite: greenboot is in it and enabled, and nobody counts. What does lies in /etc, and goes along to its next image."""
+    host.without("others", "one", *OWN)
+    host.derive("others-panics", "others", {"/usr/lib/panics": ""})
+    stage(host, "others")
+    host.shutdown()
+    # As on a machine that never had another.
+    (host.there("/boot/grub2") / "custom.cfg").unlink()
+    loader.forget(host, "aether_counted")
+    start(host)
+    assert armed(host) == "its image has greenboot and does not bring what counts boots. Fix: the next `up` of it brings that"
+    arm(host, "unit\tdbus.service\t-\t60\n")
+    written = host.run("stat", "--format=%n %Y %i", *host.run("find", "/etc/aether", "-type", "f").split())
+    arm(host, "unit\tdbus.service\t-\t60\n")
+    assert host.run("stat", "--format=%n %Y %i", *host.run("find", "/etc/aether", "-type", "f").split()) == written
+    host.shutdown()
+    assert start(host) == 0
+    host.eventually(lambda: host.active("aether-boot-counting.service") == "active", "looks at its boot loader")
+    assert armed(host).endswith("Fix: reboot it once")
+    host.shutdown()
+    assert start(host) == 0
+    host.eventually(lambda: host.active("aether-boot-counting.service") == "active", "looks at its boot loader")
+    assert armed(host) == ""
+    host.eventually(lambda: host.active("greenboot-healthcheck.service") == "active", "is green")
+
+    stage(host, "others-panics")
+    host.shutdown()
+    assert loader.environment(host)["boot_counter"] == "3"
+    assert [loader.choose(host) for _ in range(3)] == [0, 0, 0]
+    assert start(host) == 1
+    host.eventually(lambda: host.active("greenboot-healthcheck.service") == "active", "is green")
+    assert (images(host)[0], armed(host)) == ("others", "")
+
+    arm(host, "unit\tnobody-has-this.service\t-\t0\n")
+    said = host.run("sh", "-c", "/etc/greenboot/check/required.d/50-aether.sh 2>&1 || true")
+    assert "not healthy: unit nobody-has-this.service" in said
+    # An own image brings it all: what was put beside the other goes.
+    stage(host, "one")
+    host.shutdown()
+    start(host)
+    arm(host, "")
+    assert "aether" not in host.run("find", "/etc/aether", "/etc/greenboot/check/required.d", check=False)
+    assert (
+        host.run("systemctl", "show", "--property=FragmentPath", "aether-boot-counting.service")
+        .strip()
+        .endswith("=/usr/lib/systemd/system/aether-boot-counting.service")
+    )
+    host.shutdown()
+    assert start(host) == 0
+    assert status(host) == "armed"
+
+
 def test_what_others_wrote_into_custom_cfg_stays_and_a_count_of_grubs_own_is_not_doubled(host: Machine) -> None:
     grub = host.there("/boot/grub2")
     own, config = (grub / "custom.cfg").read_text(), (grub / "grub.cfg").read_text()
@@ -200,7 +276,8 @@ def test_a_boot_loader_that_does_not_count_is_said_and_a_red_host_stays_up(host:
     host.shutdown()
     assert "boot_counter" not in loader.environment(host)
     assert start(host) == 0
-    assert status(host) == "not armed: /boot/grub2/grub.cfg reads no custom.cfg"
+    wrong = "/boot/grub2/grub.cfg reads no custom.cfg. Fix: grub2-mkconfig -o /boot/grub2/grub.cfg"
+    assert (status(host), armed(host)) == (f"not armed: {wrong}", wrong)
     host.eventually(lambda: host.active("multi-user.target") == "active", "comes up")
     assert host.active("greenboot-healthcheck.service") == "inactive"
     assert host.deployments()[0] == ("booted", "red")

@@ -2,12 +2,14 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.base import REPOSITORY
 from tests.system.sim_lab import Outcome, Simulator, started, wrapped_ssh
 
 IMAGE = "ghcr.io/ublue-os/kinoite-main"
@@ -87,12 +89,36 @@ def test_a_host_is_armed_where_its_boot_loader_counts_and_said_to_be_unarmed_els
     staged = rebase(sim, DIGESTS[1], AETHER_IMAGE=OWN, AETHER_REBOOT="never")
     assert staged.code == 0, staged.err
     assert (
-        "kinoite: WARNING: not armed: /boot/grub2/grub.cfg reads no custom.cfg. A bad deployment is taken back only by"
-        in staged.err
+        "while the host answers; it is not armed: /boot/grub2/grub.cfg reads no custom.cfg. "
+        "Fix: grub2-mkconfig -o /boot/grub2/grub.cfg\n" in staged.err
     )
-    others = rebase(sim, DIGESTS[2])
-    assert others.code == 0, others.err
-    assert "WARNING: not armed: its image does not bring /usr/libexec/aether/boot-counting." in others.err
+
+
+def test_an_image_without_greenboot_cannot_be_armed() -> None:
+    """This machine is none that has it."""
+    done = subprocess.run(["components/atomic/scripts/armed.sh"], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    assert done.stdout.startswith('its image has no greenboot. Fix: have `up` boot its images (reboot = "now"')
+    made = subprocess.run(
+        ["components/atomic/scripts/arming.sh", "here"], input=b"", capture_output=True, check=True, cwd=REPOSITORY
+    )
+    left = subprocess.run(["bash", "components/atomic/scripts/arm.sh"], input=made.stdout, check=False, cwd=REPOSITORY)
+    assert (left.returncode, Path("/etc/aether").exists()) == (0, False)
+
+
+def test_what_counts_boots_is_put_beside_greenboot_where_an_image_of_others_has_it(sim: Simulator) -> None:
+    """Bazzite. tests/atomic has it count, with a real GRUB."""
+    checks = "unit\tsshd.service\t-\t60\n"
+    done = rebase(sim, DIGESTS[0], AETHER_CHECKS=checks)
+    assert done.code == 0, done.err
+    # Its own word: a simulated machine has no GRUB.
+    assert "it is not armed: GRUB does not boot this machine (/boot/grub2/grub.cfg, /boot/grub2/grubenv). Fix: " in done.err
+    assert sim.ssh("kinoite", "cat /etc/aether/checks/kinoite").out == checks
+    assert "ExecStart=/usr/bin/bash /etc/aether/boot-counting start" in sim.ssh(
+        "kinoite", "cat /etc/systemd/system/aether-boot-counting.service").out  # fmt: skip
+    # An own image has it.
+    assert rebase(sim, DIGESTS[1], AETHER_IMAGE=OWN).code == 0
+    assert rebase(sim, DIGESTS[1], AETHER_IMAGE=OWN).code == 0
+    assert sim.ssh("kinoite", "test -e /etc/aether || test -e /etc/systemd/system/aether-boot-counting.service").code == 1
 
 
 def test_what_a_window_booted_and_is_not_healthy_does_not_take_the_pin(sim: Simulator) -> None:

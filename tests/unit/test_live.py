@@ -1,10 +1,14 @@
 """What is told of a host that runs something else than was deployed."""
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inventory.load import load
 from inventory.models import AtomicHost
+from stacks import live
 from stacks.live import Report, load_of
 from stacks.live import drift as drift_of
 
@@ -34,6 +38,25 @@ def test_the_image_of_the_inventory_and_nothing_else_is_no_drift() -> None:
 )
 def test_what_somebody_put_on_top_of_the_image_is_drift(deployment: dict[str, Any], told: str) -> None:
     assert drift(**deployment) == f"has {told} (`rpm-ostree reset` on the host takes that back)"
+
+
+def test_an_atomic_host_says_who_counts_its_boots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the line of armed.sh, behind what rpm-ostree and its account say."""
+    why, asked = "its image has no greenboot. Fix: another", []
+
+    def ask(_: str, host: str, command: str) -> "subprocess.CompletedProcess[str]":
+        asked.append(command)
+        text = f'{{"deployments": []}}\n{{"at": 5, "id": "ada@desk:1"}}\nunarmed: {why}\n'
+        return subprocess.CompletedProcess([], 0, text, "")
+
+    monkeypatch.setattr(live, "ask", ask)
+    inventory = load(Path("inventory/homelab.toml"))
+    (report,) = live.reports("config", inventory, ["gaming"]).values()
+    assert report.facts == {"deployments": [], "deployed_at": 5, "last": {"at": 5, "id": "ada@desk:1"}, "unarmed": why}
+    assert "boot-counting status" in asked[0]
+    why = ""
+    (report,) = live.reports("config", inventory, ["gaming"]).values()
+    assert report.facts and "unarmed" not in report.facts
 
 
 def test_both_are_told() -> None:

@@ -103,15 +103,18 @@ HOST
   ((free >= needed)) || fail 60 "/boot has $free MiB left and a deployment takes $needed: nothing was changed. Fix: ostree admin status, then ostree admin undeploy INDEX or ostree admin pin --unpin INDEX of an old one"
 }
 
-# Says where greenboot has nobody to count boots: it is not armed then, and only this script takes a bad deployment back.
+# An image of others that has greenboot, and nobody who counts boots, is given what counts them.
+arm() {
+  printf '%s' "$AETHER_CHECKS" | components/atomic/scripts/arming.sh "$AETHER_HOSTNAME" |
+    run_on "$AETHER_HOST" components/atomic/scripts/arm.sh >&2 || say "WARNING: what counts its boots could not be put on it (above)"
+}
+
+# Says where greenboot has nobody to count boots.
 tell_unarmed() {
-  local answer status=0
-  answer=$(remote "$AETHER_HOST" /usr/libexec/aether/boot-counting status </dev/null 2>/dev/null) || status=$?
-  case $status in
-    0) return ;;
-    126 | 127) answer='its image does not bring /usr/libexec/aether/boot-counting' ;;
-  esac
-  say "WARNING: not armed: ${answer#not armed: }. A bad deployment is taken back only by the \`up\` that boots it, while the host answers"
+  local why
+  why=$(run_on "$AETHER_HOST" components/atomic/scripts/armed.sh </dev/null) || why="it did not say whether it is"
+  [[ -z $why ]] ||
+    say "WARNING: a bad deployment is taken back only by the \`up\` that boots it, while the host answers; it is not armed: $why"
 }
 
 reference=docker://$AETHER_IMAGE@$AETHER_DIGEST
@@ -120,6 +123,7 @@ wanted=ostree-unverified-registry:$AETHER_IMAGE@$AETHER_DIGEST
 
 if [[ $(booted) == "$AETHER_DIGEST" && $(booted_from) == "$wanted" ]]; then
   prove "$AETHER_DIGEST"
+  arm
   tell_unarmed
   say "runs it already"
   printf '%s -\n' "$AETHER_DIGEST"
@@ -142,11 +146,14 @@ if [[ $AETHER_SIGNED == yes ]] && ! remote "$AETHER_HOST" test -e /etc/pki/conta
   esac
 fi
 keep_proved
+arm
 rebase "$wanted"
 case $AETHER_REBOOT in
   now)
     reboot_and_wait
     prove "$AETHER_DIGEST"
+    # What was booted before may have been an own image.
+    arm
     say "booted $AETHER_DIGEST, green"
     ;;
   window)

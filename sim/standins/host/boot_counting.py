@@ -20,7 +20,7 @@ def main(argv):
         sys.stderr.write("boot-counting status: the rest is not simulated\n")
         return 64
     if "no-boot-counting" in faults():
-        print("not armed: /boot/grub2/grub.cfg reads no custom.cfg")
+        print("not armed: /boot/grub2/grub.cfg reads no custom.cfg. Fix: grub2-mkconfig -o /boot/grub2/grub.cfg")
         return 1
     print("armed")
     return 0
