@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inventory.load import Inventory
 from inventory.models import CloudVm, HcloudVm, ManagedHost, Node
-from inventory.rolesecrets import needed
+from inventory.rolesecrets import needed, of_home
 from inventory.types import Port, SshPublicKey
 
 _PLAYBOOKS = Path(__file__).resolve().parents[1] / "ansible"
@@ -126,7 +126,7 @@ def _write_known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Rea
 
 
 def _connection(name: str, facts: Node | ManagedHost, address: str, other: Reach, known: Path) -> dict[str, Any]:
-    os_name = _os(facts)
+    os_name, plain = _os(facts), facts.model_dump(mode="json")
     # ssh splits the value at spaces outside its quotes, and Ansible the arguments outside theirs.
     known_hosts = shlex.quote(f'UserKnownHostsFile="{known}"')
     pinned = f"-o {known_hosts} -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
@@ -138,9 +138,9 @@ def _connection(name: str, facts: Node | ManagedHost, address: str, other: Reach
         "aether_name": name,
         "aether_kind": _kind(facts),
         "aether_os": os_name,
-        "aether_facts": facts.model_dump(mode="json"),
+        "aether_facts": plain,
         "aether_known_hosts": str(known),
-        "aether_secrets": list(needed(_PLAYBOOKS, getattr(facts, "playbook", None), getattr(facts, "tags", ()))),
+        "aether_secrets": [*needed(_PLAYBOOKS, plain.get("playbook"), plain.get("tags", ())), *of_home(plain)],
     }
     if os_name == "vyos":
         variables |= {

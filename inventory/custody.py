@@ -15,7 +15,7 @@ from inventory.load import Inventory, InventoryError, finish
 from inventory.models import ManagedHost, Node
 from inventory.overlay import base_of
 from inventory.parse import parse
-from inventory.rolesecrets import needed
+from inventory.rolesecrets import needed, of_home
 from inventory.vault import Vault, VaultError, tool
 
 HOST_KEY = "ssh_host_ed25519_key"
@@ -335,10 +335,12 @@ class Custody:
         return list(self._hosts())
 
     def _needed(self, name: str) -> set[str]:
-        """What the host's playbook cannot do without."""
-        facts = self._hosts().get(name)
-        playbook, tags = getattr(facts, "playbook", None), getattr(facts, "tags", ())
-        return set(needed(self.vault.root.parent / "ansible", playbook, tags))
+        """What the host's playbook and its home cannot do without."""
+        host = self._hosts().get(name)
+        facts = host.model_dump(mode="json") if host else {}
+        # An identity is checked, and made, by itself.
+        home = [key for key in of_home(facts) if key not in (syncthing.CERT, syncthing.KEY)]
+        return {*needed(self.vault.root.parent / "ansible", facts.get("playbook"), facts.get("tags", ())), *home}
 
     def _recipients(self) -> dict[str, str]:
         hosts = self._hosts().items()

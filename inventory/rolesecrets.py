@@ -2,11 +2,11 @@
 
 A role says it in its ``defaults/main.yml`` by ``lookup('aether_secret', NAME, required=true)``. From that one spelling come the
 check before a deployment, the values that a new owner is asked for, what the playbook looks for before it changes anything, and
-what the simulator invents.
+what the simulator invents. What a home needs beside that depends on the host's facts (role syncthing).
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,17 @@ def needed(ansible: Path, playbook: str | None, tags: Sequence[str] = ()) -> tup
         for name in _read(ansible / "roles" / role / "defaults" / "main.yml")
     )
     return tuple(sorted(names))
+
+
+def of_home(facts: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the secrets that the home of a host with FACTS needs: who it is to Syncthing, and the backup's account.
+
+    On NixOS the system brings SharedHome, and a host without an identity in its secrets makes its own.
+    """
+    if not facts.get("home") or str(facts.get("kind", "")).startswith("nixos") or facts.get("os") == "nixos":
+        return ()
+    identity = ("syncthing-cert", "syncthing-key") if facts.get("syncthing_id") else ()
+    return (*(("rclone-conf",) if "drive-backup" in facts.get("tags", ()) else ()), *identity)
 
 
 def _holds(condition: str, tags: Sequence[str]) -> bool:

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -86,6 +86,16 @@ class Keys:
             if line.startswith("# public key: "):
                 return line.removeprefix("# public key: ").strip()
         raise KeysError(f"{self.age} holds no public key; delete it and start again")
+
+    def pair(self, kind: str, name: str, make: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+        """A host's certificate and private key for one purpose (PEM), which MAKE makes the first time."""
+        certificate, key = (self.directory / kind / f"{name}.{half}" for half in ("cert", "key"))
+        if not certificate.exists():
+            made = make()
+            # The certificate last: it says that both are there.
+            write_atomic(key, made[1].encode())
+            write_atomic(certificate, made[0].encode(), 0o644)
+        return certificate.read_text(), key.read_text()
 
     def write_secrets(self, names: Iterable[str], extra: Mapping[str, Mapping[str, str]] | None = None) -> int:
         """Make the missing or outdated sops files of hosts; how many were written. Raises KeysError."""

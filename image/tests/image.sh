@@ -32,6 +32,7 @@ holds 'the policy is JSON' jq -e . /etc/containers/policy.json
 holds 'the policy rejects by default' jq -e '.default == [{"type": "reject"}]' /etc/containers/policy.json
 holds 'the key of the policy is there' test -s /etc/pki/containers/aether.pub
 holds 'signatures are looked for beside the image' grep -q 'use-sigstore-attachments: true' /etc/containers/registries.d/aether.yaml
+holds 'SELinux enforces' grep -qx 'SELINUX=enforcing' /etc/selinux/config
 holds "greenboot's check runs" test -x /usr/lib/greenboot/check/required.d/50-aether.sh
 holds 'what counts boots runs' test -x /usr/libexec/aether/boot-counting
 holds 'greenboot waits for it' grep -q '^ConditionPathExists=/run/aether/armed$' /usr/lib/systemd/system/greenboot-healthcheck.service.d/20-aether.conf

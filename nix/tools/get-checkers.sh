@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # get-checkers.sh [--debian|--nix|--machine|--bao|--house|--atomic|--more] [DIR]: fetches the real programs that check what the hosts get,
 # and writes DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter,
-# quadlet, systemd-analyze, step-ca, bao, otelcol, wireguard-go, wg, wg-quick, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
+# quadlet, systemd-analyze, syncthing, rclone, step-ca, bao, otelcol, wireguard-go, wg, wg-quick, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
 # (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for tests/ansible.
 # AdGuardHome, loki, tempo and wireproxy are used where they are installed: their Go modules do not build by themselves.
 # With --debian only what Debian's sid has, in under a minute, with --bao only OpenBao, with --more all else but nixfmt and deadnix (step-ca and
@@ -9,7 +9,7 @@
 # --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and programs of a live medium), 0.5 GB, for
 # tests/nix/test_machine.py. With --house only a root for containers in which the hosts' own units run (systemd, HAProxy, Caddy,
 # oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus with what it asks, and a browser), 3 GB, for tests/nix/test_login.py and
-# test_watching.py. With --atomic only a system that ostree deploys, and its boot loader (ostree, systemd, GRUB), and buildah, 0.6 GB,
+# test_watching.py. With --atomic only a system that ostree deploys, and its boot loader (ostree, systemd, GRUB), buildah, and rpm, 0.8 GB,
 # for tests/atomic: `make test` takes that, too.
 # A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
@@ -58,6 +58,11 @@ if [ "$only" = atomic ]; then
   # What builds images; it starts itself again, so it runs in its root.
   [ -x "$dir/builder/run" ] || "$here/unpack-debian.sh" "$dir/builder" trixie buildah netavark bash coreutils util-linux mount jq ||
     missing buildah "Debian's packages could not be unpacked"
+  # What the workflow asks a built image with.
+  [ -x "$dir/image/run" ] ||
+    "$here/unpack-debian.sh" "$dir/image" trixie bash coreutils findutils grep sed gawk jq systemd rpm just dracut-core cpio base-files \
+      util-linux kmod ||
+    missing "rpm, just, lsinitrd" "Debian's packages could not be unpacked"
   exit 0
 fi
 
@@ -188,7 +193,15 @@ debian() {
   wrap systemd-analyze usr/bin/systemd-analyze
 }
 
+sharing() { # what SharedHome goes through
+  [ -x "$dir/shared/run" ] || "$here/unpack-debian.sh" "$dir/shared" sid syncthing rclone || return
+  # By themselves: Syncthing starts itself again, and they want nothing but a C library.
+  ln -sf ../shared/root/usr/bin/{syncthing,rclone} "$dir/bin/"
+  "$dir/bin/syncthing" --version >/dev/null
+}
+
 if [ "$only" != nix ] && [ "$only" != more ]; then
+  sharing || missing "syncthing, rclone" "Debian's packages could not be unpacked"
   debian || missing "haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter, quadlet, systemd-analyze" \
     "Debian's packages could not be unpacked"
 fi

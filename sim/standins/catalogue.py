@@ -45,7 +45,14 @@ _PROGRAMS: dict[str, dict[str, str]] = {
     "alpine": {"apk": "apk.py"},
     "fedora": {**_DNF, **_PODMAN, "flatpak": "flatpak.py"},
     "amazon-linux": _DNF,
-    "atomic": {**_OSTREE, **_PODMAN, "rpm": "dnf.py", "flatpak": "flatpak.py"},
+    "atomic": {
+        **_OSTREE,
+        **_PODMAN,
+        "rpm": "dnf.py",
+        "flatpak": "flatpak.py",
+        "syncthing": "syncthing.py",
+        "rclone": "version_only.sh",
+    },
 }
 # Commands of the machine that would say something else than the host's own distribution.
 _HIDDEN = (
@@ -61,6 +68,8 @@ _HIDDEN = (
     "journalctl",
     "podman",
     "docker",
+    "syncthing",
+    "rclone",
 )
 
 _NIXOS_PATH = "/run/wrappers/bin:/root/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin"

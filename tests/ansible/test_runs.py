@@ -13,7 +13,9 @@ from inventory.load import load
 from tests.ansible.conftest import NOWHERE, REPO, Result, ansible, environment, variables
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
-SITE = load(REPO / "inventory/homelab.toml").site
+EXAMPLE = load(REPO / "inventory/homelab.toml")
+SITE = EXAMPLE.site
+SHARING = {name: ident for name, host in EXAMPLE.hosts.items() if (ident := getattr(host, "syncthing_id", None))}
 # Example of the WireGuard documentation; opens nothing.
 WIREGUARD_KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 RUNS = [
@@ -42,6 +44,8 @@ class Simulator:
         env = {
             "AETHER_REACH": str(self.state / "reach.json"),
             "ANSIBLE_PRIVATE_KEY_FILE": str(self.state / "keys" / "operator"),
+            "AETHER_SECRETS": str(self.state / "secrets"),
+            "SOPS_AGE_KEY_FILE": str(self.state / "keys" / "age.txt"),
             **secrets,
         }
         book = f"ansible/{playbook}"
@@ -137,6 +141,11 @@ def test_what_the_runs_left_in_homes(simulator: Simulator) -> None:
     assert (
         simulator.ssh("workstation", "readlink -f ~/Documents", "mitso").strip() == "/home/mitso/SharedHome/Documents/Documents"
     )
+    for host in ("workstation", "wsl"):
+        assert simulator.ssh(host, "systemctl is-active aether-syncthing.service").strip() == "active"
+        folders = simulator.ssh(host, "cat ~/.local/state/syncthing/config.xml", "mitso")
+        assert 'path="/home/mitso/SharedHome"' in folders and SHARING["laptop"] in folders
+    assert simulator.ssh("workstation", "systemctl is-active aether-drive-backup.timer").strip() == "active"
     assert "org.mozilla.firefox" in simulator.ssh("workstation", "flatpak list --app --columns=application")
     generation = "readlink -f ~/.local/state/nix/profiles/home-manager || true"
     assert "home-manager-generation" in simulator.ssh("wsl", generation, "mitso")

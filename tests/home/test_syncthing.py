@@ -44,6 +44,9 @@ def test_devices_and_folder(home: Home, config: Path) -> None:
     folder = root.find("folder[@id='shared-home']")
     assert folder is not None
     assert {one.get("id") for one in folder.findall("device")} == {"SELF", "OTHER"}
+    # Without them Syncthing 1 would look at the folder once, and keep no copy of a conflict.
+    assert (folder.get("rescanIntervalS"), folder.get("fsWatcherEnabled")) == ("3600", "true")
+    assert folder.findtext("maxConflicts") == "10"
     assert root.findtext("gui/apikey") == "key", "what is not ours stays"
     assert root.findtext("options/urAccepted") == "-1"
     assert config.stat().st_mode & 0o777 == 0o600
@@ -56,6 +59,19 @@ def test_second_run_changes_nothing_also_after_syncthing_wrote(home: Home, confi
     text = config.read_text().replace('id="OTHER"', 'id="OTHER" compression="metadata" introducer="false"')
     config.write_text(re.sub(r"<versioning", "<minDiskFree unit='%'>1</minDiskFree><versioning", text))
     assert configure(home, config, DEVICES) == ""
+
+
+def test_a_folder_that_was_never_looked_at_again_is_mended(home: Home, config: Path) -> None:
+    """As Syncthing 1 wrote it of a folder that did not say so."""
+    configure(home, config, DEVICES)
+    text = config.read_text().replace('rescanIntervalS="3600"', 'rescanIntervalS="0"')
+    text = text.replace('fsWatcherEnabled="true"', 'fsWatcherEnabled="false"')
+    config.write_text(text.replace("<maxConflicts>10<", "<maxConflicts>0<"))
+    assert configure(home, config, DEVICES).splitlines() == [
+        "folder: rescanIntervalS = 3600",
+        "folder: fsWatcherEnabled = true",
+        "folder: maxConflicts = 10",
+    ]
 
 
 def test_a_machine_that_left_the_inventory_is_removed(home: Home, config: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from inventory.models import Home
+from inventory.overlay import document
 from nix.tools import evaluate
 from ops.image.nix import DESCRIBE
 from tests.home.conftest import KEPT
@@ -229,6 +230,12 @@ class TestSharedHome:
 
     DEVICES = "d: builtins.mapAttrs (_: one: { inherit (one) id addresses; }) d"
     PEERS: ClassVar = {name: host for name, host in HOSTS.items() if "syncthing_id" in host}
+    ALL: ClassVar = {
+        name: host
+        for file in ("homelab.toml", "cloud.toml")
+        for name, host in document(evaluate.ROOT / "inventory" / file)["hosts"].items()
+        if "syncthing_id" in host
+    }
 
     def settings(self, host: str, copy: Path | None = None) -> dict[str, Any]:
         """Syncthing of a host: the server's is the system's, a person's is Home Manager's."""
@@ -245,7 +252,7 @@ class TestSharedHome:
 
     @pytest.mark.parametrize("host", sorted(PEERS))
     def test_it_knows_the_others_and_lets_them_in(self, host: str) -> None:
-        found, others = self.settings(host), {name: facts for name, facts in self.PEERS.items() if name != host}
+        found, others = self.settings(host), {name: facts for name, facts in self.ALL.items() if name != host}
         assert found["enable"] and found["overrideDevices"] and set(found["folder"]) == set(others)
         assert {name: device["id"] for name, device in found["devices"].items()} == {
             name: facts["syncthing_id"] for name, facts in others.items()

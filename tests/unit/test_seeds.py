@@ -11,8 +11,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = REPOSITORY / "docs/seeds.md"
-CLASSES = ("lab", "simulator", "real program", "evaluated", "written only", "missing", "hardware only")
-SHOWN = CLASSES[:4]
+CLASSES = ("lab", "simulator", "real program", "evaluated", "decision", "written only", "missing", "hardware only")
+SHOWN = CLASSES[:5]
 WANTS = {"Nix", "trees", "checkers", "machine", "house", "by hand", "cargo", "--all"}
 NONE = "-"
 

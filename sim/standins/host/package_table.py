@@ -40,7 +40,7 @@ DEBIAN = {
         "programs": {"smbpasswd": "smbpasswd.py"},
         "files": {"/etc/samba/smb.conf": "[global]\n"},
     },
-    "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": ""}},
+    "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": "syncthing.py"}},
     "rclone": {"programs": {"rclone": ""}},
     # It depends on nix-bin.
     "nix-setup-systemd": {
@@ -110,7 +110,7 @@ FEDORA = {
     },
     "node-exporter": NODE_EXPORTER,
     "golang-github-prometheus-node-exporter": NODE_EXPORTER,
-    "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": ""}},
+    "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": "syncthing.py"}},
     "rclone": {"programs": {"rclone": ""}},
     "nix": {
         "units": {"nix-daemon.service": SIMULATED},
@@ -131,4 +131,6 @@ INSTALLED = {
     "debian": ["python3", "openssh-server", "ca-certificates", "curl", "cron", "sudo", "gpg"],
     "alpine": ["python3", "openssh", "ca-certificates", "tzdata"],
     "fedora": ["python3", "python3-libdnf5", "python3-dnf", "curl", "tar", "xz", "firewalld", "chrony", "toolbox"],
+    # What of the own image the bootstrap asks for.
+    "atomic": ["python3", "curl", "tar", "xz", "firewalld", "chrony", "toolbox", "syncthing", "rclone"],
 }

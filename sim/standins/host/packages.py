@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import package_table as table
-from simlib import load, save, write
+from simlib import load, read, save, write
 
 PRESENT = {"debian": table.DEBIAN, "fedora": table.FEDORA, "alpine": table.ALPINE}
 LIBRARY = "/usr/lib/aether-sim"
@@ -20,7 +20,8 @@ class Database:
         self.known = PRESENT[family]
         self.installed = load("packages", None)
         if self.installed is None:
-            self.installed = dict.fromkeys(table.INSTALLED[family], "1.0-1")
+            first = "atomic" if "VARIANT_ID=kinoite" in read("/etc/os-release") else family
+            self.installed = dict.fromkeys(table.INSTALLED[first], "1.0-1")
 
     def exists(self, name):
         """Whether a configured repository has the package."""
