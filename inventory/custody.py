@@ -58,6 +58,9 @@ class Custody:
             given = source / name if source else None
             if given and given.exists():
                 self._give(name, given.read_text())
+            elif isinstance(self._hosts()[name], Node):
+                # The key of its own that the inventory has was scanned: it stays.
+                self._keep(name, new_ssh_key(name)[0])
             else:
                 self._give(name, new_ssh_key(name)[0])
         return self.rekey()
@@ -67,7 +70,7 @@ class Custody:
         fresh: dict[str, dict[str, Any]] = {}
         for name, private in made.items():
             fresh[_file(name)] = {HOST_KEY: private, HOST_KEY_PUB: agekey.public_key(private)}
-        like = {_file(name): _file(str(self._origin(name)[0])) for name in made}
+        like = {_file(name): _file(str(self.origin(name)[0])) for name in made}
         self._fill({file: self.vault.leaves(base) for file, base in like.items()}, fresh, {})
         readers = sops.readers(self.inventories)
         for file, values in fresh.items():
@@ -76,8 +79,18 @@ class Custody:
                 print(f"{file}: only you know {key}: ./aether secrets set {Path(file).stem} {key}")
 
     def rotate(self, host: str) -> list[str]:
-        """A new host key for HOST; every file that it reads is encrypted to the new recipient."""
+        """A new host key for HOST; every file that it reads is encrypted to the new recipient.
+
+        Raises:
+            ValueError: HOST is a Proxmox node, whose key is the machine's own.
+        """
         self._known([host])
+        if isinstance(node := self._hosts()[host], Node):
+            raise ValueError(
+                f"'{host}' is a Proxmox node: its key is the machine's own, and the inventory only knows it. Fix: make a new one "
+                f"on it (ssh-keygen -t ed25519 -f /etc/ssh/ssh_host_ed25519_key), and write what `ssh-keyscan -t ed25519 "
+                f"{node.address}` says, compared at its console, into host_key of [nodes.{host}]"
+            )
         self._give(host, new_ssh_key(host)[0])
         self.rekey()
         print(f"{host}: new host key. The next deployment of {host} must install it: see docs/inventory.md")
@@ -133,7 +146,7 @@ class Custody:
 
     def show(self) -> list[str]:
         """Print files, names and readers."""
-        who = {agekey_of: name for name, agekey_of in self._recipients().items()}
+        who = {agekey_of: name for name, agekey_of in self.recipients().items()}
         for file in self.vault.files():
             readers = ", ".join(who.get(key, "owner") for key in self.vault.recipients(file))
             print(f"{self.vault.root / file} (read by {readers})")
@@ -153,7 +166,7 @@ class Custody:
             if set(self.vault.recipients(file)) != set(recipients):
                 problems.append(f"{path}: has other readers. Fix: ./aether secrets rekey")
             there = set(self.vault.keys(file))
-            missing = declared(self.vault.root.parent, self._origin(name)[0]) - there
+            missing = declared(self.vault.root.parent, self.origin(name)[0]) - there
             problems += [f"{path}: no '{key}', which nix/ declares. Fix: sops edit {path}" for key in sorted(missing)]
             fix = f"./aether secrets set {name}"
             unheld = sorted(self._needed(name) - there)
@@ -220,7 +233,7 @@ class Custody:
             for path in paths:
                 if path[0] in there:
                     continue
-                host, environment = self._origin(Path(file).stem)
+                host, environment = self.origin(Path(file).stem)
                 name = f"{host}/{'.'.join(path)}"
                 first, kind = f"{environment}{names.value_of(name)}", names.kind(name)
                 if first not in made:
@@ -265,7 +278,7 @@ class Custody:
         """Two sides of one secret that differ, and public halves that belong to another key."""
         names, first, found = read_names(self.vault.root), dict[str, tuple[str, str]](), []
         for host, values in held.items():
-            written, environment = self._origin(host)
+            written, environment = self.origin(host)
             for name, value in _flat(values, f"{written}/"):
                 shared, earlier = first.setdefault(f"{environment}{names.value_of(name)}", (value, name))
                 if shared != value:
@@ -282,9 +295,12 @@ class Custody:
     def _give(self, name: str, private: str) -> None:
         public = agekey.public_key(private)
         self._publish(name, public)
-        self.inventories = self._load()
+        self.reload()
+        self._keep(name, private)
+
+    def _keep(self, name: str, private: str) -> None:
         readers = sops.readers(self.inventories)[_file(name)]
-        self.vault.add(_file(name), {HOST_KEY: private, HOST_KEY_PUB: public}, readers)
+        self.vault.add(_file(name), {HOST_KEY: private, HOST_KEY_PUB: agekey.public_key(private)}, readers)
 
     def _publish(self, name: str, public: str) -> None:
         """Write the public half into the inventory file that holds the host, unless it is there."""
@@ -324,7 +340,7 @@ class Custody:
             found |= {name: host for name, host in inventory.hosts.items() if isinstance(host, ManagedHost)}
         return found
 
-    def _origin(self, name: str) -> tuple[str, str]:
+    def origin(self, name: str) -> tuple[str, str]:
         """The host that NAME stands for (itself in the base), and ``ENVIRONMENT:``, empty in the base."""
         for inventory in self.inventories:
             if name in inventory.hosts and (base := inventory.hosts[name].stands_for):
@@ -342,7 +358,12 @@ class Custody:
         home = [key for key in of_home(facts) if key not in (syncthing.CERT, syncthing.KEY)]
         return {*needed(self.vault.root.parent / "ansible", facts.get("playbook"), facts.get("tags", ())), *home}
 
-    def _recipients(self) -> dict[str, str]:
+    def reload(self) -> None:
+        """Read the inventory files again, after they were edited."""
+        self.inventories = self._load()
+
+    def recipients(self) -> dict[str, str]:
+        """age recipient of each host that has one."""
         hosts = self._hosts().items()
         return {name: facts.age_recipient for name, facts in hosts if isinstance(facts, ManagedHost) and facts.age_recipient}
 

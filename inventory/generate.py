@@ -4,7 +4,7 @@ import base64
 import secrets
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -53,6 +53,10 @@ class Names:
     """Groups of patterns of ``HOST/KEY`` that hold the same value."""
     public: Mapping[str, str]
     """Pattern of ``HOST/KEY`` to the file of the repository that holds its public half."""
+    opens: Mapping[str, str] = field(default_factory=dict)
+    """Pattern of ``HOST/KEY`` to what it opens, in words."""
+    rotate: Sequence[str] = ()
+    """Patterns of ``HOST/KEY`` that may be made anew by their age."""
 
     def kind(self, name: str) -> str:
         """Kind of the secret HOST/KEY; ``hex`` where nothing is said."""
@@ -61,6 +65,14 @@ class Names:
     def value_of(self, name: str) -> str:
         """What HOST/KEY shares its value under: the first pattern of its group, else its own name."""
         return next((group[0] for group in self.same if any(fnmatch(name, each) for each in group)), name)
+
+    def opens_of(self, name: str) -> str:
+        """What the secret HOST/KEY opens, in words."""
+        return next((text for pattern, text in self.opens.items() if fnmatch(name, pattern)), "what nobody wrote down")
+
+    def rotates(self, name: str) -> bool:
+        """Whether HOST/KEY may be made anew by its age."""
+        return any(fnmatch(name, pattern) for pattern in self.rotate) and self.kind(name) not in ("ask", "no-password")
 
     def public_file(self, name: str) -> str | None:
         """File for the public half of HOST/KEY; None when nobody reads it."""
@@ -78,7 +90,10 @@ def read_names(secrets_dir: Path) -> Names:
     unknown = sorted(set(raw.get("make", {}).values()) - set(MAKERS))
     if unknown:
         raise ValueError(f"{path}: no kind '{unknown[0]}'. Fix: write one of {', '.join(sorted(MAKERS))}")
-    return Names(raw.get("make", {}), raw.get("same", {}).get("groups", []), raw.get("public", {}))
+    return Names(
+        raw.get("make", {}), raw.get("same", {}).get("groups", []), raw.get("public", {}),
+        raw.get("opens", {}), raw.get("rotate", {}).get("names", []),
+    )  # fmt: skip
 
 
 def public_half(kind: str, value: str) -> str:

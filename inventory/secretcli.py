@@ -1,11 +1,14 @@
 """``./aether secrets``: the commands; ``custody.py`` does the work."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from inventory import keeping
 from inventory.custody import Custody
 from inventory.load import load_all
 from inventory.newcomers import give_keys
@@ -31,9 +34,16 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     init.add_argument("--ssh-key", type=Path, default=Path("~/.ssh/id_ed25519.pub"), help="with --new-owner: your SSH public key")
     init.set_defaults(run=_run, act=_init)
 
-    rotate = actions.add_parser("rotate", help="a new SSH host key (and age key) for a host")
-    rotate.add_argument("host", metavar="HOST")
-    rotate.set_defaults(run=_run, act=lambda custody, options: custody.rotate(options.host))
+    rotate = actions.add_parser("rotate", help="a new SSH host key (and age key) for a host, or new values for what is old")
+    rotate.add_argument("host", nargs="?", metavar="HOST")
+    rotate.add_argument("--older", type=_days, metavar="DAYS", help="like 90d: what is older, and may be made anew (names.toml)")
+    rotate.add_argument("--dry-run", action="store_true", help="with --older: say what would be made anew")
+    rotate.set_defaults(run=_run, act=_rotate)
+
+    leave = actions.add_parser("leave", help="an operator goes: no login, no secrets from now on, and what that person has seen")
+    leave.add_argument("operator", metavar="OPERATOR", help="comment of an authorized key of [site]")
+    leave.add_argument("--recipient", metavar="AGE", help="that person's age recipient, where it is not of the same key")
+    leave.set_defaults(run=_run, act=lambda custody, options: keeping.leave(custody, options.operator, options.recipient))
 
     signing = actions.add_parser("signing", help="make the key that signs what hosts are sent, where there is none")
     signing.set_defaults(run=_run, act=lambda custody, options: custody.signing())
@@ -50,8 +60,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     put.add_argument("key", metavar="KEY")
     put.set_defaults(run=_run, act=lambda custody, options: custody.put(options.host, options.key, sys.stdin.read()))
 
-    listing = actions.add_parser("list", help="files, the names in them and who reads them; never a value")
-    listing.set_defaults(run=_run, act=lambda custody, options: custody.show())
+    listing = actions.add_parser("list", help="every secret: its age, who reads it, what it opens; never a value")
+    listing.add_argument("--files", action="store_true", help="files, the names in them and who reads them")
+    listing.set_defaults(run=_run, act=_list)
 
     check = actions.add_parser("check", help="names that Nix declares, readers, and host keys against the inventory")
     check.set_defaults(run=_run, act=lambda custody, options: custody.check())
@@ -74,6 +85,27 @@ def _run(options: argparse.Namespace) -> int:
     for problem in problems:
         print(problem)
     return 1 if problems else 0
+
+
+def _days(text: str) -> int:
+    if not re.fullmatch(r"\d+d?", text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of days; write 90d")
+    return int(text.removesuffix("d"))
+
+
+def _rotate(custody: Custody, options: argparse.Namespace) -> list[str]:
+    if (options.host is None) == (options.older is None):
+        raise ValueError("rotate what? Fix: ./aether secrets rotate HOST, or --older 90d")
+    if options.host:
+        return custody.rotate(options.host)
+    return keeping.rotate_old(custody, options.older, dry=options.dry_run)
+
+
+def _list(custody: Custody, options: argparse.Namespace) -> list[str]:
+    if options.files:
+        return custody.show()
+    print("\n".join(keeping.listing(keeping.secrets(custody), date.today())))
+    return []
 
 
 def _init(custody: Custody, options: argparse.Namespace) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from inventory import agekey
+from inventory.ages import Ages
 from inventory.rules.files import sops_keys, sops_recipients
 
 DEFAULT_KEY_FILE = Path("~/.config/sops/age/keys.txt")
@@ -76,6 +77,7 @@ class Vault:
         """Set one value of FILE, which exists; PATH names it from the top."""
         index = "".join(f"[{json.dumps(key)}]" for key in path)
         self._sops(["set", "--value-stdin", str(self.root / file), index], json.dumps(value))
+        Ages(self.root).note(file, [".".join(path)])
 
     def create(self, file: str, values: Mapping[str, Any], recipients: Sequence[str]) -> None:
         """Write FILE anew with VALUES alone, encrypted to RECIPIENTS."""
@@ -88,6 +90,7 @@ class Vault:
         partial = path.with_name(f".{path.name}.partial")
         partial.write_text(text)
         partial.replace(path)
+        Ages(self.root).note(file, [".".join(leaf) for leaf in self.leaves(file)])
 
     def rekey(self, file: str, recipients: Sequence[str]) -> bool:
         """Encrypt FILE's data key to RECIPIENTS; False when it is so already."""

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -385,3 +386,105 @@ def test_what_only_the_owner_knows_is_documented() -> None:
     table = (ROOT / "docs" / "inventory.md").read_text().partition("What only you can know")[2].partition("Your private key")[0]
     documented = set(re.findall(r"^\| (\S+) \| `(\S+)` \|", table, re.MULTILINE))
     assert documented == {(host, key) for host, key in held if names.kind(f"{host}/{key}") == "ask"}
+
+
+@needs_sops
+def test_a_nodes_own_key_is_never_replaced(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was scanned: neither a rotation nor the first keys of the repository write another one over it."""
+    nodes = tomllib.loads((repository / "inventory/lab.toml").read_text())["nodes"]
+    node = next(iter(nodes))
+    scanned = [nodes[node]["host_key"]]
+    assert run("init") == 0
+    assert [load("inventory/lab.toml").nodes[node].host_key] == scanned
+    capsys.readouterr()
+    assert run("rotate", node) == 1
+    assert "its key is the machine's own" in capsys.readouterr().err
+    assert [load("inventory/lab.toml").nodes[node].host_key] == scanned
+    assert run("check") == 0
+
+
+NAMES = """
+[make]
+"*/token" = "ask"
+[same]
+groups = [["web/oidc-a", "dns/oidc-b"]]
+[rotate]
+names = ["*/oidc-*", "*/token"]
+[opens]
+"*/oidc-*" = "logins"
+"""
+
+
+@pytest.fixture
+def aged(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Hosts with secrets: two sides of one, one that encrypts, one that only the owner knows."""
+    (repository / "secrets/names.toml").write_text(NAMES)
+    assert run("init") == 0
+    for host, key in (("web", "oidc-a"), ("dns", "oidc-b"), ("web", "restic-password"), ("web", "token")):
+        monkeypatch.setattr("sys.stdin", io.StringIO("value"))
+        assert run("set", host, key) == 0
+    return repository
+
+
+def _values(repository: Path, host: str) -> dict[str, str]:
+    return Vault(repository / "secrets", repository / "owner").read(f"hosts/{host}.yaml")
+
+
+@needs_sops
+def test_every_secret_has_an_age_readers_and_what_it_opens(aged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = aged / "secrets/made.toml"
+    made.write_text("".join(line for line in made.read_text().splitlines(keepends=True) if "restic" not in line))
+    capsys.readouterr()
+    assert run("list") == 0
+    listed = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert re.search(r" 0 d  read by .*web.*; opens logins$", listed["web/oidc-a"])
+    assert "not known" in listed["web/restic-password"] and "value" not in "".join(listed.values())
+    assert "web itself" in listed[f"web/{HOST_KEY}"]
+    assert run("check") == 0, "the dates are no secret"
+
+
+@needs_sops
+def test_what_is_old_is_made_anew_on_both_sides_and_the_rest_is_named(aged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = _values(aged, "web")
+    assert run("rotate", "--older", "90d") == 0
+    assert _values(aged, "web") == before, "nothing is that old"
+    made = aged / "secrets/made.toml"
+    made.write_text(re.sub(r"\d{4}-\d\d-\d\d", "2020-01-01", made.read_text()))
+    capsys.readouterr()
+    assert run("rotate", "--older", "90d", "--dry-run") == 0
+    assert "web/oidc-a: would be made anew" in capsys.readouterr().out and _values(aged, "web") == before
+    assert run("rotate", "--older", "90d") == 0
+    told = capsys.readouterr().out
+    after, other = _values(aged, "web"), _values(aged, "dns")
+    assert after["oidc-a"] == other["oidc-b"] not in ("value", before["oidc-a"])
+    assert {key: after[key] for key in after if key != "oidc-a"} == {key: before[key] for key in before if key != "oidc-a"}
+    assert "web/restic-password: left as it is" in told and "web/token: left as it is" in told and "Deploy dns, web" in told
+    assert run("rotate", "--older", "90d") == 0
+    assert "made anew" not in capsys.readouterr().out, "they are new now"
+    assert (run("rotate"), run("rotate", "web", "--older", "1d")) == (1, 1)
+
+
+@needs_sops
+def test_who_leaves_reads_nothing_new_and_is_told_to_have_seen_all(aged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    private, public = new_ssh_key("ada")
+    inventory = aged / "inventory/lab.toml"
+    site = load_all([inventory], aged / "secrets")[0].site
+    assert run("leave", "nobody") == 1
+    owners = [*site.age_recipients, agekey.recipient(public)]
+    set_fields(inventory, "site", {"authorized_keys": [*site.authorized_keys, f"{public} ada"], "age_recipients": owners})
+    assert run("rekey") == 0
+    Vault(aged / "secrets", aged / "owner").create("notify.yaml", {"urls": "x"}, owners)
+    (aged / "ada").write_text(private)
+    assert Vault(aged / "secrets", aged / "ada").read("hosts/web.yaml")["oidc-a"] == "value"
+    capsys.readouterr()
+    assert run("leave", "ada") == 0
+    told = capsys.readouterr().out
+    for file in ("hosts/web.yaml", "notify.yaml"):
+        with pytest.raises(VaultError):
+            Vault(aged / "secrets", aged / "ada").read(file)
+    left = load(inventory).site
+    assert (left.authorized_keys, left.age_recipients) == (site.authorized_keys, site.age_recipients)
+    assert "web/oidc-a (opens logins): ./aether secrets rotate --older 0d" in told and "notify/urls" in told
+    assert run("check") == 0
+    assert run("leave", site.authorized_keys[0].split()[-1], "--recipient", site.age_recipients[0]) == 1
+    assert "nobody could log in or read" in capsys.readouterr().err

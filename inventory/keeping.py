@@ -1,0 +1,136 @@
+"""Secrets over the years: which there are, what each opens and how old it is; making old ones anew; an operator who leaves."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from inventory import agekey, sops
+from inventory.ages import Ages
+from inventory.custody import HOST_KEY, HOST_KEY_PUB, Custody
+from inventory.generate import MAKERS, public_half, read_names
+from inventory.keys import bare, set_fields
+from inventory.overlay import base_of
+
+
+@dataclass(frozen=True)
+class Secret:
+    """One value: where it is, never what it is."""
+
+    file: str
+    key: str
+    readers: tuple[str, ...]
+    """Hosts that decrypt it; the owners do, too."""
+    made: date | None
+    opens: str
+    shared: str
+    """What it shares its value under: two sides of one secret have the same."""
+    kind: str
+    public: str | None
+    """File of the repository that has its public half."""
+    rotates: bool
+    """`secrets rotate` may make it anew: both sides take it with their next deployment, nothing is encrypted with it."""
+
+    @property
+    def name(self) -> str:
+        """HOST/KEY."""
+        return f"{self.file.removeprefix('hosts/').removesuffix('.yaml')}/{self.key}"
+
+    def older(self, than: timedelta, today: date) -> bool:
+        """Whether it is older THAN that; what nobody knows is."""
+        return self.made is None or today - self.made > than
+
+
+def secrets(custody: Custody) -> list[Secret]:
+    """Every value of every file, by file and key."""
+    vault, names, ages = custody.vault, read_names(custody.vault.root), Ages(custody.vault.root)
+    who = {recipient: host for host, recipient in custody.recipients().items()}
+    found = []
+    for file in vault.files():
+        readers = tuple(sorted(who[key] for key in vault.recipients(file) if key in who))
+        host, environment = custody.origin(file.removeprefix("hosts/").removesuffix(".yaml"))
+        for path in vault.leaves(file):
+            key = ".".join(path)
+            if key == HOST_KEY_PUB:
+                continue
+            name = f"{host}/{key}"
+            opens = f"{host} itself: logins to it, and its secrets" if key == HOST_KEY else names.opens_of(name)
+            public = None if environment else names.public_file(name)
+            shared = f"{environment}{names.value_of(name)}"
+            found.append(
+                Secret(file, key, readers, ages.of(file, key), opens, shared, names.kind(name), public, names.rotates(name))
+            )
+    return found
+
+
+def listing(found: Sequence[Secret], today: date) -> Iterator[str]:
+    """A line a secret: name, age, readers, what it opens."""
+    width = max((len(secret.name) for secret in found), default=0)
+    for secret in found:
+        age = f"{(today - secret.made).days} d" if secret.made else "not known"
+        yield f"{secret.name:{width}}  {age:>9}  read by {', '.join(secret.readers) or 'the owners alone'}; opens {secret.opens}"
+
+
+def rotate_old(custody: Custody, days: int, *, dry: bool, today: date | None = None) -> list[str]:
+    """Make anew what is older than DAYS and may be (``[rotate]`` of names.toml), both sides of it; say what is left."""
+    now, every = today or date.today(), secrets(custody)
+    old = [secret for secret in every if secret.older(timedelta(days=days), now)]
+    anew = {secret.shared: MAKERS[secret.kind]() for secret in old if secret.rotates}
+    hosts: set[str] = set()
+    for secret in (secret for secret in every if secret.shared in anew):
+        if not dry:
+            custody.vault.set(secret.file, secret.key.split("."), anew[secret.shared])
+            if secret.public:
+                (custody.vault.root.parent / secret.public).write_text(public_half(secret.kind, anew[secret.shared]) + "\n")
+        hosts.update((*secret.readers, secret.name.split("/")[0]))
+        print(f"{secret.name}: {'would be made' if dry else 'made'} anew")
+    for secret in (secret for secret in old if not secret.rotates):
+        print(f"{secret.name}: left as it is, {_by_hand(secret)}")
+    if hosts and not dry:
+        print(f"Deploy {', '.join(sorted(hosts))} together: make up. Until then they have what they had")
+    return []
+
+
+def _by_hand(secret: Secret) -> str:
+    host = secret.name.split("/")[0]
+    if secret.key == HOST_KEY:
+        return f"./aether secrets rotate {host} makes a new one"
+    return f"only its service takes a new one; then ./aether secrets set {host} {secret.key}"
+
+
+def leave(custody: Custody, operator: str, recipient: str | None) -> list[str]:
+    """OPERATOR (the comment of an authorized key) goes: no login, no secret from now on; says what that person has seen.
+
+    Raises:
+        ValueError: nobody is called so, it is not known which age recipient is theirs, or nobody would be left.
+    """
+    site = next(inventory.site for inventory in custody.inventories if not inventory.base)
+    keys = [key for key in site.authorized_keys if key.split()[2:3] == [operator]]
+    if not keys and recipient is None:
+        known = ", ".join(sorted({key.split()[2] for key in site.authorized_keys if len(key.split()) > 2})) or "nobody"
+        raise ValueError(f"no authorized key has the comment '{operator}'. Fix: one of {known}, or --recipient age1…")
+    theirs = {recipient} if recipient else {agekey.recipient(bare(key)) for key in keys} & set(site.age_recipients)
+    if not theirs:
+        listed = ", ".join(site.age_recipients)
+        raise ValueError(f"which age recipient is {operator}'s is not known. Fix: --recipient, one of {listed}")
+    if unknown := theirs - set(site.age_recipients):
+        raise ValueError(f"{', '.join(unknown)} is no recipient of [site]. Fix: one of {', '.join(site.age_recipients)}")
+    left_keys = [key for key in site.authorized_keys if key not in keys]
+    left = [key for key in site.age_recipients if key not in theirs]
+    if not left or not left_keys:
+        raise ValueError(f"without {operator} nobody could log in or read the secrets. Fix: add another owner first")
+    seen = [secret for secret in secrets(custody) if theirs & set(custody.vault.recipients(secret.file))]
+    for path in custody.files:
+        if base_of(path) is None:
+            set_fields(path, "site", {"age_recipients": left, "authorized_keys": left_keys})
+    custody.reload()
+    custody.rekey()
+    owners = sops.owner_recipients(custody.inventories)
+    for file in sorted(set(custody.vault.files()) - set(sops.readers(custody.inventories))):
+        if custody.vault.rekey(file, owners):
+            print(f"{custody.vault.root / file}: encrypted to the owners that are left")
+    print(f"\n{operator} has seen {len(seen)} values, and keeps what git had until now. Make them anew:")
+    for secret in seen:
+        how = "./aether secrets rotate --older 0d" if secret.rotates else _by_hand(secret)
+        print(f"  {secret.name} (opens {secret.opens}): {how}")
+    print(f"\nThen make up: until a host is deployed, {operator} can log in to it.")
+    return []
