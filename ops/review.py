@@ -1,15 +1,16 @@
 """The change as Markdown, for a merge request: what happens to each host, what is replaced and why, what is risky."""
 
 import json
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
+from inventory.policies import Judge, PolicyError, Subject, load_policies
+from ops.changed import changed_hosts
 from ops.contents import content_differences
 from ops.differences import closure_differences, environment
+from ops.fleet import inventory_of
 from ops.reboots import reboot_notice
-from ops.stack import OpsError, Stack
+from ops.stack import REPOSITORY, OpsError, Stack
 
 # Never shown: they say the same on every line, or are how and not what.
 _HIDDEN = (
@@ -33,15 +34,33 @@ _VERBS = {
 _REPLACES = ("replace", "create-replacement", "delete-replaced")
 
 
-def write_review(stack: Stack, output: Path | None = None) -> int:
-    """Print the review, or write it to OUTPUT. Exit code 0 whatever the change is."""
+def review_of(stack: Stack) -> str:
+    """Markdown of what `up` would do to STACK."""
     steps = preview_steps(stack, *(["--refresh"] if stack.to_read_back() else []))
-    text = render(steps, stack.name, {**content_differences(steps), **closure_differences(stack, steps)})
-    if output:
-        output.write_text(text)
-    else:
-        sys.stdout.write(text)
-    return 0
+    return render(steps, stack.name, {**content_differences(steps), **closure_differences(stack, steps)})
+
+
+def evaluation(stack: Stack, base: str) -> str:
+    """Markdown of what is known of a change since revision BASE without state and secrets: a fork's pipeline has neither.
+
+    Raises:
+        OpsError: BASE is no revision, or the policies cannot be read.
+    """
+    inventory = inventory_of(stack)
+    changed = [name for name in changed_hosts(base) if name in inventory.hosts]
+    try:
+        judge = Judge(load_policies(REPOSITORY), inventory)
+    except PolicyError as error:
+        raise OpsError(str(error)) from None
+    broken = [verdict for verdict in judge.subject(Subject(inventory, REPOSITORY)) if not verdict.reason]
+    lines = [f"## Change of stack `{stack.name}`, evaluated alone", ""]
+    lines += ["Neither state nor secrets were there: what is made, replaced or destroyed is seen by the owner's own review.", ""]
+    names = ", ".join(f"`{name}`" for name in changed)
+    lines += [f"{len(changed)} systems change: {names}." if changed else "No system changes.", ""]
+    if broken:
+        marks = {"mandatory": "**", "advisory": ""}
+        lines += ["### Policies", "", *(f"- {marks[each.level]}{each}{marks[each.level]}" for each in broken), ""]
+    return "\n".join(lines)
 
 
 def preview_steps(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
