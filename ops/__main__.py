@@ -17,6 +17,8 @@ from ops.adopt import adopt  # noqa: E402
 from ops.github import github  # noqa: E402
 from ops.init.command import init  # noqa: E402
 from ops.install.command import install  # noqa: E402
+from ops.metrics import metrics  # noqa: E402
+from ops.notify import notify  # noqa: E402
 from ops.policies import policies  # noqa: E402
 from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
 from ops.status.command import status, topology  # noqa: E402
@@ -39,6 +41,8 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "adopt": (adopt, "[VMID …] [--as KIND] [--write]: guests on the cluster that the inventory lacks, and their entries"),
     "install": (install, "HOST: NixOS over what its machine runs now, after checks, a backup and an explicit yes"),
     "review": (commands.review, "the change as Markdown"),
+    "notify": (notify, "who is told of deployments, drift and failed health; --set, --test"),
+    "metrics": (metrics, "deployments, drift, pins and backups for Prometheus; --push: to the host that watches"),
     "policies": (policies, "what breaks the rules that previews hold the fleet against; --list: the rules"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (topology, "a page with the picture of the fleet"),

@@ -13,6 +13,7 @@ from ops.arguments import engine_parser, nothing, parser
 from ops.fleet import inventory_of, out
 from ops.guests import followed
 from ops.narrator import Narrator
+from ops.runs import recorded
 from ops.stack import REPOSITORY, SIMULATED, OpsError, Stack
 from ops.status.command import status
 
@@ -30,18 +31,19 @@ def up(stack: Stack, arguments: list[str]) -> int:
     passed = [*_read_back(stack, options.passed), *options.passed]
     asleep = _leave_out(stack, passed)
     steps = agreement.agree_to_up(stack, agreement.Agreement.of(options), passed, out.print)
-    stack.narrate(
-        _narrator(stack, steps),
-        "up",
-        "--yes",
-        "--skip-preview",
-        "--suppress-outputs",
-        # A host that fails stops those that depend on it, and no other.
-        "--continue-on-error",
-        *_options(stack),
-        *passed,
-        wait=options.wait,
-    )
+    with recorded(stack, "up"):
+        stack.narrate(
+            _narrator(stack, steps),
+            "up",
+            "--yes",
+            "--skip-preview",
+            "--suppress-outputs",
+            # A host that fails stops those that depend on it, and no other.
+            "--continue-on-error",
+            *_options(stack),
+            *passed,
+            wait=options.wait,
+        )
     for line in tasks.warnings(stack, inventory_of(stack), since):
         out.print(line)
     out.print(f"\nDone in {time.monotonic() - started:.0f} s.\n")
@@ -212,13 +214,32 @@ def _read_back(stack: Stack, arguments: list[str]) -> list[str]:
 
 def review(stack: Stack, arguments: list[str]) -> int:
     """The change as Markdown, for a merge request: what happens to each host, what is replaced and why, what is risky."""
-    from ops.review import write_review
+    from ops import comments
+    from ops.review import evaluation, review_of
 
     made = parser("review", review)
-    made.add_argument("--output", type=Path, metavar="FILE", help="write it there (default: print it)")
+    how = made.add_mutually_exclusive_group()
+    how.add_argument("--output", type=Path, metavar="FILE", help="write it there (default: print it)")
+    how.add_argument("--post", action="store_true", help="in a pipeline: make it a comment of the merge request, or change that")
+    made.add_argument(
+        "--evaluation", action="store_true", help="without state and secrets, for forks: hosts that change, and policies"
+    )
+    made.add_argument("--base", default="origin/main", metavar="REVISION", help="of --evaluation; default origin/main")
     options = made.parse_args(arguments)
-    _prepare(stack, quiet=True)
-    return write_review(stack, options.output)
+    # Where it goes is asked first: a preview takes its time.
+    place = comments.place() if options.post else None
+    if options.evaluation:
+        text = evaluation(stack, options.base)
+    else:
+        _prepare(stack, quiet=True)
+        text = review_of(stack)
+    if place:
+        out.print(f"The review's comment was {comments.post(text, stack.name, place)}.")
+    elif options.output:
+        options.output.write_text(text)
+    else:
+        sys.stdout.write(text)
+    return 0
 
 
 def changed(stack: Stack, arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.table import Table
 
 from inventory.load import Inventory
-from ops import hosts
+from ops import hosts, notify
 from ops.arguments import nothing, parser
 from ops.fleet import deployed, inventory_of, out
 from ops.stack import REPOSITORY, OpsError, Stack
@@ -31,6 +31,7 @@ def status(stack: Stack, arguments: list[str]) -> int:
         "--serve", nargs="?", type=int, const=8470, metavar="PORT", help="a live page for your browser; default 8470"
     )
     how.add_argument("--export", type=Path, metavar="FILE", help="the page as one file, as it is now")
+    made.add_argument("--tell", action="store_true", help="tell those who want to know (aether notify) what is wrong")
     made.add_argument("--every", type=int, default=EVERY, metavar="SECONDS", help=f"between two looks; default {EVERY}")
     made.add_argument("--listen", default="127.0.0.1", metavar="ADDRESS", help="of --serve; anything else shows it to others")
     options = made.parse_args(arguments)
@@ -47,6 +48,8 @@ def status(stack: Stack, arguments: list[str]) -> int:
     managed = deployed(stack)
     fleet = look(stack, inventory, managed)
     failing = any(host.host in managed and host.answers is False for host in fleet.hosts)
+    if options.tell:
+        _tell(stack, fleet)
     if options.json:
         print(json.dumps(fleet.as_json(), indent=2))
     elif options.export:
@@ -55,6 +58,19 @@ def status(stack: Stack, arguments: list[str]) -> int:
     else:
         _show(fleet)
     return int(failing)
+
+
+def _tell(stack: Stack, fleet: Fleet) -> None:
+    """Those who want to know are told of drift, and of what does not answer or is not healthy."""
+    drifted = [f"{host.host}: {host.drift}" for host in fleet.hosts if host.drift]
+    ill = [
+        f"{host.host}: {'; '.join([*([host.state] if host.answers is False else []), *host.unhealthy, *host.failed])}"
+        for host in fleet.hosts
+        if host.answers is False or host.unhealthy or host.failed
+    ]
+    for event, found, what in (("drift", drifted, "drifted"), ("health", ill, "want attention")):
+        if found:
+            notify.tell(stack, event, f"{fleet.site}: {len(found)} hosts {what}", "\n".join(found))
 
 
 def topology(stack: Stack, arguments: list[str]) -> int:
