@@ -5,7 +5,7 @@ let
   there = lib.filter (name: aether.networks ? ${name});
 in
 {
-  imports = [ ../profiles/server.nix ];
+  imports = [ ../profiles/appliance.nix ];
   aether.network.enable = false;
   # From the networks that servers are reached from (the profile's), as far as there are such.
   aether.ssh.from = lib.mkOverride 900 (there [

@@ -3,17 +3,16 @@
 { systems }:
 let
   local =
-    name: security: module:
+    name: module:
     systems.mkSystem {
       inherit name module;
       host = {
         kind = "nixos-vm";
         memory = 4096;
-        inherit security;
       };
     };
 in
 {
-  local-vm = local "local-vm" "relaxed" ../hosts/local-vm;
-  local-server = local "local-server" "hardened" ../hosts/local-vm/server.nix;
+  local-vm = local "local-vm" ../hosts/local-vm;
+  local-server = local "local-server" ../hosts/local-vm/server.nix;
 }

@@ -104,7 +104,7 @@ rec {
       throw ''
         inventory host '${name}' has no NixOS configuration: none of ${concat ", " paths} is in the repository (a flake sees tracked files only: `git add` it).
         Write ${builtins.head paths}:
-            { imports = [ ../../profiles/server.nix ]; }
+            { imports = [ ../../profiles/appliance.nix ]; }
       ''
     else
       throw "inventory host '${name}' is written twice: ${concat " and " found}. Keep one.";

@@ -1,5 +1,6 @@
 # Security posture. Exactly one of two modes: hardened for what others reach, relaxed for a machine that only
-# its developer reaches. They contradict each other, so both at once is an error, and so is neither.
+# its developer reaches. They contradict each other, so both at once is an error, and so is neither. A profile proposes one,
+# the inventory decides.
 {
   config,
   options,
@@ -10,7 +11,10 @@
 let
   cfg = config.aether.security;
   opt = options.aether.security;
-  mode = aether.host.security or "hardened";
+  said = aether.host.security or null;
+  other = if said == "hardened" then "relaxed" else "hardened";
+  # Machines that exist as VMs alone are in no inventory.
+  known = aether.inventory.hosts ? ${aether.name};
   inherit (lib)
     mkDefault
     mkEnableOption
@@ -23,10 +27,18 @@ let
 in
 {
   imports = [
-    {
-      _file = "the inventory, security = \"${mode}\" of [hosts.${aether.name}]";
-      aether.security.${mode}.enable = true;
-    }
+    (
+      if said == null then
+        # Weaker than what a profile proposes.
+        { aether.security.hardened.enable = lib.mkOverride 1100 true; }
+      else
+        {
+          _file = "the inventory, security = \"${said}\" of [hosts.${aether.name}]";
+          aether.security.${said}.enable = true;
+          # Stronger than what a profile proposes, and weaker than what a host itself says: then both are on, and that is refused.
+          aether.security.${other}.enable = lib.mkOverride 999 false;
+        }
+    )
   ];
 
   options.aether.security = {
@@ -42,6 +54,12 @@ in
           message = ''
             aether.security.hardened.enable (set in ${whereSet opt.hardened.enable}) and aether.security.relaxed.enable (set in ${whereSet opt.relaxed.enable}) exclude each other.
             Remove one of the two lines: keep hardened where others can reach the machine.'';
+        }
+        {
+          assertion = said != null || !known || !cfg.relaxed.enable;
+          message = ''
+            ${config.networking.hostName} is relaxed by ${whereSet opt.relaxed.enable}, and the inventory, which others read, takes it for hardened.
+            Write `security = "relaxed"` in [hosts.${aether.name}], or "hardened" to keep it so.'';
         }
         {
           assertion = cfg.hardened.enable || cfg.relaxed.enable;

@@ -1,19 +1,8 @@
-# A machine to develop on: toolchains, containers, flakes by hand. The posture is the inventory's
-# (`security = "relaxed"`).
-{ lib, pkgs, ... }:
+# A machine to develop on: toolchains and containers, a desktop, and the relaxed login, for its developer alone reaches it.
+{ lib, ... }:
 {
-  aether.podman.enable = lib.mkDefault true;
-  aether.podman.socket = lib.mkDefault true;
-  programs.git.enable = lib.mkDefault true;
-  programs.direnv.enable = lib.mkDefault true;
-  programs.nix-ld.enable = lib.mkDefault true;
-  environment.systemPackages = [
-    pkgs.gnumake
-    pkgs.go
-    pkgs.nodejs
-    pkgs.python3
-    pkgs.ripgrep
-    pkgs.tmux
-    pkgs.uv
-  ];
+  imports = [ ./toolchains.nix ];
+  aether.security.relaxed.enable = lib.mkDefault true;
+  aether.security.hardened.enable = lib.mkDefault false;
+  aether.abilities.plasma.enable = lib.mkDefault true;
 }

@@ -1,25 +1,6 @@
-# What a server is: nobody sits at it, it comes back by itself, and it is watched.
+# A server: hardened login, and services as containers beside the native ones.
 { lib, ... }:
-let
-  inherit (lib) mkDefault;
-in
 {
-  aether.console.enable = mkDefault true;
-  aether.ssh.from = mkDefault [
-    "management"
-    "servers"
-    "clients"
-  ];
-  # Nobody is there to see a graphical anything, or to read fonts.
-  fonts.fontconfig.enable = mkDefault false;
-  xdg.icons.enable = mkDefault false;
-  xdg.mime.enable = mkDefault false;
-  xdg.sounds.enable = mkDefault false;
-  programs.command-not-found.enable = mkDefault false;
-  # A server does not sleep.
-  systemd.targets = {
-    sleep.enable = mkDefault false;
-    suspend.enable = mkDefault false;
-    hibernate.enable = mkDefault false;
-  };
+  imports = [ ./appliance.nix ];
+  aether.abilities.orchestration.enable = lib.mkDefault true;
 }

@@ -3,7 +3,7 @@
 {
   imports = [
     ../../images/amazon.nix
-    ../../profiles/dev.nix
+    ../../profiles/toolchains.nix
   ];
   aether.abilities = {
     containers.enable = true;

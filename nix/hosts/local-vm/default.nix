@@ -9,10 +9,7 @@ in
     ./common.nix
     ../../profiles/dev.nix
   ];
-  aether.abilities = {
-    containers.enable = true;
-    plasma.enable = true;
-  };
+  aether.abilities.containers.enable = true;
   networking.networkmanager.enable = false;
   services.displayManager.autoLogin = {
     enable = true;

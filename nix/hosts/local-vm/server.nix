@@ -4,5 +4,4 @@
     ./common.nix
     ../../profiles/server.nix
   ];
-  aether.abilities.orchestration.enable = true;
 }

@@ -15,7 +15,7 @@ let
   ) aether.hosts;
 in
 {
-  imports = [ ../../profiles/server.nix ];
+  imports = [ ../../profiles/appliance.nix ];
 
   services.cockpit = {
     enable = true;

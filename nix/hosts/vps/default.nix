@@ -8,7 +8,6 @@ in
     ../../images/amazon.nix
     ../../profiles/server.nix
   ];
-  aether.abilities.orchestration.enable = true;
   aether.abilities.memory.enable = true;
 
   services.caddy = {

@@ -2,7 +2,7 @@
 { ... }:
 {
   imports = [
-    ../../../profiles/server.nix
+    ../../../profiles/appliance.nix
     ./usb.nix
     ./home-assistant.nix
     ./zwave.nix

@@ -7,7 +7,7 @@ let
 in
 {
   imports = [
-    ../../../profiles/server.nix
+    ../../../profiles/appliance.nix
     ./prometheus.nix
     ./probes.nix
     ./alertmanager.nix

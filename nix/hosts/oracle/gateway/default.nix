@@ -2,7 +2,7 @@
 # inventory; Tailscale lets the owner in from anywhere, WireProxy brings the world's requests from the public gateway.
 {
   imports = [
-    ../../../profiles/server.nix
+    ../../../profiles/appliance.nix
     ./caddy.nix
     ./haproxy.nix
     ./oauth2-proxy.nix

@@ -13,7 +13,7 @@ let
 in
 {
   imports = [
-    ../../../profiles/server.nix
+    ../../../profiles/appliance.nix
     ./configuration.nix
     ./database.nix
   ];

@@ -15,7 +15,7 @@ let
 in
 {
   imports = [
-    ../../../profiles/server.nix
+    ../../../profiles/appliance.nix
     ./configuration.nix
     ./metrics.nix
     ./snapshots.nix

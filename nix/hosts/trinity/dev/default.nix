@@ -7,7 +7,7 @@ in
 {
   imports = [
     ../../../profiles/server.nix
-    ../../../profiles/dev.nix
+    ../../../profiles/toolchains.nix
     ./coder.nix
     ./workspaces.nix
     ./mirror.nix

@@ -2,7 +2,7 @@
 # their own installer makes.
 {
   imports = [
-    ../../../profiles/server.nix
+    ../../../profiles/appliance.nix
     ./forge.nix
     ./shared-home.nix
   ];

@@ -23,7 +23,7 @@ let
 in
 {
   imports = [
-    ../../../profiles/server.nix
+    ../../../profiles/appliance.nix
     ./jellyfin.nix
     ./vpn.nix
     ./torrents.nix

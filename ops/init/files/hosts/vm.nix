@@ -2,7 +2,7 @@
 { pkgs, ... }:
 {
   imports = [
-    ../../profiles/server.nix
+    ../../profiles/appliance.nix
     ../../own/fleet.nix
   ];
   environment.systemPackages = [ pkgs.git ];
