@@ -86,6 +86,11 @@ let
     };
   };
 in
-lib.mapAttrs (_: host: byPlatform.${host.config.aether.platform} host) nixosConfigurations
+lib.mapAttrs (
+  _: host:
+  byPlatform.${host.config.aether.platform} host
+  # Of services, not of the machine.
+  // lib.optionalAttrs (host.config.aether.oci != { }) { inherit (host.config.system.build) oci; }
+) nixosConfigurations
 # Machines that exist as VMs alone.
 // lib.mapAttrs (_: host: { vm = vm host; }) localVms

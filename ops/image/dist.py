@@ -22,6 +22,7 @@ FORMATS: dict[str, tuple[str, int]] = {
     "vm": ("", 4),
     "proxmox": ("2_raw", 6),
     "lxc": ("1_oci", 2),
+    "oci": ("1_oci", 2),
     "amazon": ("2_raw", 6),
 }
 IMAGE = re.compile(r"\.(raw|img|iso|qcow2|vhd|vma|tar)(\.(xz|zst|gz))?$")

@@ -298,6 +298,7 @@ FORMATS = {
     "iso": (["iso/nixos-box-26.11-x86_64-linux.iso", "nix-support/hydra-build-products"], "2_raw/box.iso"),
     "proxmox": (["vzdump-qemu-nixos-26.11.vma.zst", "nix-support/hydra-build-products"], "2_raw/box.vma.zst"),
     "lxc": (["tarball/nixos-lxc-image-x86_64-linux.tar.xz", "nix-support/hydra-build-products"], "1_oci/box.tar.xz"),
+    "oci": (["step-ca.tar.gz"], "1_oci/box.tar.gz"),
     "amazon": (["nixos-amazon-image-26.11-x86_64-linux.vhd", "nix-support/image-info.json"], "2_raw/box.vhd"),
 }
 

@@ -16,10 +16,21 @@ let
 in
 {
   imports = [
-    ../../../profiles/server.nix
+    ../../../profiles/appliance.nix
     ./filters.nix
     ./rewrites.nix
   ];
+
+  # The resolver without the host, to try its answers elsewhere.
+  aether.oci.adguardhome = {
+    ports = [
+      "53/tcp"
+      "53/udp"
+      "853/tcp"
+      "${toString service.port}/tcp"
+    ];
+    volumes = [ (dirOf cert.cert) ];
+  };
 
   services.adguardhome = {
     enable = true;

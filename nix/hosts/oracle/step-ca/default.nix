@@ -16,10 +16,17 @@ let
 in
 {
   imports = [
-    ../../../profiles/server.nix
+    ../../../profiles/appliance.nix
     ./backup.nix
     ./provisioners.nix
   ];
+
+  # The authority without the host: with its keys mounted it signs as this one does.
+  aether.oci.step-ca = {
+    ports = [ "${toString service.port}/tcp" ];
+    etc = [ "smallstep/ca.json" ];
+    volumes = [ "/run/secrets" ];
+  };
 
   services.step-ca = {
     enable = true;
