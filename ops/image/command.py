@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from ops.image import bootc
+from ops.image.bootc import atomic
 from ops.image.builder import Builder
 from ops.image.dist import FORMATS
 from ops.stack import REPOSITORY
@@ -13,6 +15,8 @@ def image(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     # Nix runs in the repository. A link stays one: what it leads to may not be mounted.
     dist = options.dist.expanduser().absolute()
+    if host := atomic(options.host):
+        return bootc.build(host, options.format, dist, say, go=not options.no_run)
     return Builder(dist, say).make(options.host, options.format, plain=options.plain, run=not options.no_run)
 
 
@@ -27,9 +31,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Build an image of a host.",
         epilog="aether image publish HOST: bring a built raw image to AWS, and pin it (--help says more)",
     )
-    parser.add_argument("host", help="host of the inventory, local-vm or local-server")
+    parser.add_argument("host", help="host of the inventory (NixOS, Fedora Atomic), local-vm or local-server")
     parser.add_argument("format", choices=FORMATS, help="what to build")
     parser.add_argument("--plain", action="store_true", help="accept a disk without the host's encryption")
-    parser.add_argument("--no-run", action="store_true", help="build a vm, but do not boot it")
+    parser.add_argument("--no-run", action="store_true", help="build a vm, but do not boot it; an Atomic host's: say the command")
     parser.add_argument("--dist", type=Path, default=REPOSITORY / "dist", help="where results go")
     return parser
