@@ -35,7 +35,8 @@ def of_home(facts: Mapping[str, Any]) -> tuple[str, ...]:
 
     On NixOS the system brings SharedHome, and a host without an identity in its secrets makes its own.
     """
-    if not facts.get("home") or str(facts.get("kind", "")).startswith("nixos") or facts.get("os") == "nixos":
+    kind = str(facts.get("kind", ""))
+    if not facts.get("home") or kind.startswith("nixos-") or kind == "hcloud-vm" or facts.get("os") == "nixos":
         return ()
     identity = ("syncthing-cert", "syncthing-key") if facts.get("syncthing_id") else ()
     return (*(("rclone-conf",) if "drive-backup" in facts.get("tags", ()) else ()), *identity)

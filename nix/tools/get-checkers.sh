@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # get-checkers.sh [--debian|--nix|--machine|--bao|--house|--atomic|--more] [DIR]: fetches the real programs that check what the hosts get,
 # and writes DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter,
-# quadlet, systemd-analyze, syncthing, rclone, step-ca, bao, otelcol, wireguard-go, wg, wg-quick, keycloak-realm, nixfmt and deadnix, and with the programs that make disks
-# (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for tests/ansible.
+# quadlet, systemd-analyze, syncthing, rclone, step-ca, bao, otelcol, wireguard-go, wg, wg-quick, keycloak-realm, nixfmt and
+# deadnix, and with the programs that make disks (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for tests/ansible.
 # AdGuardHome, loki, tempo and wireproxy are used where they are installed: their Go modules do not build by themselves.
 # With --debian only what Debian's sid has, in under a minute, with --bao only OpenBao, with --more all else but nixfmt and deadnix (step-ca and
 # the collector are built, which takes two cores about five minutes): `make test` takes these three. With --nix only nixfmt and deadnix; with
 # --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and programs of a live medium), 0.5 GB, for
-# tests/nix/test_machine.py. With --house only a root for containers in which the hosts' own units run (systemd, HAProxy, Caddy,
-# oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus with what it asks, and a browser), 3 GB, for tests/nix/test_login.py and
+# tests/nix/test_machine.py and test_secure_boot.py. With --house only a root for containers in which the hosts' own units run
+# (systemd, HAProxy, Caddy, oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus with what it asks, and a browser), 3 GB, for tests/nix/test_login.py and
 # test_watching.py. With --atomic only a system that ostree deploys, and its boot loader (ostree, systemd, GRUB), buildah, and rpm, 0.8 GB,
 # for tests/atomic: `make test` takes that, too.
 # A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
@@ -47,6 +47,9 @@ if [ "$only" = machine ]; then
       util-linux mount kmod liblzma5 udev cryptsetup-bin btrfs-progs dosfstools gdisk e2fsprogs parted jq openssh-client \
       efibootmgr hostname ||
     missing "a kernel and the programs of a live medium" "Debian's packages could not be unpacked"
+  # What signs for Secure Boot.
+  [ -x "$dir/signing/run" ] || "$here/unpack-debian.sh" "$dir/signing" trixie sbsigntool efitools ||
+    missing "sbsign, sign-efi-sig-list" "Debian's packages could not be unpacked"
   exit 0
 fi
 

@@ -233,7 +233,8 @@ class TestExample:
         """On NixOS the system brings it."""
         facts = {"home": {"configuration": "x"}, "syncthing_id": "X", "tags": ["drive-backup"]}
         assert set(of_home({**facts, "kind": "ansible"})) == {"rclone-conf", CERT, KEY}
-        assert of_home({**facts, "kind": "nixos-metal"}) == of_home({**facts, "kind": "cloud-vm", "os": "nixos"}) == ()
+        nixos: list[dict[str, str]] = [{"kind": "nixos-metal"}, {"kind": "hcloud-vm"}, {"kind": "cloud-vm", "os": "nixos"}]
+        assert [of_home({**facts, **kind}) for kind in nixos] == [(), (), ()]
         assert of_home({"kind": "atomic", "tags": ["drive-backup"]}) == ()
         (play,) = yaml.safe_load((REPO / "ansible/bootstrap.yml").read_text())
         assert play["pre_tasks"][0]["ansible.builtin.import_tasks"] == "tasks/secrets.yml"
