@@ -8,9 +8,9 @@
 # the collector are built, which takes two cores about five minutes): `make test` takes these three. With --nix only nixfmt and deadnix; with
 # --machine only a machine to boot (QEMU, its firmware, boot loaders, and the kernel and programs of a live medium), 0.5 GB, for
 # tests/nix/test_machine.py and test_secure_boot.py. With --house only a root for containers in which the hosts' own units run
-# (systemd, HAProxy, Caddy, oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus with what it asks, and a browser), 3 GB, for tests/nix/test_login.py and
-# test_watching.py. With --atomic only a system that ostree deploys, and its boot loader (ostree, systemd, GRUB), buildah, and rpm, 0.8 GB,
-# for tests/atomic: `make test` takes that, too.
+# (systemd, HAProxy, Caddy, oauth2-proxy, Keycloak, PostgreSQL, step-ca, Prometheus with what it asks, lego, and a browser), 3 GB, for
+# tests/nix/test_login.py, test_watching.py and test_renewals.py. With --atomic only a system that ostree deploys, and its boot loader
+# (ostree, systemd, GRUB), buildah, and rpm, 0.8 GB, for tests/atomic: `make test` takes that, too.
 # A program that cannot be had is named and left out; tests/nix then skips its checks and says so.
 set -euo pipefail
 only=''
@@ -131,6 +131,50 @@ watchers() { # what watches, into the same root
   touch "$dir/house/watchers"
 }
 
+renewers() { # what NixOS' ACME units start, into the same root
+  local root=$dir/house/root
+  "$here/unpack-debian.sh" "$dir/house" sid diffutils openssl || return
+  lego "$root/usr/bin/lego" && minica "$root/usr/bin/minica" || return
+  touch "$dir/house/renewers"
+}
+
+lego() { # lego FILE: nixpkgs' version, without the hundred providers of DNS: hosts prove their names by HTTP
+  sources github.com/go-acme/lego/v4@v4.35.2 --exclude='./providers/dns/*' || return
+  mkdir -p "$dir/source/providers/dns"
+  cat >"$dir/source/providers/dns/none.go" <<'GO'
+// Package dns has no provider.
+package dns
+
+import (
+	"fmt"
+
+	"github.com/go-acme/lego/v4/challenge"
+)
+
+// NewDNSChallengeProviderByName knows none.
+func NewDNSChallengeProviderByName(name string) (challenge.Provider, error) {
+	return nil, fmt.Errorf("built without providers of DNS: %s", name)
+}
+GO
+  program ./cmd/lego "$1"
+}
+
+minica() { # minica FILE: what signs a host's first certificate; Debian's program of this name is another
+  sources github.com/jsha/minica@v1.1.0 && program . "$1"
+}
+
+sources() { # sources MODULE@VERSION [TAR-OPTION…]: its files in DIR/source, where they are what `go build` is about
+  local module name=$1
+  shift
+  module=$(go mod download -json "$name" | sed -nE 's/^\s*"Dir": "(.*)",$/\1/p')
+  rm -rf "$dir/source"
+  mkdir -p "$dir/source" && tar -C "$module" "$@" -c . | tar -C "$dir/source" -x && chmod -R u+w "$dir/source"
+}
+
+program() { # program PACKAGE FILE: of DIR/source
+  (cd "$dir/source" && GOFLAGS=-mod=mod CGO_ENABLED=0 go build -ldflags '-s -w' -o "$2" "$1") && rm -rf "$dir/source"
+}
+
 keycloak() { # keycloak ROOT VERSION CONF: Keycloak under ROOT/opt, changed and built as nixpkgs does it
   local root=$1 place=$1/opt/keycloak plugin
   rm -rf "$place"
@@ -167,6 +211,7 @@ in_house() { # in_house ROOT [NAME=VALUE…] COMMAND…
 if [ "$only" = house ]; then
   [ -e "$dir/house/complete" ] || house || missing "root of containers" "a program of it could not be had"
   [ -e "$dir/house/watchers" ] || watchers || missing "programs that watch" "one of them could not be had"
+  [ -e "$dir/house/renewers" ] || renewers || missing "lego, minica" "one of them could not be had"
   exit 0
 fi
 
