@@ -1,0 +1,48 @@
+"""What the gate costs is counted with all that its parts leave behind."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import gate
+from bench.measure import BenchError
+
+TESTS = Path(__file__).resolve().parents[1]
+# Uses the processor for a known time, in a process that its parent does not wait for.
+LEFT_BEHIND = """
+import os, time
+end = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    os.close(end[0])
+    while time.process_time() < 0.5:
+        pass
+    os.close(end[1])
+    time.sleep(600)
+os.close(end[1])
+os.read(end[0], 1)
+"""
+
+
+def test_every_folder_of_tests_is_a_part() -> None:
+    named = {name for name in gate.parts(TESTS) if name.startswith("tests/")}
+    assert named == {f"tests/{path.parent.name}" for path in TESTS.glob("*/test_*.py")}
+
+
+def test_what_a_part_leaves_running_is_counted_and_ended(tmp_path: Path) -> None:
+    with gate.adopting():
+        assert 0.5 <= gate.cpu_seconds([sys.executable, "-c", LEFT_BEHIND], tmp_path / "log") < 5
+
+
+def test_a_part_that_cannot_run_is_an_error(tmp_path: Path) -> None:
+    with gate.adopting(), pytest.raises(BenchError, match="ended with 4"):
+        gate.cpu_seconds([sys.executable, "-c", "raise SystemExit(4)"], tmp_path / "log")
+
+
+def test_shares_are_told_dearest_first() -> None:
+    assert list(gate.shares({"set-up": 60, "tests/unit": 180})) == [
+        "together            4.0 min",
+        "tests/unit          3.0 min  75.0%",
+        "set-up              1.0 min  25.0%",
+    ]
