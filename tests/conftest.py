@@ -11,14 +11,15 @@ import pytest
 for name in ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "ARGS"):
     os.environ.pop(name, None)
 
-# Files whose tests share a deployed homelab: a process makes it, and runs them all. Two of them, because their tests mostly wait.
+# Files whose tests share a deployed homelab, in their order: a process makes it, and runs them all. Two of them, because their
+# tests mostly wait. To deploy one takes minutes: each is deployed once, by a test that proves something by it (`newcomer`).
 LABS = {
-    "lab: hosts": ("activation", "atomic", "machines"),
-    "lab: cluster": ("homelab", "provisioning_faults", "both_stacks"),
+    "lab: hosts": ("migration", "activation", "atomic", "router"),
+    "lab: cluster": ("provisioning_faults", "both_stacks", "homelab"),
 }
 LAB = {f"tests/system/test_{name}.py": lab for lab, names in LABS.items() for name in names}
 # What takes minutes goes first, in this order.
-FIRST = (*LABS, "tests/system/test_cloud.py", "tests/system/test_migration.py", "tests/nix", "tests/lab")
+FIRST = (*LABS, "tests/system/test_cloud.py", "tests/nix", "tests/lab")
 
 # Exit status where more tests are skipped than --most-skipped allows; pytest's own end at 5.
 TOO_MANY_SKIPPED = 6
@@ -53,11 +54,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 file = _file(item.nodeid)
                 item.add_marker(pytest.mark.skip(reason=f'{LONG}: make test ARGS="{file} --all"'))
 
-    def place(item: pytest.Item) -> int:
+    def place(item: pytest.Item) -> tuple[int, int]:
         file = _file(item.nodeid)
-        if file.startswith("tests/system/") and "lab" in getattr(item, "fixturenames", ()) and file not in LAB:
+        shared = {"lab", "newcomer"}.intersection(getattr(item, "fixturenames", ()))
+        if file.startswith("tests/system/") and shared and file not in LAB:
             raise pytest.UsageError(f"{file} uses the deployed homelab: name it in LABS of tests/conftest.py")
-        return FIRST.index(group_of(file)) if group_of(file) in FIRST else len(FIRST)
+        return FIRST.index(group_of(file)) if group_of(file) in FIRST else len(FIRST), [*LAB, file].index(file)
 
     items.sort(key=place)
 

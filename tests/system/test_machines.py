@@ -1,10 +1,50 @@
-"""Machines that stay on Ansible, in the same graph: a changed playbook or variable runs again exactly where it matters."""
+"""Machines that stay on Ansible, in the same graph: a changed playbook or variable runs again exactly where it matters.
+
+Beside the small fleet, by a role of one task: the roles of the homelab are tried by tests/ansible.
+"""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
+from bench.fleet import public_key
 from tests.system.lab import Lab
+from tests.system.small import running, small_lab
+
+ROLE = "ansible/roles/welcome/tasks/main.yml"
+WELCOME = """\
+- name: Welcome
+  ansible.builtin.copy:
+    content: "{{ inventory_hostname }} of {{ aether_site.name }}\\n"
+    dest: /etc/motd
+    mode: "0644"
+"""
+PLAY = "- name: Machines\n  hosts: all\n  gather_facts: false\n  roles: [welcome]\n"
+MACHINE = """\
+[hosts.{name}]
+kind = "ansible"
+description = "{name}"
+address = "192.168.10.{last}"
+os = "debian"
+playbook = "machine.yml"
+host_key = "{key}"
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The small fleet, and machines `storage` and `files`; deployed."""
+    machines = [MACHINE.format(name=name, last=last, key=public_key(name)) for name, last in (("storage", 50), ("files", 51))]
+    added = {"ansible/machine.yml": PLAY, ROLE: WELCOME}
+    yield from running(small_lab(tmp_path_factory.mktemp("machines") / "a folder", "\n".join(machines), added))
+
+
+@pytest.fixture
+def fleet(made: Lab) -> Iterator[Lab]:
+    """The same, with faults off afterwards."""
+    yield made
+    made.clear_faults()
 
 
 def ran(text: str) -> set[str]:
@@ -12,57 +52,63 @@ def ran(text: str) -> set[str]:
     return set(re.findall(r"^ +(\S+): runs \S+\.yml", text, re.MULTILINE))
 
 
-def test_a_changed_role_runs_on_its_hosts_alone(settled: Lab) -> None:
-    path = settled.path / "ansible/roles/smith_base/defaults/main.yml"
-    path.write_text(path.read_text() + "# touched\n")
-    up = settled.up()
+def touch(lab: Lab, more: str) -> None:
+    """The role of both machines, and MORE."""
+    (lab.path / ROLE).write_text(f"{WELCOME}{more}\n")
+
+
+def test_a_changed_role_runs_on_its_hosts_alone(fleet: Lab) -> None:
+    touch(fleet, "# touched")
+    up = fleet.up()
     assert up.code == 0, up.text
-    assert ran(up.text) == {"smith-storage", "smith-files"}
+    assert ran(up.text) == {"storage", "files"}
     # They are as they should be already: a second run changes nothing.
-    assert len(re.findall(r"smith-\w+: ok=\d+ changed=0", up.text)) == 2, up.text
-
-
-def test_a_changed_network_reaches_the_router(settled: Lab) -> None:
-    settled.replace("inventory/homelab.toml", 'cidr = "192.168.30.0/24"', 'cidr = "192.168.30.0/25"')
-    up = settled.up()
-    assert up.code == 0, up.text
-    assert "router" in ran(up.text)
-    assert "192.168.30.0/25" in settled.ssh("router", "cat /config/config.boot 2>/dev/null || cat /config/*").text
+    assert len(re.findall(r"(?:storage|files): ok=\d+ changed=0", up.text)) == 2, up.text
 
 
 @pytest.mark.fault
-def test_a_playbook_that_fails_half_way_heals(settled: Lab) -> None:
-    path = settled.path / "ansible/roles/smith_base/tasks/main.yml"
-    good = path.read_text()
-    path.write_text(f"{good}\n- name: Fail on purpose\n  ansible.builtin.fail:\n    msg: half-way\n")
-    up = settled.up()
+def test_a_playbook_that_fails_half_way_heals(fleet: Lab) -> None:
+    touch(fleet, "- name: Fail on purpose\n  ansible.builtin.fail:\n    msg: half-way")
+    up = fleet.up()
     assert up.code != 0
-    assert "smith-storage: smith.yml failed half-way" in up.text, up.text
+    assert "storage: machine.yml failed half-way" in up.text, up.text
     assert "half-way" in up.text
-    path.write_text(f"{good}# mended\n")
-    healed = settled.up()
+    touch(fleet, "# mended")
+    healed = fleet.up()
     assert healed.code == 0, healed.text
-    assert ran(healed.text) == {"smith-storage", "smith-files"}
+    assert ran(healed.text) == {"storage", "files"}
 
 
 @pytest.mark.fault
-def test_an_unreachable_machine_is_named_and_the_others_go_on(settled: Lab) -> None:
-    path = settled.path / "ansible/roles/smith_base/defaults/main.yml"
-    path.write_text(path.read_text() + "# touched again\n")
-    settled.fault("smith-files", "unreachable")
-    up = settled.up()
+def test_an_unreachable_machine_is_named_and_the_others_go_on(fleet: Lab) -> None:
+    touch(fleet, "# touched again")
+    fleet.fault("files", "unreachable")
+    up = fleet.up()
+    fleet.clear_faults()
     assert up.code != 0
-    assert "smith-files: smith-files does not answer on SSH at 127." in up.text, up.text
-    assert re.search(r"smith-storage: ok=\d+", up.text), up.text
+    assert "files: files does not answer on SSH at 127." in up.text, up.text
+    assert re.search(r"storage: ok=\d+", up.text), up.text
+    assert fleet.up().code == 0
 
 
-def test_a_check_at_preview_finds_what_was_changed_by_hand_and_nothing_else(settled: Lab) -> None:
+def test_a_check_at_preview_finds_what_was_changed_by_hand_and_nothing_else(fleet: Lab) -> None:
     ask = ("--config", "aether:ansibleCheck=true")
-    assert settled.ssh("smith-files", "echo '# by hand' >> /etc/samba/smb.conf").code == 0
-    preview = settled.preview(*ask)
-    assert "smith-files: smith.yml would change" in preview.text, preview.text
-    assert "smith-storage: smith.yml would change" not in preview.text
-    up = settled.up(*ask)
+    assert fleet.ssh("files", "echo '# by hand' >> /etc/motd").code == 0
+    preview = fleet.preview(*ask)
+    assert re.findall(r"(\S+): (\S+) would change", preview.text) == [("files", "machine.yml")], preview.text
+    up = fleet.up(*ask)
     assert up.code == 0, up.text
-    assert "by hand" not in settled.ssh("smith-files", "cat /etc/samba/smb.conf").text
-    assert "smith-files: smith.yml would change" not in settled.preview(*ask).text
+    assert fleet.ssh("files", "cat /etc/motd").text == "files of small\n"
+    assert "would change" not in fleet.preview(*ask).text
+
+
+def test_what_was_destroyed_is_made_again_and_machines_are_as_they_were(fleet: Lab) -> None:
+    """Last of this module. A machine is none of Pulumi's to destroy."""
+    down = fleet.ops("down")
+    assert down.code == 0, down.text
+    assert fleet.resources() == []
+    again = fleet.up()
+    assert again.code == 0, again.text
+    assert set(fleet.guests()) == {"web", "dns", "log"}
+    assert len(re.findall(r"(?:storage|files): ok=\d+ changed=0", again.text)) == 2, again.text
+    assert set(fleet.preview().changes()) == {"unchanged"}
