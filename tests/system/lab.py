@@ -238,9 +238,13 @@ def share_bytecode(path: Path) -> None:
 def wait_until(what: str, condition: Callable[[], bool], seconds: float = 30) -> None:
     """Poll CONDITION until it holds, or fail saying WHAT did not happen."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while True:
+        asked = time.monotonic()
+        if condition():
+            return
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
+        # A command that asks takes from what is waited for: half of the time at most.
+        time.sleep(max(0.05, time.monotonic() - asked))
 
 
 def kill_group(process: "subprocess.Popen[str]", number: int = signal.SIGKILL) -> None:
