@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.aether/cache/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready up preview refresh status down clean doctor test test-unit lint bench drift rollback reboot review fault topology image lab
+.PHONY: help setup ready up preview refresh status down clean doctor test test-unit lint bench drift rollback reboot review fault topology image lab site
 
 help: ## this list
 	@echo "make TARGET [STACK=sim|sim-cloud|sim-staging|homelab|cloud|staging]"
@@ -47,6 +47,11 @@ reboot: ready ## HOST=… reboot, and prove that it came back well
 
 review: ready ## the change as Markdown, for a merge request
 	@$(AETHER) review $(ARGS)
+
+site: ## the documentation as a site, in dist/site/index.html
+	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible --group site
+	@.venv/bin/python -m mkdocs build --quiet
+	@echo "Open dist/site/index.html"
 
 topology: ready ## a page with the picture of the fleet, in dist/topology.html
 	@$(AETHER) topology

@@ -1,0 +1,68 @@
+"""Hooks of mkdocs.yml: pages that docs/ does not have, of the repository's own and of the commands, and links to them."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parent.parent
+# Of the repository's ground floor, by their names in the site.
+OWN = {
+    "README.md": "project.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+    "SECURITY.md": "SECURITY.md",
+}
+
+
+def on_files(files: Files, config: Any, **_: object) -> Files:
+    """Add the pages that are made."""
+    made = {name: _from_ground((ROOT / file).read_text()) for file, name in OWN.items() if (ROOT / file).exists()}
+    for name, text in {**made, "commands.md": commands()}.items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: object) -> str:
+    """Links out of docs/ lead to where the page stands here; to what is no page they are words."""
+    if page.file.generated_by:
+        return markdown
+    for file, name in OWN.items():
+        markdown = re.sub(rf"\]\(\.\./{re.escape(file)}(#[^)]*)?\)", rf"]({name}\1)", markdown)
+    return markdown
+
+
+def commands() -> str:
+    """What `aether` and each of its commands say with --help."""
+    from ops.__main__ import COMMANDS, MODULES
+
+    parts = ["# Commands", "", "What each command says of itself.", "", "```", _help([]), "```"]
+    for name in (*COMMANDS, *MODULES):
+        parts += ["", f"## {name}", "", "```", _help([name]), "```"]
+    return "\n".join(parts) + "\n"
+
+
+def _help(words: list[str]) -> str:
+    from ops.__main__ import main
+
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        main([*words, "--help"])
+    return said.getvalue().rstrip()
+
+
+def _from_ground(text: str) -> str:
+    """A page of the repository's root as it reads from docs/."""
+
+    def link(match: re.Match[str]) -> str:
+        words, target = match[1], match[2]
+        if re.match(r"https?://|mailto:|#", target):
+            return match[0]
+        file, _, anchor = target.partition("#")
+        name = OWN.get(file) or (file.removeprefix("docs/") if file.startswith("docs/") and file.endswith(".md") else "")
+        return f"[{words}]({name}{'#' + anchor if anchor else ''})" if name else words
+
+    return re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", link, text)
