@@ -18,6 +18,9 @@ import yaml
 
 from inventory.overlay import document
 from nix.tools import evaluate
+from ops.metrics import HELP, of_fleet, of_pins, of_runs, rendered
+from ops.runs import Run
+from ops.status.facts import Fleet, HostStatus
 
 from .conftest import ask, host_report
 from .promql import log_labels, metrics
@@ -111,6 +114,8 @@ def everything() -> frozenset[str]:
     # Asked where the inventory says so; its rules are the same everywhere.
     names |= lines_of("pve")
     names |= set(re.findall(r"\baether_\w+", (evaluate.ROOT / "nix/modules/backup-done.sh").read_text()))
+    # The deployer leaves them on the monitoring host.
+    names |= set(HELP)
     return frozenset(names)
 
 
@@ -195,6 +200,12 @@ class TestAlerts:
         read |= {name for name in names if any(re.fullmatch(pattern, name) for pattern in patterns)}
         # Grafana is watched by its probe and by `up`.
         assert {job for job in jobs() - {"grafana"} if not exported(job) & read} == set()
+
+    def test_what_the_deployer_writes_is_what_prometheus_reads(self, checker: Callable[[str], str]) -> None:
+        seen = HostStatus("web", "nixos-vm", None, "192.0.2.1", "running", answers=True, deployed_at=1, behind=True, backup=1)
+        text = rendered([*of_runs("homelab", [Run("up", 1, 2.5, "failed")]), *of_fleet(Fleet("a", "b", 1, (seen,))), *of_pins()])
+        done = subprocess.run([checker("promtool"), "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def test_every_alert_can_fire(self, checker: Callable[[str], str], tmp_path: Path) -> None:
         """Series as their exporters give them make each alert fire, and nothing at all makes none."""

@@ -69,6 +69,7 @@ in
       ./rules/hosts.yaml
       ./rules/storage.yaml
       ./rules/backup.yaml
+      ./rules/deploys.yaml
       ./rules/services.yaml
       ./rules/programs.yaml
       ./rules/observability.yaml

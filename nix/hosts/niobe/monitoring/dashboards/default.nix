@@ -5,6 +5,7 @@ let
 in
 lib.mapAttrs (_: file: d.dashboard (import file d)) {
   fleet = ./fleet.nix;
+  deploys = ./deploys.nix;
   host = ./host.nix;
   services = ./services.nix;
   logs = ./logs.nix;
