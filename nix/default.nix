@@ -35,6 +35,9 @@ in
     inherit (aetherLib) inventory;
   };
 
+  # Texts for the cluster, which has an owner of its own.
+  kubernetes = import ./kubernetes { inherit aetherLib; };
+
   packages.${system} = import ./images { inherit inputs systems system; };
   # legacyPackages, because it is a tree: images.HOST.FORMAT.
   legacyPackages.${system}.images = import ./images/formats.nix {

@@ -18,5 +18,6 @@ in
     inventory
     hosts
     ;
+  cluster = import ./cluster.nix { inherit inventory; };
   secrets = import ./secrets.nix { inherit root; };
 }

@@ -83,6 +83,9 @@ rec {
   # gateway) or from outside (by the public gateway).
   issuer = "https://${services.auth.name}/realms/homelab";
 
+  # The same realm by the name that only the homelab knows: for who must ask it whatever the world's authority says.
+  issuerInside = "https://${services.auth.fqdn}/realms/homelab";
+
   # The `[site]` of the file that holds a host; of the homelab for a name that no file holds (images).
   siteOf =
     name:

@@ -2,7 +2,8 @@
 # get-checkers.sh [--debian|--nix|--machine|--bao|--house|--atomic|--more] [DIR]: fetches the real programs that check what the hosts get,
 # and writes DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter,
 # quadlet, systemd-analyze, syncthing, rclone, step-ca, bao, otelcol, wireguard-go, wg, wg-quick, keycloak-realm, nixfmt and
-# deadnix, and with the programs that make disks (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for tests/ansible.
+# deadnix, and with the programs that make disks (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for
+# tests/ansible; DIR/database PostgreSQL (0.4 GB).
 # AdGuardHome, loki, tempo and wireproxy are used where they are installed: their Go modules do not build by themselves.
 # With --debian only what Debian's sid has, in under a minute, with --bao only OpenBao, with --more all else but nixfmt and deadnix (step-ca and
 # the collector are built, which takes two cores about five minutes): `make test` takes these three. With --nix only nixfmt and deadnix; with
@@ -276,6 +277,17 @@ if [ -x "$dir/disks/run" ]; then
   for program in cryptsetup mkfs.btrfs mkfs.vfat fsck.fat sgdisk; do wrap_disk "$program" "usr/sbin/$program"; done
   for program in btrfs partx; do wrap_disk "$program" "usr/bin/$program"; done
 fi
+
+# What the hosts' databases are, of their major version; tests/nix/postgres.py starts it in this root, as the user that is made here.
+database() {
+  local root=$dir/database/root
+  "$here/unpack-debian.sh" "$dir/database" trixie postgresql-17 base-files bash coreutils || return
+  ln -sf bash "$root/usr/bin/sh"
+  mkdir -p "$root/dev" "$root/srv"
+  echo 'postgres:x:65534:65534::/srv:/bin/sh' >"$root/etc/passwd"
+  touch "$dir/database/complete"
+}
+[ -e "$dir/database/complete" ] || database || missing "PostgreSQL 17" "Debian's packages could not be unpacked"
 
 # What backups go through; tests/ansible starts it, with a root of its own.
 if [ ! -x "$dir/backup/run" ]; then

@@ -1,8 +1,9 @@
 # The homelab's names, all from the inventory: hosts and nodes at their own address, web services at the gateway,
-# which holds their certificates. A host's name must therefore not be a service's as well.
+# which holds their certificates. A host's name must therefore not be a service's as well. So are the cluster's, whatever it serves.
 { lib, aether, ... }:
 let
   inherit (aether) hosts nodes services;
+  inherit (aether.lib) cluster;
   gateway = aether.inventory.address "gateway";
 
   machines = lib.mapAttrs' (name: host: lib.nameValuePair (aether.inventory.fqdn name) host.address) (
@@ -13,6 +14,12 @@ let
   outside = lib.mapAttrs' (_: service: lib.nameValuePair service.publicFqdn gateway) (
     lib.filterAttrs (_: service: service.public) services
   );
+
+  # A name of its own, although the other one means it, too: that is what people read in the query log.
+  kubernetes = lib.optionalAttrs (cluster != null) {
+    ${cluster.api.name} = gateway;
+    "*.${cluster.domain}" = gateway;
+  };
 
   taken = lib.filterAttrs (_: service: machines ? ${service.fqdn}) services;
 in
@@ -31,7 +38,7 @@ in
     rewrites = lib.mapAttrsToList (domain: answer: {
       inherit domain answer;
       enabled = true;
-    }) (machines // inside // outside);
+    }) (machines // inside // outside // kubernetes);
   };
 
   # Names instead of addresses in the query log.

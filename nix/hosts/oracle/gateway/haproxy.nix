@@ -8,7 +8,9 @@
 let
   inherit (config.aether.gateway) httpsPort;
   metricsPort = config.aether.otel.exporters.haproxy;
-  cluster = aether.inventory.tagged "kubernetes";
+  inherit (aether.lib) cluster;
+  # An environment beside the one that has the cluster listens all the same: the hosts' health checks are one for both.
+  nodes = if cluster == null then { } else cluster.nodes;
   publicNames = map (service: service.publicFqdn) (
     lib.filter (service: service.public) (lib.attrValues aether.services)
   );
@@ -17,7 +19,7 @@ let
     lib.concatStringsSep "\n" (
       lib.mapAttrsToList (
         name: host: "  server ${name} ${host.address}:${toString port} ${options}"
-      ) cluster
+      ) nodes
     );
 in
 {
@@ -48,7 +50,9 @@ in
         acl public_name req.ssl_sni -i ${lib.concatStringsSep " " publicNames}
         tcp-request content reject if { req.ssl_hello_type 1 } from_tunnel !public_name
         tcp-request content accept if { req.ssl_hello_type 1 }
-        use_backend kubernetes-ingress if { req.ssl_sni -m end .k8s.${aether.site.domain} }
+      ${lib.optionalString (
+        cluster != null
+      ) "  use_backend kubernetes-ingress if { req.ssl_sni -m end .${cluster.domain} }"}
         default_backend caddy
 
       backend caddy

@@ -23,7 +23,9 @@ in
     settings = {
       # The one name in every token, whichever way a request came.
       hostname = "https://${service.name}";
-      hostname-backchannel-dynamic = false;
+      # What programs fetch (keys, tokens) is where they asked: the cluster asks by the inside name, whose certificate is
+      # always the own authority's.
+      hostname-backchannel-dynamic = true;
       http-enabled = false;
       https-port = service.port;
       # Read from where ACME writes, and again every hour: a renewed certificate needs no restart.

@@ -15,20 +15,13 @@ let
     "pki-ca-key"
     "snapshot-password"
   ];
-in
-{
-  aether.secrets = lib.genAttrs credentials (_: {
-    restartUnits = [ "openbao-configuration.service" ];
-  });
-
-  environment.etc."openbao/state.json".text = builtins.toJSON state;
-
-  systemd.services.openbao-configuration = {
-    description = "Bring OpenBao to what the repository says";
+  databases = lib.attrValues state.databases;
+  # Known to the database's host, too.
+  passwords = map (database: database.password) databases;
+  configure = "${lib.getExe pkgs.bash} ${./configure.sh} /etc/openbao/state.json";
+  # What both units have: a folder by their NAME, and CREDENTIALS.
+  unit = name: credentials: {
     wantedBy = [ "multi-user.target" ];
-    # With it: a restart of the server is followed by a look at what is in it.
-    bindsTo = [ "openbao.service" ];
-    after = [ "openbao.service" ];
     restartTriggers = [ config.environment.etc."openbao/state.json".source ];
     path = [
       config.services.openbao.package
@@ -37,14 +30,13 @@ in
     ];
     environment = {
       BAO_ADDR = "http://${config.services.openbao.settings.listener.local.address}";
-      HOME = "/run/openbao-configuration";
+      HOME = "/run/openbao-${name}";
     };
     serviceConfig = {
       Type = "oneshot";
       RemainAfterExit = true;
-      ExecStart = "${lib.getExe pkgs.bash} ${./configure.sh} /etc/openbao/state.json";
       LoadCredential = map (name: "${name}:${config.sops.secrets.${name}.path}") credentials;
-      RuntimeDirectory = "openbao-configuration";
+      RuntimeDirectory = "openbao-${name}";
       DynamicUser = true;
       Restart = "on-failure";
       RestartSec = 15;
@@ -55,5 +47,42 @@ in
       SystemCallArchitectures = "native";
       UMask = "0077";
     };
+  };
+in
+{
+  aether.secrets =
+    lib.genAttrs credentials (_: {
+      restartUnits = [ "openbao-configuration.service" ];
+    })
+    // lib.genAttrs passwords (_: {
+      # Read once, at the first contact: a change restarts nothing.
+      file = "databases.yaml";
+    });
+
+  environment.etc."openbao/state.json".text = builtins.toJSON state;
+  # Whom databases are known by.
+  environment.etc."openbao/root_ca.crt".source = config.aether.certificates.rootFile;
+
+  systemd.services.openbao-configuration = lib.recursiveUpdate (unit "configuration" credentials) {
+    description = "Bring OpenBao to what the repository says";
+    # With it: a restart of the server is followed by a look at what is in it.
+    bindsTo = [ "openbao.service" ];
+    after = [ "openbao.service" ];
+    serviceConfig.ExecStart = configure;
+  };
+
+  # Of its own, because their hosts may not be there yet, or not today.
+  systemd.services.openbao-databases = lib.mkIf (databases != [ ]) (
+    lib.recursiveUpdate (unit "databases" ([ "configuration-password" ] ++ passwords)) {
+      description = "Bring OpenBao's databases to what the repository says";
+      requires = [ "openbao.service" ];
+      after = [ "openbao-configuration.service" ];
+      startLimitIntervalSec = 0;
+      serviceConfig.ExecStart = "${configure} databases";
+      serviceConfig.RestartSec = 60;
+    }
+  );
+  aether.waitsFor = lib.mkIf (databases != [ ]) {
+    "openbao-databases.service" = map (database: database.host) databases;
   };
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# configure.sh STATE: brings OpenBao to STATE (JSON, made by state.nix): mounts, logins, policies, writes, groups.
+# configure.sh STATE [databases]: brings OpenBao to STATE (JSON, made by state.nix): mounts, logins, policies, writes, groups;
+# or its databases alone.
 # Safe to repeat. A mount that exists with another type stops it: nothing that holds data is ever removed.
 # Environment: BAO_ADDR; CREDENTIALS_DIRECTORY with configuration-password and what the writes name.
 set -euo pipefail
@@ -99,10 +100,47 @@ groups() {
   done < <(jq --raw-output '.groups.policies | keys[]' "$state")
 }
 
+# A database gives nobody an account before the password that secrets/ knows is replaced by one that OpenBao keeps to itself:
+# an empty allowed_roles says that it is not. What fails in between is done again.
+databases() {
+  local name role
+  while IFS= read -r name; do
+    jq --arg n "$name" '.databases[$n].config + {allowed_roles: []}' "$state" >"$work/config"
+    if ! bao read -format=json "database/config/$name" >"$work/present" 2>"$work/error"; then
+      # Not there is the one error that is none.
+      grep -q 'No value found' "$work/error" || { cat "$work/error" >&2; return 1; }
+      echo "database $name: new"
+      jq --rawfile password "$CREDENTIALS_DIRECTORY/$(jq --raw-output --arg n "$name" '.databases[$n].password' "$state")" \
+        '. + {password: $password | rtrimstr("\n")}' "$work/config" | bao write "database/config/$name" - >/dev/null
+      echo '{"data": {"allowed_roles": []}}' >"$work/present"
+    fi
+    if jq --exit-status '.data.allowed_roles == []' "$work/present" >/dev/null; then
+      bao write -force "database/rotate-root/$name" >/dev/null
+      echo "database $name: a password of OpenBao's own"
+    fi
+    # Without a password it keeps the one that it has; it logs in with that before the rest is taken.
+    jq --slurpfile state "$state" --arg n "$name" '.allowed_roles = ($state[0].databases[$n].roles | keys)' "$work/config" |
+      bao write "database/config/$name" - >/dev/null
+    while IFS= read -r role; do
+      jq --arg n "$name" --arg r "$role" '.databases[$n].roles[$r] + {db_name: $n}' "$state" |
+        bao write "database/roles/$role" - >/dev/null
+    done < <(jq --raw-output --arg n "$name" '.databases[$n].roles | keys[]' "$state")
+  done < <(jq --raw-output '.databases | keys[]' "$state")
+}
+
 login
-mounts mounts sys/mounts
-mounts auth sys/auth
-policies
-writes
-groups
+case ${2:-} in
+  databases) databases ;;
+  '')
+    mounts mounts sys/mounts
+    mounts auth sys/auth
+    policies
+    writes
+    groups
+    ;;
+  *)
+    echo "configure.sh: no part '$2' (databases, or nothing)" >&2
+    exit 64
+    ;;
+esac
 echo "as declared"

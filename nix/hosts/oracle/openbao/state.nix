@@ -1,5 +1,6 @@
 # The state that configure.sh brings about. `writes` happen in order, each safe to repeat; `files` of a write are
-# fields whose value is read from credentials (by name) or store paths, concatenated.
+# fields whose value is read from credentials (by name) or store paths, concatenated. `databases` are another unit's: they
+# are on hosts that come later.
 {
   config,
   lib,
@@ -7,8 +8,9 @@
 }:
 let
   api = config.services.openbao.settings.api_addr;
-  kubernetes = aether.networks.kubernetes.cidr;
   inherit (aether.site) domain;
+  inherit (aether.lib) cluster;
+  accounts = if cluster == null then { } else cluster.accounts;
   policy = name: builtins.readFile (./policies + "/${name}.hcl");
 in
 rec {
@@ -46,19 +48,23 @@ rec {
       description = "People, by Keycloak";
       config.listing_visibility = "unauth";
     };
-    approle = {
-      type = "approle";
-      description = "The Kubernetes cluster";
+  }
+  // lib.optionalAttrs (cluster != null) {
+    kubernetes = {
+      type = "kubernetes";
+      description = "Programs of the Kubernetes cluster, by the accounts that they have there";
     };
   };
 
-  policies = lib.genAttrs [
-    "admin"
-    "configuration"
-    "family"
-    "kubernetes"
-    "snapshot"
-  ] policy;
+  policies = lib.genAttrs (
+    [
+      "admin"
+      "configuration"
+      "family"
+      "snapshot"
+    ]
+    ++ lib.attrNames accounts
+  ) policy;
 
   # Groups of Keycloak, by the login they come through, and what they may.
   groups = {
@@ -105,16 +111,6 @@ rec {
         allowed_redirect_uris = config.aether.web.clients.openbao.redirects;
         token_ttl = "1h";
         token_max_ttl = "8h";
-      };
-    }
-    {
-      path = "auth/approle/role/kubernetes";
-      data = {
-        token_policies = [ "kubernetes" ];
-        token_bound_cidrs = [ kubernetes ];
-        secret_id_bound_cidrs = [ kubernetes ];
-        token_ttl = "1h";
-        token_max_ttl = "4h";
       };
     }
     {
@@ -175,5 +171,28 @@ rec {
         no_store = false;
       };
     }
-  ];
+  ]
+  ++ lib.optional (cluster != null) {
+    path = "auth/kubernetes/config";
+    data = {
+      kubernetes_host = cluster.api.url;
+      # This host is in no cluster. A token is shown to the cluster that gave it, as itself: OpenBao has none of its own there.
+      disable_local_ca_jwt = true;
+      kubernetes_ca_cert = builtins.readFile ../../../pki/kubernetes_ca.crt;
+    };
+  }
+  ++ lib.mapAttrsToList (name: account: {
+    path = "auth/kubernetes/role/${name}";
+    data = {
+      bound_service_account_names = [ account.account ];
+      bound_service_account_namespaces = [ account.namespace ];
+      inherit (cluster) audience;
+      token_policies = [ name ];
+      token_bound_cidrs = [ aether.networks.kubernetes.cidr ];
+      token_ttl = "1h";
+      token_max_ttl = "4h";
+    };
+  }) accounts;
+
+  databases = import ./databases.nix { inherit lib aether; };
 }

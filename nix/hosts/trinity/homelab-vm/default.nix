@@ -3,6 +3,7 @@
 {
   imports = [
     ../../../profiles/appliance.nix
+    ./database.nix
     ./forge.nix
     ./shared-home.nix
   ];

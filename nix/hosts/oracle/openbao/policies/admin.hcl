@@ -8,12 +8,6 @@ path "pki/*" {
 path "database/*" {
   capabilities = ["create", "read", "update", "delete", "list"]
 }
-path "auth/approle/role/+/secret-id" {
-  capabilities = ["create", "update", "list"]
-}
-path "auth/approle/role/+/role-id" {
-  capabilities = ["read"]
-}
 path "sys/mounts" {
   capabilities = ["read"]
 }
