@@ -3,7 +3,7 @@
 # and writes DIR/bin (default: $AETHER_CACHE/checkers/bin) with haproxy, nft, caddy, prometheus, promtool, amtool, blackbox_exporter,
 # quadlet, systemd-analyze, syncthing, rclone, step-ca, bao, otelcol, wireguard-go, wg, wg-quick, keycloak-realm, nixfmt and
 # deadnix, and with the programs that make disks (cryptsetup, btrfs, mkfs.*, sgdisk). DIR/backup gets sshd and restic, for
-# tests/ansible; DIR/database PostgreSQL (0.4 GB).
+# tests/ansible; DIR/database PostgreSQL (0.4 GB); DIR/gitlab what reads GitLab's pipelines.
 # AdGuardHome, loki, tempo and wireproxy are used where they are installed: their Go modules do not build by themselves.
 # With --debian only what Debian's sid has, in under a minute, with --bao only OpenBao, with --more all else but nixfmt and deadnix (step-ca and
 # the collector are built, which takes two cores about five minutes): `make test` takes these three. With --nix only nixfmt and deadnix; with
@@ -325,8 +325,14 @@ if command -v npm >/dev/null; then
   else
     missing keycloak-realm "npm install failed"
   fi
+  # What reads GitLab's pipelines, of a version that Node 18 runs; and what it copies with.
+  if [ ! -d "$dir/gitlab/node_modules/gitlab-ci-local" ]; then
+    { "$here/unpack-debian.sh" "$dir/gitlab" trixie rsync &&
+      npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$dir/gitlab" gitlab-ci-local@4.61.1; } ||
+      missing gitlab-ci-local "it could not be installed"
+  fi
 else
-  missing keycloak-realm "npm is not installed"
+  missing "keycloak-realm, gitlab-ci-local" "npm is not installed"
 fi
 
 ls "$dir/bin"
