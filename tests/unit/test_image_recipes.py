@@ -1,6 +1,8 @@
 """image/: what its recipes, workflow and scripts must hold, without building anything."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -182,6 +184,26 @@ class TestWorkflow:
             )
         ]
         assert order == sorted(order)
+
+    @pytest.mark.parametrize("fault", [False, True])
+    def test_its_first_job_runs_as_written(self, tmp_path: Path, fault: bool) -> None:
+        """By the shell that GitHub's runner takes, in a checkout; a script with a fault ends it."""
+        (step,) = [step for name, _, step in self.steps if name == "lint" and "run" in step]
+        for folder in ("files", "tests"):
+            shutil.copytree(IMAGE / folder, tmp_path / folder)
+        if fault:
+            (tmp_path / "tests/image.sh").open("a").write("rm $image/*\n")
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
+        done = subprocess.run(command, cwd=tmp_path, env={"PATH": path}, capture_output=True, text=True, check=False)
+        assert (done.returncode != 0) == fault, done.stdout
+        assert ("SC2086" in done.stdout) == fault
+
+    def test_what_it_asks_in_the_image_is_what_was_tried(self) -> None:
+        """tests/atomic/test_image_script.py runs that script so."""
+        (run,) = [step["run"] for _, _, step in self.steps if step.get("name") == "Test inside the image"]
+        assert run.endswith('"localhost/$IMAGE" bash /tests/image.sh "$IMAGE"')
+        assert "bash /tests/image.sh aether-kinoite >" in (IMAGE.parent / "tests/atomic/image_root.sh").read_text()
 
     def test_it_rebuilds_on_a_schedule(self) -> None:
         assert self.workflow[True]["schedule"]
