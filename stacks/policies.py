@@ -1,6 +1,6 @@
 """Policies in a preview: the inventory and the settings before anything is registered, each resource as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
@@ -25,12 +25,26 @@ def enforce(settings: Settings, inventory: Inventory) -> None:
         raise SettingsError(str(error)) from None
     plain = {field: getattr(settings, field) for field in Settings.model_fields}
     broken = [verdict for verdict in judge.subject(Subject(inventory, REPOSITORY, plain)) if not verdict.reason]
-    for line in (*(str(verdict) for verdict in broken if verdict.level == "advisory"), *judge.unused()):
+    for line in (*told([verdict for verdict in broken if verdict.level == "advisory"]), *judge.unused()):
         pulumi.log.warn(line)
     if mandatory := [str(verdict) for verdict in broken if verdict.level == "mandatory"]:
         raise SettingsError("\n".join(mandatory))
     if any(policy.resource for policy in judge.policies):
         pulumi.runtime.register_stack_transformation(lambda args: _judged(judge, args))
+
+
+def told(verdicts: Sequence[Verdict]) -> list[str]:
+    """A line a policy: what breaks it, or, where that is several, who does. Every preview says it again."""
+    found: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        found.setdefault(verdict.policy, []).append(verdict)
+    return [
+        str(these[0])
+        if len(these) == 1
+        else f"{these[0].file}: {', '.join(each.finding.about for each in these)}: break the advisory policy {name}. "
+        "Fix: ./aether policies says what to write for each"
+        for name, these in found.items()
+    ]
 
 
 def _judged(judge: Judge, args: pulumi.ResourceTransformationArgs) -> None:

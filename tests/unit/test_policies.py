@@ -13,7 +13,7 @@ from bench.fleet import public_key
 from inventory.load import Inventory, load
 from inventory.policies import Judge, PolicyError, Resource, Subject, builtin, load_policies
 from ops.__main__ import main
-from stacks.policies import plain
+from stacks.policies import plain, told
 from tests.system import small
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -203,6 +203,16 @@ def test_properties_are_read_as_the_sdk_has_them() -> None:
     assert found["disk"]["encrypted"] is True and found["later"] is None
     judge = Judge(load_policies(REPOSITORY), load("inventory/homelab.toml"))
     assert [verdict.policy for verdict in judge.resource(Resource(GROUP, "it", found))] == ["no-public-ssh-rules"]
+
+
+def test_a_preview_says_a_line_a_policy(write: Write) -> None:
+    fleet = write()
+    verdicts = list(Judge(load_policies(fleet.path.parent), fleet).subject(Subject(fleet, fleet.path.parent)))
+    lines = told(verdicts)
+    assert [line.partition(": ")[2].partition(".")[0] for line in lines] == [
+        "web, dns, log: break the advisory policy has-health", "web, dns, log: break the advisory policy has-backup",
+    ]  # fmt: skip
+    assert told(verdicts[:1]) == [str(verdicts[0])]
 
 
 def test_the_command_lists_and_judges(capsys: pytest.CaptureFixture[str]) -> None:
