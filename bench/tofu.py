@@ -17,13 +17,6 @@ from bench.resources import Declared, snake
 
 PROVIDER_VERSION = "0.111.1"
 _SOURCE = "registry.opentofu.org/bpg/proxmox"
-_RESOURCES = {
-    "proxmoxve:index/vmLegacy:VmLegacy": "proxmox_virtual_environment_vm",
-    "proxmoxve:index/containerLegacy:ContainerLegacy": "proxmox_virtual_environment_container",
-    "proxmoxve:index/fileLegacy:FileLegacy": "proxmox_virtual_environment_file",
-    # Built in; what a command would be run with is its input, so that a plan compares it as a preview does.
-    "command:local:Command": "terraform_data",
-}
 # Pulumi names repeated blocks in the plural.
 _BLOCKS = {
     "disks": "disk",
@@ -31,6 +24,8 @@ _BLOCKS = {
     "network_interfaces": "network_interface",
     "ip_configs": "ip_config",
     "serial_devices": "serial_device",
+    "hostpcis": "hostpci",
+    "maps": "map",
     "usbs": "usb",
     "mount_points": "mount_point",
     "device_passthroughs": "device_passthrough",
@@ -116,13 +111,27 @@ def program(name: str) -> Path:
     return Path(found).resolve()
 
 
+def resource_type(token: str) -> str:
+    """OpenTofu's type of what Pulumi calls TOKEN: the bridge puts Legacy behind those that the provider calls by its long name.
+
+    A command is ``terraform_data``, which is built in; what the command would be run with is its input, so that a plan compares
+    it as a preview does.
+    """
+    package, place, name = token.split(":")
+    if package == "command":
+        return "terraform_data"
+    folders = [folder for folder in place.split("/")[:-1] if folder != "index"]
+    prefix = "proxmox_virtual_environment" if name.endswith("Legacy") else "proxmox"
+    return "_".join([prefix, *folders, snake(name.removesuffix("Legacy"))]).lower()
+
+
 def configuration(lab: Lab, resources: Sequence[Declared]) -> dict[str, Any]:
     """The resources in OpenTofu's JSON syntax."""
     settings = lab.settings()["config"]
-    known = {item.urn: f"{_RESOURCES[item.token]}.{item.label}" for item in resources}
+    known = {item.urn: f"{resource_type(item.token)}.{item.label}" for item in resources}
     blocks: dict[str, dict[str, Any]] = {}
     for item in resources:
-        kind = _RESOURCES[item.token]
+        kind = resource_type(item.token)
         body: dict[str, Any] = {"input": escaped(item.inputs)} if kind == "terraform_data" else _block(item.inputs)
         if kind.endswith("_file"):
             source = body["source_file"]

@@ -15,8 +15,8 @@ PACKAGES = {"command": pulumi_command, "proxmoxve": pulumi_proxmoxve}
 def class_of(token: str) -> Any:
     package, module, name = token.split(":")
     place: Any = PACKAGES[package]
-    if (inner := module.split("/")[0]) != "index":
-        place = getattr(place, inner)
+    for folder in module.split("/")[:-1] or [module]:
+        place = place if folder == "index" else getattr(place, folder)
     return getattr(place, name)
 
 

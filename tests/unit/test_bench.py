@@ -1,15 +1,21 @@
 """The benchmarks' own arithmetic: what is wrong there makes every number wrong."""
 
+import ast
+import functools
 import json
+import runpy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pulumi_command
+import pulumi_proxmoxve
 import pytest
 
 from bench import path, resources, tofu
 from bench.bare import renamed
 from bench.fleet import Fleet
-from bench.lab import changes, expect_unchanged
+from bench.lab import REPOSITORY, changes, expect_unchanged
 from bench.measure import BenchError, Report, Timed, interleaved, timed
 from inventory.load import load
 from ops.stack import Stack
@@ -82,6 +88,33 @@ def test_opentofu_gets_whole_objects_and_literal_text() -> None:
     tofu.complete({"vm": {"web": body}}, schema)
     assert body == {"network_device": [{"bridge": "vmbr0", "mtu": None}]}
     assert tofu.escaped({"a": ["${x}", "%{if}"]}) == {"a": ["$${x}", "%%{if}"]}
+
+
+def declared_classes() -> Iterator[Any]:
+    """Every resource of Proxmox and every command that a component of the homelab declares, as its SDK's class."""
+    packages = {"proxmox": pulumi_proxmoxve, "command": pulumi_command}
+    for file in sorted((REPOSITORY / "components").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            words = ast.unparse(node.func).split(".") if isinstance(node, ast.Call) else []
+            if len(words) > 1 and words[0] in packages and not words[-1].endswith(("Args", "Provider")):
+                found = functools.reduce(getattr, words[1:], packages[words[0]])
+                if hasattr(found, "pulumi_type"):
+                    yield found
+
+
+def test_both_rivals_can_declare_whatever_the_components_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jellyfin's GPU, a mapping, had stopped the benchmark: it was in no table."""
+    (tmp_path / "resources.json").write_text('{"providers": {}, "resources": []}')
+    monkeypatch.chdir(tmp_path)
+    class_of = runpy.run_path(str(REPOSITORY / "bench/programs/bare.py"))["class_of"]
+    classes = {found.pulumi_type: found for found in declared_classes()}
+    assert {token: class_of(token) for token in classes} == classes
+    types = {token: tofu.resource_type(token) for token in classes}
+    assert types["proxmoxve:index/vmLegacy:VmLegacy"] == "proxmox_virtual_environment_vm"
+    assert types["proxmoxve:hardware/mapping/pci:Pci"] == "proxmox_hardware_mapping_pci"
+    assert types["proxmoxve:sdn/zone/vlan:Vlan"] == "proxmox_sdn_zone_vlan"
+    assert types["command:local:Command"] == "terraform_data"
+    assert len(set(types.values())) == len(types)
 
 
 def test_the_longest_path_is_that_of_the_work_not_of_the_steps() -> None:
