@@ -38,6 +38,7 @@ GUEST: dict[str, tuple[Effect | None, Effect | None]] = {
     "address": (E.UPDATE, E.UPDATE),
     "network": (E.UPDATE, E.UPDATE),
     "start_order": (E.UPDATE, E.UPDATE),
+    "pool": (E.UPDATE, E.UPDATE),
     "dhcp": (E.PENDING, E.UPDATE),
     "mac": (E.UPDATE, E.UPDATE),
     "address6": (E.UPDATE, E.UPDATE),

@@ -31,6 +31,7 @@ from inventory.types import (
     Mebibytes,
     PciId,
     Phase,
+    PoolName,
     Port,
     SshPublicKey,
     SyncthingId,
@@ -267,6 +268,7 @@ class Guest(NixosHost, OwnCard):
     was: GuestName | None = Field(default=None, description="Its name before: the guest is renamed. Remove it after.")
     adopted: bool = Field(default=False, description="Somebody else made it: imported as it is, and its hardware stays as it is.")
     start_order: int | None = Field(default=None, ge=1, description="Boot order on the node.")
+    pool: PoolName | None = Field(default=None, description="Resource pool it is in; made where the cluster has none.")
     dhcp: bool = Field(default=False, description="It asks the router for `address`, which is reserved there for its `mac`.")
     address6: Ipv6OrAuto | None = Field(default=None, description="auto: by router advertisements (SLAAC).")
     interfaces: tuple[Interface, ...] = Field(default=(), description="Further interfaces, in other networks.")

@@ -14,7 +14,7 @@ LEAST_VERSION = (8, 4)
 """Disk images are uploaded as content type `import`, which came with libpve-storage-perl 8.3.6, of Proxmox VE 8.4."""
 
 Table = Mapping[str, Any]
-Area = Literal["Guests", "Nodes", "Disks", "Images", "Network", "Zones", "Usb", "Pci", "Cluster"]
+Area = Literal["Guests", "Nodes", "Disks", "Images", "Network", "Zones", "Usb", "Pci", "Pools", "Cluster"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Use:
     zones: bool
     backups: bool
     availability: bool
+    pools: tuple[str, ...]
     version: int
 
     @classmethod
@@ -58,6 +59,7 @@ class Use:
             zones=bool(tables.get("zones")),
             backups=bool(tables.get("backups")),
             availability=bool(tables.get("availability")),
+            pools=tuple(sorted({guest["pool"] for guest in guests if guest.get("pool")})),
             version=version,
         )
 
@@ -105,6 +107,10 @@ def _pci(use: Use) -> bool:
     return use.pci
 
 
+def _pools(use: Use) -> bool:
+    return bool(use.pools)
+
+
 RIGHTS = (
     Right("VM.Allocate", "Guests", "make and destroy guests, set a container's nesting", _guests),
     Right("VM.Audit", "Guests", "read a guest's configuration and state, see which VMIDs are taken", _guests),
@@ -132,6 +138,8 @@ RIGHTS = (
     Right("Mapping.Use", "Usb", "give them to virtual machines", _usb),
     Right("Mapping.Modify", "Pci", "name PCI devices", _pci),
     Right("Mapping.Use", "Pci", "give them to virtual machines", _pci),
+    Right("Pool.Audit", "Pools", "see which pools there are, and who is in them", _pools),
+    Right("Pool.Allocate", "Pools", "make a pool, put guests into it", _pools),
     Right(
         "Sys.Modify",
         "Cluster",
@@ -203,5 +211,7 @@ def paths(use: Use, area: Area) -> tuple[str, ...]:
         "Zones": ("/sdn",),
         "Usb": ("/mapping/usb",),
         "Pci": ("/mapping/pci",),
+        # Not each pool's own path, for the same reason.
+        "Pools": ("/pool",),
         "Cluster": ("/",),
     }[area]

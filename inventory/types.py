@@ -90,6 +90,16 @@ GuestName = Annotated[
         )
     ),
 ]
+PoolName = Annotated[
+    str,
+    AfterValidator(
+        _matches(
+            r"[A-Za-z][A-Za-z0-9._-]*(/[A-Za-z][A-Za-z0-9._-]*){0,2}",
+            "is no name of a Proxmox pool; write letters, digits, dots, hyphens and underscores, a letter first; "
+            "a/b is pool b inside of a, three levels at most",
+        )
+    ),
+]
 Fqdn = Annotated[
     str,
     AfterValidator(

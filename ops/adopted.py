@@ -211,6 +211,7 @@ def _nixos(found: Found, inventory: Inventory, network: str) -> dict[str, Any]:
         **(_lease(config) if inventory.networks[network].dhcp else {}),
         "interfaces": list(_interfaces(config, inventory)),
         "tags": sorted(guest.tags - {TAG, RETIRED}),
+        "pool": guest.pool or None,
         "start_order": next(map(int, re.findall(r"(?:^|,)(?:order=)?(\d+)(?:,|$)", str(config.get("startup", "")))), None),
     }
     if guest.kind == "lxc":

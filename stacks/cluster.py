@@ -33,6 +33,7 @@ class ClusterGuest:
     """Size of the boot disk or root file system, in bytes; 0 when it is not known."""
     ha: bool = False
     """The HA manager decides on its node."""
+    pool: str = ""
 
     @classmethod
     def of(cls, item: dict[str, Any]) -> "ClusterGuest":
@@ -46,6 +47,7 @@ class ClusterGuest:
             running=item.get("status") == "running",
             disk=int(item.get("maxdisk") or 0),
             ha=bool(item.get("hastate")),
+            pool=str(item.get("pool") or ""),
         )
 
 

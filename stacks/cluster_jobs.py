@@ -9,10 +9,12 @@ from components.proxmox.availability import Availability, AvailabilityArgs
 from components.proxmox.backup import BackupJob, BackupJobArgs
 from components.proxmox.firewall import GuestFirewall, GuestFirewallArgs
 from components.proxmox.lxc import NixosLxc
+from components.proxmox.pool import Member, ResourcePools, ResourcePoolsArgs
 from components.proxmox.sdn import VirtualNetworks, VirtualNetworksArgs
 from components.proxmox.vm import NixosVm
 from inventory.load import Inventory
 from inventory.models import NixosVm as NixosVmFacts
+from stacks.pools import Pools
 
 
 def virtual_networks(inventory: Inventory, provider: proxmox.Provider) -> list[pulumi.Resource]:
@@ -24,9 +26,19 @@ def virtual_networks(inventory: Inventory, provider: proxmox.Provider) -> list[p
     return [VirtualNetworks(inventory.site.name, args).applier]
 
 
-def cluster_jobs(inventory: Inventory, guests: Mapping[str, NixosVm | NixosLxc], provider: proxmox.Provider) -> None:
+def cluster_jobs(
+    inventory: Inventory, guests: Mapping[str, NixosVm | NixosLxc], pools: Pools, provider: proxmox.Provider
+) -> None:
     """Register what is about GUESTS that are there; of a job or a rule, the part that this phase has."""
     facts = inventory.guests()
+    members = {
+        name: Member(pool=pool, vmid=guest.vm_id, instance=guest.instance, was=facts[name].was, import_id=pools.joined.get(name))
+        for name, guest in guests.items()
+        if (pool := facts[name].pool)
+    }
+    if members:
+        args = ResourcePoolsArgs(members=members, existing=pools.existing, foreign=pools.foreign, provider=provider)
+        ResourcePools(inventory.site.name, args)
     content = inventory.content
     for name, job in content.backups.items():
         wanted = job.hosts or tuple(host for host in facts if not facts[host].disposable)

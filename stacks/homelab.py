@@ -26,9 +26,10 @@ from stacks.leases import warn_of_leases
 from stacks.live import drifts
 from stacks.machines import Machines, renamed
 from stacks.node_files import Stored, stored
+from stacks.pools import Pools, look
 from stacks.preflight import Preflight
 from stacks.proxmox import proxmox_provider
-from stacks.recorded import RecordedFile, births_of, export, files_of, guests_of, resources
+from stacks.recorded import RecordedFile, births_of, export, files_of, guests_of, members_of, resources
 from stacks.rollout import activation_order
 from stacks.settings import Settings
 from stacks.ssh import write_client_config
@@ -71,6 +72,7 @@ def _systems(
     disks: dict[str, int] = {}
     births: dict[str, int] = {}
     imported: set[str] = set()
+    pools = Pools()
     files: Mapping[str, RecordedFile] | None = None
     if there is not None:
         state = resources()
@@ -79,13 +81,16 @@ def _systems(
         lacking = lacking_rights(settings, inventory.content.model_dump()) if replaced else []
         old = [there[known[name].vmid] for name in replaced if name in known and known[name].vmid in there]
         detached = detached_disks(settings, old) if old else {}
-        preflight = Preflight(inventory, guests, there, known, settings.stack, settings.protect, lacking, detached)
+        preflight = Preflight(
+            inventory, guests, there, known, settings.stack, settings.protect, lacking, members_of(state), detached
+        )
         preflight.check()
         nodes = {name: preflight.node_of(name) for name in guests}
         disks = {name: preflight.disks_of(name) for name in guests}
         imported = {name for name in guests if preflight.imports(name)}
         births = preflight.births(births_of(state))
         warn_of_leases(settings, guests, there)
+        pools = look(settings, inventory.content.model_dump(), guests, there, state)
     export(guests)
     playbooks = set_up()
     images = _images(settings, inventory, guests, operator, provider, playbooks, files)
@@ -134,7 +139,7 @@ def _systems(
             was=getattr(facts, "was", None),
             aliases=renamed(facts),
         )
-    cluster_jobs(inventory, made, provider)
+    cluster_jobs(inventory, made, pools, provider)
     return systems
 
 

@@ -34,6 +34,8 @@ class Preflight:
     lacking: Sequence[str] = ()
     """Rights that the token lacks for this inventory, as `PRIVILEGE on PATH`; looked at where a guest is to be replaced."""
 
+    pools: Mapping[str, str] = field(default_factory=dict)
+    """Resource pool of each host that the state put into one."""
     detached: Mapping[int, Sequence[str]] = field(default_factory=dict)
     """Disks that were detached from guests that are to be replaced, by VMID."""
 
@@ -109,6 +111,7 @@ class Preflight:
         found = self.cluster.get(facts.vmid)
         if found is not None:
             yield from self._taken(name, facts, found)
+            yield from self._pooled(name, facts, found)
         before = self._before(name)
         old = self.cluster.get(before.vmid) if before is not None else None
         if facts.replace and old is not None and old.ha:
@@ -137,6 +140,13 @@ class Preflight:
         elif found is not None and found.node != before.node and not pulumi.runtime.is_dry_run():
             fix = f"./aether --stack {self.stack} follow"
             yield "moved", "node", f"its guest was moved to {found.node}, the state has {before.node}", fix
+
+    def _pooled(self, name: str, facts: Guest, found: ClusterGuest) -> Iterator[Finding]:
+        """A guest is in one pool, and its rights may hang on it: nobody's is taken out of it by the way."""
+        if facts.pool and found.pool not in ("", facts.pool, self.pools.get(name, self.pools.get(facts.was or ""))):
+            message = f"its guest {found.vmid} is in pool {found.pool}, where somebody else put it"
+            fix = f'write pool = "{found.pool}"; or take it out: pvesh set /pools/{found.pool} --vms {found.vmid} --delete 1'
+            yield "pooled", "pool", message, fix
 
     def _moved_disks(self, facts: NixosVm, before: RecordedGuest) -> Iterator[Finding]:
         """Disks that are elsewhere than is wanted: the provider moves none of a running machine, and says so half-way."""

@@ -96,6 +96,17 @@ def records_of(resources: Mapping[str, Any]) -> set[str]:
     return {name for name, _ in _of_type(resources, "aws:route53/record:Record")}
 
 
+def pools_of(resources: Mapping[str, Any]) -> set[str]:
+    """Names of the resource pools among RESOURCES."""
+    return {str(outputs.get("poolId") or "") for _, outputs in _of_type(resources, "proxmoxve:index/poolLegacy:PoolLegacy")}
+
+
+def members_of(resources: Mapping[str, Any]) -> dict[str, str]:
+    """Resource pool of each host that the program put into one."""
+    members = _of_type(resources, "proxmoxve:pool/membership:Membership")
+    return {name: str(outputs.get("poolId") or "") for name, outputs in members}
+
+
 def _of_type(resources: Mapping[str, Any], kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Name and outputs of those of a KIND."""
     for urn, item in resources.items():

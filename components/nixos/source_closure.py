@@ -32,6 +32,7 @@ PROVISIONING_FACTS = frozenset(
         "replace",
         "was",
         "start_order",
+        "pool",
         "cpu_type",
         "numa",
         "balloon",

@@ -103,6 +103,7 @@ class Proxmox:
         api.touched = self.touched
         api.mapped = self._save_mappings
         api.stored = self._save_entries
+        api.pooled = self._save_pools
         api.before_start = self._before_start
         api.address_of = self.address_of
         api.store_upload = self._store_upload
@@ -188,6 +189,9 @@ class Proxmox:
         if path.exists():
             self.api.entries.update(json.loads(path.read_text()))
             self.api.follow_ha()
+        path = self.directory / "pools.json"
+        if path.exists():
+            self.api.take_pools(json.loads(path.read_text()))
         path = self.directory / "mappings.json"
         if path.exists():
             self.api.mappings.update(json.loads(path.read_text()))
@@ -233,6 +237,9 @@ class Proxmox:
 
     def _save_mappings(self) -> None:
         write_atomic(self.directory / "mappings.json", json.dumps(self.api.mappings, indent=1).encode())
+
+    def _save_pools(self) -> None:
+        write_atomic(self.directory / "pools.json", json.dumps(self.api.kept_pools(), indent=1).encode())
 
     def _save_storages(self) -> None:
         kept = {

@@ -1,4 +1,4 @@
-"""What the cluster is told and keeps: HA resources and rules, backup jobs, SDN zones and VNets (fakepve only answers)."""
+"""What the cluster is told and keeps: HA resources and rules, backup jobs, SDN zones and VNets (fakepve only answers), pools."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from fakepve import FakePve
 from fakepve.routing import die, param_error
 from fakepve.storage import split_list
 
@@ -23,8 +24,40 @@ COLLECTIONS = {
 _NOT_KEPT = ("delete", "digest", "node", "pending", "running", "lock-token", "purge", "force")
 
 
-class Stored:
-    """Mixin for the API: the entries of each collection, by name, as PVE's own files would keep them."""
+class Pools(FakePve):  # type: ignore[misc]  # fakepve has no types
+    """Resource pools, which are fakepve's, as a file can keep them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # Called when one, or who is in it, has changed.
+        self.pooled: Callable[[], None] = lambda: None
+
+    def kept_pools(self) -> dict[str, Values]:
+        """Comment, guests and storages of each pool."""
+        return {
+            name: {"comment": meta["comment"], "vms": sorted(vms), "storage": sorted(meta["storage"])}
+            for name, vms in self.pools.items()
+            for meta in [self._pool_meta(name)]
+        }
+
+    def take_pools(self, kept: dict[str, Values]) -> None:
+        """What `kept_pools` gave."""
+        self.pools = {name: set(pool["vms"]) for name, pool in kept.items()}
+        self.pool_info = {name: {"comment": pool["comment"], "storage": set(pool["storage"])} for name, pool in kept.items()}
+        self._sync_pools()
+
+    def _sync_pools(self) -> None:
+        super()._sync_pools()
+        self.pooled()
+
+    async def _pool_create(self, v: Values, user: str) -> Any:
+        answer = await super()._pool_create(v, user)
+        self.pooled()
+        return answer
+
+
+class Stored(Pools):
+    """The entries of each collection, by name, as PVE's own files would keep them."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -44,6 +44,7 @@ def recorded(small: Lab) -> tuple[Use, list[Request]]:
     devices = 'usb = [{ name = "zwave", id = "0658:0200" }]\npci = [{ name = "gpu", id = "8086:46d1", path = "0000:00:02.0" }]'
     small.replace("inventory/homelab.toml", 'address = "192.168.1.11"', f'address = "192.168.1.11"\n{devices}')
     small.replace("inventory/homelab.toml", "memory = 512", 'memory = 512\nstart_order = 1\nusb = ["zwave"]\npci = ["gpu"]')
+    small.replace("inventory/homelab.toml", "vmid = 110", 'vmid = 110\npool = "edge/web"')
     only_root = 'keyctl = true\nfuse = true\ndevices = ["/dev/dri/renderD128", "/dev/net/tun"]'
     small.replace("inventory/homelab.toml", "vmid = 111", f"vmid = 111\n{only_root}")
     started = small.sim("start", "--stack", "sim")

@@ -58,6 +58,7 @@ interfaces = [{ network = "storage", address = "10.0.8.10" }, { network = "guest
 cpu_type = "x86-64-v2-AES"
 numa = true
 balloon = 256
+pool = "edge/web"
 firewall = true
 open = [{ port = 9100, purpose = "metrics", cidrs = ["192.168.10.12/32"] }]
 """
@@ -140,6 +141,15 @@ def test_a_guest_that_asks_for_its_address_has_the_card_that_the_router_knows(re
     assert greeting["AETHER_INSTANCE"] == "02:00:c0:a8:0a:0c 1"
     # Who has a static address has whatever card Proxmox makes up.
     assert "macAddress" not in recording.one("VmLegacy", "web").inputs["networkDevices"][0]
+
+
+def test_a_guest_is_in_its_pool_which_is_in_another(recording: Recording) -> None:
+    assert recording.one("PoolLegacy", "edge").inputs == {"poolId": "edge", "comment": "Made by Aether"}
+    assert any(urn.endswith("PoolLegacy::edge") for urn in recording.one("PoolLegacy", "edge/web").depends_on)
+    member = recording.one("pool/membership:Membership", "web").inputs
+    assert (member["poolId"], member["vmId"]) == ("edge/web", 110)
+    # A change of the container's own replaces it.
+    assert "poolId" not in recording.one("VmLegacy", "web").inputs
 
 
 def test_vnets_are_made_in_their_zone_and_applied_before_any_guest(recording: Recording) -> None:
