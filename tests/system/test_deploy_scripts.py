@@ -269,6 +269,27 @@ def test_a_switch_by_hand_that_is_at_work_is_left_alone(host: Host) -> None:
     assert not host.armed()
 
 
+def test_a_trial_that_ends_during_a_switch_by_hand_waits_for_it(host: Host) -> None:
+    """It found the lock, and took that for a way back that fails: the host rebooted in the middle of the other's switch."""
+    before, boot = host.state(), host.says("cat /proc/sys/kernel/random/boot_id")
+    host.change()
+    lock = "/run/nixos/switch-to-configuration.lock"
+    checks = check_lines((UnitCheck(unit="web.service", timeout=5),))
+    tried = host.on_host("activate.sh", "metal", host.built(), "10", "by-hand-test", "127.0.0.1", "0", stdin=checks)
+    assert tried.out.strip() == "pending", tried.err
+    host.says(f"mkdir -p /run/nixos; systemd-run --quiet --unit=by-hand flock {lock} sleep 600")
+    try:
+        wait_until(
+            "the way back finds the lock", lambda: "Could not acquire lock" in host.says("cat /run/aether/activation.log"), 30
+        )
+        assert host.armed() or "activating" in host.says("systemctl is-active aether-revert.service")
+    finally:
+        host.says("systemctl stop by-hand")
+    wait_until("it is back on the system before", lambda: host.state() == before, 30)
+    assert host.says("cat /proc/sys/kernel/random/boot_id") == boot
+    assert "could not be reverted" not in host.says("tail -n 1 /var/lib/aether/reverted")
+
+
 def only_bootable(host: Host) -> str:
     """A new system on the host that cannot be switched to from the one that runs."""
     host.change()

@@ -52,8 +52,20 @@ if [ "\$(readlink -f $profile)" = "$target" ]; then
   nix-env -p $profile --set $previous
   $previous/bin/switch-to-configuration boot
 fi
-status=0
-NIXOS_NO_CHECK=1 $previous/bin/switch-to-configuration test >>$log 2>&1 || status=\$?
+# Somebody who switches by hand meanwhile is waited for: a reboot would end it half-way.
+tries=0
+while :; do
+  status=0
+  said=\$(NIXOS_NO_CHECK=1 $previous/bin/switch-to-configuration test 2>&1) || status=\$?
+  printf '%s\n' "\$said" >>$log
+  if [ \$status = 0 ] || [ \$tries -ge $activation_limit ] || ! printf '%s' "\$said" | grep -qx 'Could not acquire lock'; then
+    break
+  fi
+  tries=\$((tries + 1))
+  sleep 1
+  # Confirmed meanwhile.
+  [ -e $run/pending ] || exit 0
+done
 printf '%s reverted to %s\n' "$id" "$previous" >>$state/reverted
 printf '{"at": %s, "id": "%s", "from": "%s", "outcome": "reverted", "closure": "%s"}\n' "\$(date +%s)" "$id" "${SSH_CONNECTION%% *}" "$target" >>$state/deployments.jsonl
 rm -f $run/pending
