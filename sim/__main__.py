@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     power.add_argument("host")
     power.add_argument("action", choices=("on", "off", "reboot"))
     power.set_defaults(run=_power)
-    commands.add_parser("reset", help="stop, and forget guests, disks and faults; keys stay").set_defaults(run=_reset)
+    commands.add_parser("reset", help="stop, and forget guests, disks, settings and faults; keys stay").set_defaults(run=_reset)
     serve = commands.add_parser("_serve")
     serve.add_argument("options")
     serve.set_defaults(run=_serve)
@@ -243,10 +243,12 @@ def _reset(paths: SimPaths, arguments: argparse.Namespace) -> int:
     _end(paths)
     for path in (paths.hosts, paths.base):
         shutil.rmtree(path, ignore_errors=True)
-    for name in ("guests", "storages.json"):
-        target = paths.pve / name
-        shutil.rmtree(target, ignore_errors=True) if target.is_dir() else target.unlink(missing_ok=True)
-    print("simulator stopped; its guests, disks and faults are gone, its keys stay")
+    from sim.pve.certificates import PVE_IDENTITY
+
+    for target in paths.pve.glob("*"):
+        if target.name not in PVE_IDENTITY:
+            shutil.rmtree(target, ignore_errors=True) if target.is_dir() else target.unlink(missing_ok=True)
+    print("simulator stopped; its guests, disks, settings and faults are gone, its keys stay")
     return 0
 
 

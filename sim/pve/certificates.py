@@ -14,6 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from sim.paths import write_atomic
 
 AUTHORITY, CERTIFICATE, KEY = "pve-root-ca.pem", "api.crt", "api.key"
+PVE_IDENTITY = (AUTHORITY, CERTIFICATE, KEY, "settings.json", "granted.json")
+"""Files of the simulated cluster that are not about what it holds: its keys, its port, and its token with what that may do."""
 _DAYS = 3650
 
 

@@ -129,11 +129,16 @@ def test_two_side_by_side(sim: Simulator, tmp_path: Path) -> None:
 
 
 def test_reset_forgets_guests_and_keeps_keys(sim: Simulator) -> None:
-    assert Api(sim).create_vm() == "OK"
+    api = Api(sim)
+    assert api.create_vm() == "OK"
+    # A datacentre that is begun anew would have what its next deployment makes.
+    api.call("POST", "/pools", poolid="prod")
+    api.call("POST", "/cluster/mapping/usb", id="stick", map="node=pve1,id=0658:0200")
     key = sim.reach()["debian"]["hostKey"]
     sim.ssh("debian", "echo x > /root/file")
     assert sim.cli("reset").code == 0
     sim.start()
     assert sim.status()["guests"] == []
+    assert [Api(sim).call("GET", path) for path in ("/pools", "/cluster/mapping/usb")] == [[], []]
     assert sim.reach()["debian"]["hostKey"] == key
     assert sim.ssh("debian", "cat /root/file").code != 0
