@@ -4,7 +4,6 @@ import contextlib
 import os
 import shlex
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -14,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.lab.disk import Base, alone, base
+from tests.ports import free_port
 from tests.qemu import Boot
 
 FIRMWARE = Path("/usr/share/OVMF")
@@ -261,12 +261,6 @@ def accelerator() -> str:
     finally:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _write(path: Path, text: str) -> Path:

@@ -15,7 +15,7 @@ from inventory.load import load
 from stacks.settings import Settings
 from stacks.ssh import write_client_config
 from tests.lab import disk
-from tests.lab.machine import free_port
+from tests.ports import free_port
 from tests.system.small import inventory
 
 REPOSITORY = disk.REPOSITORY

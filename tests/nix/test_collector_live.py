@@ -20,9 +20,10 @@ from typing import Any
 import pytest
 import trustme
 
+from tests.ports import free_port
+
 from .conftest import find_checker
 from .test_closed_loop import lines_of
-from .test_gateway_live import free_port
 from .test_workloads_monitoring import collector
 
 REFUSED = "refuse me"

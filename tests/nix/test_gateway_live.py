@@ -21,18 +21,14 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
+
 from .conftest import ROOT, find_checker
 from .workloads import only
 
 TUNNEL = "127.0.0.1"  # wireproxy connects from here
 NEIGHBOUR = "127.0.0.2"  # anybody else
 MONITORING = "127.0.0.20"  # host monitoring, 192.168.10.20
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Upstream(BaseHTTPRequestHandler):

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.nix.conftest import find_checker
+from tests.ports import free_port
 from tests.system.lab import wait_until
-from tests.system.state_servers import free_port, running
+from tests.system.state_servers import running
 
 # As docs/state.md has it: nothing but these two calls.
 POLICY = 'path "transit/{call}/{key}" {{ capabilities = ["update"] }}\n'

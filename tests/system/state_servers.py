@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.system.lab import REPOSITORY, wait_until
 
 # S3 keys of the test's own server.
@@ -24,13 +25,6 @@ class Backend:
 
     url: str
     environment: dict[str, str] = field(default_factory=dict)
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:
