@@ -9,7 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.ansible.playbook import Playbook, PlaybookArgs
-from components.ansible.sources import playbook_content
+from components.ansible.sources import Playbooks, playbook_content
 from components.aws.health import Healthy, HealthyArgs
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
@@ -170,7 +170,7 @@ def _configure(context: Context, parent: Component, name: str, facts: CloudVm, m
         PlaybookArgs(
             host=name,
             playbook=playbook,
-            content=playbook_content(REPOSITORY, playbook, seen(facts.model_dump()), _tables(context)),
+            content=playbook_content(Playbooks(REPOSITORY), playbook, seen(facts.model_dump()), _tables(context)),
             inventory=str(settings.inventory),
             reach_file=settings.reach_file,
             # Where home's connections come from.

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
 from components.ansible.playbook import Playbook, PlaybookArgs
-from components.ansible.sources import playbook_content
+from components.ansible.sources import Playbooks, playbook_content
 from components.atomic.host import AtomicHost, AtomicHostArgs
 from components.base import REPOSITORY, Operator
 from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
@@ -31,6 +32,7 @@ class Machines:
         self.settings = settings
         self.inventory = inventory
         self.operator = operator
+        self.sources = Playbooks(REPOSITORY)
         self.checked = checks(settings, operator, self._playbooks()) if settings.ansible_check else {}
 
     def _playbooks(self) -> dict[str, str]:
@@ -131,14 +133,19 @@ class Machines:
             opts=pulumi.ResourceOptions(depends_on=list(after)),
         )
 
-    def _content(self, playbook: str, facts: dict[str, Any], extra: tuple[Path, ...] = ()) -> dict[str, Any]:
+    @cached_property
+    def _tables(self) -> dict[str, Any]:
+        """The inventory as playbooks see it."""
         content = self.inventory.content
         tables = {
             f"aether_{table}": content.model_dump(include={table})[table] for table in ("site", "networks", "nodes", "services")
         }
         tables["aether_hosts"] = {name: seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
         tables["aether_peers"] = peers(tables["aether_hosts"])
-        return playbook_content(REPOSITORY, playbook, facts, tables, extra)
+        return tables
+
+    def _content(self, playbook: str, facts: dict[str, Any], extra: tuple[Path, ...] = ()) -> dict[str, Any]:
+        return playbook_content(self.sources, playbook, facts, self._tables, extra)
 
 
 def renamed(host: object) -> list[pulumi.Alias | str]:

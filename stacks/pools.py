@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.proxmox.pool import COMMENT, with_parents
 from inventory.models import Guest
 from stacks.cluster import Cluster, client, credentials, lacking_rights
 from stacks.recorded import members_of, pools_of
@@ -35,7 +34,10 @@ def look(
     login = credentials()
     if not wanted or login is None:
         return Pools()
+    # As in stacks/cluster_jobs.py.
     from proxmoxer import ResourceException
+
+    from components.proxmox.pool import COMMENT, with_parents
 
     try:
         listed = client(settings, login).pools.get()

@@ -26,8 +26,23 @@ _UNSAID: tuple[Any, ...] = (None, "", (), [], {})
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+class Playbooks:
+    """The playbooks of a repository at one moment: what a playbook is made of is found once, however many hosts it is for."""
+
+    def __init__(self, repository: Path) -> None:
+        self.repository = repository
+        self._brought: dict[tuple[str, tuple[Path, ...]], tuple[dict[str, str], frozenset[bytes]]] = {}
+
+    def brings(self, playbook: str, extra: Iterable[Path] = ()) -> tuple[dict[str, str], frozenset[bytes]]:
+        """SHA-256 of every file that PLAYBOOK and its roles read, and of EXTRA, by name; and the words in them."""
+        key = playbook, tuple(extra)
+        if key not in self._brought:
+            self._brought[key] = _brings(self.repository, *key)
+        return self._brought[key]
+
+
 def playbook_content(
-    repository: Path, playbook: str, facts: Mapping[str, Any], tables: Mapping[str, Any], extra: Iterable[Path] = ()
+    playbooks: Playbooks, playbook: str, facts: Mapping[str, Any], tables: Mapping[str, Any], extra: Iterable[Path] = ()
 ) -> dict[str, Any]:
     """What a run of PLAYBOOK (under ansible/) is made of, for a person to compare.
 
@@ -38,11 +53,21 @@ def playbook_content(
         facts: the host's own entry in the inventory.
         tables: other variables by name; one counts only when the playbook or a role mentions its name, and of its entries the
             fields that they mention, so that a change runs the playbooks that read it and no other.
-        extra: more files or folders that the playbook brings to the host, relative to REPOSITORY.
+        extra: more files or folders that the playbook brings to the host, relative to the repository.
 
     Raises:
         FileNotFoundError: naming the playbook, or the role that one names.
     """
+    digests, words = playbooks.brings(playbook, extra)
+    return {
+        "sources": grouped(digests, _part),
+        "variables": {name: short_digest(_read(tables[name], words)) for name in sorted(tables) if name.encode() in words},
+        # As JSON has it, and without what is not said.
+        "host": json.loads(json.dumps({key: value for key, value in facts.items() if value not in _UNSAID}, default=str)),
+    }
+
+
+def _brings(repository: Path, playbook: str, extra: Iterable[Path]) -> tuple[dict[str, str], frozenset[bytes]]:
     root = repository / "ansible"
     if not (root / playbook).is_file():
         raise FileNotFoundError(f"ansible/{playbook} does not exist. Fix: write it, or correct `playbook` in the inventory")
@@ -55,12 +80,7 @@ def playbook_content(
         changed = file.stat().st_mtime_ns
         digests[str(file.relative_to(repository))] = hashlib.sha256(_content_at(file, changed)).hexdigest()
         words |= _words_at(file, changed)
-    return {
-        "sources": grouped(digests, _part),
-        "variables": {name: short_digest(_read(tables[name], words)) for name in sorted(tables) if name.encode() in words},
-        # As JSON has it, and without what is not said.
-        "host": json.loads(json.dumps({key: value for key, value in facts.items() if value not in _UNSAID}, default=str)),
-    }
+    return digests, frozenset(words)
 
 
 def _read(table: Any, words: AbstractSet[bytes]) -> Any:

@@ -128,17 +128,18 @@ def sources_of(repository: Path, inventory_files: Iterable[Path], hosts: Iterabl
     offers = [path.relative_to(repository) for path in sorted((repository / "nix/hosts").rglob("offers.nix"))]
     shared = [*(Path(common) for common in COMMON), *offers]
     tree = _Tree(repository)
-    return {host: _sources_of(tree, tables, shared, host) for host in hosts}
+    common = tree.hashes(tree.reachable(shared))
+    return {host: _sources_of(tree, tables, common, host) for host in hosts}
 
 
-def _sources_of(tree: "_Tree", tables: list[dict[str, Any]], shared: list[Path], host: str) -> Sources:
+def _sources_of(tree: "_Tree", tables: list[dict[str, Any]], common: Mapping[str, str], host: str) -> Sources:
     repository = tree.repository
     own: dict[str, Any] = next((table["hosts"][host] for table in tables if host in table.get("hosts", {})), {})
     entry = entry_file(repository, own.get("stands_for", host), own.get("node"))
     mine = [entry] if entry else []
     if entry and entry.name == "default.nix":
         mine = [entry, *_tree(repository, entry.parent)]
-    files = {str(file): _content_hash(repository / file) for file in tree.reachable([*shared, *mine])}
+    files = dict(sorted({**common, **tree.hashes(tree.reachable(mine))}.items(), key=lambda item: Path(item[0])))
     # With what they hold: sops-nix carries the encrypted file in the system, so a rotated secret is a new system.
     paths = {secret: repository / "secrets" / secret for secret in own.get("secrets", ())}
     secrets = {secret: _content_hash(path) if path.exists() else "" for secret, path in paths.items()}
@@ -152,6 +153,7 @@ class _Tree:
     def __init__(self, repository: Path) -> None:
         self.repository = repository
         self._read: dict[Path, list[Path] | None] = {}
+        self._hashes: dict[Path, str] = {}
 
     def reachable(self, entries: Iterable[Path]) -> list[Path]:
         seen: set[Path] = set()
@@ -162,6 +164,13 @@ class _Tree:
                 seen.add(file)
                 todo.extend(read)
         return sorted(seen)
+
+    def hashes(self, files: Iterable[Path]) -> dict[str, str]:
+        """The content of each of FILES."""
+        for file in files:
+            if file not in self._hashes:
+                self._hashes[file] = _content_hash(self.repository / file)
+        return {str(file): self._hashes[file] for file in files}
 
     def _read_by(self, file: Path) -> list[Path] | None:
         """What FILE reads; None where there is no such file."""

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from components.ansible.playbook import Playbook, PlaybookArgs
-from components.ansible.sources import playbook_content
+from components.ansible.sources import Playbooks, playbook_content
 from components.atomic.host import AtomicHost, AtomicHostArgs
 from components.base import Operator
 from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
@@ -136,7 +136,7 @@ def ansible(tmp_path: Path) -> Path:
 )
 def test_a_changed_role_runs_the_playbooks_that_use_it(ansible: Path, file: str, web: bool, other: bool) -> None:
     def both() -> tuple[dict[str, Any], dict[str, Any]]:
-        return tuple(playbook_content(ansible, name, {}, {"aether_site": {}}) for name in ("web.yml", "other.yml"))  # type: ignore[return-value]
+        return tuple(playbook_content(Playbooks(ansible), name, {}, {"aether_site": {}}) for name in ("web.yml", "other.yml"))  # type: ignore[return-value]
 
     before = both()
     path = ansible / "ansible" / file
@@ -147,7 +147,7 @@ def test_a_changed_role_runs_the_playbooks_that_use_it(ansible: Path, file: str,
 
 def test_a_variable_counts_for_the_playbooks_that_mention_it(ansible: Path) -> None:
     def content(playbook: str, domain: str) -> dict[str, Any]:
-        return playbook_content(ansible, playbook, {}, {"aether_site": {"domain": domain}})
+        return playbook_content(Playbooks(ansible), playbook, {}, {"aether_site": {"domain": domain}})
 
     assert content("web.yml", "a") != content("web.yml", "b")
     assert content("other.yml", "a") == content("other.yml", "b")
@@ -160,7 +160,7 @@ def test_a_field_counts_for_the_playbooks_that_mention_it(ansible: Path) -> None
 
     def content(**host: str) -> dict[str, Any]:
         facts = {"address": "192.168.1.2", "digest": "sha256:1", **host}
-        return playbook_content(ansible, "web.yml", {}, {"aether_hosts": {"desk": facts}})
+        return playbook_content(Playbooks(ansible), "web.yml", {}, {"aether_hosts": {"desk": facts}})
 
     assert content() != content(address="192.168.1.3")
     assert content() == content(digest="sha256:2")
@@ -184,7 +184,7 @@ def test_a_changed_key_runs_the_playbooks_that_read_it(ansible: Path, reads: str
         (ansible / "nix/pki" / name).write_text("before\n")
 
     def both() -> list[dict[str, Any]]:
-        return [playbook_content(ansible, name, {}, {}) for name in ("web.yml", "other.yml")]
+        return [playbook_content(Playbooks(ansible), name, {}, {}) for name in ("web.yml", "other.yml")]
 
     before = both()
     (ansible / "nix/pki" / changed).write_text("after, and longer\n")
@@ -194,4 +194,4 @@ def test_a_changed_key_runs_the_playbooks_that_read_it(ansible: Path, reads: str
 def test_a_missing_role_is_named(ansible: Path) -> None:
     (ansible / "ansible/web.yml").write_text("- hosts: all\n  roles: [nobody]\n")
     with pytest.raises(FileNotFoundError, match=r"ansible/roles/nobody does not exist, and ansible/web.yml uses it"):
-        playbook_content(ansible, "web.yml", {}, {})
+        playbook_content(Playbooks(ansible), "web.yml", {}, {})
