@@ -82,7 +82,7 @@ def _systems(
         old = [there[known[name].vmid] for name in replaced if name in known and known[name].vmid in there]
         detached = detached_disks(settings, old) if old else {}
         preflight = Preflight(
-            inventory, guests, there, known, settings.stack, settings.protect, lacking, members_of(state), detached
+            inventory, guests, there, known, settings.stack, settings.protect, lacking, detached, members_of(state)
         )
         preflight.check()
         nodes = {name: preflight.node_of(name) for name in guests}

@@ -34,10 +34,10 @@ class Preflight:
     lacking: Sequence[str] = ()
     """Rights that the token lacks for this inventory, as `PRIVILEGE on PATH`; looked at where a guest is to be replaced."""
 
-    pools: Mapping[str, str] = field(default_factory=dict)
-    """Resource pool of each host that the state put into one."""
     detached: Mapping[int, Sequence[str]] = field(default_factory=dict)
     """Disks that were detached from guests that are to be replaced, by VMID."""
+    pools: Mapping[str, str] = field(default_factory=dict)
+    """Resource pool of each host that the state put into one."""
 
     def check(self) -> None:
         """Refuse what would cost a guest.

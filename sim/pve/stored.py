@@ -87,7 +87,7 @@ class Stored(Pools):
             before = json.dumps(self.entries)
             answer = handler(path, values)
             if json.dumps(self.entries) != before:
-                self.need_quorum()  # type: ignore[attr-defined]  # of fakepve's API
+                self.need_quorum()
                 self.follow_ha()
                 self.stored()
             return answer
@@ -97,18 +97,18 @@ class Stored(Pools):
     def follow_ha(self) -> None:
         """Each guest knows whether the HA manager has it, and in which state that wants it (`hastate` of /cluster/resources)."""
         resources = self.entries["/cluster/ha/resources"]
-        for kind, guests in (("vm", self.vms), ("ct", self.cts)):  # type: ignore[attr-defined]  # of fakepve's API
+        for kind, guests in (("vm", self.vms), ("ct", self.cts)):
             for guest in guests:
                 entry = resources.get(f"{kind}:{guest.vmid}")
                 guest.ha_state = None if entry is None else str(entry.get("state", "started"))
 
     async def _ha_request(self, vm: Any, user: str, state: str) -> Any:
         self._ha_wants(f"vm:{vm.vmid}", state)
-        return await super()._ha_request(vm, user, state)  # type: ignore[misc]  # of fakepve's API
+        return await super()._ha_request(vm, user, state)
 
     async def _ct_ha(self, ct: Any, user: str, state: str, timeout: Any = None) -> Any:
         self._ha_wants(f"ct:{ct.vmid}", state)
-        return await super()._ct_ha(ct, user, state, timeout)  # type: ignore[misc]  # of fakepve's API
+        return await super()._ct_ha(ct, user, state, timeout)
 
     def _ha_wants(self, sid: str, state: str) -> None:
         """Starting or stopping a guest of the HA manager's is a wish to it (`ha-manager set SID --state`)."""
@@ -141,7 +141,7 @@ class Stored(Pools):
         self.entries[path][name] = self._kept(path, v)
 
     def _guest_of_sid(self, sid: str) -> Any:
-        return self.guest(int(re.sub(r"\D", "", sid) or 0))  # type: ignore[attr-defined]  # of fakepve's API
+        return self.guest(int(re.sub(r"\D", "", sid) or 0))
 
     def _get(self, path: str, v: Values) -> Values:
         name = str(v[COLLECTIONS[path]])
@@ -172,12 +172,12 @@ class Stored(Pools):
 
     async def _fw_rule_get(self, scope: Any, v: Values, user: str) -> Values:
         """PVE answers the position of a single rule as text, whatever its schema says; the provider takes nothing else."""
-        rule: Values = await super()._fw_rule_get(scope, v, user)  # type: ignore[misc]  # of fakepve's API
+        rule: Values = await super()._fw_rule_get(scope, v, user)
         return {**rule, "pos": str(rule["pos"])}
 
     async def _sdn_apply(self, v: Values, user: str) -> Any:
         async def reload() -> None:
             return None
 
-        node = sorted(self.nodes)[0]  # type: ignore[attr-defined]  # of fakepve's API
-        return await self.task(node, "reloadnetworkall", "", user, reload)  # type: ignore[attr-defined]
+        node = sorted(self.nodes)[0]
+        return await self.task(node, "reloadnetworkall", "", user, reload)
