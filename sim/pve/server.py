@@ -94,6 +94,12 @@ class SimPve(Stored, Mappings):
         # Nodes whose tasks end with a warning.
         self.warning_nodes: set[str] = set()
 
+    def _record(self, request: web.Request, body: bytes) -> None:
+        super()._record(request, body)
+        if request.query_string:
+            method, path, said = self.requests[-1]
+            self.requests[-1] = (method, f"{path}?{request.query_string}", said)
+
     @property
     def storages(self) -> NodeStores:
         """Storages of the node that the current request names."""
