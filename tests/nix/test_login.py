@@ -2,7 +2,8 @@
 
 HAProxy, Caddy, oauth2-proxy, Keycloak with PostgreSQL, step-ca and Prometheus are the real programs (get-checkers.sh --house).
 Caddy's certificates are step-ca's, by ACME, over the way that every visitor takes. Not the hosts' own are: the authority's keys,
-every secret, Keycloak's certificate, lives of two minutes, and that Keycloak's own API brings the realm in.
+every secret, Keycloak's certificate, lives of two minutes, and that Keycloak's own API brings the realm in. The same login goes
+through from outside, over the public gateway and the tunnel (house_outside.py), to a service that is made public for it.
 """
 
 import json
@@ -20,6 +21,9 @@ from . import house
 from .conftest import CACHE, ask
 from .house import Container, House, filled, of_hash
 from .house_hosts import ADDRESS, SERVICE, certified_by, gateway_texts, packaged, prometheus_texts, served_names, step_ca
+from .house_outside import ADDRESS as VISITORS_ADDRESS
+from .house_outside import Outside, answers, sites_with, trusts, visitor, way_in
+from .test_tunnel import eventually
 
 pytestmark = pytest.mark.long
 pyotp = pytest.importorskip("pyotp", reason="pyotp is not installed: uv sync --group browser")
@@ -27,6 +31,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 
 ISSUER = "auth.example.org"
 REALM = "/realms/homelab"
+PUBLIC = "prometheus.example.org"
+"""SERVICE by a public name: the inventory has no public service behind the gateway's login."""
 PERSON = "mitso"
 PASSWORD = "correct horse battery staple"
 
@@ -38,6 +44,8 @@ class Fleet:
     authority: Container
     monitoring: Container
     browser: Container
+    visitor: Container
+    """Somebody outside."""
     root: bytes
     """The authority's root, PEM."""
     key: str = ""
@@ -60,7 +68,7 @@ def deployed(made: House) -> Fleet:
     """All five, up, with the realm in Keycloak."""
     top = trustme.CA(organization_name="test", key_type=trustme.KeyType.ECDSA)
     middle = top.create_child_ca(key_type=trustme.KeyType.ECDSA)
-    names = served_names()
+    names = served_names() | {PUBLIC: ADDRESS["gateway"]}
     hosts = {name: made.container(name, ADDRESS[name], names) for name in ("step-ca", "keycloak", "gateway", "monitoring")}
     certified_by(top, middle, *hosts.values())
     fleet = Fleet(
@@ -69,19 +77,21 @@ def deployed(made: House) -> Fleet:
         hosts["step-ca"],
         hosts["monitoring"],
         made.container("browser", "192.168.10.250", names),
+        visitor(made, PUBLIC),
         top.cert_pem.bytes(),
     )
     # The life is short, so that renewals happen while the test looks on.
     step_ca(fleet.authority, middle, {"defaultTLSCertDuration": "2m", "minTLSCertDuration": "1m"})
+    settings = fleet.authority.root / "etc/smallstep/ca.json"
+    policy = json.loads(settings.read_text())
+    policy["authority"]["policy"]["x509"]["allow"]["dns"].append(PUBLIC)
+    settings.write_text(json.dumps(policy))
     keycloak(fleet, middle)
     gateway(fleet)
     prometheus_texts(fleet.monitoring)
-    fleet.browser.write("/root/root.pem", fleet.root.decode())
     for host in made.containers:
         host.start()
-    fleet.browser.run("mkdir", "-p", "/root/.pki/nssdb")
-    fleet.browser.run("certutil", "-N", "-d", "sql:/root/.pki/nssdb", "--empty-password")
-    fleet.browser.run("certutil", "-A", "-d", "sql:/root/.pki/nssdb", "-n", "root", "-t", "C,,", "-i", "/root/root.pem")
+    trusts(fleet.browser, fleet.root)
     fleet.monitoring.runs("prometheus.service")
     for unit in ("haproxy.service", "caddy.service"):
         fleet.gateway.runs(unit)
@@ -105,6 +115,8 @@ def keycloak(fleet: Fleet, middle: Any) -> None:
     templates = ask("nixosConfigurations.keycloak.config.sops.templates", "builtins.mapAttrs (_: template: template.content)")
     host.secrets["rendered/keycloak-bootstrap.env"] = filled(templates["keycloak-bootstrap.env"])
     fleet.realm = json.loads(filled(templates["homelab-realm.json"]))
+    (client,) = [client for client in fleet.realm["clients"] if client["clientId"] == "gateway"]
+    client["redirectUris"].append(f"https://{PUBLIC}/oauth2/callback")
     for unit in (
         "postgresql.service",
         "postgresql-setup.service",
@@ -113,6 +125,8 @@ def keycloak(fleet: Fleet, middle: Any) -> None:
         "keycloak.service",
     ):
         host.unit(unit)
+    # A machine that tests is busier than a node: 90 seconds do not always do for the first start, which makes the database.
+    host.write("/etc/systemd/system/keycloak.service.d/busy.conf", "[Service]\nTimeoutStartSec=10min\n")
 
 
 def gateway(fleet: Fleet) -> None:
@@ -123,6 +137,11 @@ def gateway(fleet: Fleet) -> None:
     host.secrets["oauth2-cookie-secret"] = of_hash("c" * 64)
     # With lives of two minutes Caddy has to look more often than every ten.
     gateway_texts(host, fleet.root.decode(), "renew_interval 5s")
+    sites, door = host.root / "etc/caddy/caddy_config", host.root / "etc/haproxy.cfg"
+    sites.write_text(sites_with(sites.read_text(), SERVICE, PUBLIC))
+    named = "req.ssl_sni -i "
+    assert named in door.read_text()
+    door.write_text(door.read_text().replace(named, f"{named}{PUBLIC} "))
     host.unit("haproxy.service")
     host.unit("oauth2-proxy.service")
     host.unit("caddy.service", base=packaged(host, "caddy.service"))
@@ -189,29 +208,61 @@ def merged(fresh: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def chromium(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def driver() -> Iterator[Any]:
+    with playwright.sync_playwright() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def chromium(fleet: Fleet, driver: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A browser that stands in the same network and trusts the homelab's authority alone."""
-    start = tmp_path_factory.mktemp("browser") / "chromium"
-    into = " ".join([*fleet.browser.inside, "/usr/bin/env", "-i", "PATH=/usr/bin", "HOME=/root"])
+    yield from browser_of(fleet.browser, driver, tmp_path_factory.mktemp("browser"))
+
+
+def browser_of(container: Container, driver: Any, folder: Path) -> Iterator[Any]:
+    """A browser in a container."""
+    start = folder / "chromium"
+    into = " ".join([*container.inside, "/usr/bin/env", "-i", "PATH=/usr/bin", "HOME=/root"])
     start.write_text(f'#!/bin/sh\nexec {into} /usr/bin/chromium "$@"\n')
     start.chmod(0o755)
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(
-            executable_path=str(start), chromium_sandbox=False, args=["--disable-gpu", "--disable-dev-shm-usage"]
-        )
-        yield browser
-        browser.close()
+    browser = driver.chromium.launch(
+        executable_path=str(start), chromium_sandbox=False, args=["--disable-gpu", "--disable-dev-shm-usage"]
+    )
+    yield browser
+    browser.close()
 
 
 @pytest.fixture
 def page(chromium: Any, tmp_path: Path) -> Iterator[Any]:
     """A person who has not been here before; what is on the screen at the end is kept."""
-    context = chromium.new_context()
+    yield from page_of(chromium, tmp_path)
+
+
+def page_of(browser: Any, folder: Path) -> Iterator[Any]:
+    context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(60_000)
     yield page
-    page.screenshot(path=str(tmp_path / "last.png"))
+    page.screenshot(path=str(folder / "last.png"))
     context.close()
+
+
+@pytest.fixture(scope="module")
+def way(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    """The public gateway is there, and the tunnel."""
+    with way_in(fleet.gateway, fleet.visitor, tmp_path_factory.mktemp("outside"), fleet.root, PUBLIC) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium_outside(fleet: Fleet, way: Outside, driver: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser that knows public names and the world's authority alone."""
+    yield from browser_of(fleet.visitor, driver, tmp_path_factory.mktemp("visitor"))
+
+
+@pytest.fixture
+def page_outside(chromium_outside: Any, tmp_path: Path) -> Iterator[Any]:
+    yield from page_of(chromium_outside, tmp_path)
 
 
 def certified(fleet: Fleet, name: str) -> None:
@@ -231,9 +282,9 @@ def certified(fleet: Fleet, name: str) -> None:
     fleet.browser.eventually(answers, f"sees a certificate of {name}", 120, lambda: fleet.gateway.log("caddy.service"))
 
 
-def log_in(fleet: Fleet, page: Any, user: str, password: str, key: str) -> None:
+def log_in(fleet: Fleet, page: Any, user: str, password: str, key: str, service: str = SERVICE) -> None:
     """Through the login page: password, then the code of KEY."""
-    open_service(fleet, page)
+    open_service(fleet, page, service)
     page.fill("#username", user)
     page.fill("#password", password)
     page.click("#kc-login")
@@ -244,10 +295,10 @@ def log_in(fleet: Fleet, page: Any, user: str, password: str, key: str) -> None:
     page.click("#kc-login")
 
 
-def open_service(fleet: Fleet, page: Any) -> None:
+def open_service(fleet: Fleet, page: Any, service: str = SERVICE) -> None:
     """The login page that a visitor of the service is sent to."""
     fleet.gateway.eventually(lambda: fleet.gateway.state("oauth2-proxy.service") == "active", "has oauth2-proxy", 60)
-    page.goto(f"https://{SERVICE}/query")
+    page.goto(f"https://{service}/query")
     assert page.url.startswith(f"https://{ISSUER}{REALM}/"), page.url
 
 
@@ -327,6 +378,37 @@ def test_who_has_an_account_and_not_the_role_is_refused_by_the_gateway(fleet: Fl
     log_in(fleet, page, "guest", PASSWORD, key)
     page.wait_for_url("**/oauth2/callback**")
     assert "403" in page.inner_text("body")
+
+
+def test_from_outside_the_same_login_leads_to_the_service(fleet: Fleet, way: Outside, page_outside: Any) -> None:
+    """Public gateway, WireGuard, HAProxy, Caddy, oauth2-proxy, Keycloak, and back, by public names and the world's authority."""
+    eventually(lambda: asks_for_a_login(fleet), 90)
+    eventually(lambda: answers(fleet.visitor, ISSUER), 90)
+    log_in(fleet, page_outside, PERSON, PASSWORD, fleet.key, PUBLIC)
+    page_outside.wait_for_url(f"https://{PUBLIC}/query**")
+    assert "Prometheus" in page_outside.title()
+    # oauth2-proxy was told whom it speaks to, not the public gateway.
+    assert VISITORS_ADDRESS in fleet.gateway.log("oauth2-proxy.service")
+
+
+def test_inside_and_outside_are_told_one_issuer(fleet: Fleet, way: Outside) -> None:
+    path = f"{REALM}/.well-known/openid-configuration"
+    asked = ("curl", "--silent", "--fail", "--max-time", "20", "--cacert", "/root/root.pem", f"https://{ISSUER}{path}")
+    told = [json.loads(host.run(*asked)) for host in (fleet.browser, fleet.visitor)]
+    assert told[0] == told[1]
+    assert told[0]["issuer"] == f"https://{ISSUER}{REALM}"
+
+
+def test_what_is_not_public_is_not_there_for_a_visitor(fleet: Fleet, way: Outside) -> None:
+    """Also where he knows the name and asks the public gateway for it."""
+    with pytest.raises(AssertionError, match="does not answer visitor"):
+        answers(fleet.visitor, SERVICE, "--insecure", "--resolve", f"{SERVICE}:443:198.18.0.1")
+    asks_for_a_login(fleet)
+
+
+def asks_for_a_login(fleet: Fleet) -> None:
+    """A visitor of the public service is sent to Keycloak."""
+    assert answers(fleet.visitor, PUBLIC) == "302"
 
 
 def visit(fleet: Fleet, name: str) -> tuple[str, set[str]]:

@@ -111,8 +111,13 @@ class Place:
         )
 
     @property
+    def pid(self) -> int:
+        """A process that stands in it."""
+        return self.holder.pid
+
+    @property
     def inside(self) -> list[str]:
-        return ["nsenter", "--target", str(self.holder.pid), "--net", "--mount", "--"]
+        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--"]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -154,7 +159,7 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 def cable(one: Place, address: str, other: Place, other_address: str) -> None:
     """A wire between two places."""
     name, peer = f"to-{other.name}", f"to-{one.name}"
-    one.run("ip", "link", "add", name, "type", "veth", "peer", "name", peer, "netns", str(other.holder.pid))
+    one.run("ip", "link", "add", name, "type", "veth", "peer", "name", peer, "netns", str(other.pid))
     for place, link, own in ((one, name, address), (other, peer, other_address)):
         place.run("ip", "address", "add", f"{own}/24", "dev", link)
         place.run("ip", "link", "set", link, "up")
@@ -201,12 +206,12 @@ class Way:
         self.link.append(self.home.start(find_checker("wireguard-go"), "--foreground", link))
         eventually(lambda: self.home.run("wg", "setconf", link, str(file)), 10)
         # WireProxy's packets arrive in the program, beside home's own ports.
-        self.home.run("ip", "link", "set", link, "netns", str(self.inner.holder.pid))
+        self.home.run("ip", "link", "set", link, "netns", str(self.inner.pid))
         self.inner.run("ip", "address", "add", address, "dev", link)
         self.inner.run("ip", "link", "set", link, "mtu", "1420", "up")
         self.inner.run("ip", "route", "add", "10.99.0.1", "dev", link)
         pairs = [f"{port}={target}" for port, target in re.findall(r"ListenPort = (\d+)\nTarget = (\S+)\n", text)]
-        home = str(self.home.holder.pid)
+        home = str(self.home.pid)
         self.link.append(self.inner.start(sys.executable, "-c", FORWARD, address.split("/")[0], home, *pairs))
 
     def hang_up(self) -> None:
@@ -350,14 +355,15 @@ def at_home(way: Way) -> None:
     way.open_door()
 
 
-def at_the_gate(way: Way) -> None:
+def at_the_gate(way: Way, changed: Callable[[str], str] = str) -> None:
+    """What the roles write; its sites go through CHANGED."""
     folder = way.work / "rendered"
     folder.mkdir()
     secrets = {"AETHER_SECRET_WIREGUARD_PRIVATE_KEY": way.keys["public"].private}
     conf = render(folder, "public-gateway", "wireguard_link", "wg.conf.j2", secrets)
     (way.work / f"{LINK}.conf").write_text(conf.replace(published("gateway"), way.keys["home"].public))
     (way.work / f"{LINK}.conf").chmod(0o600)
-    caddyfile = render(folder, "public-gateway", "caddy_edge", "Caddyfile.j2")
+    caddyfile = changed(render(folder, "public-gateway", "caddy_edge", "Caddyfile.j2"))
     trusted = {"/etc/pki/tls/certs/ca-bundle.crt": "world/root", "/etc/caddy/home.crt": "own/root"}
     for path, root in trusted.items():
         assert path in caddyfile
