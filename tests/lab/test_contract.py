@@ -11,7 +11,7 @@ from tests.contract.cases import CASES, Answer, Case, disagreement, named, syste
 from tests.contract.ssh import SSH_CASES, ssh_answers
 from tests.lab.container import Container, Site
 from tests.lab.operator import Operator
-from tests.lab.test_deploy import units
+from tests.lab.test_deploy import ACTIVE, units
 
 # Each step of an emulated machine takes minutes where others work, too.
 pytestmark = pytest.mark.timeout(7200)
@@ -79,6 +79,9 @@ def test_a_real_ssh_server_answers_as_the_table_says(server_answered: dict[Case,
 
 @pytest.fixture(scope="module")
 def answered(web: Operator) -> dict[Case, Answer]:
+    # The cases change the units of what runs.
+    first = web.deploy(web.system(units=units()), ACTIVE)
+    assert first.code == 0, first.err
     return system_answers(asking(web), web.runs(), copied(web))
 
 

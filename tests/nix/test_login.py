@@ -125,8 +125,6 @@ def keycloak(fleet: Fleet, middle: Any) -> None:
         "keycloak.service",
     ):
         host.unit(unit)
-    # A machine that tests is busier than a node: 90 seconds do not always do for the first start, which makes the database.
-    host.write("/etc/systemd/system/keycloak.service.d/busy.conf", "[Service]\nTimeoutStartSec=10min\n")
 
 
 def gateway(fleet: Fleet) -> None:

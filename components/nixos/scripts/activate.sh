@@ -58,9 +58,8 @@ while :; do
   status=0
   said=\$(NIXOS_NO_CHECK=1 $previous/bin/switch-to-configuration test 2>&1) || status=\$?
   printf '%s\n' "\$said" >>$log
-  if [ \$status = 0 ] || [ \$tries -ge $activation_limit ] || ! printf '%s' "\$said" | grep -qx 'Could not acquire lock'; then
-    break
-  fi
+  if [ \$status = 0 ] || [ \$tries -ge $activation_limit ]; then break; fi
+  case "\$said" in *'Could not acquire lock'*) ;; *) break ;; esac
   tries=\$((tries + 1))
   sleep 1
   # Confirmed meanwhile.

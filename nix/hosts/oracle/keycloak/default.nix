@@ -71,6 +71,8 @@ in
       SupplementaryGroups = [ "keycloak-tls" ];
       Restart = "on-failure";
       RestartSec = 10;
+      # A first start makes its schema: two minutes on a busy node, and systemd's default of 90 s ended it again and again.
+      TimeoutStartSec = "10min";
       MemoryMax = "1400M";
       # Port 8443 needs no capability; the module's ambient one is for ports below 1024.
       AmbientCapabilities = lib.mkForce "";
