@@ -77,7 +77,9 @@ def test_nix_lays_over_as_python_does(tmp_path: Path) -> None:
     found = value(expression.replace("OVERLAY", OVERLAY).replace("FILES", " ".join(map(evaluate.path_literal, files))))
     assert isinstance(found, list)
     for path, nix in zip(files, found, strict=True):
-        assert nix == json.loads(json.dumps(document(path))), path.read_text()
+        python = json.loads(json.dumps(document(path)))
+        # Policies are of previews: no host's system asks for them.
+        assert nix == {table: facts for table, facts in python.items() if table != "policies"}, path.read_text()
 
 
 def test_every_host_of_an_environment_is_in_the_flake_and_is_written() -> None:

@@ -316,10 +316,14 @@ IMAGES = "legacyPackages.x86_64-linux.images"
 NOT_OURS = "Obsolete option `proxmox.qemuConf.diskSize' is used."
 
 
+# Hosts with services that are exported as OCI images (`aether.oci`).
+EXPORTED = ("adguard", "staging-adguard", "step-ca")
+
+
 def formats(host: str) -> set[str]:
     """Kinds of images that a host has."""
     proxmox = HOSTS[host]["kind"] == "nixos-vm" and len(HOSTS[host].get("disks", [])) <= 1
-    return FORMATS[HOSTS[host]["kind"]] | ({"proxmox"} if proxmox else set())
+    return FORMATS[HOSTS[host]["kind"]] | ({"proxmox"} if proxmox else set()) | ({"oci"} if host in EXPORTED else set())
 
 
 @pytest.mark.parametrize("host", HOSTS)
