@@ -108,5 +108,5 @@ def test_a_name_of_the_base_means_the_environments_own_host() -> None:
 
 
 def test_the_flake_has_them() -> None:
-    names = evaluate.run(["eval", "--json", f"path:{quote(str(evaluate.ROOT))}#lib.inventory.environments"], json_output=True)
+    names = evaluate.run(["eval", "--json", f"git+file://{quote(str(evaluate.ROOT))}#lib.inventory.environments"], json_output=True)
     assert names.value == ["staging"]
