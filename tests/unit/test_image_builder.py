@@ -563,6 +563,8 @@ class TestSpace:
 
     def test_last_time_tells_how_much_is_needed(self, nix: Nix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store = self.unbuilt(nix, tmp_path, sizes={"system": "4G"})
+        # Not what this machine has.
+        free_space(monkeypatch, lambda _: 12 * self.GIB)
         builder(tmp_path)[0].make("box", "raw")
         made = copying.allocated(tmp_path / "dist/2_raw/box.raw")
         shutil.rmtree(store / "2-image")
