@@ -108,5 +108,6 @@ def test_a_name_of_the_base_means_the_environments_own_host() -> None:
 
 
 def test_the_flake_has_them() -> None:
-    names = evaluate.run(["eval", "--json", f"git+file://{quote(str(evaluate.ROOT))}#lib.inventory.environments"], json_output=True)
+    flake = f"git+file://{quote(str(evaluate.ROOT))}"
+    names = evaluate.run(["eval", "--json", f"{flake}#lib.inventory.environments"], json_output=True)
     assert names.value == ["staging"]
