@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
+from inventory.files import write_whole
+
 FILE = "made.toml"
 _HEAD = (
     "# When each value was made, by ./aether secrets: names and dates alone. A value that is not named is older than this file.\n"
@@ -26,6 +28,4 @@ class Ages:
         """KEYS of FILE were made today."""
         self._made |= {f"{file}/{key}": today or date.today() for key in keys}
         lines = "".join(f'"{name}" = {when.isoformat()}\n' for name, when in sorted(self._made.items()))
-        draft = self._path.with_name(f".{FILE}.partial")
-        draft.write_text(_HEAD + lines)
-        draft.replace(self._path)
+        write_whole(self._path, _HEAD + lines)

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from inventory.files import write_whole
 from inventory.problems import HEADER
 
 
@@ -62,9 +63,7 @@ def set_fields(path: Path, table: str, values: Mapping[str, str | list[str]]) ->
         lines[at : last + 1] = [line.rstrip("\n") + (comment.group(0) if comment else "") + "\n"]
     text = "".join(lines)
     tomllib.loads(text)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, text)
 
 
 def _parses(text: str) -> bool:

@@ -12,6 +12,7 @@ import yaml
 
 from inventory import agekey
 from inventory.ages import Ages
+from inventory.files import write_whole
 from inventory.rules.files import sops_keys, sops_recipients
 
 DEFAULT_KEY_FILE = Path("~/.config/sops/age/keys.txt")
@@ -86,10 +87,7 @@ class Vault:
             raise VaultError(f"{path}: nobody could read it. Fix: write age_recipients in [site]")
         command = ["encrypt", "--age", ",".join(recipients), "--input-type", "json", "--output-type", "yaml"]
         text = self._sops([*command, "--filename-override", path.name, "/dev/stdin"], json.dumps(dict(values)))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(text)
-        partial.replace(path)
+        write_whole(path, text)
         Ages(self.root).note(file, [".".join(leaf) for leaf in self.leaves(file)])
 
     def rekey(self, file: str, recipients: Sequence[str]) -> bool:

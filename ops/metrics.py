@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from inventory.files import write_whole
 from ops import hosts
 from ops.arguments import parser
 from ops.fleet import deployed, inventory_of, out
@@ -49,10 +50,7 @@ def metrics(stack: Stack, arguments: list[str]) -> int:
         raise OpsError(f"'{options.push}' is no host of {inventory.path}. Fix: --push HOST, one that has a node exporter")
     text = rendered([*of_runs(stack.name, runs(stack.name)), *of_fleet(look(stack, inventory, deployed(stack))), *of_pins()])
     if options.write:
-        options.write.parent.mkdir(parents=True, exist_ok=True)
-        draft = options.write.with_name(f".{options.write.name}.new")
-        draft.write_text(text)
-        draft.replace(options.write)
+        write_whole(options.write, text)
     elif options.push:
         push(stack, options.push, text)
         out.print(f"{options.push}: {FOLDER}/aether-{stack.name}.prom")

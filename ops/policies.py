@@ -32,8 +32,7 @@ def policies(stack: Stack, arguments: list[str]) -> int:
             table.add_column(column)
         for policy in judge.policies:
             said = inventory.content.policies.get(policy.name)
-            level = said.level if said and said.level else policy.level
-            table.add_row(policy.name, level, policy.text, ", ".join(said.exceptions) if said else "")
+            table.add_row(policy.name, judge.level(policy), policy.text, ", ".join(said.exceptions) if said else "")
         out.print(table)
         return 0
     verdicts = list(judge.subject(Subject(inventory, REPOSITORY, _settings(stack))))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from inventory.files import write_whole
 from ops import notify
 from ops.stack import AETHER, OpsError, Stack
 
@@ -69,9 +70,5 @@ def _end(stack: Stack, command: str, started: float, result: str, why: str) -> N
 
 def note(stack: str, run: Run) -> None:
     """Add RUN; the oldest beyond KEPT go."""
-    path = path_of(stack)
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = [*(json.dumps(asdict(each)) for each in runs(stack)), json.dumps(asdict(run))][-KEPT:]
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text("".join(f"{line}\n" for line in lines))
-    draft.replace(path)
+    write_whole(path_of(stack), "".join(f"{line}\n" for line in lines))

@@ -24,10 +24,11 @@ revision() {
 # account OUTCOME WHAT: a line in AETHER_HOST's own account of its deployments and in its log, where it is no NixOS host (those write
 # theirs: host.sh). What a host cannot keep, a router's shell say, fails nothing.
 account() {
-  local line
+  local line who commit
+  who=$(id -un)@$(uname -n) commit=$(revision)
   line=$(printf '{"at": %s, "id": "%s", "outcome": "%s", "closure": "%s", "revision": "%s"}' \
-    "$(date +%s)" "$(id -un)@$(uname -n):$$" "$1" "${2//[\"\\]/}" "$(revision)")
-  remote "$AETHER_HOST" "logger -t aether -- $(printf '%q' "$1: $2 by $(id -un)@$(uname -n), revision $(revision)");
+    "$(date +%s)" "$who:$$" "$1" "${2//[\"\\]/}" "$commit")
+  remote "$AETHER_HOST" "logger -t aether -- $(printf '%q' "$1: $2 by $who, revision $commit");
     if [ \"\$(id -u)\" = 0 ]; then mkdir -p /var/lib/aether; printf '%s\\n' $(printf '%q' "$line") >>/var/lib/aether/deployments.jsonl; fi" \
     </dev/null >/dev/null 2>&1 || true
 }

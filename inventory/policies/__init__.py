@@ -172,6 +172,11 @@ class Judge:
             if policy.resource:
                 yield from (self._verdict(policy, finding) for finding in policy.resource(resource))
 
+    def level(self, policy: Policy) -> Level:
+        """What breaking POLICY means here."""
+        said = self._said.get(policy.name)
+        return said.level if said and said.level else policy.level
+
     def unused(self) -> list[str]:
         """Exceptions that nothing needed, of policies that see the inventory: they hide what may come."""
         if self.inventory.base:
@@ -195,8 +200,7 @@ class Judge:
         reason = exceptions[names[0]] if names else ""
         self._used |= {(policy.name, name) for name in names}
         line = self._at(f"{finding.table}.{finding.about}", finding.field) if finding.table and not reason else 0
-        level = said.level if said and said.level else policy.level
-        return Verdict(policy.name, level, finding, str(self.inventory.path), line, reason)
+        return Verdict(policy.name, self.level(policy), finding, str(self.inventory.path), line, reason)
 
     def _at(self, where: str, field: str) -> int:
         if self._lines is None:
