@@ -56,7 +56,9 @@ in
         default_backend caddy
 
       backend caddy
-        server caddy 127.0.0.1:${toString httpsPort} send-proxy-v2 check
+        # No check: the only server there is would be taken for down for seconds after it has come back. What an
+        # authority asks in that time, it does not ask again, and the certificate is minutes late.
+        server caddy 127.0.0.1:${toString httpsPort} send-proxy-v2
 
       backend kubernetes-ingress
         balance roundrobin
