@@ -407,7 +407,8 @@ def test_home_gets_the_worlds_certificate_through_the_tunnel(way: Way) -> None:
 
 
 def test_a_relay_leads_home(way: Way) -> None:
-    asked = json.loads(way.public.run("curl", "--silent", "--max-time", "5", f"http://{PRIVATE}:{TELEMETRY}/v1"))
+    # Its listener starts beside the rest.
+    asked = json.loads(eventually(lambda: way.public.run("curl", "-s", "--max-time", "5", f"http://{PRIVATE}:{TELEMETRY}/v1")))
     assert asked["path"] == "/v1"
 
 
