@@ -26,6 +26,7 @@ from stacks.images import Images
 from stacks.live import drifts
 from stacks.machines import Machines, seen
 from stacks.public import aws_provider, one_region
+from stacks.recorded import outputs_of, resources
 from stacks.rollout import activation_order
 from stacks.sdk import export
 from stacks.settings import Settings, SettingsError
@@ -94,7 +95,7 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     export("nameServers", gateway.name_servers)
     export("addresses", {inventory.cloud.gateway: gateway.address, **{name: other.address for name, other in others.items()}})
     if inventory.image:
-        Images(settings, inventory).export()
+        Images(settings, inventory, outputs_of(resources())).export()
 
 
 def _homelab(settings: Settings, inventory: Inventory) -> Inventory | None:

@@ -1,7 +1,7 @@
 """The homelab: NixOS guests on Proxmox, provisioned and configured in one graph."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
 import pulumi_proxmoxve as proxmox
@@ -29,7 +29,7 @@ from stacks.node_files import Stored, stored
 from stacks.pools import Pools, look
 from stacks.preflight import Preflight
 from stacks.proxmox import proxmox_provider
-from stacks.recorded import RecordedFile, births_of, export, files_of, guests_of, members_of, resources
+from stacks.recorded import RecordedFile, begin, births_of, export, files_of, guests_of, members_of, outputs_of
 from stacks.rollout import activation_order
 from stacks.settings import Settings
 from stacks.ssh import write_client_config
@@ -38,14 +38,14 @@ from stacks.systems import deployed_system, desired_systems
 
 def compose(settings: Settings, inventory: Inventory) -> None:
     """Register every resource of the homelab up to the stack's phase."""
-    cluster = ask(settings)
+    recorded, cluster = begin(), ask(settings)
     operator = Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix)
     drifted = drifts(operator.ssh_config, inventory, settings.phase) if settings.detect_drift else {}
     machines = Machines(settings, inventory, operator)
-    systems = _systems(settings, inventory, operator, drifted, cluster, machines.nodes)
+    systems = _systems(settings, inventory, operator, drifted, cluster, recorded, machines.nodes)
     done: dict[str, pulumi.Resource] = {**systems}
     done |= machines.ansible(done)
-    images = Images(settings, inventory)
+    images = Images(settings, inventory, outputs_of(recorded()))
     done |= machines.atomic(drifted, done, images)
     machines.homes(done)
     images.export()
@@ -58,6 +58,7 @@ def _systems(
     operator: Operator,
     drifted: Mapping[str, str],
     cluster: Callable[[], Cluster | None],
+    recorded: Callable[[], Mapping[str, Any]],
     set_up: Callable[[], Mapping[str, Playbook]],
 ) -> dict[str, NixosSystem]:
     """Every NixOS host's system; a guest is born from an image first, on its node once that is SET_UP; a physical machine is
@@ -75,7 +76,7 @@ def _systems(
     pools = Pools()
     files: Mapping[str, RecordedFile] | None = None
     if there is not None:
-        state = resources()
+        state = recorded()
         known, files = guests_of(state), files_of(state)
         replaced = [name for name, facts in guests.items() if facts.replace]
         lacking = lacking_rights(settings, inventory.content.model_dump()) if replaced else []

@@ -10,7 +10,7 @@ from components.base import REPOSITORY
 from components.registry.followed import FollowedImage, FollowedImageArgs
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, ImageBuild
-from stacks.references import last_outputs, published_images
+from stacks.references import published_images
 from stacks.sdk import export
 from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
@@ -28,12 +28,12 @@ _FORGET_FILES = (
 class Images:
     """Images of one stack. Makes the image repository where the stack's inventory has `[image]`.
 
-    An image that the registry does not give is asked for again by the next update: `export` counts those attempts.
+    An image that the registry does not give is asked for again by the next update: `export` counts those attempts. LAST is what
+    the stack exported then.
     """
 
-    def __init__(self, settings: Settings, inventory: Inventory) -> None:
+    def __init__(self, settings: Settings, inventory: Inventory, last: Mapping[str, Any]) -> None:
         self.settings = settings
-        last = last_outputs(settings)
         if last.get("imageRepository") and "imageCommit" not in last:
             raise SettingsError(_FORGET_FILES)
         self.attempt = int(last.get("imagesAttempt") or 0) + (1 if last.get("imagesUnreadable") else 0)

@@ -1,8 +1,10 @@
 """Who can build a host's system: refused at preview, with the line to write, where nobody of the inventory's choice can."""
 
 import json
+import platform
 import re
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +20,12 @@ def system_of(facts: NixosFacts) -> str:
         isinstance(facts, HcloudVm) and facts.server_type.startswith("cax")
     )
     return "aarch64-linux" if arm else "x86_64-linux"
+
+
+def foreign(hosts: Mapping[str, NixosFacts]) -> bool:
+    """Whether the operator builds one of HOSTS that is of another platform than this machine."""
+    own = f"{platform.machine()}-{sys.platform}"
+    return any(facts.build_on == "operator" and system_of(facts) != own for facts in hosts.values())
 
 
 def unbuildable(hosts: Mapping[str, NixosFacts], operator: frozenset[str] | None) -> list[str]:

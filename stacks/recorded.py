@@ -1,8 +1,8 @@
-"""The guests that this stack's state holds, as its last deployment left it."""
+"""What this stack's state holds, as its last deployment left it."""
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import pulumi
 
 from components.proxmox.guest import births
 from inventory.models import Guest
+from stacks.sdk import begin_invoke
 
 _KINDS = {"proxmoxve:index/vmLegacy:VmLegacy": "qemu", "proxmoxve:index/containerLegacy:ContainerLegacy": "lxc"}
 # Seconds that a state may take to be read whole while the engine writes it.
@@ -32,25 +33,41 @@ class RecordedGuest:
     """Of each of a virtual machine's disks, by what Proxmox calls it."""
 
 
+def begin() -> Callable[[], Mapping[str, Any]]:
+    """Start reading the state; what is returned waits for it, as `resources` does."""
+    question = {"stackName": pulumi.get_stack()}
+    asked = begin_invoke("pulumi:pulumi:readStackResourceOutputs", question)
+    deadline = time.monotonic() + PATIENCE
+
+    def answer() -> Mapping[str, Any]:
+        nonlocal asked
+        while True:
+            try:
+                return (asked() or {}).get("outputs") or {}
+            except Exception as error:
+                # The engine writes meanwhile: without metadata=skip not all in one step (docs/state.md). The exception has no
+                # type of its own.
+                if "failed to load checkpoint" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+                asked = begin_invoke("pulumi:pulumi:readStackResourceOutputs", question)
+
+    return answer
+
+
 def resources() -> Mapping[str, Any]:
     """Type and outputs of the state's resources, by URN: what `guests_of` and `births_of` take."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            found = pulumi.runtime.invoke("pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()}).value
-            return (found or {}).get("outputs") or {}
-        except Exception as error:
-            # The engine writes meanwhile: without metadata=skip not all in one step (docs/state.md). The exception has no type of
-            # its own.
-            if "failed to load checkpoint" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
+    return begin()()
+
+
+def outputs_of(resources: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the stack exported at its last update; nothing before the first."""
+    return next((item["outputs"] for item in resources.values() if item["type"] == "pulumi:pulumi:Stack"), None) or {}
 
 
 def guests_of(resources: Mapping[str, Any]) -> dict[str, RecordedGuest]:
     """The guests among RESOURCES, by the name of their host."""
-    stack = next((item["outputs"] for item in resources.values() if item["type"] == "pulumi:pulumi:Stack"), None) or {}
-    exported = stack.get(EXPORT) or {}
+    exported = outputs_of(resources).get(EXPORT) or {}
     found = {}
     for urn, item in resources.items():
         outputs = item["outputs"] or {}

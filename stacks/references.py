@@ -1,6 +1,4 @@
-"""What stacks exported: another one's now, and this one's at its last update. The homelab asks the cloud, never the other way."""
-
-from typing import Any
+"""What another stack exported. The homelab asks the cloud, never the other way."""
 
 import pulumi
 
@@ -12,10 +10,3 @@ def published_images(settings: Settings) -> pulumi.Output[dict[str, str]] | None
     if not settings.cloud_stack:
         return None
     return pulumi.StackReference(settings.cloud_stack).get_output("images").apply(lambda images: dict(images or {}))
-
-
-def last_outputs(settings: Settings) -> dict[str, Any]:
-    """What this stack exported at its last update; nothing before the first."""
-    name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{settings.stack}"
-    found = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value or {}
-    return dict(found.get("outputs") or {})

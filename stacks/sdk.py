@@ -1,12 +1,15 @@
 """What the program needs of Pulumi's Python SDK (3.259), and that does not do it by itself. One function a matter."""
 
+import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pulumi
 from pulumi.runtime import stack as runtime
+from pulumi.runtime.invoke import invoke_async
 from pulumi.runtime.rpc_manager import RPCManager
+from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 
 from components.base import if_known
 
@@ -48,6 +51,14 @@ def outlive_failures() -> None:
 
     RPCManager.do_rpc = forgiving  # type: ignore[assignment,method-assign]
     runtime.wait_for_rpcs = wait
+
+
+def begin_invoke(token: str, props: Mapping[str, Any]) -> Callable[[], Any]:
+    """Ask the engine and go on; what is returned waits for the answer. The SDK's own `invoke` waits at once."""
+    asked = asyncio.ensure_future(invoke_async(token, dict(props)), loop=_ensure_event_loop())  # type: ignore[no-untyped-call]
+    # Until the question is under way, in a thread of its own.
+    _sync_await(asyncio.sleep(0.001))
+    return lambda: _sync_await(asked)
 
 
 def export(name: str, value: pulumi.Input[Any]) -> None:

@@ -8,7 +8,7 @@ from components.base import REPOSITORY, Operator, Text
 from components.nixos.desired import Desired, EvaluationError, desired_closures, untracked
 from components.nixos.system import NixosSystem, NixosSystemArgs
 from inventory.models import NixosFacts
-from stacks.platforms import operator_systems, unbuildable
+from stacks.platforms import foreign, operator_systems, unbuildable
 from stacks.settings import Settings, SettingsError
 
 
@@ -18,7 +18,9 @@ def desired_systems(settings: Settings, hosts: Mapping[str, NixosFacts]) -> dict
     Raises:
         SettingsError: one of them cannot be evaluated, or nobody can build it.
     """
-    if problems := unbuildable(hosts, operator_systems(settings.nix)):
+    # Asking Nix takes as long as hashing all sources: only for what it may not be able to build.
+    able = operator_systems(settings.nix) if foreign(hosts) else None
+    if problems := unbuildable(hosts, able):
         raise SettingsError("\n".join(problems))
     if unseen := untracked(REPOSITORY):
         pulumi.log.warn(f"git does not track {', '.join(unseen)}, so the flake does not see it. Fix: git add {' '.join(unseen)}")

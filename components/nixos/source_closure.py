@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -128,18 +129,18 @@ def sources_of(repository: Path, inventory_files: Iterable[Path], hosts: Iterabl
     offers = [path.relative_to(repository) for path in sorted((repository / "nix/hosts").rglob("offers.nix"))]
     shared = [*(Path(common) for common in COMMON), *offers]
     tree = _Tree(repository)
-    common = tree.hashes(tree.reachable(shared))
+    common = tree.reachable(shared)
     return {host: _sources_of(tree, tables, common, host) for host in hosts}
 
 
-def _sources_of(tree: "_Tree", tables: list[dict[str, Any]], common: Mapping[str, str], host: str) -> Sources:
+def _sources_of(tree: "_Tree", tables: list[dict[str, Any]], common: list[Path], host: str) -> Sources:
     repository = tree.repository
     own: dict[str, Any] = next((table["hosts"][host] for table in tables if host in table.get("hosts", {})), {})
     entry = entry_file(repository, own.get("stands_for", host), own.get("node"))
     mine = [entry] if entry else []
     if entry and entry.name == "default.nix":
-        mine = [entry, *_tree(repository, entry.parent)]
-    files = dict(sorted({**common, **tree.hashes(tree.reachable(mine))}.items(), key=lambda item: Path(item[0])))
+        mine = [entry, *tree.below(entry.parent)]
+    files = tree.hashes(sorted({*common, *tree.reachable(mine)}))
     # With what they hold: sops-nix carries the encrypted file in the system, so a rotated secret is a new system.
     paths = {secret: repository / "secrets" / secret for secret in own.get("secrets", ())}
     secrets = {secret: _content_hash(path) if path.exists() else "" for secret, path in paths.items()}
@@ -151,9 +152,11 @@ class _Tree:
     """The files of a repository at one moment: what each reads is found once, however many hosts share it."""
 
     def __init__(self, repository: Path) -> None:
-        self.repository = repository
+        self.repository = repository.resolve()
         self._read: dict[Path, list[Path] | None] = {}
         self._hashes: dict[Path, str] = {}
+        self._below: dict[Path, list[Path]] = {}
+        self._named: dict[Path, list[Path]] = {}
 
     def reachable(self, entries: Iterable[Path]) -> list[Path]:
         seen: set[Path] = set()
@@ -176,8 +179,35 @@ class _Tree:
         """What FILE reads; None where there is no such file."""
         if file not in self._read:
             known = (self.repository / file).is_file()
-            self._read[file] = (_read_by(self.repository, file) if file.suffix == ".nix" else []) if known else None
+            literals = _literals(self.repository / file) if known and file.suffix == ".nix" else ()
+            named = [Path(normpath(file.parent / literal)) for literal in literals]
+            self._read[file] = [found for path in named for found in self._followed(path)] if known else None
         return self._read[file]
+
+    def _followed(self, path: Path) -> list[Path]:
+        """What is read where a file says PATH, relative to the repository."""
+        if path not in self._named:
+            self._named[path] = self._found(path)
+        return self._named[path]
+
+    def _found(self, path: Path) -> list[Path]:
+        target = (self.repository / path).resolve()
+        if not target.is_relative_to(self.repository):
+            return []
+        relative = target.relative_to(self.repository)
+        if str(relative) in (*NOT_FOLLOWED, ".", "nix"):
+            return []
+        if target.is_file():
+            return [relative]
+        # A folder may be imported as its default.nix, or read file by file (modules that list themselves, dashboards).
+        return self.below(relative) if target.is_dir() else []
+
+    def below(self, folder: Path) -> list[Path]:
+        """Every file of a FOLDER, sorted."""
+        if folder not in self._below:
+            found = sorted((self.repository / folder).rglob("*"))
+            self._below[folder] = [path.relative_to(self.repository) for path in found if path.is_file()]
+        return self._below[folder]
 
 
 def image_hash(repository: Path) -> str:
@@ -189,7 +219,7 @@ def image_hash(repository: Path) -> str:
     digest = hashlib.sha256()
     for file in [
         Path("flake.lock"),
-        *(path for path in _tree(repository, Path("nix/images")) if path.suffix == ".nix"),
+        *(path for path in _Tree(repository).below(Path("nix/images")) if path.suffix == ".nix"),
     ]:
         digest.update(f"{file}\0{_content_hash(repository / file)}\0".encode())
     return digest.hexdigest()
@@ -205,10 +235,6 @@ def _as_seen_by(host: str, table: dict[str, object]) -> dict[str, object]:
             for name, facts in hosts.items()
         }
     return seen
-
-
-def _read_by(repository: Path, file: Path) -> list[Path]:
-    return [found for literal in _literals(repository / file) for found in _followed(repository, file.parent, literal)]
 
 
 def _literals(path: Path) -> tuple[str, ...]:
@@ -227,22 +253,3 @@ def _content_hash(path: Path) -> str:
 @lru_cache(maxsize=4096)
 def _content_hash_at(path: Path, _mtime: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _followed(repository: Path, folder: Path, literal: str) -> list[Path]:
-    target = (repository / folder / literal).resolve()
-    if not target.is_relative_to(repository.resolve()):
-        return []
-    relative = target.relative_to(repository.resolve())
-    if str(relative) in (*NOT_FOLLOWED, ".", "nix"):
-        return []
-    if target.is_file():
-        return [relative]
-    # A folder may be imported as its default.nix, or read file by file (modules that list themselves, dashboards).
-    return _tree(repository, relative) if target.is_dir() else []
-
-
-def _tree(repository: Path, folder: Path) -> list[Path]:
-    return [
-        path.relative_to(repository.resolve()) for path in sorted((repository.resolve() / folder).rglob("*")) if path.is_file()
-    ]

@@ -1,6 +1,7 @@
 """Pulumi mocks that remember what a program registered."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,9 @@ from unittest import mock
 import pulumi
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime.stack import run_pulumi_func
+
+# Tests run side by side, and a stack writes files of its own below .aether/.
+STACK = f"unit-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 
 
 @dataclass(frozen=True)

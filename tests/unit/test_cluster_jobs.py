@@ -10,7 +10,7 @@ from inventory.load import load
 from stacks import homelab
 from stacks.settings import Settings
 from tests.system import small
-from tests.unit.recorder import Recording, record
+from tests.unit.recorder import STACK, Recording, record
 
 EXTRA = """
 [zones.lab]
@@ -83,7 +83,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     path.write_text(inventory().replace(small.NODE_PLAYBOOK, "proxmox.yml"))
     settings = Settings.model_validate(
         {
-            "stack": "unit",
+            "stack": STACK,
             "composition": "homelab",
             "inventory": path,
             "evaluator": "source",

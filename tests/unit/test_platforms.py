@@ -8,7 +8,7 @@ import pytest
 
 from inventory.load import load
 from inventory.models import NixosFacts, runs_nixos
-from stacks.platforms import operator_systems, system_of, unbuildable
+from stacks.platforms import foreign, operator_systems, system_of, unbuildable
 from stacks.settings import Settings, SettingsError
 from stacks.systems import desired_systems
 
@@ -70,6 +70,18 @@ def test_emulation_and_builders_count(tmp_path: Path) -> None:
     here = operator_systems(nix(tmp_path, **shown))
     assert set(here or ()) == {"x86_64-linux", "i686-linux", "aarch64-linux", "armv7l-linux"}
     assert operator_systems(str(tmp_path / "none")) is None
+
+
+def test_nix_is_asked_only_where_it_may_not_be_able(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert not foreign(cloud()), "each builds itself"
+    assert foreign(cloud(vps="operator"))
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert not foreign(cloud(vps="operator"))
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert foreign(cloud(vps="operator"))
 
 
 def test_a_preview_refuses_it(tmp_path: Path) -> None:

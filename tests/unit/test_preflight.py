@@ -1,7 +1,7 @@
 """Cluster, state and inventory held against each other before anything is registered."""
 
 import dataclasses
-import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +139,15 @@ def test_the_states_guests_are_read_with_what_was_exported() -> None:
 def test_a_state_that_is_being_written_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[Exception | None] = [Exception("invoke failed: failed to load checkpoint: EOF"), None]
 
-    def invoke(*_: object) -> object:
-        if (error := answers.pop(0)) is not None:
-            raise error
-        return types.SimpleNamespace(value={"outputs": {}})
+    def begin(*_: object) -> Callable[[], object]:
+        def answer() -> object:
+            if (error := answers.pop(0)) is not None:
+                raise error
+            return {"outputs": {}}
 
-    monkeypatch.setattr("pulumi.runtime.invoke", invoke)
+        return answer
+
+    monkeypatch.setattr("stacks.recorded.begin_invoke", begin)
     monkeypatch.setattr("pulumi.get_stack", lambda: "homelab")
     assert resources() == {}
     assert not answers

@@ -20,7 +20,7 @@ from sim.hosts.firstboot import random_host_key
 from stacks import cloud, images
 from stacks.existing import Existing
 from stacks.settings import Settings, SettingsError
-from tests.unit.recorder import Recording, record
+from tests.unit.recorder import STACK, Recording, record
 
 CLOUD = Path("inventory/cloud.toml")
 KEY = random_host_key()
@@ -39,7 +39,7 @@ def _no_sops(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(**changes: object) -> Settings:
     values: dict[str, object] = {
-        "stack": "unit-cloud",
+        "stack": STACK,
         "composition": "cloud",
         "inventory": CLOUD,
         "evaluator": "source",
@@ -205,13 +205,13 @@ class TestAddresses:
     """A new zone's names are known to nobody while its stack is deployed for the first time."""
 
     def reached(self, name: str) -> str:
-        config = REPOSITORY / ".aether/ssh/unit-cloud/config"
+        config = REPOSITORY / f".aether/ssh/{STACK}/config"
         answer = subprocess.run(["ssh", "-G", "-F", config, name], capture_output=True, text=True, check=True).stdout
         return dict(line.split(" ", 1) for line in answer.splitlines())["hostname"]
 
     @pytest.mark.parametrize("name", ["public-gateway", "vps"])
     def test_a_machine_is_reached_at_its_public_address(self, name: str) -> None:
-        shutil.rmtree(REPOSITORY / ".aether/ssh/unit-cloud", ignore_errors=True)
+        shutil.rmtree(REPOSITORY / f".aether/ssh/{STACK}", ignore_errors=True)
         compose()
         assert self.reached(name) == "198.51.100.7"
         assert self.reached(f"{name}.cloud.example.org") == "198.51.100.7", "what Ansible calls it"
@@ -302,4 +302,4 @@ def test_a_relay_to_nobody_is_refused() -> None:
     table = inventory.cloud.model_copy(update={"relays": {"backups": relay}})
     changed = replace(inventory, content=inventory.content.model_copy(update={"cloud": table}))
     with pytest.raises(SettingsError, match=r"relays\.backups\.host: 'smith-storge' is no host of homelab\.toml"):
-        record(lambda: cloud.compose(settings(), changed), stack="unit-cloud", outputs=outputs)
+        record(lambda: cloud.compose(settings(), changed), stack=STACK, outputs=outputs)

@@ -9,14 +9,14 @@ from inventory.load import Inventory, load
 from inventory.models import AtomicHost, NixosHost, NixosLxc, NixosVm, Rollout
 from stacks import homelab
 from stacks.settings import Settings, SettingsError
-from tests.unit.recorder import Recording, record
+from tests.unit.recorder import STACK, Recording, record
 
 HOMELAB = Path("inventory/homelab.toml")
 
 
 def settings(**changes: object) -> Settings:
     values: dict[str, object] = {
-        "stack": "unit",
+        "stack": STACK,
         "composition": "homelab",
         "inventory": HOMELAB,
         "evaluator": "source",
@@ -148,9 +148,9 @@ def test_no_resource_is_given_a_secret_in_its_command(recording: Recording) -> N
 def test_the_host_key_is_pinned_before_the_first_connection(recording: Recording) -> None:
     contact = next(item for item in recording.resources if item.name == "media" and "first-contact" in str(item.inputs))
     assert contact.environment["AETHER_HOST_KEY"] == " ".join(load(HOMELAB).guests()["media"].host_key.split()[:2])
-    known = Path(".aether/ssh/unit/known_hosts").read_text()
+    known = Path(f".aether/ssh/{STACK}/known_hosts").read_text()
     assert f"media {contact.environment['AETHER_HOST_KEY']}\n" in known
-    assert "StrictHostKeyChecking yes" in Path(".aether/ssh/unit/config").read_text()
+    assert "StrictHostKeyChecking yes" in Path(f".aether/ssh/{STACK}/config").read_text()
 
 
 def test_a_guest_is_told_from_its_successor_by_the_mac_of_its_device(recording: Recording) -> None:
