@@ -8,5 +8,6 @@ gc.set_threshold(100_000, 50, 50)
 from stacks import run, sdk  # noqa: E402
 
 sdk.quiet_debug()
+sdk.shorten_traces()
 sdk.outlive_failures()
 run()

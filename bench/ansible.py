@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from bench.fleet import NODES, Fleet
+from bench.fleet import Fleet
 from bench.lab import REPOSITORY, STACK, Lab
 from bench.measure import BenchError, Timed, timed
 
@@ -39,7 +39,7 @@ class Ansible:
         done = self._playbook()
         recap = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", done.text, re.MULTILINE)
         answered = {host: int(count) for host, count, unreachable, failed in recap if unreachable == failed == "0"}
-        if not {*self.fleet.names, *NODES} <= set(answered):
+        if not set(self.fleet.names) <= set(answered):
             raise BenchError(f"ansible-playbook did not answer for every host:\n{done.text[-3000:]}")
         deployed = [name for name in self.fleet.names if answered[name]]
         if len(deployed) != changed:
@@ -88,7 +88,6 @@ class Ansible:
             "all": {
                 "vars": variables,
                 "children": {
-                    "nodes": {"hosts": dict.fromkeys(NODES)},
                     "nixos": {"hosts": {name: {"address": reach[name]["address"]} for name in self.fleet.names}},
                     **levels,
                 },
@@ -98,13 +97,9 @@ class Ansible:
     def _plays(self) -> list[dict[str, Any]]:
         wanted = "{{ hostvars['localhost'].built.stdout_lines[groups['nixos'].index(inventory_hostname)] }}"
         plain = self.style == "plain"
-        answer: dict[str, Any] = {"name": "Answer", "ansible.builtin.raw": "true", "changed_when": False}
-        if plain:
-            answer = {"name": "Answer", "ansible.builtin.ping": {}}
         build = {"name": "Build", "ansible.builtin.import_tasks": str(RIVAL / "build.yml")}
         deploy = {"name": "Deploy", "ansible.builtin.import_tasks": str(RIVAL / f"deploy-{self.style}.yml")}
         return [
-            {"name": "Nodes", "hosts": "nodes", "gather_facts": plain, "tasks": [answer]},
             {"name": "Build", "hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [build]},
             *(
                 {

@@ -2,12 +2,17 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pulumi
+from pulumi.runtime import resource
 from pulumi.runtime import stack as runtime
 from pulumi.runtime.invoke import invoke_async
+from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.rpc_manager import RPCManager
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 
@@ -21,6 +26,28 @@ def quiet_debug() -> None:
     """
     if not os.environ.get("AETHER_DEBUG"):
         pulumi.log.debug = lambda *_, **__: None
+
+
+def shorten_traces() -> None:
+    """Tell the engine where a resource is written, and not by which twenty calls the program came there.
+
+    Those were a third of the state, which is written whole after each step, most of them paths of the operator's own machine; to
+    collect them took a twentieth of a preview.
+    """
+    resource._get_stack_trace = _written_at
+
+
+def _written_at() -> source_pb2.StackTrace:
+    """The caller of the resource's own constructor, which is the third one from here: behind Resource's and CustomResource's."""
+    frame: FrameType | None = sys._getframe(1)
+    constructors = 0
+    while frame is not None and constructors < 3:
+        constructors += frame.f_code.co_name == "__init__"
+        frame = frame.f_back
+    if frame is None:
+        return source_pb2.StackTrace()
+    place = source_pb2.SourcePosition(uri=Path(frame.f_code.co_filename).as_uri(), line=frame.f_lineno)
+    return source_pb2.StackTrace(frames=[source_pb2.StackFrame(pc=place)])
 
 
 def outlive_failures() -> None:

@@ -30,6 +30,11 @@ def test_the_store_takes_what_the_fleet_signed_and_nothing_else(web: Operator) -
     refused = subprocess.run(copy, env={**os.environ, **options}, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "lacks a signature by a trusted key" in refused.stderr
+    # Its daemon trusts root, who may say that nobody has to.
+    other = web.built(web.system(units=units(1 + time.time_ns() % 100_000, other=SLEEP.format("1d"))))
+    unasked = [*copy[:2], "--no-check-sigs", *copy[2:-1], other]
+    unchecked = subprocess.run(unasked, env={**os.environ, **options}, capture_output=True, text=True, check=False)
+    assert unchecked.returncode == 0, unchecked.stderr
     done = web.deploy(drv, ACTIVE)
     assert done.code == 0, done.err
     assert web.runs() == web.boots() == path

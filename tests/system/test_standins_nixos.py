@@ -77,6 +77,8 @@ def test_a_path_that_nobody_signed_is_refused(sim: Simulator) -> None:
     assert sim.nix("store", "sign", "-k", str(other), path).code == 0
     assert "lacks a signature by a trusted key" in sim.nix("copy", "--to", "ssh-ng://metal", path).err
     assert sim.copied(path).code == 0
+    sim.ssh("metal", f"rm -rf {path}")
+    assert sim.nix("copy", "--no-check-sigs", "--to", "ssh-ng://metal", path).code == 0, "the daemon trusts root"
 
 
 def test_profiles(sim: Simulator) -> None:
