@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from inventory.load import Inventory
-from inventory.models import CloudVm, HcloudVm, ManagedHost, Node
+from inventory.models import ManagedHost, Node
+from inventory.os_names import os_of
 from inventory.rolesecrets import needed, of_home
 from inventory.types import Port, SshPublicKey
 
@@ -106,7 +107,7 @@ def _reachable(inventory: Inventory) -> dict[str, Node | ManagedHost]:
 
 def _address(inventory: Inventory, name: str, facts: Node | ManagedHost) -> str:
     """A cloud machine's own address is of its own network alone; its name leads to the public one."""
-    return inventory.fqdn(name) if isinstance(facts, CloudVm | HcloudVm) else facts.address
+    return inventory.fqdn(name) if isinstance(facts, ManagedHost) and facts.elsewhere else facts.address
 
 
 def _port(facts: Node | ManagedHost) -> int:
@@ -160,10 +161,7 @@ def _kind(facts: Node | ManagedHost) -> str:
 
 
 def _os(facts: Node | ManagedHost) -> str:
-    kind = _kind(facts)
-    if kind.startswith("nixos-") or kind == "hcloud-vm":
-        return "nixos"
-    return {"node": "debian", "atomic": "fedora-atomic"}.get(kind) or str(getattr(facts, "os", ""))
+    return os_of(_kind(facts), {"os": getattr(facts, "os", "")})
 
 
 def _groups(facts: Node | ManagedHost) -> list[str]:

@@ -6,10 +6,10 @@ from datetime import date, timedelta
 
 from inventory import agekey, sops
 from inventory.ages import Ages
-from inventory.custody import HOST_KEY, HOST_KEY_PUB, Custody
 from inventory.generate import MAKERS, public_half, read_names
 from inventory.keys import bare, set_fields
 from inventory.overlay import base_of
+from inventory.secret_manager import HOST_KEY, HOST_KEY_PUB, SecretManager
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Secret:
         return self.made is None or today - self.made > than
 
 
-def secrets(custody: Custody) -> list[Secret]:
+def secrets(manager: SecretManager) -> list[Secret]:
     """Every value of every file, by file and key."""
-    vault, names, ages = custody.vault, read_names(custody.vault.root), Ages(custody.vault.root)
-    who = {recipient: host for host, recipient in custody.recipients().items()}
+    store, names, ages = manager.store, read_names(manager.store.root), Ages(manager.store.root)
+    who = {recipient: host for host, recipient in manager.recipients().items()}
     found = []
-    for file in vault.files():
-        readers = tuple(sorted(who[key] for key in vault.recipients(file) if key in who))
-        host, environment = custody.origin(file.removeprefix("hosts/").removesuffix(".yaml"))
-        for path in vault.leaves(file):
+    for file in store.files():
+        readers = tuple(sorted(who[key] for key in store.recipients(file) if key in who))
+        host, environment = manager.origin(file.removeprefix("hosts/").removesuffix(".yaml"))
+        for path in store.leaves(file):
             key = ".".join(path)
             if key == HOST_KEY_PUB:
                 continue
@@ -70,17 +70,17 @@ def listing(found: Sequence[Secret], today: date) -> Iterator[str]:
         yield f"{secret.name:{width}}  {age:>9}  read by {', '.join(secret.readers) or 'the owners alone'}; opens {secret.opens}"
 
 
-def rotate_old(custody: Custody, days: int, *, dry: bool, today: date | None = None) -> list[str]:
+def rotate_old(manager: SecretManager, days: int, *, dry: bool, today: date | None = None) -> list[str]:
     """Make anew what is older than DAYS and may be (``[rotate]`` of names.toml), both sides of it; say what is left."""
-    now, every = today or date.today(), secrets(custody)
+    now, every = today or date.today(), secrets(manager)
     old = [secret for secret in every if secret.older(timedelta(days=days), now)]
     anew = {secret.shared: MAKERS[secret.kind]() for secret in old if secret.rotates}
     hosts: set[str] = set()
     for secret in (secret for secret in every if secret.shared in anew):
         if not dry:
-            custody.vault.set(secret.file, secret.key.split("."), anew[secret.shared])
+            manager.store.set(secret.file, secret.key.split("."), anew[secret.shared])
             if secret.public:
-                (custody.vault.root.parent / secret.public).write_text(public_half(secret.kind, anew[secret.shared]) + "\n")
+                (manager.store.root.parent / secret.public).write_text(public_half(secret.kind, anew[secret.shared]) + "\n")
         hosts.update((*secret.readers, secret.name.split("/")[0]))
         print(f"{secret.name}: {'would be made' if dry else 'made'} anew")
     for secret in (secret for secret in old if not secret.rotates):
@@ -97,13 +97,13 @@ def _by_hand(secret: Secret) -> str:
     return f"only its service takes a new one; then ./aether secrets set {host} {secret.key}"
 
 
-def leave(custody: Custody, operator: str, recipient: str | None) -> list[str]:
+def leave(manager: SecretManager, operator: str, recipient: str | None) -> list[str]:
     """OPERATOR (the comment of an authorized key) goes: no login, no secret from now on; says what that person has seen.
 
     Raises:
         ValueError: nobody is called so, it is not known which age recipient is theirs, or nobody would be left.
     """
-    site = next(inventory.site for inventory in custody.inventories if not inventory.base)
+    site = next(inventory.site for inventory in manager.inventories if not inventory.base)
     keys = [key for key in site.authorized_keys if key.split()[2:3] == [operator]]
     if not keys and recipient is None:
         known = ", ".join(sorted({key.split()[2] for key in site.authorized_keys if len(key.split()) > 2})) or "nobody"
@@ -118,16 +118,16 @@ def leave(custody: Custody, operator: str, recipient: str | None) -> list[str]:
     left = [key for key in site.age_recipients if key not in theirs]
     if not left or not left_keys:
         raise ValueError(f"without {operator} nobody could log in or read the secrets. Fix: add another owner first")
-    seen = [secret for secret in secrets(custody) if theirs & set(custody.vault.recipients(secret.file))]
-    for path in custody.files:
+    seen = [secret for secret in secrets(manager) if theirs & set(manager.store.recipients(secret.file))]
+    for path in manager.files:
         if base_of(path) is None:
             set_fields(path, "site", {"age_recipients": left, "authorized_keys": left_keys})
-    custody.reload()
-    custody.rekey()
-    owners = sops.owner_recipients(custody.inventories)
-    for file in sorted(set(custody.vault.files()) - set(sops.readers(custody.inventories))):
-        if custody.vault.rekey(file, owners):
-            print(f"{custody.vault.root / file}: encrypted to the owners that are left")
+    manager.reload()
+    manager.rekey()
+    owners = sops.owner_recipients(manager.inventories)
+    for file in sorted(set(manager.store.files()) - set(sops.readers(manager.inventories))):
+        if manager.store.rekey(file, owners):
+            print(f"{manager.store.root / file}: encrypted to the owners that are left")
     print(f"\n{operator} has seen {len(seen)} values, and keeps what git had until now. Make them anew:")
     for secret in seen:
         how = "./aether secrets rotate --older 0d" if secret.rotates else _by_hand(secret)

@@ -4,7 +4,8 @@ Units: memory MiB, disk GiB, times seconds, addresses IPv4. Rules between entrie
 are in ``rules/``; this module knows one entry at a time.
 """
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -40,6 +41,9 @@ from inventory.types import (
     UsbId,
     VmId,
 )
+
+# Instance types with an ARM processor of Amazon's: t4g.small, c7gn.large.
+_GRAVITON = re.compile(r"[a-z]+[0-9]+g[a-z]*\..*")
 
 
 class Site(Facts):
@@ -205,6 +209,9 @@ class HostFacts(Facts):
     syncthing_id: SyncthingId | None = Field(default=None, description="Syncthing device id; who has one syncs SharedHome.")
     stands_for: HostName | None = Field(default=None, description="Host of the base that it is here: same sources.")
 
+    elsewhere: ClassVar[bool] = False
+    """Whether ``address`` is of a network that is not ours, so that the host is reached by its name."""
+
 
 class ManagedHost(HostFacts):
     """A host that Aether logs in to: its SSH key is known before the first connection."""
@@ -224,6 +231,11 @@ class NixosFacts(ManagedHost):
     confirm_timeout: int = Field(default=60, ge=5, description="Seconds until unconfirmed activation reverts.")
     settle: int = Field(default=2, ge=0, le=600, description="Seconds for which health checks have to go on holding.")
     may_fail: tuple[str, ...] = Field(default=(), description="Units, or globs of them, whose failure reverts no deployment.")
+
+    @property
+    def system(self) -> str:
+        """What Nix calls the machine's platform."""
+        return "x86_64-linux"
 
 
 class NixosHost(NixosFacts):
@@ -251,6 +263,12 @@ class OwnCard(Facts):
     """A machine whose network card has an address of its own."""
 
     mac: MacAddress | None = Field(default=None, description="The card's address: the router gives it this host's address.")
+
+
+class Portable(OwnCard):
+    """A machine that somebody may carry away, or switch off."""
+
+    roams: bool = Field(default=False, description="It may be away: an `up` goes on without it; one that finds it catches up.")
 
 
 class Guest(NixosHost, OwnCard):
@@ -296,13 +314,13 @@ class NixosLxc(Guest):
     devices: tuple[DeviceNode, ...] = Field(default=(), description="Device nodes it gets, like /dev/net/tun.")
 
 
-class NixosMetal(NixosHost, OwnCard):
+class NixosMetal(NixosHost, Portable):
     """A physical NixOS machine (or one that somebody else provisions)."""
 
     kind: Literal["nixos-metal"]
 
 
-class AtomicHost(ManagedHost, OwnCard):
+class AtomicHost(ManagedHost, Portable):
     """A Fedora Atomic host that is rebased to an image digest."""
 
     kind: Literal["atomic"]
@@ -324,7 +342,7 @@ class AtomicHost(ManagedHost, OwnCard):
         return self
 
 
-class AnsibleHost(ManagedHost, OwnCard):
+class AnsibleHost(ManagedHost, Portable):
     """A host that stays on Ansible."""
 
     kind: Literal["ansible"]
@@ -361,6 +379,13 @@ class CloudVm(NixosFacts):
     data: DataDisk | None = Field(default=None, description="Disk that outlives the machine; for nixos.")
     playbook: str | None = Field(default=None, description="Playbook under ansible/, for amazon-linux.")
 
+    elsewhere: ClassVar[bool] = True
+
+    @property
+    def system(self) -> str:
+        """Of its instance type, as nix/images/amazon.nix decides what is built."""
+        return "aarch64-linux" if _GRAVITON.fullmatch(self.instance_type) else "x86_64-linux"
+
     @model_validator(mode="after")
     def _configured_one_way(self) -> "CloudVm":
         if self.os == "amazon-linux" and self.playbook is None:
@@ -384,6 +409,13 @@ class HcloudVm(NixosHost):
     ssh_from: dict[HostName, Cidr] = Field(min_length=1, description="Named networks that may reach SSH.")
     volume: Gibibytes | None = Field(default=None, description="Data volume, which outlives the server.")
     protect: bool = Field(default=True, description="Neither destroyed nor replaced under `aether:protect`.")
+
+    elsewhere: ClassVar[bool] = True
+
+    @property
+    def system(self) -> str:
+        """Of its server type, as nix/images/hetzner.nix decides what is built."""
+        return "aarch64-linux" if self.server_type.startswith("cax") else "x86_64-linux"
 
 
 def runs_nixos(host: object) -> bool:

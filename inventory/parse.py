@@ -16,7 +16,7 @@ from inventory.models import Cloud, Host, ImageBuild, Network, Node, Overlay, Po
 from inventory.problems import HEADER, Lines, Problem, did_you_mean, one_of
 from inventory.proxmox import Availability, Backup, Zone
 from inventory.types import LEAST_MEMORY, HostName
-from inventory.wording import explain, without_echoes
+from inventory.validation_messages import explain, without_echoes
 
 _TABLES: dict[str, TypeAdapter[Any]] = {
     "networks": TypeAdapter(Network),

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from inventory.os_names import os_of
+
 _REQUIRED = re.compile(r"lookup\('aether_secret', '([a-z0-9][a-z0-9-]*)', required=true\)")
 _TAG = re.compile(r"^'([\w-]+)' in aether_facts\.tags$")
 
@@ -35,8 +37,7 @@ def of_home(facts: Mapping[str, Any]) -> tuple[str, ...]:
 
     On NixOS the system brings SharedHome, and a host without an identity in its secrets makes its own.
     """
-    kind = str(facts.get("kind", ""))
-    if not facts.get("home") or kind.startswith("nixos-") or kind == "hcloud-vm" or facts.get("os") == "nixos":
+    if not facts.get("home") or os_of(str(facts.get("kind", "")), facts) == "nixos":
         return ()
     identity = ("syncthing-cert", "syncthing-key") if facts.get("syncthing_id") else ()
     return (*(("rclone-conf",) if "drive-backup" in facts.get("tags", ()) else ()), *identity)

@@ -1,4 +1,4 @@
-"""``./aether secrets``: the commands; ``custody.py`` does the work."""
+"""``./aether secrets``: the commands; ``secret_manager.py`` does the work."""
 
 import argparse
 import re
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from inventory import keeping
-from inventory.custody import Custody
 from inventory.load import load_all
 from inventory.newcomers import give_keys
-from inventory.vault import DEFAULT_KEY_FILE, Vault, VaultError
+from inventory.secret_manager import SecretManager
+from inventory.secret_store import DEFAULT_KEY_FILE, SecretStore, SecretStoreError
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,43 +43,43 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     leave = actions.add_parser("leave", help="an operator goes: no login, no secrets from now on, and what that person has seen")
     leave.add_argument("operator", metavar="OPERATOR", help="comment of an authorized key of [site]")
     leave.add_argument("--recipient", metavar="AGE", help="that person's age recipient, where it is not of the same key")
-    leave.set_defaults(run=_run, act=lambda custody, options: keeping.leave(custody, options.operator, options.recipient))
+    leave.set_defaults(run=_run, act=lambda manager, options: keeping.leave(manager, options.operator, options.recipient))
 
     signing = actions.add_parser("signing", help="make the key that signs what hosts are sent, where there is none")
-    signing.set_defaults(run=_run, act=lambda custody, options: custody.signing())
+    signing.set_defaults(run=_run, act=lambda manager, options: manager.signing())
 
     device = actions.add_parser("syncthing", help="a new Syncthing certificate for a host; its id goes into the inventory")
     device.add_argument("host", metavar="HOST")
-    device.set_defaults(run=_run, act=lambda custody, options: custody.syncthing(options.host))
+    device.set_defaults(run=_run, act=lambda manager, options: manager.syncthing(options.host))
 
     rekey = actions.add_parser("rekey", help="encrypt every file to whom the inventory says; write .sops.yaml")
-    rekey.set_defaults(run=_run, act=lambda custody, options: custody.rekey())
+    rekey.set_defaults(run=_run, act=lambda manager, options: manager.rekey())
 
     put = actions.add_parser("set", help="set a value, read from standard input")
     put.add_argument("host", metavar="HOST")
     put.add_argument("key", metavar="KEY")
-    put.set_defaults(run=_run, act=lambda custody, options: custody.put(options.host, options.key, sys.stdin.read()))
+    put.set_defaults(run=_run, act=lambda manager, options: manager.put(options.host, options.key, sys.stdin.read()))
 
     listing = actions.add_parser("list", help="every secret: its age, who reads it, what it opens; never a value")
     listing.add_argument("--files", action="store_true", help="files, the names in them and who reads them")
     listing.set_defaults(run=_run, act=_list)
 
     check = actions.add_parser("check", help="names that Nix declares, readers, and host keys against the inventory")
-    check.set_defaults(run=_run, act=lambda custody, options: custody.check())
+    check.set_defaults(run=_run, act=lambda manager, options: manager.check())
 
 
 def _run(options: argparse.Namespace) -> int:
     from inventory.cli import all_files
 
     files = [Path(file) for file in options.file or all_files()]
-    vault = Vault(Path(options.secrets), options.key_file)
+    store = SecretStore(Path(options.secrets), options.key_file)
     try:
         made = give_keys(files, options.hosts) if options.action == "init" and not options.new_owner else {}
-        custody = Custody(files, vault)
-        custody.settle(made)
-        act: Callable[[Custody, Any], list[str]] = options.act
-        problems = act(custody, options)
-    except (VaultError, ValueError, RuntimeError) as error:
+        manager = SecretManager(files, store)
+        manager.settle(made)
+        act: Callable[[SecretManager, Any], list[str]] = options.act
+        problems = act(manager, options)
+    except (SecretStoreError, ValueError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     for problem in problems:
@@ -93,25 +93,25 @@ def _days(text: str) -> int:
     return int(text.removesuffix("d"))
 
 
-def _rotate(custody: Custody, options: argparse.Namespace) -> list[str]:
+def _rotate(manager: SecretManager, options: argparse.Namespace) -> list[str]:
     if (options.host is None) == (options.older is None):
         raise ValueError("rotate what? Fix: ./aether secrets rotate HOST, or --older 90d")
     if options.host:
-        return custody.rotate(options.host)
-    return keeping.rotate_old(custody, options.older, dry=options.dry_run)
+        return manager.rotate(options.host)
+    return keeping.rotate_old(manager, options.older, dry=options.dry_run)
 
 
-def _list(custody: Custody, options: argparse.Namespace) -> list[str]:
+def _list(manager: SecretManager, options: argparse.Namespace) -> list[str]:
     if options.files:
-        return custody.show()
-    print("\n".join(keeping.listing(keeping.secrets(custody), date.today())))
+        return manager.show()
+    print("\n".join(keeping.listing(keeping.secrets(manager), date.today())))
     return []
 
 
-def _init(custody: Custody, options: argparse.Namespace) -> list[str]:
+def _init(manager: SecretManager, options: argparse.Namespace) -> list[str]:
     if options.new_owner:
         key_file = (options.key_file or DEFAULT_KEY_FILE).expanduser()
-        custody.new_owner(key_file, options.ssh_key.expanduser())
-        load_all(custody.files, custody.vault.root)
+        manager.new_owner(key_file, options.ssh_key.expanduser())
+        load_all(manager.files, manager.store.root)
         return []
-    return custody.init(options.hosts, options.source)
+    return manager.init(options.hosts, options.source)

@@ -14,6 +14,7 @@ enter("ops")
 from inventory.load import InventoryError  # noqa: E402
 from ops import cloud, commands, examine, fleet, guests, proxmox  # noqa: E402
 from ops.adopt import adopt  # noqa: E402
+from ops.drift import drift  # noqa: E402
 from ops.github import github  # noqa: E402
 from ops.init.command import init  # noqa: E402
 from ops.install.command import install  # noqa: E402
@@ -32,7 +33,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "status": (status, "every host and what is wrong with it: a table, --json, --watch, a page by --serve or --export"),
     "down": (commands.down, "destroy the stack, and stop the simulator"),
     "doctor": (examine.doctor, "what the stack needs around it, looked at and never changed"),
-    "drift": (fleet.drift, "hosts that run something else than was deployed"),
+    "drift": (drift, "hosts that run something else than was deployed; --fix: deploy those again"),
     "rollback": (fleet.rollback, "HOST: back to the system before"),
     "reboot": (fleet.reboot, "HOST: reboot, and prove that it came back well"),
     "follow": (guests.follow, "have the state follow guests that were moved by hand or by HA"),

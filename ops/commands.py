@@ -8,11 +8,11 @@ import textwrap
 import time
 from pathlib import Path
 
-from ops import agreement, nodes, plan, tasks
+from ops import agreement, plan, tasks, unreachable
 from ops.arguments import engine_parser, nothing, parser
 from ops.fleet import inventory_of, out
 from ops.guests import followed
-from ops.narrator import Narrator
+from ops.progress import ProgressPrinter
 from ops.runs import recorded
 from ops.stack import REPOSITORY, SIMULATED, OpsError, Stack
 from ops.status.command import status
@@ -32,8 +32,8 @@ def up(stack: Stack, arguments: list[str]) -> int:
     asleep = _leave_out(stack, passed)
     steps = agreement.agree_to_up(stack, agreement.Agreement.of(options), passed, out.print)
     with recorded(stack, "up"):
-        stack.narrate(
-            _narrator(stack, steps),
+        stack.run_with_progress(
+            _progress_printer(stack, steps),
             "up",
             "--yes",
             "--skip-preview",
@@ -55,18 +55,25 @@ def up(stack: Stack, arguments: list[str]) -> int:
         else ""
     )
     if asleep:
-        out.print(f"Not done: {nodes.said(inventory_of(stack), asleep)}.")
+        out.print(f"Not done: {unreachable.said(inventory_of(stack), asleep)}.")
     return 1 if asleep else 0
 
 
 def _leave_out(stack: Stack, passed: list[str]) -> list[str]:
-    """Nodes that are down, said; adds to PASSED what leaves them out. The engine takes no exclusions beside targets."""
+    """Nodes that are down, said; adds to PASSED what leaves them out, and hosts that are away. The engine takes no exclusions
+    beside targets.
+    """
+    if {"-t", "--target"} & set(passed):
+        return []
     inventory = inventory_of(stack)
-    asleep = nodes.down(stack, inventory) if inventory.nodes and not {"-t", "--target"} & set(passed) else []
+    if away := unreachable.away(stack, inventory):
+        out.print(f"{unreachable.said_of_away(away)}.")
+        passed += unreachable.left_out(unreachable.homes_of(away))
+    asleep = unreachable.down(stack, inventory) if inventory.nodes else []
     if asleep:
-        out.print(f"{nodes.said(inventory, asleep)}.")
-        passed += nodes.exclusions(inventory, asleep)
-        os.environ[nodes.ENVIRONMENT] = ",".join(asleep)
+        out.print(f"{unreachable.said(inventory, asleep)}.")
+        passed += unreachable.exclusions(inventory, asleep)
+        os.environ[unreachable.ENVIRONMENT] = ",".join(asleep)
     return asleep
 
 
@@ -109,7 +116,7 @@ def refresh(stack: Stack, arguments: list[str]) -> int:
     options = engine_parser("refresh", refresh).parse_args(arguments)
     _prepare(stack)
     command = ["refresh", "--yes", "--skip-preview", "--suppress-outputs", *_options(stack), *options.passed]
-    stack.narrate(_narrator(stack), *command, wait=options.wait)
+    stack.run_with_progress(_progress_printer(stack), *command, wait=options.wait)
     return 0
 
 
@@ -125,8 +132,8 @@ def down(stack: Stack, arguments: list[str]) -> int:
     others = [Stack(name) for name in SIMULATED if name != stack.name]
     if stack.exists() and stack.resources():
         _prepare(stack)
-        stack.narrate(
-            _narrator(stack),
+        stack.run_with_progress(
+            _progress_printer(stack),
             "destroy",
             "--yes",
             "--skip-preview",
@@ -189,9 +196,9 @@ def _prepare(stack: Stack, *, quiet: bool = False) -> None:
         stack.heal()
 
 
-def _narrator(stack: Stack, steps: list[plan.Step] | None = None) -> Narrator:
+def _progress_printer(stack: Stack, steps: list[plan.Step] | None = None) -> ProgressPrinter:
     nodes = {name: str(getattr(host, "node", None) or "") for name, host in inventory_of(stack).hosts.items()}
-    return Narrator(nodes, planned=plan.counts(steps or []))
+    return ProgressPrinter(nodes, planned=plan.counts(steps or []))
 
 
 def _sim(*arguments: str) -> int:

@@ -13,7 +13,7 @@ from inventory import proxmox_rights
 from inventory.load import Inventory
 from inventory.models import Guest
 from inventory.proxmox_rights import LEAST_VERSION
-from inventory.vault import VaultError, tool
+from inventory.secret_store import SecretStoreError, tool
 from ops import hosts
 from ops.arguments import nothing
 from ops.fleet import inventory_of
@@ -73,7 +73,7 @@ def secrets(stack: Stack) -> Iterator[Finding]:
     files = sorted(path for path in folder.rglob("*.yaml"))
     try:
         sops = tool("sops")
-    except VaultError as error:
+    except SecretStoreError as error:
         yield Finding("sops", "is missing", str(error).partition("Fix: ")[2])
         return
     if not files:

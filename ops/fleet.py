@@ -1,6 +1,5 @@
 """Commands about hosts that run: what they report, and what is done to one of them."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,34 +14,10 @@ from inventory.problems import did_you_mean
 from ops import hosts
 from ops.arguments import parser
 from ops.stack import REPOSITORY, OpsError, Stack
-from stacks.live import ask, drifted, systems
+from stacks.live import ask
 
 # Tables are wider than the 80 columns that rich takes a pipe for.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-
-
-def drift(stack: Stack, arguments: list[str]) -> int:
-    """Hosts whose running system is not the one that was deployed."""
-    made = parser("drift", drift)
-    made.add_argument("--json", action="store_true", help="for programs: host to what it runs")
-    as_json = made.parse_args(arguments).json
-    inventory = inventory_of(stack)
-    answers = systems(str(hosts.ssh_config(stack.name)), inventory)
-    found = drifted(inventory, answers)
-    for host, report in answers.items():
-        # No drift: nothing that a deployment repairs.
-        if why := hosts.unarmed(report):
-            print(f"WARNING: {host} is not armed, nobody takes a bad image back in its boot: {why}", file=sys.stderr)
-    if as_json:
-        print(json.dumps(found, indent=2))
-        return int(bool(found))
-    for host, what in found.items():
-        out.print(f"{host}: {what}")
-    if not found:
-        out.print("No host drifted.")
-        return 0
-    out.print(f"\nRepair: make up STACK={stack.name} ARGS='--config aether:detectDrift=true'")
-    return 1
 
 
 def rollback(stack: Stack, arguments: list[str]) -> int:

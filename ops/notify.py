@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any
 
-from inventory.vault import Vault, VaultError
+from inventory.secret_store import SecretStore, SecretStoreError
 from ops.arguments import parser
 from ops.stack import AETHER, REPOSITORY, OpsError, Stack
 
@@ -34,7 +34,7 @@ def notify(stack: Stack, arguments: list[str]) -> int:
     if options.set:
         lines = parse(sys.stdin.read())
         text = "\n".join(" ".join([url, *sorted(events)]) for url, events in lines)
-        _vault(stack).create(FILE, {KEY: text}, _owners(stack))
+        _secrets(stack).create(FILE, {KEY: text}, _owners(stack))
         print(f"secrets/{FILE}: {len(lines)} to tell. Try it: ./aether notify --test")
         return 0
     told = targets(stack)
@@ -57,7 +57,7 @@ def tell(stack: Stack, event: str, title: str, body: str) -> None:
     try:
         wanted = [url for url, events in targets(stack) if event in events]
         unreached = [shown(url) for url in wanted if not send(url, title, body)]
-    except (OpsError, VaultError) as error:
+    except (OpsError, SecretStoreError) as error:
         print(f"Nobody was told: {error}", file=sys.stderr)
         return
     if unreached:
@@ -68,12 +68,12 @@ def targets(stack: Stack) -> list[tuple[str, frozenset[str]]]:
     """URLs, and the events that each is told of: of AETHER_NOTIFY (a pipeline's), else of secrets/notify.yaml.
 
     Raises:
-        VaultError: the file cannot be decrypted.
+        SecretStoreError: the file cannot be decrypted.
     """
     if ENVIRONMENT in os.environ:
         return parse(os.environ[ENVIRONMENT])
-    vault = _vault(stack)
-    return parse(str(vault.read(FILE).get(KEY, ""))) if (vault.root / FILE).exists() else []
+    store = _secrets(stack)
+    return parse(str(store.read(FILE).get(KEY, ""))) if (store.root / FILE).exists() else []
 
 
 def parse(text: str) -> list[tuple[str, frozenset[str]]]:
@@ -118,10 +118,10 @@ def send(url: str, title: str, body: str) -> bool:
     return bool(told.add(url) and told.notify(title=title, body=body))
 
 
-def _vault(stack: Stack) -> Vault:
+def _secrets(stack: Stack) -> SecretStore:
     if stack.simulated:
-        return Vault(AETHER / "sim/secrets", AETHER / "sim/keys/age.txt")
-    return Vault(REPOSITORY / (stack.setting("secrets") or "secrets"))
+        return SecretStore(AETHER / "sim/secrets", AETHER / "sim/keys/age.txt")
+    return SecretStore(REPOSITORY / (stack.setting("secrets") or "secrets"))
 
 
 def _owners(stack: Stack) -> list[str]:

@@ -1,18 +1,18 @@
 """`aether policies`: the rules that previews hold the fleet against, and what breaks them."""
 
+import re
+
+import yaml
 from rich.table import Table
 
 from inventory.policies import Judge, PolicyError, Subject, load_policies
+from inventory.policies.builtin import ENDPOINTS
 from ops.arguments import parser
 from ops.fleet import inventory_of, out
 from ops.stack import REPOSITORY, OpsError, Stack
 
-# Settings that policies ask, by their keys of Pulumi.yaml.
-_ASKED = {"proxmoxInsecure": "proxmox_insecure", "protect": "protect", "reachFile": "reach_file"}
-_ENDPOINTS = {
-    "proxmoxEndpoint": "proxmox_endpoint", "awsEndpoint": "aws_endpoint", "hcloudEndpoint": "hcloud_endpoint",
-    "githubBaseUrl": "github_base_url",
-}  # fmt: skip
+# Settings that policies ask, beside those that are URLs.
+_ASKED = ("proxmox_insecure", "protect", "reach_file")
 
 
 def policies(stack: Stack, arguments: list[str]) -> int:
@@ -52,8 +52,11 @@ def policies(stack: Stack, arguments: list[str]) -> int:
 
 def _settings(stack: Stack) -> dict[str, object]:
     found: dict[str, object] = {"stack": stack.name}
-    for key, name in _ASKED.items():
+    declared = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
+    for key in (key.removeprefix("aether:") for key in declared):
+        # Fields of stacks.settings are the keys in snake case.
+        name = re.sub(r"(?=[A-Z])", "_", key).lower()
         value = stack.setting(key)
-        if value is not None:
+        if value is not None and (name in _ASKED or name.endswith(ENDPOINTS)):
             found[name] = {"true": True, "false": False}.get(value, value)
-    return found | {name: stack.setting(key) or "" for key, name in _ENDPOINTS.items()}
+    return found

@@ -14,11 +14,12 @@ from typing import Any
 
 from ops import locks, secrets_provider
 from ops.authority import authorities
-from ops.narrator import Narrator
+from ops.progress import ProgressPrinter
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
-SIMULATED = ("sim", "sim-cloud", "sim-hetzner", "sim-staging")
+# They stand in one simulated datacentre.
+SIMULATED = tuple(sorted(path.stem.removeprefix("Pulumi.") for path in REPOSITORY.glob("Pulumi.sim*.yaml")))
 # Stack: setting that holds while another stack is deployed, that stack, the output that shows it, the value. The homelab asks the
 # cloud for its images; the cloud asks nobody.
 REFERENCES = {
@@ -116,23 +117,23 @@ class Stack:
             print(line, end="", flush=True)
         return process.wait(), "".join(said)
 
-    def narrate(self, narrator: Narrator, *arguments: str, wait: float = 0) -> None:
-        """As `run`, the output told by NARRATOR; for another operator's engine it waits up to WAIT minutes.
+    def run_with_progress(self, printer: ProgressPrinter, *arguments: str, wait: float = 0) -> None:
+        """As `run`, the output told by PRINTER; for another operator's engine it waits up to WAIT minutes.
 
         Raises:
             OpsError: naming every resource that failed, and why; or who has the stack locked.
         """
         refusal = locks.patiently(
-            lambda: self._narrated(narrator, *arguments), wait, lambda text: print(text, flush=True), time.sleep, time.monotonic
+            lambda: self._reported(printer, *arguments), wait, lambda text: print(text, flush=True), time.sleep, time.monotonic
         )
         if refusal:
             raise OpsError(locks.explain(self.name, refusal))
 
-    def _narrated(self, narrator: Narrator, *arguments: str) -> str:
+    def _reported(self, printer: ProgressPrinter, *arguments: str) -> str:
         """One run; what the engine said when another one has the stack, which changes nothing, else an empty text."""
         log = AETHER / "logs" / f"pulumi-{arguments[0]}-{self.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w") as kept, narrator:
+        with log.open("w") as kept, printer:
             process = subprocess.Popen(
                 self.command(*arguments), env=self.environment(), cwd=REPOSITORY, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT, text=True,
@@ -142,7 +143,7 @@ class Stack:
                 try:
                     for line in process.stdout:
                         kept.write(line)
-                        narrator.feed(line)
+                        printer.feed(line)
                     break
                 except KeyboardInterrupt:
                     # The engine has had the same signal: it finishes what it began and writes its state.
@@ -153,10 +154,10 @@ class Stack:
         if code and (reason := secrets_provider.explain(self.name, said)):
             raise OpsError(reason)
         if code:
-            reasons = "\n".join(f"  {reason}" for reason in narrator.failures()) or f"  exit code {code}"
+            reasons = "\n".join(f"  {reason}" for reason in printer.failures()) or f"  exit code {code}"
             raise OpsError(
                 f"\npulumi {arguments[0]} did not finish:\n{reasons}\n\n"
-                f"{narrator.reached()}\nThe state has what was done: run it again when it is mended, and it goes on there. "
+                f"{printer.reached()}\nThe state has what was done: run it again when it is mended, and it goes on there. "
                 f"The whole log: {log.relative_to(REPOSITORY)}"
             )
         return ""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
-# Stacks that stand in one datacentre: starting it for the one gives the other its file, too.
-TOGETHER = ("sim", "sim-cloud", "sim-hetzner", "sim-staging")
+# Stacks that stand in one datacentre: starting it for the one gives the others their files, too.
+TOGETHER = tuple(sorted(path.stem.removeprefix("Pulumi.") for path in REPO.glob("Pulumi.sim*.yaml")))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from inventory.os_names import os_of
 from inventory.overlay import document
 
 GUEST_KINDS = ("nixos-vm", "nixos-lxc")
@@ -68,9 +69,7 @@ class World:
 
 def flavour_of(kind: str, facts: Mapping[str, Any]) -> str:
     """Which base root a host has: nixos, pve, atomic, debian, alpine, fedora, vyos, amazon-linux or wsl."""
-    if kind.startswith("nixos") or kind == "hcloud-vm":
-        return "nixos"
-    return {"node": "pve", "atomic": "atomic"}.get(kind) or str(facts.get("os", "debian"))
+    return {"node": "pve", "atomic": "atomic"}.get(kind) or os_of(kind, facts) or "debian"
 
 
 def sim_address(address: str, block: int) -> str:

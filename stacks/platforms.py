@@ -8,38 +8,27 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from inventory.models import CloudVm, HcloudVm, NixosFacts
-
-# Graviton: t4g.small, c7gn.large. As nix/images/amazon.nix and nix/images/hetzner.nix decide what is built.
-_ARM_INSTANCE = re.compile(r"[a-z]+[0-9]+g[a-z]*\..*")
-
-
-def system_of(facts: NixosFacts) -> str:
-    """What Nix calls the host's platform, like aarch64-linux."""
-    arm = (isinstance(facts, CloudVm) and _ARM_INSTANCE.fullmatch(facts.instance_type)) or (
-        isinstance(facts, HcloudVm) and facts.server_type.startswith("cax")
-    )
-    return "aarch64-linux" if arm else "x86_64-linux"
+from inventory.models import NixosFacts
 
 
 def foreign(hosts: Mapping[str, NixosFacts]) -> bool:
     """Whether the operator builds one of HOSTS that is of another platform than this machine."""
     own = f"{platform.machine()}-{sys.platform}"
-    return any(facts.build_on == "operator" and system_of(facts) != own for facts in hosts.values())
+    return any(facts.build_on == "operator" and facts.system != own for facts in hosts.values())
 
 
 def unbuildable(hosts: Mapping[str, NixosFacts], operator: frozenset[str] | None) -> list[str]:
     """Why the builders of HOSTS cannot build them, a sentence a host; OPERATOR is what the operator's Nix builds for."""
     problems = []
     for name, facts in hosts.items():
-        wanted, builder = system_of(facts), facts.build_on
+        wanted, builder = facts.system, facts.build_on
         if builder == "operator" and operator is not None and wanted not in operator:
             can = f"the operator's Nix builds for {', '.join(sorted(operator))}"
-        elif builder in hosts and system_of(hosts[builder]) != wanted:
-            can = f"{builder} is {system_of(hosts[builder])}"
+        elif builder in hosts and hosts[builder].system != wanted:
+            can = f"{builder} is {hosts[builder].system}"
         else:
             continue
-        capable = [other for other, those in hosts.items() if other != name and system_of(those) == wanted]
+        capable = [other for other, those in hosts.items() if other != name and those.system == wanted]
         also = f" (or a builder: {', '.join(capable)})" if capable else ""
         problems.append(f'hosts.{name}.build_on: {name} is {wanted}, and {can}. Fix: write build_on = "target"{also}')
     return problems

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from components.base import REPOSITORY
 from inventory.load import Inventory
-from inventory.models import CloudVm, HcloudVm, ManagedHost, NixosVm
+from inventory.models import ManagedHost, NixosVm
 from stacks.settings import Settings, SettingsError
 
 
@@ -29,9 +29,8 @@ def accesses(inventory: Inventory, reach_file: str) -> dict[str, Access]:
     for name, host in inventory.hosts.items():
         if isinstance(host, ManagedHost):
             # A cloud machine's address is of its own network; the name leads to the public one.
-            elsewhere = isinstance(host, CloudVm | HcloudVm)
-            address = inventory.fqdn(name) if elsewhere else host.address
-            known[name] = Access(address, host.ssh_port, host.ssh_user, host.host_key, (address,) if elsewhere else ())
+            address = inventory.fqdn(name) if host.elsewhere else host.address
+            known[name] = Access(address, host.ssh_port, host.ssh_user, host.host_key, (address,) if host.elsewhere else ())
     return {
         name: Access(
             address=str(reach.get(name, {}).get("address", access.address)),

@@ -33,6 +33,7 @@ PROVISIONING_FACTS = frozenset(
         "replace",
         "was",
         "start_order",
+        "roams",
         "pool",
         "cpu_type",
         "numa",

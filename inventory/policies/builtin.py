@@ -6,11 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from inventory.models import AtomicHost, CloudVm, External, HcloudVm, ManagedHost, Opening, runs_nixos
+from inventory.models import AtomicHost, External, ManagedHost, Opening, runs_nixos
 from inventory.policies import Finding, Policy, Resource, Subject
 
 ANYBODY = ("0.0.0.0/0", "::/0")
 SSH = 22
+ENDPOINTS = ("_endpoint", "_base_url")
+"""Settings that end so are URLs of what the program asks."""
 _VOLUMES = ("aws:ebs/volume:Volume", "aws:ebs/snapshotCopy:SnapshotCopy")
 
 
@@ -22,16 +24,16 @@ def _public_ssh(subject: Subject) -> Iterator[Finding]:
                 "cloud", f"'{name}' lets everybody reach SSH", f"{_OWN_NETWORK}, or ssh_from = {{}}: SSM", "", "ssh_from"
             )
     for host, facts in subject.inventory.hosts.items():
-        if isinstance(facts, HcloudVm):
-            for name, cidr in facts.ssh_from.items():
-                if cidr in ANYBODY:
-                    yield Finding(host, f"'{name}' lets everybody reach SSH", _OWN_NETWORK, field="ssh_from")
-        if isinstance(facts, CloudVm | HcloudVm):
-            yield from (
-                Finding(host, f"port {opening.port} is SSH, open to everybody", "remove it; ssh_from says who may", field="open")
-                for opening in facts.open
-                if _opens(opening, facts.ssh_port)
-            )
+        if not facts.elsewhere:
+            continue
+        for name, cidr in getattr(facts, "ssh_from", {}).items():
+            if cidr in ANYBODY:
+                yield Finding(host, f"'{name}' lets everybody reach SSH", _OWN_NETWORK, field="ssh_from")
+        yield from (
+            Finding(host, f"port {opening.port} is SSH, open to everybody", "remove it; ssh_from says who may", field="open")
+            for opening in getattr(facts, "open", ())
+            if _opens(opening, facts.ssh_port)
+        )
 
 
 _OWN_NETWORK = 'write the network that you come from, like home = "203.0.113.7/32"'
@@ -95,7 +97,7 @@ def _unprotected(subject: Subject) -> Iterator[Finding]:
         fix = f"pulumi -s {stack} config rm aether:protect"
         yield Finding("stack", "aether:protect is false: no guest of it is protected", fix, "")
     for name, host in subject.inventory.hosts.items():
-        if isinstance(host, HcloudVm) and host.volume and not host.protect:
+        if getattr(host, "volume", None) and not getattr(host, "protect", True):
             yield Finding(name, "has a data volume, and is not protected", "remove protect = false", field="protect")
 
 
@@ -111,10 +113,9 @@ def _insecure(subject: Subject) -> Iterator[Finding]:
         stack = subject.settings.get("stack", "STACK")
         fix = f"pulumi -s {stack} config set aether:proxmoxCa inventory/pve-root-ca.pem, and config rm aether:proxmoxInsecure"
         yield Finding("stack", "aether:proxmoxInsecure sends the token to whoever answers", fix, "")
-    for endpoint in ("proxmox_endpoint", "aws_endpoint", "hcloud_endpoint", "github_base_url"):
-        url = str(subject.settings.get(endpoint) or "")
-        if url.startswith("http://") and not subject.simulated:
-            yield Finding("stack", f"{endpoint} {url} is asked without TLS", "write https://", "")
+    for endpoint, value in subject.settings.items():
+        if endpoint.endswith(ENDPOINTS) and str(value).startswith("http://") and not subject.simulated:
+            yield Finding("stack", f"{endpoint} {value} is asked without TLS", "write https://", "")
 
 
 def _insecure_providers(resource: Resource) -> Iterator[Finding]:

@@ -4,9 +4,11 @@ let
   concat = builtins.concatStringsSep;
   isNixos =
     host:
-    builtins.substring 0 6 host.kind == "nixos-"
-    || host.kind == "hcloud-vm"
-    || (host.kind == "cloud-vm" && (host.os or "") == "nixos");
+    (host.os or "nixos") == "nixos"
+    && !builtins.elem host.kind [
+      "atomic"
+      "external"
+    ];
 
   # Where a host's own folder may be. A host of an environment is written where the one is that it stands for.
   folders =

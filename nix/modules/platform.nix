@@ -13,10 +13,8 @@
         nixos-vm = "proxmox-vm";
         nixos-lxc = "proxmox-lxc";
         nixos-metal = "metal";
-        cloud-vm = "cloud";
-        hcloud-vm = "cloud";
       }
-      .${aether.host.kind};
+      .${aether.host.kind} or "cloud";
     defaultText = lib.literalMD "from `kind` in the inventory";
     description = "The machine underneath: decides boot, console, disks and guest agent.";
   };

@@ -18,7 +18,6 @@ from ops.image.dist import Dist
 from ops.image.partitions import boot_mode
 from ops.image.snapshot import WORKERS, Snapshots, size
 from ops.stack import REPOSITORY, OpsError, Stack
-from stacks.platforms import system_of
 
 ARCHITECTURES = {"x86_64-linux": "x86_64", "aarch64-linux": "arm64"}
 ROOT_DEVICE = "/dev/xvda"
@@ -146,9 +145,9 @@ def _machine(inventory: Inventory, name: str, writes: bool) -> CloudVm | None:
 
 def _fits(inventory: Inventory, name: str, host: CloudVm, built: Built) -> None:
     """A machine that could not start from the image is found before anything is sent."""
-    if system_of(host) != built.system:
+    if host.system != built.system:
         raise OpsError(
-            f"hosts.{name}.instance_type of {inventory.path}: {host.instance_type} is {system_of(host)}, the image is "
+            f"hosts.{name}.instance_type of {inventory.path}: {host.instance_type} is {host.system}, the image is "
             f"{built.system}. Fix: ./aether image {name} raw"
         )
     if size(built.file) > host.disk:

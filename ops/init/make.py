@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-from inventory.custody import Custody, unused
 from inventory.load import load_all
-from inventory.vault import DEFAULT_KEY_FILE, Vault, VaultError, tool
+from inventory.secret_manager import SecretManager, unused
+from inventory.secret_store import DEFAULT_KEY_FILE, SecretStore, SecretStoreError, tool
 from ops.init import fleet
 from ops.init.questions import Answers
 from ops.stack import OpsError
@@ -42,7 +42,7 @@ def check_target(target: Path) -> None:
     try:
         tool("sops")
         tool("age-keygen")
-    except VaultError as error:
+    except SecretStoreError as error:
         raise OpsError(str(error)) from None
 
 
@@ -122,8 +122,8 @@ def _secrets(folder: Path, answers: Answers, owner: Path, keys: Path) -> None:
     said = io.StringIO()
     try:
         with redirect_stdout(said):
-            Custody([inventory], Vault(folder / "secrets")).new_owner(private, public)
-    except (VaultError, ValueError, RuntimeError) as error:
+            SecretManager([inventory], SecretStore(folder / "secrets")).new_owner(private, public)
+    except (SecretStoreError, ValueError, RuntimeError) as error:
         raise OpsError(f"The secrets could not be made: {error}") from None
     load_all([inventory])
 

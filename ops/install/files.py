@@ -11,7 +11,7 @@ from pathlib import Path
 
 from inventory import agekey
 from inventory.keys import bare
-from inventory.vault import Vault, VaultError
+from inventory.secret_store import SecretStore, SecretStoreError
 from ops.install.anywhere import ALIAS
 from ops.stack import REPOSITORY, OpsError, Stack
 
@@ -26,14 +26,14 @@ def private_key(stack: Stack, host: str, pinned: str) -> str:
     """
     root = REPOSITORY / (stack.setting("secrets") or "secrets")
     identity = stack.environment().get("SOPS_AGE_KEY_FILE")
-    vault = Vault(root, Path(identity) if identity else None)
+    store = SecretStore(root, Path(identity) if identity else None)
     file = f"hosts/{host}.yaml"
     if not (root / file).is_file():
         raise OpsError(f"{root / file} does not exist. Fix: ./aether secrets init {host}")
     try:
-        key = str(vault.read(file).get("ssh_host_ed25519_key", ""))
+        key = str(store.read(file).get("ssh_host_ed25519_key", ""))
         public = agekey.public_key(key)
-    except VaultError as error:
+    except SecretStoreError as error:
         raise OpsError(str(error)) from None
     except ValueError as error:
         raise OpsError(f"{root / file}: ssh_host_ed25519_key {error}. Fix: ./aether secrets rotate {host}") from None

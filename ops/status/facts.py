@@ -101,6 +101,10 @@ def look(stack: Stack, inventory: Inventory, managed: set[str], *, asking: bool 
     return Fleet(inventory.site.name, stack.name, at if asking else 0, (*nodes, *found, *beyond), ways, networks)
 
 
+AWAY = "away"
+"""State of a host that roams and does not answer: no failure."""
+
+
 def problems(host: HostStatus, at: int) -> list[str]:
     """What somebody has to look at, in words; AT is when the host was asked."""
     found = []
@@ -180,15 +184,16 @@ def _host(name: str, host: Host, report: Report | None, wanted: str | None, mana
     facts = (report.facts if report else None) or {}
     last = facts.get("last") or {}
     known = facts.get("desired", "-") not in ("-", "")
+    away = report is not None and not report.answers and getattr(host, "roams", False)
     return HostStatus(
         name,
         host.kind,
         node,
         host.address,
-        hosts.state(report),
+        AWAY if away else hosts.state(report),
         hosts.generation(report),
         managed=managed,
-        answers=report.answers if report else None,
+        answers=report.answers if report and not away else None,
         system=_system(facts),
         since=_number(facts.get("since")),
         deployed_at=_number(facts.get("deployed_at")),

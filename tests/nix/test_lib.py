@@ -1,5 +1,6 @@
 """nix/lib on a small fixture, by a bare Nix."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,21 @@ def test_units() -> None:
 def test_mistakes_say_what_to_write(expression: str, message: str) -> None:
     with pytest.raises(evaluate.NixError, match=message):
         lib(expression)
+
+
+def test_a_kind_that_is_new_is_nixos_unless_it_says_otherwise() -> None:
+    """A provider's kind is added to the models alone (docs/extending.md)."""
+    hosts = {
+        "new": {"kind": "outland-vm"}, "vm": {"kind": "nixos-vm"}, "cloud": {"kind": "cloud-vm", "os": "nixos"},
+        "gateway": {"kind": "cloud-vm", "os": "amazon-linux"}, "router": {"kind": "ansible", "os": "vyos"},
+        "desktop": {"kind": "atomic"}, "switch": {"kind": "external"},
+    }  # fmt: skip
+    others = "builtins.filter (name: !wanted hosts.${name}) (builtins.attrNames hosts)"
+    where = f"{{ hostsWhere = wanted: builtins.removeAttrs hosts ({others}); }}"
+    file = evaluate.path_literal(evaluate.ROOT / "nix/lib/hosts.nix")
+    given = f"let hosts = builtins.fromJSON ''{json.dumps(hosts)}''; in"
+    found = value(f"{given} builtins.attrNames (import {file} {{ root = {FIXTURE}; inventory = {where}; }}).nixos")
+    assert found == ["cloud", "new", "vm"]
 
 
 def test_the_real_inventory_is_read() -> None:

@@ -35,6 +35,23 @@ def test_from_stock_to_a_signed_digest_and_then_nothing_to_do(settled: Lab) -> N
     assert set(settled.preview().changes()) == {"unchanged"}
 
 
+def test_a_host_that_roams_is_away_and_catches_up(settled: Lab) -> None:
+    """It is no failure that it does not answer, and what it missed comes with the first run that finds it."""
+    settled.replace("inventory/homelab.toml", HOST, f"{HOST}roams = true\n")
+    pin(settled, FIRST)
+    settled.fault("workstation", "unreachable")
+    up = settled.up()
+    assert up.code == 0, up.text
+    assert "workstation is away: its changes wait for the first run that finds it." in up.text
+    (row,) = [line for line in settled.ops("status").text.splitlines() if line.startswith("workstation ")]
+    assert " away " in row, row
+    settled.clear_faults()
+    back = settled.up()
+    assert back.code == 0, back.text
+    assert booted(settled)["container-image-reference-digest"] == FIRST
+    assert set(settled.preview().changes()) == {"unchanged"}
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize(
     ("fault", "says"),

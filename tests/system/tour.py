@@ -170,7 +170,7 @@ is done, and the end says which is which. Mended, the same command goes on from 
             Command(f"{_SSH} station rpm-ostree install htop"),
             Command("./aether sim power station reboot"),
             Command("./aether drift", (r"dns: runs", r"station: has htop layered", r"Repair:"), code=1),
-            Command("./aether up --config aether:detectDrift=true", (r"dns: committed as generation",)),
+            Command("./aether drift --fix", (r"dns: committed as generation",)),
         ),
     ),
     Step(

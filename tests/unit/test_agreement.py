@@ -9,7 +9,7 @@ import pytest
 
 from ops import agreement, plan
 from ops.agreement import Agreement
-from ops.narrator import Narrator
+from ops.progress import ProgressPrinter
 from ops.stack import OpsError, Stack
 
 VM = "proxmoxve:index/vmLegacy:VmLegacy"
@@ -176,15 +176,15 @@ def test_the_end_of_a_stack_is_agreed_to_by_its_name(
 
 
 def test_what_was_reached_is_said() -> None:
-    narrator = Narrator(planned={"web": 2, "dns": 1, "log": 1, "bad": 1}, out=io.StringIO())
+    printer = ProgressPrinter(planned={"web": 2, "dns": 1, "log": 1, "bad": 1}, out=io.StringIO())
     for line in (
         " +  proxmoxve:index:VmLegacy web created (2s) ",
         " +  proxmoxve:index:ContainerLegacy dns created (2s) ",
         " +  proxmoxve:index:ContainerLegacy bad creating (2s) ",
         " +  proxmoxve:index:ContainerLegacy bad **creating failed** error",
     ):
-        narrator.feed(line)
-    assert narrator.reached().splitlines() == [
+        printer.feed(line)
+    assert printer.reached().splitlines() == [
         "Done: dns.",
         "Done in part, the rest waits for what failed: web.",
         "Not begun: log.",

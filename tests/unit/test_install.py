@@ -17,7 +17,7 @@ import pytest
 
 from inventory.keys import new_ssh_key
 from inventory.load import load
-from inventory.vault import Vault
+from inventory.secret_store import SecretStore
 from ops import guests, hosts
 from ops.install import anywhere, command, files, trust
 from ops.install.anywhere import Order, Way, arguments
@@ -538,7 +538,7 @@ def test_the_installers_disks_must_be_those_that_were_agreed_to(tmp_path: Path, 
 
 def test_a_secret_that_is_not_the_pinned_key_is_refused_before_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     private, _ = new_ssh_key()
-    monkeypatch.setattr(Vault, "read", lambda self, file: {"ssh_host_ed25519_key": private})
+    monkeypatch.setattr(SecretStore, "read", lambda self, file: {"ssh_host_ed25519_key": private})
     with pytest.raises(OpsError, match="is not the key of host_key in the inventory"):
         files.private_key(Stack("homelab"), "laptop", MINE)
     with pytest.raises(OpsError, match=r"does not exist\. Fix: \./aether secrets init nobody"):

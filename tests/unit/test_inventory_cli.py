@@ -12,7 +12,7 @@ from inventory import ansible, graph
 from inventory.cli import main
 from inventory.load import load_all
 from inventory.models import CHECKS, InventoryFile
-from inventory.wording import KINDS
+from inventory.validation_messages import KINDS
 from tests.unit.inventory_example import GOOD, KEYS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -488,7 +488,7 @@ def test_every_kind_is_documented() -> None:
 
 
 def _codes(source: str) -> set[str]:
-    """First arguments of report() and _once()'s codes, kinds that wording returns, and Problem's."""
+    """First arguments of report() and _once()'s codes, kinds that validation_messages returns, and Problem's."""
     named = re.findall(r"report\(\s*\"([a-z]+(?:-[a-z]+)+)\"", source) + re.findall(r"return \(?\"([a-z]+-[a-z-]+)\", ", source)
     named += re.findall(r"_once\(\s*drafts,\s*\w+,\s*\"([a-z-]+)\"", source)
     return {*named, *re.findall(r"fix, \"([a-z-]+)\"", source)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from inventory.vault import Vault
+from inventory.secret_store import SecretStore
 from ops import notify
 from ops.stack import OpsError, Stack
 
@@ -132,7 +132,7 @@ def test_whom_to_tell_is_kept_encrypted(monkeypatch: pytest.MonkeyPatch, tmp_pat
     import io
     import subprocess
 
-    from inventory.vault import tool
+    from inventory.secret_store import tool
 
     key = tmp_path / "key.txt"
     try:
@@ -141,7 +141,7 @@ def test_whom_to_tell_is_kept_encrypted(monkeypatch: pytest.MonkeyPatch, tmp_pat
         pytest.skip("age is not built: python3 -m engine ensure")
     recipient = subprocess.run([tool("age-keygen"), "-y", str(key)], check=True, capture_output=True, text=True).stdout.strip()
     monkeypatch.delenv(notify.ENVIRONMENT, raising=False)
-    monkeypatch.setattr(notify, "_vault", lambda _: Vault(tmp_path / "secrets", key))
+    monkeypatch.setattr(notify, "_secrets", lambda _: SecretStore(tmp_path / "secrets", key))
     monkeypatch.setattr(notify, "_owners", lambda _: [recipient])
     with pytest.raises(OpsError, match="Nobody is told"):
         notify.notify(STACK, ["--test"])

@@ -8,7 +8,7 @@ import pytest
 
 from inventory.load import load
 from inventory.models import NixosFacts, runs_nixos
-from stacks.platforms import foreign, operator_systems, system_of, unbuildable
+from stacks.platforms import foreign, operator_systems, unbuildable
 from stacks.settings import Settings, SettingsError
 from stacks.systems import desired_systems
 
@@ -34,7 +34,7 @@ def nix(folder: Path, **settings: object) -> str:
 def test_the_architecture_is_the_instance_types() -> None:
     facts = cloud()["vps"]
     for size, system in {"t4g.small": "aarch64-linux", "c7gn.large": "aarch64-linux", "g5.xlarge": "x86_64-linux"}.items():
-        assert system_of(facts.model_copy(update={"instance_type": size})) == system, size
+        assert facts.model_copy(update={"instance_type": size}).system == system, size
 
 
 def test_the_examples_can_be_built_by_an_x86_operator() -> None:

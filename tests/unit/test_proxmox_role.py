@@ -10,7 +10,7 @@ import pytest
 from inventory import proxmox_rights
 from inventory.load import load
 from inventory.proxmox_rights import Use, grants, rights
-from ops.narrator import Narrator
+from ops.progress import ProgressPrinter
 from ops.proxmox import role_lines
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -101,7 +101,7 @@ def test_the_commands_give_user_and_token_the_same_roles() -> None:
 )
 def test_a_missing_right_is_named_with_its_path(said: str, meant: str, tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as out:
-        narrator = Narrator({"web": "one"}, out)
+        printer = ProgressPrinter({"web": "one"}, out)
         for line in ("Diagnostics:", "  proxmoxve:index/vmLegacy:VmLegacy (web):", f"    error: creating VM: {said}"):
-            narrator.feed(line)
-    assert narrator.failures()[0].startswith(f"web: {meant}")
+            printer.feed(line)
+    assert printer.failures()[0].startswith(f"web: {meant}")

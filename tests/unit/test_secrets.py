@@ -14,13 +14,13 @@ import pytest
 
 from inventory import agekey, sops
 from inventory.cli import main
-from inventory.custody import HOST_KEY, HOST_KEY_PUB, declared
 from inventory.generate import UNSET, read_names
 from inventory.keys import new_ssh_key, set_fields
 from inventory.load import InventoryError, load, load_all
 from inventory.rules.files import sops_keys, sops_recipients
+from inventory.secret_manager import HOST_KEY, HOST_KEY_PUB, declared
+from inventory.secret_store import SecretStore, SecretStoreError
 from inventory.syncthing import CERT, KEY, check_device_id, device_id, new_identity
-from inventory.vault import Vault, VaultError
 from tests.unit.inventory_example import GOOD
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,11 +52,11 @@ def run(*arguments: str) -> int:
 
 def as_host(repository: Path, host: str, reader: str) -> bool:
     """Whether READER's SSH host key decrypts HOST's file."""
-    owner = Vault(repository / "secrets", repository / "owner")
+    owner = SecretStore(repository / "secrets", repository / "owner")
     (repository / "key").write_text(owner.read(f"hosts/{reader}.yaml")[HOST_KEY])
     try:
-        Vault(repository / "secrets", repository / "key").read(f"hosts/{host}.yaml")
-    except VaultError:
+        SecretStore(repository / "secrets", repository / "key").read(f"hosts/{host}.yaml")
+    except SecretStoreError:
         return False
     return True
 
@@ -67,7 +67,7 @@ def test_init_makes_what_the_inventory_asks_for(repository: Path) -> None:
         load("inventory/lab.toml")
     assert run("init") == 0
     web = load("inventory/lab.toml").hosts["web"]
-    values = Vault(repository / "secrets", repository / "owner").read("hosts/web.yaml")
+    values = SecretStore(repository / "secrets", repository / "owner").read("hosts/web.yaml")
     assert agekey.public_key(values[HOST_KEY]) == values[HOST_KEY_PUB] == web.host_key  # type: ignore[union-attr]
     assert as_host(repository, "web", "web") and not as_host(repository, "web", "dns")
     assert "# the owner" in (repository / "inventory" / "lab.toml").read_text()
@@ -89,12 +89,12 @@ def test_init_takes_existing_keys(repository: Path) -> None:
 @needs_sops
 def test_rotate_leaves_the_old_key_without_access(repository: Path) -> None:
     assert run("init") == 0
-    old = Vault(repository / "secrets", repository / "owner").read("hosts/web.yaml")[HOST_KEY]
+    old = SecretStore(repository / "secrets", repository / "owner").read("hosts/web.yaml")[HOST_KEY]
     assert run("rotate", "web") == 0
     assert as_host(repository, "web", "web")
     (repository / "old").write_text(old)
-    with pytest.raises(VaultError):
-        Vault(repository / "secrets", repository / "old").read("hosts/web.yaml")
+    with pytest.raises(SecretStoreError):
+        SecretStore(repository / "secrets", repository / "old").read("hosts/web.yaml")
     load("inventory/lab.toml")
 
 
@@ -135,16 +135,16 @@ def test_a_new_owner_shares_nothing_with_the_old_one(repository: Path, monkeypat
     (repository / "secrets" / "names.toml").write_text(
         '[make]\n"*/token" = "ask"\n"*/wireguard.private_key" = "wireguard"\n[same]\ngroups = [["dns/shared", "web/shared"]]\n'
     )
-    vault = Vault(repository / "secrets", repository / "owner")
+    store = SecretStore(repository / "secrets", repository / "owner")
     old = {"password": "old", "token": "old", "shared": "old", "wireguard": {"private_key": "old"}}
-    vault.add("hosts/web.yaml", old, vault.recipients("hosts/web.yaml"))
-    vault.add("hosts/dns.yaml", {"shared": "old"}, vault.recipients("hosts/dns.yaml"))
+    store.add("hosts/web.yaml", old, store.recipients("hosts/web.yaml"))
+    store.add("hosts/dns.yaml", {"shared": "old"}, store.recipients("hosts/dns.yaml"))
     (repository / "new.pub").write_text(new_ssh_key()[1])
     status = main(["secrets", "--file", "inventory/lab.toml", "--key-file", "new", "init", "--new-owner", "--ssh-key", "new.pub"])
     assert status == 0
-    with pytest.raises(VaultError):
-        vault.read("hosts/web.yaml")
-    renewed = Vault(repository / "secrets", repository / "new")
+    with pytest.raises(SecretStoreError):
+        store.read("hosts/web.yaml")
+    renewed = SecretStore(repository / "secrets", repository / "new")
     web, dns = renewed.read("hosts/web.yaml"), renewed.read("hosts/dns.yaml")
     assert len(web["password"]) == 64 and web["token"] == UNSET
     assert web["shared"] == dns["shared"] != "old"
@@ -168,8 +168,8 @@ def test_a_new_owner_gets_an_authority_of_their_own(repository: Path) -> None:
         '[make]\n"web/tunnel" = "wireguard"\n[public]\n"web/tunnel" = "nix/pki/tunnel.pub"\n'
     )
     assert run("init") == 0
-    vault = Vault(repository / "secrets", repository / "owner")
-    vault.set("hosts/web.yaml", ("tunnel",), "old")
+    store = SecretStore(repository / "secrets", repository / "owner")
+    store.set("hosts/web.yaml", ("tunnel",), "old")
     (repository / "new.pub").write_text(new_ssh_key()[1])
     arguments = ["secrets", "--file", "inventory/lab.toml", "--key-file", "new"]
     assert main([*arguments, "init", "--new-owner", "--ssh-key", "new.pub"]) == 0
@@ -259,7 +259,7 @@ def test_a_host_is_given_a_device_that_the_inventory_names(
 ) -> None:
     assert run("init") == 0
     assert run("syncthing", "web") == 0
-    held = Vault(repository / "secrets", repository / "owner").read("hosts/web.yaml")
+    held = SecretStore(repository / "secrets", repository / "owner").read("hosts/web.yaml")
     web = load("inventory/lab.toml").hosts["web"]
     assert web.syncthing_id == device_id(held[CERT]) and "PRIVATE KEY" in held[KEY]
     assert run("check") == 0
@@ -274,7 +274,9 @@ def test_a_host_is_given_a_device_that_the_inventory_names(
     assert main([*arguments, "init", "--new-owner", "--ssh-key", "new.pub"]) == 0
     renewed = load("inventory/lab.toml").hosts["web"].syncthing_id
     assert (
-        renewed == device_id(Vault(repository / "secrets", repository / "new").read("hosts/web.yaml")[CERT]) != web.syncthing_id
+        renewed
+        == device_id(SecretStore(repository / "secrets", repository / "new").read("hosts/web.yaml")[CERT])
+        != web.syncthing_id
     )
     assert main([*arguments, "check"]) == 0
 
@@ -288,13 +290,13 @@ def test_values_are_in_no_argument(repository: Path, monkeypatch: pytest.MonkeyP
         f'#!/bin/sh\nprintf "%s\\n" "$@" >> {shlex.quote(f"{repository}/argv")}\nexec {shlex.quote(str(real))} "$@"\n'
     )
     wrapper.chmod(0o755)
-    monkeypatch.setattr("inventory.vault.tool", lambda name: str(wrapper) if name == "sops" else name)
+    monkeypatch.setattr("inventory.secret_store.tool", lambda name: str(wrapper) if name == "sops" else name)
     assert run("init", "web") == 0
     monkeypatch.setattr(sys, "stdin", io.StringIO("hunter2-hunter2\n"))
     assert run("set", "web", "password") == 0
     assert run("list") == 0 and run("rekey") == 0
     arguments, said = (repository / "argv").read_text(), capsys.readouterr()
-    private = Vault(repository / "secrets", repository / "owner").read("hosts/web.yaml")
+    private = SecretStore(repository / "secrets", repository / "owner").read("hosts/web.yaml")
     assert private["password"] == "hunter2-hunter2"
     for secret in ("hunter2", private[HOST_KEY].splitlines()[3]):
         assert secret not in arguments + said.out + said.err
@@ -380,9 +382,9 @@ def test_this_repositorys_names_are_made_by_kinds_that_there_are() -> None:
 
 
 def test_what_only_the_owner_knows_is_documented() -> None:
-    names, vault = read_names(ROOT / "secrets"), Vault(ROOT / "secrets")
+    names, store = read_names(ROOT / "secrets"), SecretStore(ROOT / "secrets")
     held = [
-        (Path(file).stem, ".".join(path)) for file in vault.files() if file.startswith("hosts/") for path in vault.leaves(file)
+        (Path(file).stem, ".".join(path)) for file in store.files() if file.startswith("hosts/") for path in store.leaves(file)
     ]
     table = (ROOT / "docs" / "inventory.md").read_text().partition("What only you can know")[2].partition("Your private key")[0]
     documented = set(re.findall(r"^\| (\S+) \| `(\S+)` \|", table, re.MULTILINE))
@@ -428,7 +430,7 @@ def aged(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _values(repository: Path, host: str) -> dict[str, str]:
-    return Vault(repository / "secrets", repository / "owner").read(f"hosts/{host}.yaml")
+    return SecretStore(repository / "secrets", repository / "owner").read(f"hosts/{host}.yaml")
 
 
 @needs_sops
@@ -474,15 +476,15 @@ def test_who_leaves_reads_nothing_new_and_is_told_to_have_seen_all(aged: Path, c
     owners = [*site.age_recipients, agekey.recipient(public)]
     set_fields(inventory, "site", {"authorized_keys": [*site.authorized_keys, f"{public} ada"], "age_recipients": owners})
     assert run("rekey") == 0
-    Vault(aged / "secrets", aged / "owner").create("notify.yaml", {"urls": "x"}, owners)
+    SecretStore(aged / "secrets", aged / "owner").create("notify.yaml", {"urls": "x"}, owners)
     (aged / "ada").write_text(private)
-    assert Vault(aged / "secrets", aged / "ada").read("hosts/web.yaml")["oidc-a"] == "value"
+    assert SecretStore(aged / "secrets", aged / "ada").read("hosts/web.yaml")["oidc-a"] == "value"
     capsys.readouterr()
     assert run("leave", "ada") == 0
     told = capsys.readouterr().out
     for file in ("hosts/web.yaml", "notify.yaml"):
-        with pytest.raises(VaultError):
-            Vault(aged / "secrets", aged / "ada").read(file)
+        with pytest.raises(SecretStoreError):
+            SecretStore(aged / "secrets", aged / "ada").read(file)
     left = load(inventory).site
     assert (left.authorized_keys, left.age_recipients) == (site.authorized_keys, site.age_recipients)
     assert "web/oidc-a (opens logins): ./aether secrets rotate --older 0d" in told and "notify/urls" in told

@@ -15,7 +15,7 @@ import pytest
 
 from inventory.edges import KINDS, Edge, edges
 from inventory.load import load_all
-from ops import fleet
+from ops import drift, fleet
 from ops.stack import Stack
 from ops.status import command, facts, page
 from ops.status.facts import Fleet, HostStatus, ago, problems
@@ -248,11 +248,11 @@ def test_the_page_in_a_browser(served: tuple[str, list[int]], browser: Any, tmp_
 def test_drift_tells_programs_the_hosts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     own, other = "/nix/store/a-system", "/nix/store/b-system"
     found = {"media": Report("media", True, facts={"current": other, "deployed": own, "since": "-"})}
-    monkeypatch.setattr(fleet, "systems", lambda *_: found)
-    assert fleet.drift(Stack("homelab"), ["--json"]) == 1
+    monkeypatch.setattr(drift, "systems", lambda *_: found)
+    assert drift.drift(Stack("homelab"), ["--json"]) == 1
     assert json.loads(capsys.readouterr().out) == {"media": f"runs {other} instead of {own}"}
     found.clear()
-    assert fleet.drift(Stack("homelab"), ["--json"]) == 0
+    assert drift.drift(Stack("homelab"), ["--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {}
 
 
@@ -263,12 +263,12 @@ def test_a_host_that_nobody_takes_back_is_told_by_both(
     answers.clear()
     why = "greenboot-healthcheck.service is not enabled. Fix: systemctl enable greenboot-healthcheck.service"
     answers["gaming"] = Report("gaming", True, facts={"deployments": [], "unarmed": why})
-    monkeypatch.setattr(fleet, "systems", lambda *_: answers)
+    monkeypatch.setattr(drift, "systems", lambda *_: answers)
     assert command.status(Stack("homelab"), []) == 0
     told = capsys.readouterr().out
     assert re.search(r"gaming .*running, not armed", told)
     assert f"gaming: not armed, nobody takes a bad image back in its boot: {why}" in told
-    assert fleet.drift(Stack("homelab"), ["--json"]) == 0
+    assert drift.drift(Stack("homelab"), ["--json"]) == 0
     found = capsys.readouterr()
     assert (found.out, found.err) == (
         "{}\n", f"WARNING: gaming is not armed, nobody takes a bad image back in its boot: {why}\n",

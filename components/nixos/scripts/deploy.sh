@@ -90,7 +90,7 @@ case $AETHER_BUILD_ON in
 esac
 
 snapshot take
-try_out "$closure" "$id"
+activate_for_trial "$closure" "$id"
 release
 if [[ $tried == boot ]]; then
   "$scripts/boot-trial.sh" "$closure" "$id" || exit $?

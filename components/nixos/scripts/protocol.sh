@@ -3,9 +3,9 @@
 # Wants AETHER_HOST, AETHER_HOSTNAME, AETHER_CHECKS, AETHER_SETTLE, AETHER_CONFIRM_TIMEOUT.
 scripts=components/nixos/scripts
 
-# try_out CLOSURE ID: activates CLOSURE for a trial, armed to revert, its health proved. Ends the script where it fails. What the
+# activate_for_trial CLOSURE ID: activates CLOSURE for a trial, armed to revert, its health proved. Ends the script where it fails. What the
 # host said is in $tried: unchanged, pending, or boot.
-try_out() {
+activate_for_trial() {
   local status=0 outcome
   outcome=$(printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$scripts/host.sh $scripts/activate.sh" \
     "$AETHER_HOSTNAME" "$1" "$AETHER_CONFIRM_TIMEOUT" "$2" "$(own_address "$AETHER_HOST")" "$AETHER_SETTLE" "${AETHER_MAY_FAIL:-}") || status=$?

@@ -14,7 +14,7 @@ hold "$AETHER_HOST" 0 || status=$?
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
 target=$(run_on "$AETHER_HOST" "$scripts/host.sh $scripts/previous.sh" "$AETHER_HOSTNAME" </dev/null) || exit $?
 say "goes back to $target"
-try_out "$target" "$id"
+activate_for_trial "$target" "$id"
 release
 if [[ $tried == boot ]]; then
   AETHER_DESIRED=- "$scripts/boot-trial.sh" "$target" "$id" >/dev/null || exit $?

@@ -18,11 +18,11 @@ from inventory.rules.files import sops_keys, sops_recipients
 DEFAULT_KEY_FILE = Path("~/.config/sops/age/keys.txt")
 
 
-class VaultError(Exception):
+class SecretStoreError(Exception):
     """sops could not do it; says which file, why, and what to do."""
 
 
-class Vault:
+class SecretStore:
     """The files under a secrets directory.
 
     Args:
@@ -59,7 +59,7 @@ class Vault:
         """All values of FILE.
 
         Raises:
-            VaultError: not decryptable with the owner's key.
+            SecretStoreError: not decryptable with the owner's key.
         """
         text = self._sops(["decrypt", "--output-type", "json", str(self.root / file)])
         values: dict[str, Any] = json.loads(text)
@@ -84,7 +84,7 @@ class Vault:
         """Write FILE anew with VALUES alone, encrypted to RECIPIENTS."""
         path = self.root / file
         if not recipients:
-            raise VaultError(f"{path}: nobody could read it. Fix: write age_recipients in [site]")
+            raise SecretStoreError(f"{path}: nobody could read it. Fix: write age_recipients in [site]")
         command = ["encrypt", "--age", ",".join(recipients), "--input-type", "json", "--output-type", "yaml"]
         text = self._sops([*command, "--filename-override", path.name, "/dev/stdin"], json.dumps(dict(values)))
         write_whole(path, text)
@@ -110,7 +110,7 @@ class Vault:
         if run.returncode:
             said = " ".join(line.strip() for line in run.stderr.splitlines() if line.strip())[-400:]
             fix = "name the owner's private key: --key-file FILE or SOPS_AGE_KEY_FILE"
-            raise VaultError(f"sops {arguments[0]} of {arguments[-1]} failed: {said}. Fix: {fix}")
+            raise SecretStoreError(f"sops {arguments[0]} of {arguments[-1]} failed: {said}. Fix: {fix}")
         return run.stdout
 
     def _identity(self) -> dict[str, str]:
@@ -119,13 +119,13 @@ class Vault:
         try:
             text = self._key_file.expanduser().read_text()
         except OSError as error:
-            raise VaultError(f"{self._key_file}: {error.strerror}. Fix: name the owner's private key") from None
+            raise SecretStoreError(f"{self._key_file}: {error.strerror}. Fix: name the owner's private key") from None
         if "OPENSSH PRIVATE KEY" not in text:
             return {"SOPS_AGE_KEY_FILE": str(self._key_file.expanduser())}
         try:
             return {"SOPS_AGE_KEY": agekey.identity(text)}
         except ValueError as error:
-            raise VaultError(f"{self._key_file}: {error}") from None
+            raise SecretStoreError(f"{self._key_file}: {error}") from None
 
 
 def _leaves(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -139,10 +139,10 @@ def tool(name: str) -> str:
     """Path of sops or an age program: the built engine's first, then PATH.
 
     Raises:
-        VaultError: there is none.
+        SecretStoreError: there is none.
     """
     built = Path(".aether/engine/bin", name)
     found = str(built.absolute()) if built.exists() else shutil.which(name)
     if not found:
-        raise VaultError(f"{name} is not installed. Fix: `make setup` builds it, or install {name}")
+        raise SecretStoreError(f"{name} is not installed. Fix: `make setup` builds it, or install {name}")
     return found

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from ops.narrator import Narrator
+from ops.progress import ProgressPrinter
 
 OUTPUT = """Updating (sim):
 @ updating....
@@ -35,16 +35,16 @@ Resources:
 """
 
 
-def narrate() -> tuple[str, Narrator]:
+def run_with_progress() -> tuple[str, ProgressPrinter]:
     out = io.StringIO()
-    narrator = Narrator({"keycloak": "oracle"}, out)
+    printer = ProgressPrinter({"keycloak": "oracle"}, out)
     for line in OUTPUT.splitlines():
-        narrator.feed(line)
-    return out.getvalue(), narrator
+        printer.feed(line)
+    return out.getvalue(), printer
 
 
 def test_each_thing_is_said_once_and_components_are_not() -> None:
-    text, _ = narrate()
+    text, _ = run_with_progress()
     assert text.count("gateway: builds") == 1
     assert "  + Command gateway created (2s)" in text
     assert "cockpit: committed as generation 3" in text
@@ -53,8 +53,8 @@ def test_each_thing_is_said_once_and_components_are_not() -> None:
 
 
 def test_a_failure_is_one_sentence_with_host_and_cause() -> None:
-    _, narrator = narrate()
-    keycloak, media = narrator.failures()
+    _, printer = run_with_progress()
+    keycloak, media = printer.failures()
     assert keycloak.startswith("keycloak: its Proxmox node oracle is offline, or the API cannot reach it (")
     assert media.splitlines()[0] == (
         "media: not healthy after activation: unit jellyfin.service; back on generation 2 (/nix/store/x)"
@@ -79,15 +79,15 @@ def test_a_failure_is_one_sentence_with_host_and_cause() -> None:
     ],
 )
 def test_a_clusters_own_troubles_are_told_in_words(said: str, means: str) -> None:
-    narrator = Narrator({"web": "oracle"}, io.StringIO())
+    printer = ProgressPrinter({"web": "oracle"}, io.StringIO())
     for line in ("Diagnostics:", "  proxmoxve:index:VmLegacy (web):", f"    {said}"):
-        narrator.feed(line)
-    assert means in narrator.failures()[0]
+        printer.feed(line)
+    assert means in printer.failures()[0]
 
 
 def test_what_the_program_warns_of_is_shown_and_a_plugins_warnings_are_not() -> None:
     out = io.StringIO()
-    narrator = Narrator({}, out)
+    printer = ProgressPrinter({}, out)
     for line in (
         "Diagnostics:",
         "  pulumi:pulumi:Stack (aether-sim):",
@@ -95,7 +95,7 @@ def test_what_the_program_warns_of_is_shown_and_a_plugins_warnings_are_not() -> 
         "  command:local:Command (media):",
         "    warning: a plugin's own",
     ):
-        narrator.feed(line)
+        printer.feed(line)
     assert "warning: station stays as it is" in out.getvalue() and "plugin" not in out.getvalue()
 
 
@@ -108,23 +108,23 @@ Traceback (most recent call last):
 
 def test_a_failed_resource_is_told_by_itself_and_not_by_the_stacks_of_python() -> None:
     registration = STACK.format(last="pulumi.runtime.stack.ResourceRegistrationFailed: resource cloud [aws:ec2/vpc:Vpc] failed")
-    narrator = Narrator({}, io.StringIO())
-    narrator.feed("Diagnostics:")
-    narrator.feed("  pulumi:pulumi:Stack (aether-sim-cloud):")
+    printer = ProgressPrinter({}, io.StringIO())
+    printer.feed("Diagnostics:")
+    printer.feed("  pulumi:pulumi:Stack (aether-sim-cloud):")
     for (
         line
     ) in f"{registration}\n\nThe above exception was the direct cause of the following exception:\n\n{registration}".splitlines():
-        narrator.feed(f"    {line}")
-    narrator.feed("  aws:ec2:Vpc (cloud):")
-    narrator.feed("    error: creating Vpc: no such region")
-    assert narrator.failures() == ["cloud: error: creating Vpc: no such region"]
+        printer.feed(f"    {line}")
+    printer.feed("  aws:ec2:Vpc (cloud):")
+    printer.feed("    error: creating Vpc: no such region")
+    assert printer.failures() == ["cloud: error: creating Vpc: no such region"]
 
 
 def test_a_defect_of_the_program_keeps_its_stack() -> None:
-    narrator = Narrator({}, io.StringIO())
-    narrator.feed("Diagnostics:")
-    narrator.feed("  pulumi:pulumi:Stack (aether-sim):")
+    printer = ProgressPrinter({}, io.StringIO())
+    printer.feed("Diagnostics:")
+    printer.feed("  pulumi:pulumi:Stack (aether-sim):")
     for line in STACK.format(last="TypeError: unsupported operand").splitlines():
-        narrator.feed(f"    {line}")
-    (told,) = narrator.failures()
+        printer.feed(f"    {line}")
+    (told,) = printer.failures()
     assert "wait_for_rpcs" in told and told.endswith("TypeError: unsupported operand")

@@ -82,7 +82,7 @@ _CAUSES = (
 
 
 @dataclass
-class Narrator:
+class ProgressPrinter:
     """Is given the output line by line; prints as it goes. As a context manager it also says when it is still at work."""
 
     nodes: dict[str, str] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Narrator:
     _broken: dict[str, None] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> "Narrator":
+    def __enter__(self) -> "ProgressPrinter":
         threading.Thread(target=self._remind, daemon=True).start()
         return self
 
@@ -124,8 +124,8 @@ class Narrator:
             self._say(line)
 
     def failures(self) -> list[str]:
-        """One sentence for each resource that failed: which, and why."""
-        told = {name: without_consequences(lines) for name, lines in self._diagnostics.items()}
+        """One sentence for each resource that failed: which, and why. By name: which one failed first is chance."""
+        told = {name: without_consequences(lines) for name, lines in sorted(self._diagnostics.items())}
         return [f"{name}: {self._cause(name, lines)}" for name, lines in told.items() if self._failed(lines)]
 
     def reached(self) -> str:

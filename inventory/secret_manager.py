@@ -16,7 +16,7 @@ from inventory.models import ManagedHost, Node
 from inventory.overlay import base_of
 from inventory.parse import parse
 from inventory.rolesecrets import needed, of_home
-from inventory.vault import Vault, VaultError, tool
+from inventory.secret_store import SecretStore, SecretStoreError, tool
 
 HOST_KEY = "ssh_host_ed25519_key"
 HOST_KEY_PUB = "ssh_host_ed25519_key_pub"
@@ -34,26 +34,26 @@ _REPAIRED = {
 }
 
 
-class Custody:
+class SecretManager:
     """Secrets and inventory files together.
 
     Args:
         files: inventory files; their ``host_key`` and ``age_recipient`` lines are edited in place.
-        vault: the sops files.
+        store: the sops files.
     """
 
-    def __init__(self, files: Sequence[Path], vault: Vault) -> None:
-        self.files, self.vault = list(files), vault
+    def __init__(self, files: Sequence[Path], store: SecretStore) -> None:
+        self.files, self.store = list(files), store
         self.inventories = self._load()
 
     def init(self, hosts: Sequence[str], source: Path | None) -> list[str]:
         """Give each host (all, or HOSTS) an SSH host key in secrets/, where there is none."""
         self._known(hosts)
         for name in hosts or self._names():
-            present = self.vault.keys(_file(name))
+            present = self.store.keys(_file(name))
             if HOST_KEY in present:
                 if HOST_KEY_PUB not in present:
-                    self._give(name, self.vault.read(_file(name))[HOST_KEY])
+                    self._give(name, self.store.read(_file(name))[HOST_KEY])
                 continue
             given = source / name if source else None
             if given and given.exists():
@@ -71,10 +71,10 @@ class Custody:
         for name, private in made.items():
             fresh[_file(name)] = {HOST_KEY: private, HOST_KEY_PUB: agekey.public_key(private)}
         like = {_file(name): _file(str(self.origin(name)[0])) for name in made}
-        self._fill({file: self.vault.leaves(base) for file, base in like.items()}, fresh, {})
+        self._fill({file: self.store.leaves(base) for file, base in like.items()}, fresh, {})
         readers = sops.readers(self.inventories)
         for file, values in fresh.items():
-            self.vault.create(file, values, readers[file])
+            self.store.create(file, values, readers[file])
             for key in _unset(values):
                 print(f"{file}: only you know {key}: ./aether secrets set {Path(file).stem} {key}")
 
@@ -98,12 +98,12 @@ class Custody:
 
     def signing(self) -> list[str]:
         """The fleet's key for what hosts are sent, where there is none: private in secrets/fleet.yaml, public in nix/pki/."""
-        names, (file, field) = read_names(self.vault.root), SIGNING.split("/")
-        if field in self.vault.keys(f"{file}.yaml"):
+        names, (file, field) = read_names(self.store.root), SIGNING.split("/")
+        if field in self.store.keys(f"{file}.yaml"):
             return []
         key = MAKERS[names.kind(SIGNING)]()
-        self.vault.add(f"{file}.yaml", {field: key}, sops.owner_recipients(self.inventories))
-        public = self.vault.root.parent / (names.public_file(SIGNING) or "nix/pki/nix-signing.pub")
+        self.store.add(f"{file}.yaml", {field: key}, sops.owner_recipients(self.inventories))
+        public = self.store.root.parent / (names.public_file(SIGNING) or "nix/pki/nix-signing.pub")
         public.write_text(public_half("nix-key", key) + "\n")
         print(f"{public}: written. Hosts and images trust it once they are built with it")
         return []
@@ -115,16 +115,16 @@ class Custody:
             raise ValueError(f"'{host}' is a Proxmox node, which syncs nothing. Fix: name a host")
         certificate, key = syncthing.new_identity()
         readers = sops.readers(self.inventories)[_file(host)]
-        self.vault.add(_file(host), {syncthing.CERT: certificate, syncthing.KEY: key}, readers)
+        self.store.add(_file(host), {syncthing.CERT: certificate, syncthing.KEY: key}, readers)
         self._publish_device(host, certificate)
         return []
 
     def rekey(self) -> list[str]:
         """Encrypt each file to whom the inventory says, and write ``.sops.yaml`` beside secrets/."""
         for file, recipients in sops.readers(self.inventories).items():
-            if (self.vault.root / file).exists() and self.vault.rekey(file, recipients):
-                print(f"{self.vault.root / file}: encrypted to {len(recipients)} readers")
-        config = self.vault.root.parent / ".sops.yaml"
+            if (self.store.root / file).exists() and self.store.rekey(file, recipients):
+                print(f"{self.store.root / file}: encrypted to {len(recipients)} readers")
+        config = self.store.root.parent / ".sops.yaml"
         text = sops.config(self.inventories)
         if not config.exists() or config.read_text() != text:
             config.write_text(text)
@@ -135,22 +135,22 @@ class Custody:
         """Set KEY of HOST's file; ``a.b`` is b inside of a."""
         self._known([host])
         path, value = key.split("."), value.rstrip("\n")
-        if (self.vault.root / _file(host)).exists():
-            self.vault.set(_file(host), path, value)
+        if (self.store.root / _file(host)).exists():
+            self.store.set(_file(host), path, value)
         else:
             nested: Any = value
             for part in reversed(path):
                 nested = {part: nested}
-            self.vault.create(_file(host), nested, sops.readers(self.inventories)[_file(host)])
+            self.store.create(_file(host), nested, sops.readers(self.inventories)[_file(host)])
         return []
 
     def show(self) -> list[str]:
         """Print files, names and readers."""
         who = {agekey_of: name for name, agekey_of in self.recipients().items()}
-        for file in self.vault.files():
-            readers = ", ".join(who.get(key, "owner") for key in self.vault.recipients(file))
-            print(f"{self.vault.root / file} (read by {readers})")
-            for key in self.vault.keys(file):
+        for file in self.store.files():
+            readers = ", ".join(who.get(key, "owner") for key in self.store.recipients(file))
+            print(f"{self.store.root / file} (read by {readers})")
+            for key in self.store.keys(file):
                 print(f"  {key}")
         return []
 
@@ -158,26 +158,26 @@ class Custody:
         """What does not fit: readers, names that Nix declares; with the owner's key also what the values tell."""
         problems, values = [], dict[str, dict[str, Any]]()
         for file, recipients in sops.readers(self.inventories).items():
-            path = self.vault.root / file
+            path = self.store.root / file
             name = Path(file).stem
             if not path.exists():
                 problems.append(f"{path}: does not exist. Fix: ./aether secrets init {name}")
                 continue
-            if set(self.vault.recipients(file)) != set(recipients):
+            if set(self.store.recipients(file)) != set(recipients):
                 problems.append(f"{path}: has other readers. Fix: ./aether secrets rekey")
-            there = set(self.vault.keys(file))
-            missing = declared(self.vault.root.parent, self.origin(name)[0]) - there
+            there = set(self.store.keys(file))
+            missing = declared(self.store.root.parent, self.origin(name)[0]) - there
             problems += [f"{path}: no '{key}', which nix/ declares. Fix: sops edit {path}" for key in sorted(missing)]
             fix = f"./aether secrets set {name}"
             unheld = sorted(self._needed(name) - there)
             problems += [f"{path}: no '{key}', which its playbook needs. Fix: {fix} {key}" for key in unheld]
             # Without the owner's key there is less to check.
-            with suppress(VaultError):
-                values[name] = self.vault.read(file)
+            with suppress(SecretStoreError):
+                values[name] = self.store.read(file)
         for name, held in values.items():
             problems += self._check_values(name, held)
         problems += self._check_pairs(values)
-        config = self.vault.root.parent / ".sops.yaml"
+        config = self.store.root.parent / ".sops.yaml"
         if not config.exists() or config.read_text() != sops.config(self.inventories):
             problems.append(f"{config}: is not current. Fix: ./aether inventory sops --write")
         return problems
@@ -186,11 +186,11 @@ class Custody:
         """Make everything anew: owner, host keys, every value; no old key reads anything afterwards.
 
         Raises:
-            VaultError: no SSH public key at SSH_KEY.
+            SecretStoreError: no SSH public key at SSH_KEY.
         """
         if not ssh_key.exists():
-            raise VaultError(f"{ssh_key}: does not exist. Fix: ssh-keygen -t ed25519, or --ssh-key FILE")
-        old = {file: self.vault.leaves(file) for file in self.vault.files()}
+            raise SecretStoreError(f"{ssh_key}: does not exist. Fix: ssh-keygen -t ed25519, or --ssh-key FILE")
+        old = {file: self.store.leaves(file) for file in self.store.files()}
         for name in self._names():
             paths = old.setdefault(_file(name), [])
             paths += [(key,) for key in sorted(self._needed(name)) if (key,) not in paths]
@@ -216,7 +216,7 @@ class Custody:
         readers = sops.readers(self.inventories)
         owners = sops.owner_recipients(self.inventories)
         for name, values in fresh.items():
-            self.vault.create(name, values, readers.get(name, owners))
+            self.store.create(name, values, readers.get(name, owners))
         self.rekey()
         unset = [f"{file}: {key}" for file, values in fresh.items() for key in _unset(values)]
         if unset:
@@ -225,7 +225,7 @@ class Custody:
 
     def _fill(self, old: dict[str, list[tuple[str, ...]]], fresh: dict[str, dict[str, Any]], made: dict[str, str]) -> None:
         """New values for every name that the old files held; twins get the same, MADE are there already."""
-        names = read_names(self.vault.root)
+        names = read_names(self.store.root)
         for file, paths in old.items():
             values = fresh.setdefault(file, {})
             # The host's identities.
@@ -240,7 +240,7 @@ class Custody:
                     made[first] = made.get(f"{environment}{name}") or MAKERS[kind]()
                 # What the repository publishes is the base's.
                 if not environment and (public := names.public_file(name)):
-                    (self.vault.root.parent / public).write_text(public_half(kind, made[first]) + "\n")
+                    (self.store.root.parent / public).write_text(public_half(kind, made[first]) + "\n")
                 *above, key = path
                 branch = values
                 for part in above:
@@ -250,7 +250,7 @@ class Custody:
     def _authorities(self, key_file: Path) -> dict[str, str]:
         """New certificates in nix/pki/, the root's key beside KEY_FILE; the other private keys by HOST/KEY."""
         site = self.inventories[0].site
-        keys = dict(pki.renew(self.vault.root.parent / "nix" / "pki", site.name.capitalize(), site.domain))
+        keys = dict(pki.renew(self.store.root.parent / "nix" / "pki", site.name.capitalize(), site.domain))
         if root := keys.pop(pki.ROOT_KEY, None):
             path = unused(key_file.with_name("pki-root.key"))
             path.touch(mode=0o600)
@@ -260,7 +260,7 @@ class Custody:
 
     def _check_values(self, name: str, values: dict[str, Any]) -> list[str]:
         """Unset values, and a host key that is not the inventory's."""
-        path, facts = self.vault.root / _file(name), self._hosts().get(name)
+        path, facts = self.store.root / _file(name), self._hosts().get(name)
         found = [f"{path}: '{key}' is unset. Fix: ./aether secrets set {name} {key}" for key in _unset(values)]
         # A node was installed by its owner: its key is the machine's, which only the inventory knows.
         if isinstance(facts, ManagedHost) and HOST_KEY in values:
@@ -276,7 +276,7 @@ class Custody:
 
     def _check_pairs(self, held: dict[str, dict[str, Any]]) -> list[str]:
         """Two sides of one secret that differ, and public halves that belong to another key."""
-        names, first, found = read_names(self.vault.root), dict[str, tuple[str, str]](), []
+        names, first, found = read_names(self.store.root), dict[str, tuple[str, str]](), []
         for host, values in held.items():
             written, environment = self.origin(host)
             for name, value in _flat(values, f"{written}/"):
@@ -284,7 +284,7 @@ class Custody:
                 if shared != value:
                     found.append(f"{environment}{name}: is not the value of {earlier}. Fix: set one to the other's value")
                 public = None if environment else names.public_file(name)
-                path = self.vault.root.parent / public if public else None
+                path = self.store.root.parent / public if public else None
                 if path is None or value == UNSET:
                     continue
                 half = public_half(names.kind(name), value)
@@ -300,7 +300,7 @@ class Custody:
 
     def _keep(self, name: str, private: str) -> None:
         readers = sops.readers(self.inventories)[_file(name)]
-        self.vault.add(_file(name), {HOST_KEY: private, HOST_KEY_PUB: agekey.public_key(private)}, readers)
+        self.store.add(_file(name), {HOST_KEY: private, HOST_KEY_PUB: agekey.public_key(private)}, readers)
 
     def _publish(self, name: str, public: str) -> None:
         """Write the public half into the inventory file that holds the host, unless it is there."""
@@ -327,7 +327,7 @@ class Custody:
 
     def _load(self) -> list[Inventory]:
         drafts = [parse(file) for file in self.files]
-        check_rules(drafts, self.vault.root)
+        check_rules(drafts, self.store.root)
         problems = [problem for draft in drafts for problem in draft.problems if problem.code not in _REPAIRED]
         if problems:
             raise InventoryError(problems)
@@ -356,7 +356,7 @@ class Custody:
         facts = host.model_dump(mode="json") if host else {}
         # An identity is checked, and made, by itself.
         home = [key for key in of_home(facts) if key not in (syncthing.CERT, syncthing.KEY)]
-        return {*needed(self.vault.root.parent / "ansible", facts.get("playbook"), facts.get("tags", ())), *home}
+        return {*needed(self.store.root.parent / "ansible", facts.get("playbook"), facts.get("tags", ())), *home}
 
     def reload(self) -> None:
         """Read the inventory files again, after they were edited."""

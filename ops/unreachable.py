@@ -1,0 +1,80 @@
+"""What does not answer when a stack is deployed: Proxmox nodes that are down, and machines that roam. It is left out and
+said, the others go on.
+"""
+
+import socket
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from inventory.load import Inventory
+from inventory.models import Guest
+from ops.stack import Stack
+from stacks.ssh import Access, accesses
+
+ENVIRONMENT = "AETHER_NODES_DOWN"
+"""Tells the program which nodes the next one does not wait for."""
+
+
+def down(stack: Stack, inventory: Inventory, seconds: float = 5) -> list[str]:
+    """Nodes that do not answer on SSH, of those that the inventory has. None where none answers: that is no matter of a node."""
+    answers = _asked(stack, inventory, list(inventory.nodes), seconds)
+    return [name for name, there in answers.items() if not there] if any(answers.values()) else []
+
+
+def away(stack: Stack, inventory: Inventory, seconds: float = 5) -> list[str]:
+    """Hosts that may be away (``roams``) and do not answer on SSH."""
+    phase = int(stack.setting("phase") or 9)
+    roaming = [name for name, host in inventory.managed(phase).items() if getattr(host, "roams", False)]
+    return [name for name, there in _asked(stack, inventory, roaming, seconds).items() if not there]
+
+
+def on(inventory: Inventory, nodes: Iterable[str]) -> list[str]:
+    """Guests that the inventory has on NODES."""
+    wanted = set(nodes)
+    return [name for name, host in inventory.hosts.items() if isinstance(host, Guest) and host.node in wanted]
+
+
+def exclusions(inventory: Inventory, nodes: Iterable[str]) -> list[str]:
+    """Options of the engine's that leave NODES alone, the guests on them, and what depends on those."""
+    return left_out([*nodes, *(f"nixos-{kind}-{node}" for node in nodes for kind in ("vm", "lxc")), *on(inventory, nodes)])
+
+
+def left_out(names: Iterable[str]) -> list[str]:
+    """Options of the engine's that leave the resources of these NAMES alone, and what depends on them."""
+    return [word for name in names for word in ("--exclude", f"**::{name}")] + ["--exclude-dependents"]
+
+
+def homes_of(names: Iterable[str]) -> list[str]:
+    """The hosts of these NAMES, and their homes, as resources are called."""
+    return [resource for name in names for resource in (name, f"{name}-home")]
+
+
+def said(inventory: Inventory, nodes: list[str]) -> str:
+    """What is left out because NODES are down."""
+    guests = ", ".join(on(inventory, nodes)) or "no guest"
+    verb = "does" if len(nodes) == 1 else "do"
+    return (
+        f"{', '.join(nodes)} {verb} not answer: left out, with what is on it ({guests}) and what depends on that. "
+        f"Run it again when the node is back"
+    )
+
+
+def said_of_away(names: list[str]) -> str:
+    """What it means that the hosts of these NAMES are away."""
+    verb, theirs, them = ("is", "its", "it") if len(names) == 1 else ("are", "their", "them")
+    return f"{', '.join(names)} {verb} away: {theirs} changes wait for the first run that finds {them}"
+
+
+def _asked(stack: Stack, inventory: Inventory, names: list[str], seconds: float) -> dict[str, bool]:
+    """Whether each of NAMES answers on SSH, asked all at once."""
+    known = accesses(inventory, stack.setting("reachFile") or "")
+    with ThreadPoolExecutor(16) as pool:
+        return dict(zip(names, pool.map(lambda name: _answers(known[name], seconds), names), strict=True))
+
+
+def _answers(access: Access, seconds: float) -> bool:
+    try:
+        socket.create_connection((access.address, access.port), timeout=seconds).close()
+    except OSError:
+        return False
+    return True
