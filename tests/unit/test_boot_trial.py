@@ -96,7 +96,8 @@ def test_the_window_begins_when_ssh_answers(boot: Boot) -> None:
     with ssh_server(after=4) as boot.port:
         said(boot.start(window=2, limit=20))
     assert boot.left()
-    assert time.monotonic() - begun >= 6
+    # Two whole seconds by a clock of whole seconds: one passes at least.
+    assert time.monotonic() - begun >= 5
 
 
 def test_a_boot_whose_ssh_never_answers_is_left(boot: Boot) -> None:

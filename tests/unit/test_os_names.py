@@ -18,7 +18,8 @@ def test_of_every_host_of_the_examples_as_the_models_have_it() -> None:
 @pytest.mark.parametrize(
     ("kind", "facts", "os_name"),
     [
-        ("node", {}, "debian"), ("atomic", {}, "fedora-atomic"), ("ansible", {"os": "vyos"}, "vyos"), ("external", {}, ""),
+        ("node", {}, "debian"), ("atomic", {}, "fedora-atomic"), ("ansible", {"os": "vyos"}, "vyos"),
+        ("ansible", {}, ""), ("external", {}, ""),
         ("cloud-vm", {"os": "amazon-linux"}, "amazon-linux"), ("hcloud-vm", {}, "nixos"), ("a-kind-that-is-new", {}, "nixos"),
     ],
 )  # fmt: skip
