@@ -38,7 +38,7 @@ class Fleet:
 
     def inventory(self) -> str:
         """The inventory file's text."""
-        parts = [_SITE.format(key=public_key("owner"))]
+        parts = [site("fleet"), _NETWORKS]
         for index, node in enumerate(NODES):
             parts.append(_NODE.format(node=node, address=11 + index, key=public_key(node)))
         for index, name in enumerate(self.names):
@@ -62,16 +62,22 @@ def public_key(name: str) -> str:
     return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
 
 
+def site(name: str) -> str:
+    """The table [site] of a made-up fleet, as an inventory's text."""
+    return _SITE.format(name=name, key=public_key("owner"))
+
+
 _SITE = """\
 [site]
-name = "fleet"
-domain = "fleet.example.org"
+name = "{name}"
+domain = "{name}.example.org"
 public_domain = "example.org"
 timezone = "Europe/Berlin"
 user = "owner"
 authorized_keys = ["{key}"]
 age_recipients = ["age19qj9tsgpt9n3cgz8q0ynplheumn0zvdhf7gdlk6vwj5zcgck4vcs56ck6j"]
-
+"""
+_NETWORKS = """\
 [networks.management]
 cidr = "192.168.1.0/24"
 gateway = "192.168.1.1"

@@ -1,8 +1,5 @@
 """`aether policies`: the rules that previews hold the fleet against, and what breaks them."""
 
-import re
-
-import yaml
 from rich.table import Table
 
 from inventory.policies import Judge, PolicyError, Subject, load_policies
@@ -10,6 +7,7 @@ from inventory.policies.builtin import ENDPOINTS
 from ops.arguments import parser
 from ops.fleet import inventory_of, out
 from ops.stack import REPOSITORY, OpsError, Stack
+from stacks.settings import Settings, key_of
 
 # Settings that policies ask, beside those that are URLs.
 _ASKED = ("proxmox_insecure", "protect", "reach_file")
@@ -52,11 +50,9 @@ def policies(stack: Stack, arguments: list[str]) -> int:
 
 def _settings(stack: Stack) -> dict[str, object]:
     found: dict[str, object] = {"stack": stack.name}
-    declared = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
-    for key in (key.removeprefix("aether:") for key in declared):
-        # Fields of stacks.settings are the keys in snake case.
-        name = re.sub(r"(?=[A-Z])", "_", key).lower()
-        value = stack.setting(key)
-        if value is not None and (name in _ASKED or name.endswith(ENDPOINTS)):
+    asked = [name for name in Settings.model_fields if name in _ASKED or name.endswith(ENDPOINTS)]
+    for name in asked:
+        value = stack.setting(key_of(name))
+        if value is not None:
             found[name] = {"true": True, "false": False}.get(value, value)
     return found

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -35,8 +36,8 @@ class RecordedGuest:
 
 def begin() -> Callable[[], Mapping[str, Any]]:
     """Start reading the state; what is returned waits for it, as `resources` does."""
-    question = {"stackName": pulumi.get_stack()}
-    asked = begin_invoke("pulumi:pulumi:readStackResourceOutputs", question)
+    ask = partial(begin_invoke, "pulumi:pulumi:readStackResourceOutputs", {"stackName": pulumi.get_stack()})
+    asked = ask()
     deadline = time.monotonic() + PATIENCE
 
     def answer() -> Mapping[str, Any]:
@@ -50,7 +51,7 @@ def begin() -> Callable[[], Mapping[str, Any]]:
                 if "failed to load checkpoint" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
-                asked = begin_invoke("pulumi:pulumi:readStackResourceOutputs", question)
+                asked = ask()
 
     return answer
 

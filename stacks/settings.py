@@ -65,7 +65,7 @@ class Settings(BaseModel):
         """
         values: dict[str, object] = {"stack": pulumi.get_stack()}
         for field, info in cls.model_fields.items():
-            key = _key(field)
+            key = key_of(field)
             if field == "stack":
                 continue
             value: object
@@ -87,13 +87,14 @@ def _plain(key: str) -> str | None:
     return pulumi.Config("aether").get(key)
 
 
-def _key(field: str) -> str:
+def key_of(field: str) -> str:
+    """What Pulumi.yaml calls a FIELD, without its namespace."""
     first, *rest = field.split("_")
     return first + "".join(word.capitalize() for word in rest)
 
 
 def _line(stack: str, detail: dict[str, object]) -> str:
     location = detail["loc"]
-    key = _key(str(location[0])) if isinstance(location, tuple) and location else "?"
+    key = key_of(str(location[0])) if isinstance(location, tuple) and location else "?"
     message = str(detail["msg"])
     return f"Pulumi.{stack}.yaml: aether:{key}: {message}. Fix: pulumi -s {stack} config set aether:{key} VALUE"

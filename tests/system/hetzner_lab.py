@@ -14,21 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.fleet import public_key
+from bench.fleet import public_key, site
 from tests.system import small
 from tests.system.lab import REPOSITORY, Lab
 
 HOST = "outpost"
 INVENTORY = f"""\
-[site]
-name = "hetzner"
-domain = "hetzner.example.org"
-public_domain = "example.org"
-timezone = "Europe/Berlin"
-user = "owner"
-authorized_keys = ["{public_key("owner")}"]
-age_recipients = ["age19qj9tsgpt9n3cgz8q0ynplheumn0zvdhf7gdlk6vwj5zcgck4vcs56ck6j"]
-
+{site("hetzner")}
 [networks.public]
 cidr = "192.168.91.0/24"
 gateway = "192.168.91.1"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.fleet import public_key
+from bench.fleet import public_key, site
 from tests.system.lab import REPOSITORY, Lab
 
 NODE_PLAYBOOK = "small-node.yml"
@@ -19,15 +19,7 @@ NODE_PLAY = """\
       vars: {proxmox_node_microcode: false}
 """
 _SITE = f"""\
-[site]
-name = "small"
-domain = "small.example.org"
-public_domain = "example.org"
-timezone = "Europe/Berlin"
-user = "owner"
-authorized_keys = ["{public_key("owner")}"]
-age_recipients = ["age19qj9tsgpt9n3cgz8q0ynplheumn0zvdhf7gdlk6vwj5zcgck4vcs56ck6j"]
-
+{site("small")}
 [networks.management]
 cidr = "192.168.1.0/24"
 gateway = "192.168.1.1"
