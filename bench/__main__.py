@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import evaluation, fleets, gate, homelab, previews
+from bench import evaluation, fleets, gate, homelab, previews, scale
 from bench.measure import BenchError, Report
 from bench.settings import Run
 
@@ -24,10 +24,11 @@ BENCHMARKS: dict[str, tuple[Callable[[Run, Report], None], str]] = {
     "whole-small": (fleets.measure_small, "10 hosts from nothing to configured against OpenTofu and Ansible"),
     "whole": (fleets.measure_large, "the same with 50 hosts"),
     "deploys": (fleets.measure_deploys, "50 hosts, no change and one change, against Ansible"),
+    "scale": (scale.measure, "300 and 1,000 machines in one stack, against 100; only when it is named"),
     "gate": (gate.measure, "CPU time of the gate's set-up and tests, by folder; only when it is named"),
 }
 # Half an hour by themselves.
-ON_REQUEST = ("gate",)
+ON_REQUEST = ("scale", "gate")
 
 
 def main() -> int:
@@ -38,7 +39,7 @@ def main() -> int:
         print(f"bench: there is no {', '.join(unknown)}. There are: {', '.join(BENCHMARKS)}", file=sys.stderr)
         return 1
     work = Path(tempfile.mkdtemp(prefix="aether-bench-"))
-    run = Run(work, options.runs, options.vms, options.hosts, options.small, options.boot_seconds)
+    run = Run(work, options.runs, options.vms, options.hosts, options.small, options.boot_seconds, tuple(options.scale))
     report = Report()
     failed = []
     report.machine()
@@ -81,6 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--vms", type=int, default=100, help="machines of preview-vms (default 100)")
     parser.add_argument("--hosts", type=int, default=50, help="hosts of whole and deploys (default 50)")
     parser.add_argument("--small", type=int, default=10, help="hosts of whole-small (default 10)")
+    sizes = "machines of scale (default 300 1000)"
+    parser.add_argument("--scale", type=int, nargs="+", default=[300, 1000], metavar="N", help=sizes)
     parser.add_argument("--boot-seconds", type=float, default=10.0, help="how long guests of whole boot (default 10)")
     parser.add_argument("--keep", action="store_true", help="keep the working folder")
     return parser

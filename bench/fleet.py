@@ -83,7 +83,7 @@ cidr = "192.168.1.0/24"
 gateway = "192.168.1.1"
 
 [networks.servers]
-cidr = "192.168.64.0/22"
+cidr = "192.168.64.0/21"
 gateway = "192.168.64.1"
 nameservers = ["192.168.1.1"]
 vlan = 64
@@ -92,8 +92,8 @@ vlan = 64
 _NODE = """\
 [nodes.{node}]
 address = "192.168.1.{address}"
-cpu = 128
-memory = 524288
+cpu = 1024
+memory = 2097152
 host_key = "{key}"
 shared = true
 """
@@ -107,7 +107,7 @@ vmid = {vmid}
 address = "{address}"
 cpu = 2
 memory = 2048
-disks = [{{ size = 16 }}]
+disks = [{{ size = 4 }}]
 host_key = "{key}"
 {depends}health = [{{ unit = "app.service" }}, {{ tcp = 8080 }}]
 settle = 0

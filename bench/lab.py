@@ -35,6 +35,8 @@ class Lab:
 
     def __init__(self, path: Path, fleet: Fleet | None = None) -> None:
         self.path, self.fleet = path, fleet
+        self.light = False
+        """Guests have agents and nothing else: set before `begin`."""
         self._copy()
         if fleet is not None:
             for name, text in {INVENTORY: fleet.inventory(), **fleet.files()}.items():
@@ -72,6 +74,8 @@ class Lab:
         }
         # The nodes' set-up is not what is measured.
         own["AETHER_SIM_NODES"] = "prepared"
+        if self.light:
+            own["AETHER_SIM_GUESTS"] = "agents"
         # Both sides of a comparison keep their bytecode, as `make` has it.
         own |= {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.path / ".aether/cache/python")}
         # sops and age are the engine's; the simulator looks for them on PATH too.

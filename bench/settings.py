@@ -20,6 +20,7 @@ class Run:
     hosts: int = 50
     small: int = 10
     boot_seconds: float = 10.0
+    scale: tuple[int, ...] = (300, 1000)
     labs: dict[str, Lab] = field(default_factory=dict)
 
     def lab(self, name: str, fleet: Fleet | None = None) -> Lab:

@@ -33,17 +33,6 @@ class Operator(Args):
         default=None, description="Seconds that a host is given to answer on SSH; default: what its script says."
     )
 
-    def environment(self, host: str, **more: str) -> dict[str, pulumi.Input[str]]:
-        """Environment of a script under ``scripts/`` that works on HOST."""
-        return {
-            "AETHER_HOST": host,
-            "AETHER_SSH_CONFIG": self.ssh_config,
-            "AETHER_SECRETS": self.secrets,
-            "AETHER_NIX": self.nix,
-            **({"AETHER_WAIT": str(self.wait)} if self.wait is not None else {}),
-            **more,
-        }
-
 
 class Component(pulumi.ComponentResource):
     """A ComponentResource whose type token is ``aether:AREA:Name``."""

@@ -8,6 +8,7 @@ import textwrap
 import time
 from pathlib import Path
 
+from components.requests import variable
 from ops import agreement, plan, tasks, unreachable
 from ops.arguments import engine_parser, nothing, parser
 from ops.fleet import inventory_of, out
@@ -102,7 +103,7 @@ def preview(stack: Stack, arguments: list[str]) -> int:
         return 0
     code, text = stack.show("preview", "--diff", *_options(stack), *passed)
     # Only a host that becomes another one has anything inside to compare, and looking costs a second preview.
-    if code == 0 and re.search(r"^ *~ (AETHER_DESIRED|stdin)", text, re.MULTILINE):
+    if code == 0 and re.search(rf"^ *~ ({variable('desired')}|stdin)", text, re.MULTILINE):
         steps = preview_steps(stack, *passed)
         for notice in reboots(steps):
             out.print(f"\n{notice}")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from components.contents import DIGITS, from_lines
+from components.requests import host_of
 
 MOST = 40
 """Lines that one host is given: a new nixpkgs changes hundreds of packages."""
@@ -18,7 +19,7 @@ def content_differences(steps: Iterable[dict[str, Any]]) -> dict[str, str]:
     for step in steps:
         before, after = (_content(step.get(state)) for state in ("oldState", "newState"))
         if before and after and (lines := list(differences(before, after))):
-            name = step["newState"]["inputs"]["environment"].get("AETHER_HOST", step["urn"].rsplit("::", 1)[1])
+            name = host_of(step["newState"]) or step["urn"].rsplit("::", 1)[1]
             found.setdefault(name, []).extend(lines)
     return {
         host: "\n".join([*lines[:MOST], *([f"… and {len(lines) - MOST} more"] if len(lines) > MOST else [])])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.nixos.system import deployment_result
+from components.requests import DeployRequest
 from ops.stack import AETHER, REPOSITORY, Stack
 
 UNITS = "etc/systemd/system"
@@ -17,13 +18,13 @@ def closure_differences(stack: Stack, steps: Iterable[dict[str, Any]]) -> dict[s
     """
     found = {}
     for step in steps:
-        old, new = (environment(step.get(state)) for state in ("oldState", "newState"))
-        if "AETHER_FLAKE" not in new or not old or old["AETHER_DESIRED"] == new["AETHER_DESIRED"]:
+        old, new = (DeployRequest.fields_of(step.get(state)) for state in ("oldState", "newState"))
+        if not old or not new or old["desired"] == new["desired"]:
             continue
         before, after = deployed_closure(step), _built(stack, new)
         if before and after:
-            lines = [*_packages(new["AETHER_NIX"], before, after), *unit_changes(_local(stack, before), _local(stack, after))]
-            found[new["AETHER_HOST"]] = "\n".join(lines) or "the same packages and units"
+            lines = [*_packages(new["nix"], before, after), *unit_changes(_local(stack, before), _local(stack, after))]
+            found[new["host"]] = "\n".join(lines) or "the same packages and units"
     return found
 
 
@@ -36,12 +37,6 @@ def unit_changes(before: Path, after: Path) -> list[str]:
         if old.get(name) != new.get(name)
     }
     return [f"{sign} {name}" for name, sign in signs.items()]
-
-
-def environment(state: dict[str, Any] | None) -> dict[str, str]:
-    """Environment of a command's state; empty for another resource."""
-    found = ((state or {}).get("inputs") or {}).get("environment") or {}
-    return {key: str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def deployed_closure(step: dict[str, Any]) -> str:
@@ -70,11 +65,11 @@ def _packages(nix: str, before: str, after: str) -> list[str]:
 
 def _built(stack: Stack, new: dict[str, str]) -> str:
     """The new closure's path; empty where there is no Nix, or where it cannot be built."""
-    desired = new["AETHER_DESIRED"]
-    flake = f'.#nixosConfigurations."{new["AETHER_FLAKE"]}".config.system.build.toplevel'
+    desired = new["desired"]
+    flake = f'.#nixosConfigurations."{new["flake"]}".config.system.build.toplevel'
     what = f"{desired}^out" if desired.startswith("/") else flake
     command = [
-        new["AETHER_NIX"],
+        new["nix"],
         "--extra-experimental-features",
         "nix-command flakes",
         "build",

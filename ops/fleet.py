@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from components.nixos.system import check_lines
+from components.base import Operator
+from components.requests import ByHandRequest
 from inventory.load import Inventory, InventoryError, load
 from inventory.models import AtomicHost, NixosFacts, runs_nixos
 from inventory.problems import did_you_mean
@@ -69,19 +70,18 @@ def _one_host(
 def _on_host(stack: Stack, name: str, host: NixosFacts | AtomicHost, script: str, *arguments: str) -> int:
     """Run an operator-side script of the host's component, as its deployment would."""
     area = "atomic" if isinstance(host, AtomicHost) else "nixos"
-    environment = {
-        "AETHER_HOST": name,
-        "AETHER_HOSTNAME": name,
-        "AETHER_SSH_CONFIG": str(hosts.ssh_config(stack.name).relative_to(REPOSITORY)),
-        "AETHER_CHECKS": check_lines(host.health),
-        "AETHER_SETTLE": str(getattr(host, "settle", 0)),
-        "AETHER_CONFIRM_TIMEOUT": str(getattr(host, "confirm_timeout", 60)),
-        "AETHER_REBOOT": str(getattr(host, "reboot", "ask")),
-    }
+    request = ByHandRequest(
+        host=name,
+        operator=Operator(ssh_config=str(hosts.ssh_config(stack.name).relative_to(REPOSITORY))),
+        hostname=name,
+        checks=host.health,
+        settle=getattr(host, "settle", 0),
+        confirm_timeout=getattr(host, "confirm_timeout", 60),
+        reboot=getattr(host, "reboot", "ask"),
+    )
     command = [f"components/{area}/scripts/{script}", *arguments]
-    return subprocess.run(
-        command, cwd=REPOSITORY, env={**stack.environment(), **environment}, stdin=subprocess.DEVNULL, check=False
-    ).returncode
+    environment = {**stack.environment(), **request.variables()}
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
 
 
 def change_inventory(path: Path, change: Callable[[Path], object]) -> None:

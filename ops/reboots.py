@@ -7,11 +7,11 @@ _CRITICAL = "critical"
 
 
 def reboot_notice(host: str, old: dict[str, str], new: dict[str, str]) -> str:
-    """One sentence for HOST; empty where it will not boot, or where nobody knows. OLD and NEW are environments of its deployment
-    (``AETHER_BOOTS``, see components/nixos/desired.py, and ``AETHER_REBOOT``).
+    """One sentence for HOST; empty where it will not boot, or where nobody knows. OLD and NEW are fields of its deployment's
+    request (``boots``, see components/nixos/desired.py, and ``reboot``).
     """
     before, after = _facts(old), _facts(new)
-    automatic = new.get("AETHER_REBOOT") == "auto"
+    automatic = new.get("reboot") == "auto"
     if not before or not after:
         return f"{host} may reboot by itself (its kernel decides)" if automatic else ""
     if critical := _changes(before.get(_CRITICAL, {}), after.get(_CRITICAL, {}), added=False):
@@ -26,8 +26,8 @@ def reboot_notice(host: str, old: dict[str, str], new: dict[str, str]) -> str:
     return f"{host} runs this only after a reboot, `make reboot HOST={host}`: {kernel}"
 
 
-def _facts(environment: dict[str, str]) -> dict[str, Any]:
-    return dict(json.loads(environment.get("AETHER_BOOTS") or "{}"))
+def _facts(request: dict[str, str]) -> dict[str, Any]:
+    return dict(json.loads(request.get("boots") or "{}"))
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any], *, added: bool = True) -> str:

@@ -4,26 +4,18 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from components.base import Operator
+from components.requests import DeployRequest, PlaybookRequest, RebaseRequest, State, changed_fields, host_of
 from inventory.policies import Judge, PolicyError, Subject, load_policies
 from ops.changed import changed_hosts
 from ops.contents import content_differences
-from ops.differences import closure_differences, environment
+from ops.differences import closure_differences
 from ops.fleet import inventory_of
 from ops.reboots import reboot_notice
 from ops.stack import REPOSITORY, OpsError, Stack
 
-# Never shown: they say the same on every line, or are how and not what.
-_HIDDEN = (
-    "AETHER_SSH_CONFIG",
-    "AETHER_SECRETS",
-    "AETHER_NIX",
-    "AETHER_INSTANCE",
-    "AETHER_INVENTORY",
-    "AETHER_REACH",
-    "AETHER_WAIT",
-    # What it means is said by itself.
-    "AETHER_BOOTS",
-)
+# Never shown: they say the same on every line, or are how and not what. What `boots` means is said by itself.
+_HIDDEN = (*Operator.model_fields, "instance", "inventory", "reach", "boots")
 _VERBS = {
     "create": "created",
     "update": "changed",
@@ -96,8 +88,8 @@ def reboots(steps: Iterable[dict[str, Any]]) -> list[str]:
     """What is to be said of reboots that the redeployments of STEPS bring, as plain text."""
     found = []
     for step in steps:
-        old, new = (environment(step.get(state)) for state in ("oldState", "newState"))
-        if step["op"] == "update" and "AETHER_FLAKE" in new and (notice := reboot_notice(_host(step), old, new)):
+        old, new = (DeployRequest.fields_of(step.get(state)) for state in ("oldState", "newState"))
+        if step["op"] == "update" and new and (notice := reboot_notice(_host(step), old or {}, new)):
             found.append(notice.replace("**", "").replace("`", ""))
     return found
 
@@ -105,26 +97,28 @@ def reboots(steps: Iterable[dict[str, Any]]) -> list[str]:
 def _line(step: dict[str, Any]) -> str:
     kind = step["urn"].split("::")[2].rsplit("$", 1)[-1].rsplit(":", 1)[-1]
     verb = _VERBS.get(step["op"], "")
-    old, new = (environment(step.get(state)) for state in ("oldState", "newState"))
     if not verb:
         return ""
-    if "AETHER_FLAKE" in new:
-        if old and old.get("AETHER_DESIRED") != new["AETHER_DESIRED"]:
-            return f"system redeployed: `{_short(old['AETHER_DESIRED'])}` -> `{_short(new['AETHER_DESIRED'])}`"
-        return f"system {'deployed for the first time' if not old else 'deployed again'}{_reasons(old, new)}"
-    if "AETHER_PLAYBOOK" in new:
-        return f"playbook `{new['AETHER_PLAYBOOK']}` {'runs' if not old else 'runs again'}{_reasons(old, new)}"
-    if "AETHER_IMAGE" in new and "AETHER_DIGEST" in new:
-        image, digest = new["AETHER_IMAGE"], new["AETHER_DIGEST"]
+    before, after = step.get("oldState"), step.get("newState")
+    if new := DeployRequest.fields_of(after):
+        old = DeployRequest.fields_of(before)
+        if old and old["desired"] != new["desired"]:
+            return f"system redeployed: `{_short(old['desired'])}` -> `{_short(new['desired'])}`"
+        return f"system {'deployed for the first time' if not old else 'deployed again'}{_reasons(before, after)}"
+    if new := PlaybookRequest.fields_of(after):
+        return f"playbook `{new['playbook']}` {'runs again' if before else 'runs'}{_reasons(before, after)}"
+    if new := RebaseRequest.fields_of(after):
+        image, digest = new["image"], new["digest"]
         return f"rebased to `{image}@{_short(digest)}`" if digest else f"stays as it is: `{image}` has no digest yet"
     properties = [_property(name, step) for name in step.get("detailedDiff") or {}]
     why = f" because of {', '.join(f'`{key}`' for key in step.get('replaceReasons') or [])}" if step["op"] in _REPLACES else ""
     return f"{kind} {verb}{why}{': ' + ', '.join(properties) if properties and step['op'] == 'update' else ''}"
 
 
-def _reasons(old: dict[str, str], new: dict[str, str]) -> str:
-    changed = [name for name in sorted(new) if old and old.get(name) != new[name] and name not in _HIDDEN]
-    return f" ({', '.join(name.removeprefix('AETHER_').lower().replace('_', ' ') for name in changed)})" if changed else ""
+def _reasons(before: State, after: State) -> str:
+    """The fields by which a command's request became another one."""
+    changed = [field for field in changed_fields(before, after) if field not in _HIDDEN] if before else []
+    return f" ({', '.join(field.replace('_', ' ') for field in changed)})" if changed else ""
 
 
 def _property(path: str, step: dict[str, Any]) -> str:
@@ -162,17 +156,17 @@ def _risks(step: dict[str, Any], host: str) -> list[str]:
         found.append(f"**{host} is destroyed** with its disks")
     if state.get("protect") and step["op"] in ("delete", *_REPLACES):
         found.append(f"**{host} is protected**: Pulumi refuses this until `protect` is taken away")
-    values = environment(step.get("newState"))
-    if values.get("AETHER_FLAKE") and (notice := reboot_notice(host, environment(state), values)):
+    after = step.get("newState")
+    system, image = DeployRequest.fields_of(after), RebaseRequest.fields_of(after)
+    if system and (notice := reboot_notice(host, DeployRequest.fields_of(state) or {}, system)):
         found.append(notice)
-    if values.get("AETHER_DIGEST") and values.get("AETHER_REBOOT") == "now":
+    if image and image["digest"] and image["reboot"] == "now":
         found.append(f"{host} reboots into its new image")
     return found
 
 
 def _host(step: dict[str, Any]) -> str:
-    values = environment(step.get("newState")) or environment(step.get("oldState"))
-    return values.get("AETHER_HOST") or step["urn"].rsplit("::", 1)[1]
+    return host_of(step.get("newState")) or host_of(step.get("oldState")) or step["urn"].rsplit("::", 1)[1]
 
 
 def _is_component(step: dict[str, Any]) -> bool:

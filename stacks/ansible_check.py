@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pulumi
 
 from components.base import REPOSITORY, Operator
+from components.requests import PlaybookRequest
 from stacks.settings import Settings
 
 SHOWN = 4000
@@ -42,16 +43,14 @@ def differences(output: str) -> str:
 
 
 def _check(settings: Settings, operator: Operator, host: str, playbook: str) -> str:
-    environment = {
-        **os.environ,
-        "AETHER_MODE": "check",
-        "AETHER_HOST": host,
-        "AETHER_PLAYBOOK": playbook,
-        "AETHER_INVENTORY": str(settings.inventory),
-        "AETHER_REACH": settings.reach_file,
-        "AETHER_SSH_CONFIG": operator.ssh_config,
-        "AETHER_SECRETS": operator.secrets,
-    }
-    command = ["components/ansible/scripts/playbook.sh"]
-    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    request = PlaybookRequest(
+        host=host,
+        operator=operator,
+        playbook=playbook,
+        inventory=str(settings.inventory),
+        reach=settings.reach_file,
+        mode="check",
+    )
+    environment = {**os.environ, **request.variables()}
+    done = subprocess.run([request.program()], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
     return done.stdout if done.returncode == 0 else f"failed=1\n{done.stderr.strip()}"

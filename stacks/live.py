@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.base import REPOSITORY
-from components.nixos.system import check_lines
+from components.checks import check_lines
 from inventory.load import Inventory
 from inventory.models import AtomicHost, ManagedHost, runs_nixos
 

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 
 from components.proxmox.guest import births
+from components.requests import instance_of
 from inventory.models import Guest
 from stacks.sdk import begin_invoke
 
@@ -94,8 +95,7 @@ def births_of(resources: Mapping[str, Any]) -> dict[str, int]:
     for urn, item in resources.items():
         *_, types, name = urn.split("::")
         if re.search(r"aether:proxmox:Nixos(Vm|Lxc)\$command:local:Command$", types):
-            said = ((item["outputs"] or {}).get("environment") or {}).get("AETHER_INSTANCE", "")
-            found[name] = births(str(said))
+            found[name] = births(instance_of(item["outputs"]))
     return found
 
 

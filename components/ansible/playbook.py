@@ -6,8 +6,9 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, Operator, Text, script
+from components.base import Args, Component, Operator, Text
 from components.contents import as_lines
+from components.requests import PlaybookRequest, changed, local_command
 
 
 class PlaybookArgs(Args):
@@ -41,26 +42,23 @@ class Playbook(Component):
 
     def __init__(self, name: str, args: PlaybookArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:ansible:Playbook", name, opts)
-        environment = args.operator.environment(
-            args.host,
-            AETHER_PLAYBOOK=args.playbook,
-            AETHER_INVENTORY=args.inventory,
-            AETHER_REACH=args.reach_file,
-            AETHER_CHECK=args.check or "",
+        request = PlaybookRequest(
+            host=args.host,
+            operator=args.operator,
+            playbook=args.playbook,
+            inventory=args.inventory,
+            reach=args.reach_file,
+            check=args.check or "",
+            var=args.variables,
+            instance=args.instance,
         )
-        environment |= {f"AETHER_VAR_{key}": value for key, value in args.variables.items()}
-        environment["AETHER_INSTANCE"] = args.instance
-        environment |= {key: pulumi.Output.secret(value) for key, value in args.secret_environment.items()}
-        self.run = command.local.Command(
+        self.run = local_command(
             name,
-            command.local.CommandArgs(
-                create=script("ansible", "scripts", "playbook.sh"),
-                environment=environment,
-                stdin=as_lines(args.content),
-                logging=command.local.Logging.STDERR,
-            ),
+            request,
             # What a check found is a reason to run, its absence is none.
-            opts=self.child(ignore_changes=None if args.check else ["environment.AETHER_CHECK"]),
+            self.child(ignore_changes=None if args.check else [changed("check")]),
+            stdin=as_lines(args.content),
+            environment={key: pulumi.Output.secret(value) for key, value in args.secret_environment.items()},
         )
         self.recap = self.run.stdout
         self.done({"recap": self.recap})

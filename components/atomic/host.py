@@ -6,8 +6,8 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, Operator, Text, script
-from components.nixos.system import check_lines
+from components.base import Args, Component, Operator, Text
+from components.requests import RebaseRequest, changed, local_command
 from inventory.models import HealthCheck
 
 
@@ -40,27 +40,20 @@ class AtomicHost(Component):
 
     def __init__(self, name: str, args: AtomicHostArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:atomic:AtomicHost", name, opts)
-        environment = args.operator.environment(
-            name,
-            AETHER_HOSTNAME=args.hostname,
-            AETHER_IMAGE=args.image,
-            AETHER_SIGNED="yes" if args.signed else "no",
-            AETHER_REBOOT=args.reboot,
-            AETHER_WINDOW=args.window,
-            AETHER_CHECKS=check_lines(args.health),
-            AETHER_DRIFT=args.drift or "",
+        request = RebaseRequest(
+            host=name,
+            operator=args.operator,
+            hostname=args.hostname,
+            image=args.image,
+            digest=args.digest,
+            signed=args.signed,
+            reboot=args.reboot,
+            window=args.window,
+            checks=args.health,
+            drift=args.drift or "",
         )
-        environment["AETHER_DIGEST"] = args.digest
-        self.rebase = command.local.Command(
-            name,
-            command.local.CommandArgs(
-                create=script("atomic", "scripts", "rebase.sh"),
-                environment=environment,
-                logging=command.local.Logging.STDERR,
-            ),
-            # A value that reports a drift must not be a change of its own when the drift is gone.
-            opts=self.child(ignore_changes=None if args.drift else ["environment.AETHER_DRIFT"]),
-        )
+        # A value that reports a drift must not be a change of its own when the drift is gone.
+        self.rebase = local_command(name, request, self.child(ignore_changes=None if args.drift else [changed("drift")]))
         # "booted staged", one line.
         words = self.rebase.stdout.apply(lambda text: [*(text or "").split(), "", ""][:2])
         self.booted = words.apply(lambda pair: pair[0])

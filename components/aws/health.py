@@ -4,8 +4,8 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, Operator, Text, script
-from components.nixos.system import check_lines
+from components.base import Args, Component, Operator, Text
+from components.requests import HealthRequest, local_command
 from inventory.models import HealthCheck
 
 
@@ -29,14 +29,7 @@ class Healthy(Component):
 
     def __init__(self, name: str, args: HealthyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:aws:Healthy", name, opts)
-        environment = args.operator.environment(name, AETHER_CHECKS=check_lines(args.health))
-        environment["AETHER_AFTER"] = args.after
-        self.checks = command.local.Command(
-            f"{name}-health",
-            command.local.CommandArgs(
-                create=script("scripts", "healthy.sh"), environment=environment, logging=command.local.Logging.STDERR
-            ),
-            opts=self.child(),
-        )
+        request = HealthRequest(host=name, operator=args.operator, checks=args.health, after=args.after)
+        self.checks = local_command(f"{name}-health", request, self.child())
         self.healthy = self.checks.stdout
         self.done({"healthy": self.healthy})

@@ -4,7 +4,8 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, Operator, Text, script
+from components.base import Args, Component, Operator, Text
+from components.requests import WayHomeRequest, local_command
 
 
 class WayHomeArgs(Args):
@@ -29,14 +30,9 @@ class WayHome(Component):
 
     def __init__(self, name: str, args: WayHomeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:aws:WayHome", name, opts)
-        environment = args.operator.environment(name, AETHER_SERVICE=args.service, AETHER_TIMEOUT=str(args.timeout))
-        environment |= {"AETHER_HOME": args.home, "AETHER_AFTER": args.after}
-        self.proof = command.local.Command(
-            f"{name}-way-home",
-            command.local.CommandArgs(
-                create=script("scripts", "way-home.sh"), environment=environment, logging=command.local.Logging.STDERR
-            ),
-            opts=self.child(),
+        request = WayHomeRequest(
+            host=name, operator=args.operator, service=args.service, timeout=args.timeout, home=args.home, after=args.after
         )
+        self.proof = local_command(f"{name}-way-home", request, self.child())
         self.state = self.proof.stdout
         self.done({"state": self.state})

@@ -1,9 +1,9 @@
 """The first connection to a machine: it is given its own SSH host key over one that its birth key vouches for."""
 
 import pulumi
-import pulumi_command as command
 
-from components.base import Component, Operator, script
+from components.base import Component, Operator
+from components.requests import CloudContactRequest, local_command
 
 
 def first_contact(
@@ -13,14 +13,6 @@ def first_contact(
 
     A run that broke off half-way is made again: the machine answers with one of the two keys, whatever was done.
     """
-    environment = operator.environment(name)
-    environment["AETHER_INSTANCE"] = instance
-    environment["AETHER_BOOTSTRAP_KEY"] = bootstrap_key
-    contact = command.local.Command(
-        f"{name}-contact",
-        command.local.CommandArgs(
-            create=script("cloud", "scripts", "first-contact.sh"), environment=environment, logging=command.local.Logging.STDERR
-        ),
-        opts=parent.child(),
-    )
+    request = CloudContactRequest(host=name, operator=operator, instance=instance, bootstrap_key=bootstrap_key)
+    contact = local_command(f"{name}-contact", request, parent.child())
     return pulumi.Output.all(instance, contact.stdout).apply(lambda values: str(values[0]))

@@ -9,9 +9,10 @@ import pulumi_command as command
 import pulumi_github as github
 from pydantic import Field
 
-from components.base import Args, Component, Text, script
+from components.base import Args, Component, Text
 from components.github.workflow import ignored_paths
 from components.registry.lookup import Answer
+from components.requests import PublishedRequest, PushRequest, local_command
 from inventory.models import ImageBuild
 
 BRANCH = "main"
@@ -203,46 +204,33 @@ class ImageRepository(Component):
         )
 
     def _pushed(self, name: str, args: ImageRepositoryArgs, first: list[pulumi.Resource]) -> command.local.Command:
-        return command.local.Command(
-            f"{name}-commit",
-            command.local.CommandArgs(
-                create=script("github", "scripts", "push.sh"),
-                environment={**self._access(args), "AETHER_IGNORED": " ".join(ignored_paths(args.files))},
-                # A reviewer sees a changed file as a difference of this document.
-                stdin=json.dumps(args.files, indent=1),
-                logging=command.local.Logging.STDERR,
-            ),
-            opts=self.child(depends_on=[*first, *self._rules]),
-        )
+        request = PushRequest(**self._access(args), ignored=tuple(ignored_paths(args.files)))
+        # A reviewer sees a changed file as a difference of this document.
+        files = json.dumps(args.files, indent=1)
+        return local_command(f"{name}-commit", request, self.child(depends_on=[*first, *self._rules]), stdin=files)
 
     def _published(self, name: str, args: ImageRepositoryArgs) -> command.local.Command:
         built = self.push.stdout.apply(lambda text: str(json.loads(text or "{}").get("built", "")))
-        return command.local.Command(
-            f"{name}-images",
-            command.local.CommandArgs(
-                create=script("github", "scripts", "published.sh"),
-                environment={
-                    **self._access(args),
-                    "AETHER_COMMIT": built,
-                    "AETHER_WORKFLOW": WORKFLOW,
-                    "AETHER_TIMEOUT": str(args.timeout),
-                    "AETHER_REGISTRY": f"{args.registry}/{args.build.owner}",
-                    "AETHER_IMAGES": " ".join(args.build.images),
-                    "AETHER_PUBLIC_KEY": args.public_key_file,
-                    "AETHER_ATTEMPT": str(args.attempt),
-                    "AETHER_AGAIN": args.again,
-                },
-                logging=command.local.Logging.STDERR,
-            ),
-            opts=self.child(),
+        request = PublishedRequest(
+            **self._access(args),
+            commit=built,
+            workflow=WORKFLOW,
+            timeout=args.timeout,
+            registry=f"{args.registry}/{args.build.owner}",
+            images=tuple(args.build.images),
+            public_key=args.public_key_file,
+            attempt=args.attempt,
+            again=args.again,
         )
+        return local_command(f"{name}-images", request, self.child())
 
-    def _access(self, args: ImageRepositoryArgs) -> dict[str, pulumi.Input[str]]:
+    def _access(self, args: ImageRepositoryArgs) -> dict[str, Any]:
+        """What both requests say of the repository."""
         return {
-            "AETHER_GITHUB_URL": args.api,
-            "AETHER_GITHUB_TOKEN": pulumi.Output.secret(args.token),
-            "AETHER_REPOSITORY": self.repository.full_name,
-            "AETHER_BRANCH": BRANCH,
+            "github_url": args.api,
+            "github_token": pulumi.Output.secret(args.token),
+            "repository": self.repository.full_name,
+            "branch": BRANCH,
         }
 
 

@@ -7,8 +7,9 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, Operator, Text, script
-from inventory.models import CommandCheck, HealthCheck, HttpCheck, TcpCheck, UnitCheck
+from components.base import Args, Component, Operator, Text
+from components.requests import DeployRequest, changed, local_command
+from inventory.models import HealthCheck
 
 
 class NixosSystemArgs(Args):
@@ -47,61 +48,30 @@ class NixosSystem(Component):
 
     def __init__(self, name: str, args: NixosSystemArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:nixos:NixosSystem", name, opts)
-        environment = args.operator.environment(
-            name,
-            AETHER_HOSTNAME=" ".join([args.hostname, *([args.was] if args.was else [])]),
-            AETHER_FLAKE=args.flake,
-            AETHER_DESIRED=args.desired,
-            AETHER_CHECKS=check_lines(args.health),
-            AETHER_SETTLE=str(args.settle),
-            AETHER_CONFIRM_TIMEOUT=str(args.confirm_timeout),
-            AETHER_REBOOT=args.reboot,
-            AETHER_BUILD_ON=args.build_on,
-            AETHER_DRIFT=args.drift or "",
+        request = DeployRequest(
+            host=name,
+            operator=args.operator,
+            hostname=(args.hostname, *([args.was] if args.was else [])),
+            flake=args.flake,
+            desired=args.desired,
+            checks=args.health,
+            settle=args.settle,
+            confirm_timeout=args.confirm_timeout,
+            reboot=args.reboot,
+            build_on=args.build_on,
+            drift=args.drift or "",
+            may_fail=args.may_fail or None,
+            boots=args.boots or None,
+            instance=args.instance,
         )
-        if args.may_fail:
-            environment["AETHER_MAY_FAIL"] = " ".join(args.may_fail)
-        if args.boots:
-            environment["AETHER_BOOTS"] = args.boots
-        environment["AETHER_INSTANCE"] = args.instance
-        self.deployment = command.local.Command(
-            name,
-            command.local.CommandArgs(
-                create=script("nixos", "scripts", "deploy.sh"),
-                environment=environment,
-                stdin=args.system or None,
-                logging=command.local.Logging.STDERR,
-            ),
-            opts=self.child(
-                # A value that reports a drift must not be a change of its own when the drift is gone.
-                ignore_changes=None if args.drift else ["environment.AETHER_DRIFT"],
-            ),
-        )
+        # A value that reports a drift must not be a change of its own when the drift is gone.
+        ignored = None if args.drift else [changed("drift")]
+        self.deployment = local_command(name, request, self.child(ignore_changes=ignored), stdin=args.system or None)
         result = self.deployment.stdout.apply(deployment_result)
         self.closure = result.apply(lambda value: str(value.get("closure", "")))
         self.generation = result.apply(lambda value: int(value.get("generation", 0)))
         self.reboot = result.apply(lambda value: bool(value.get("reboot", False)))
         self.done({"closure": self.closure, "generation": self.generation, "reboot": self.reboot})
-
-
-def check_lines(checks: tuple[HealthCheck, ...]) -> str:
-    """Health checks as the host's script reads them: KIND, VALUE, STATUS, SECONDS, tab-separated, one a line; a fifth word, warn,
-    stands behind those that take nothing back.
-    """
-    return "".join("\t".join(_check_fields(check)) + "\n" for check in checks)
-
-
-def _check_fields(check: HealthCheck) -> tuple[str, ...]:
-    match check:
-        case UnitCheck():
-            fields = ("unit", check.unit, "-")
-        case TcpCheck():
-            fields = ("tcp", str(check.tcp), "-")
-        case HttpCheck():
-            fields = ("http", check.http, str(check.status))
-        case CommandCheck():
-            fields = ("command", check.command, "-")
-    return (*fields, str(check.timeout), *(("warn",) if check.warn else ()))
 
 
 def deployment_result(stdout: str | None) -> dict[str, Any]:

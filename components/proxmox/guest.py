@@ -7,7 +7,8 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, Number, Operator, Text, script
+from components.base import Args, Component, Number, Operator, Text
+from components.requests import FirstContactRequest, local_command
 from inventory.models import Guest, Network, Node
 
 
@@ -63,41 +64,21 @@ def first_contact(
     network to an unknown key and never into Pulumi's state. Runs again when the guest is a new one (INSTANCE differs for each
     that is created, even with the same VMID), or when the public half in FACTS, or the lease that it waits for, changed.
     """
-    lease: dict[str, Any] = {"AETHER_LEASE": f"{facts.address} {facts.mac}"} if facts.dhcp else {}
-    return through_node(
-        parent, name, args, "first-contact", vmid, instance, after=after,
-        AETHER_GUEST=kind, AETHER_HOST_KEY=" ".join(facts.host_key.split()[:2]), **lease,
-    )  # fmt: skip
-
-
-def through_node(
-    parent: Component,
-    name: str,
-    args: GuestArgs,
-    program: str,
-    vmid: Number,
-    instance: Text,
-    *,
-    part: str = "",
-    undone: bool = False,
-    after: Sequence[pulumi.Resource] = (),
-    **values: str,
-) -> command.local.Command:
-    """The command ``NAME-PART`` that does something to a guest over the connection to its node: scripts/PROGRAM.sh, with VALUES.
-
-    It runs again when these change or the guest is a new one (INSTANCE). Where it is UNDONE, its end is ``PROGRAM.sh delete``.
-    """
-    environment = args.operator.environment(name, AETHER_NODE=args.node_name, **values)
-    environment["AETHER_VMID"] = pulumi.Output.from_input(vmid).apply(str)
-    environment["AETHER_INSTANCE"] = instance
-    run = script("proxmox", "scripts", f"{program}.sh")
-    return command.local.Command(
-        f"{name}-{part}" if part else name,
-        command.local.CommandArgs(
-            create=run,
-            delete=f"{run} delete" if undone else None,
-            environment=environment,
-            logging=command.local.Logging.STDERR,
-        ),
-        opts=parent.child(depends_on=after),
+    request = FirstContactRequest(
+        **through_node(name, args, vmid, instance),
+        guest=kind,
+        host_key=" ".join(facts.host_key.split()[:2]),
+        lease=(facts.address, facts.mac or "") if facts.dhcp else None,
     )
+    return local_command(name, request, parent.child(depends_on=after))
+
+
+def through_node(name: str, args: GuestArgs, vmid: Number, instance: Text) -> dict[str, Any]:
+    """What every request says that is put to a guest over the connection to its node."""
+    return {
+        "host": name,
+        "operator": args.operator,
+        "node": args.node_name,
+        "vmid": pulumi.Output.from_input(vmid).apply(str),
+        "instance": instance,
+    }

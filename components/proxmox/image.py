@@ -10,7 +10,8 @@ import pulumi_command as command
 import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
-from components.base import REPOSITORY, Args, Component, Operator, script
+from components.base import REPOSITORY, Args, Component, Operator
+from components.requests import ImageRequest, local_command
 
 _FORMATS = {
     # flake output, extension, Proxmox content type
@@ -59,19 +60,9 @@ class NixosImage(Component):
         attribute = _FORMATS[args.guest][0]
         path = built_file(args.guest, args.version)
         file_name = stored_name(args.guest, args.version, args.environment)
-        build = script("proxmox", "scripts", "build-image.sh")
-        environment = {
-            "AETHER_NIX": args.operator.nix,
-            "AETHER_IMAGE": attribute,
-            "AETHER_OUTPUT": path,
-            "AETHER_DESIRED": f"source:{args.version}",
-        }
-        self.build = command.local.Command(
-            name,
-            command.local.CommandArgs(create=build, environment=environment, logging=command.local.Logging.STDERR),
-            opts=self.child(),
-        )
-        made = pulumi.ResourceHook(f"{name}-file", _made(build, environment))
+        request = ImageRequest(nix=args.operator.nix, image=attribute, output=path, desired=f"source:{args.version}")
+        self.build = local_command(name, request, self.child())
+        made = pulumi.ResourceHook(f"{name}-file", _made(request))
         self.uploads = {
             node: proxmox.FileLegacy(
                 f"{name}-{node}",
@@ -120,12 +111,12 @@ def content_type(guest: Literal["vm", "lxc"]) -> str:
     return _FORMATS[guest][2]
 
 
-def _made(build: str, environment: dict[str, str]) -> Callable[[pulumi.ResourceHookArgs], Awaitable[None]]:
+def _made(request: ImageRequest) -> Callable[[pulumi.ResourceHookArgs], Awaitable[None]]:
     """A hook that has the image's file made, unless it is there."""
 
     async def run(_: pulumi.ResourceHookArgs) -> None:
         process = await asyncio.create_subprocess_exec(
-            build, cwd=REPOSITORY, env={**os.environ, **environment},
+            request.program(), cwd=REPOSITORY, env={**os.environ, **request.variables()},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         said = (await process.communicate())[1]

@@ -8,6 +8,7 @@ from pydantic import Field
 from components.base import Component
 from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact, instance, through_node
 from components.proxmox.network import Card, cards, container_addresses, container_interfaces, container_lines
+from components.requests import DataDisksRequest, OptionsRequest, SettingsRequest, local_command
 from inventory.models import NixosLxc as NixosLxcFacts
 
 
@@ -104,10 +105,9 @@ class NixosLxc(Component):
 
     def _data_disks(self, name: str, args: NixosLxcArgs) -> command.local.Command:
         """The container's disks after the first. What leaves the inventory is detached and its volume kept."""
-        wanted = [f"{disk.mount} {disk.size} {disk.datastore or args.node.disk_datastore}" for disk in args.facts.disks[1:]]
-        return through_node(
-            self, name, args, "data-disks", self.guest.vm_id, self.instance, part="disks", AETHER_DISKS="\n".join(wanted)
-        )
+        wanted = tuple(f"{disk.mount} {disk.size} {disk.datastore or args.node.disk_datastore}" for disk in args.facts.disks[1:])
+        request = DataDisksRequest(**through_node(name, args, self.guest.vm_id, self.instance), disks=wanted)
+        return local_command(f"{name}-disks", request, self.child())
 
     def _settings(self, name: str, args: NixosLxcArgs, attached: list[Card]) -> command.local.Command:
         facts = args.facts
@@ -118,9 +118,8 @@ class NixosLxc(Component):
             wanted += [f"net{index} {line}" for index, line in enumerate(container_lines(attached))]
         if not root_only(facts) and facts.unprivileged and not facts.adopted:
             wanted.append(f"nesting {int(facts.nesting)}")
-        return through_node(
-            self, name, args, "settings", self.guest.vm_id, self.instance, part="settings", AETHER_SETTINGS="\n".join(wanted)
-        )
+        request = SettingsRequest(**through_node(name, args, self.guest.vm_id, self.instance), settings=tuple(wanted))
+        return local_command(f"{name}-settings", request, self.child())
 
 
 def _ignored(args: NixosLxcArgs) -> list[str]:
@@ -167,8 +166,9 @@ def root_only(facts: NixosLxcFacts) -> bool:
 def _options(parent: NixosLxc, name: str, args: NixosLxcArgs) -> command.local.Command:
     facts = args.facts
     features = {"nesting": facts.nesting, "keyctl": facts.keyctl, "fuse": facts.fuse}
-    return through_node(
-        parent, name, args, "container-options", parent.guest.vm_id, parent.instance, part="options", undone=True,
-        AETHER_FEATURES=",".join(f"{feature}=1" for feature, on in features.items() if on),
-        AETHER_DEVICES=" ".join(facts.devices),
-    )  # fmt: skip
+    request = OptionsRequest(
+        **through_node(name, args, parent.guest.vm_id, parent.instance),
+        features=",".join(f"{feature}=1" for feature, on in features.items() if on),
+        devices=tuple(facts.devices),
+    )
+    return local_command(f"{name}-options", request, parent.child(), undone=True)

@@ -9,12 +9,13 @@ from components.base import Component
 from components.proxmox.devices import mapping
 from components.proxmox.guest import SHARED_IMPORT, GuestArgs, first_contact, instance, through_node
 from components.proxmox.network import Card, cards, vm_addresses, vm_devices
+from components.requests import GrowDisksRequest, local_command
 from inventory.models import NixosVm as NixosVmFacts
 
 
 class NixosVmArgs(GuestArgs):
     facts: NixosVmFacts = Field(description="The host's entry in the inventory.")
-    known_disks: int | None = Field(default=None, description="Disks that the state has of it already; default: all of them.")
+    known_disks: int | None = Field(default=None, description="Disks that the state has of it; None: it has no such machine.")
 
 
 class NixosVm(Component):
@@ -98,10 +99,10 @@ class NixosVm(Component):
 
     def _grow_disks(self, name: str, args: NixosVmArgs) -> command.local.Command:
         """Apart from the guest: the provider grows none in a run that leaves cores, memory or devices waiting for a boot."""
-        wanted = [f"{disk.interface or interface(index)} {disk.size}" for index, disk in enumerate(args.facts.disks)]
-        return through_node(
-            self, name, args, "grow-disks", self.guest.vm_id, self.instance, part="disks", AETHER_DISKS="\n".join(wanted)
-        )
+        born = args.known_disks is None and not args.importing
+        wanted = tuple(f"{disk.interface or interface(index)} {disk.size}" for index, disk in enumerate(args.facts.disks))
+        request = GrowDisksRequest(**through_node(name, args, self.guest.vm_id, self.instance), disks=wanted)
+        return local_command(f"{name}-disks", request, self.child(), born=born)
 
 
 def interface(index: int) -> str:

@@ -4,8 +4,9 @@ import pulumi
 import pulumi_command as command
 from pydantic import Field
 
-from components.base import Args, Component, script
+from components.base import Args, Component
 from components.registry.lookup import Answer
+from components.requests import DigestRequest, local_command
 
 
 class FollowedImageArgs(Args):
@@ -28,19 +29,8 @@ class FollowedImage(Component):
 
     def __init__(self, name: str, args: FollowedImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aether:registry:FollowedImage", name, opts)
-        self.asked = command.local.Command(
-            name,
-            command.local.CommandArgs(
-                create=script("registry", "scripts", "digest.sh"),
-                environment={
-                    "AETHER_REFERENCE": args.reference,
-                    "AETHER_ATTEMPT": str(args.attempt),
-                    "AETHER_AGAIN": args.again,
-                },
-                logging=command.local.Logging.STDERR,
-            ),
-            opts=self.child(),
-        )
+        request = DigestRequest(reference=args.reference, attempt=args.attempt, again=args.again)
+        self.asked = local_command(name, request, self.child())
         answer = self.asked.stdout.apply(lambda text: Answer.model_validate_json(text or "{}"))
         self.digest = answer.apply(lambda known: next(iter(known.images.values()), "").rpartition("@")[2])
         self.unreadable = answer.apply(_warned)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from components.nixos.system import check_lines
+from components.checks import check_lines
 from inventory.models import TcpCheck, UnitCheck
 from tests.system.sim_lab import INVENTORY, REPOSITORY, SSH, Outcome, Simulator, started, wait_until, wrapped_ssh
 

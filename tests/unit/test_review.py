@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from components.requests import DeployRequest
 from ops.review import reboots, render
 
 
@@ -13,7 +14,7 @@ def step(op: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
 
 def system(desired: str, **more: str) -> dict[str, Any]:
     environment = {"AETHER_HOST": "gateway", "AETHER_FLAKE": "gateway", "AETHER_DESIRED": desired, "AETHER_REBOOT": "ask", **more}
-    return {"inputs": {"environment": environment}}
+    return {"inputs": {"create": DeployRequest.program(), "environment": environment}}
 
 
 def test_nothing_changes() -> None:
