@@ -21,6 +21,7 @@ from inventory.models import (
 )
 from inventory.parse import Draft, parse
 from inventory.problems import InventoryError, Problem
+from inventory.proxmox import Backup
 
 __all__ = ["Inventory", "InventoryError", "Problem", "load", "load_all"]
 
@@ -88,6 +89,12 @@ class Inventory:
     def guests(self, phase: int | None = None) -> dict[str, Guest]:
         """NixOS guests of the Proxmox nodes, in dependency order."""
         return self.of(Guest, phase)
+
+    def backed_up(self, job: Backup | None = None) -> tuple[str, ...]:
+        """Guests that JOB makes backups of; that any job does, without one."""
+        if job is not None:
+            return job.hosts or tuple(name for name, guest in self.guests().items() if not guest.disposable)
+        return tuple(dict.fromkeys(name for each in self.content.backups.values() for name in self.backed_up(each)))
 
     def managed(self, phase: int | None = None) -> dict[str, ManagedHost]:
         """Hosts that Aether logs in to, in dependency order."""

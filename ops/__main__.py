@@ -21,6 +21,7 @@ from ops.install.command import install  # noqa: E402
 from ops.metrics import metrics  # noqa: E402
 from ops.notify import notify  # noqa: E402
 from ops.policies import policies  # noqa: E402
+from ops.restore.command import restore  # noqa: E402
 from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
 from ops.status.command import status, topology  # noqa: E402
 from ops.upstream import upgrade  # noqa: E402
@@ -39,6 +40,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "follow": (guests.follow, "have the state follow guests that were moved by hand or by HA"),
     "move": (guests.move, "HOST [NODE]: a container to the node that the inventory names"),
     "retire": (guests.retire, "HOST [--delete]: stop, back up and keep the guest of a host that left the inventory"),
+    "restore": (restore, "HOST --to scratch, or --all: a backup proved by a copy, cut off from the network and removed again"),
     "adopt": (adopt, "[VMID …] [--as KIND] [--write]: guests on the cluster that the inventory lacks, and their entries"),
     "install": (install, "HOST: NixOS over what its machine runs now, after checks, a backup and an explicit yes"),
     "review": (commands.review, "the change as Markdown"),

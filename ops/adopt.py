@@ -12,7 +12,7 @@ from ops.examine import Api, connect
 from ops.fleet import change_inventory, inventory_of
 from ops.guests import configuration
 from ops.stack import OpsError, Stack
-from stacks.cluster import ClusterGuest
+from stacks.cluster import SCRATCH, ClusterGuest
 from stacks.leases import addresses
 
 
@@ -91,7 +91,7 @@ def unknown(inventory: Inventory, api: Api) -> list[Found]:
     found = []
     for item in sorted(api("/cluster/resources?type=vm"), key=lambda item: int(item["vmid"])):
         guest = ClusterGuest.of(item)
-        if guest.vmid in vmids or "aether" in guest.tags:
+        if guest.vmid in vmids or {"aether", SCRATCH} & guest.tags:
             continue
         described = _described(guest, bool(item.get("template")), api)
         if not described.address or described.address not in taken:

@@ -30,6 +30,7 @@ HELP = {
     "aether_machine_unhealthy": ("gauge", "Health checks of the inventory that do not hold."),
     "aether_machine_deployed_timestamp_seconds": ("gauge", "When the host was deployed last."),
     "aether_machine_backup_timestamp_seconds": ("gauge", "When the host's last good backup was made."),
+    "aether_machine_restore_timestamp_seconds": ("gauge", "When the host's backup was restored and proved last; 0: never."),
     "aether_machine_certificate_timestamp_seconds": ("gauge", "When the host's oldest certificate was renewed."),
     "aether_pin_timestamp_seconds": ("gauge", "How old what is pinned is: when its upstream made it."),
 }
@@ -103,6 +104,8 @@ def of_fleet(fleet: Fleet) -> Iterator[Sample]:
             yield "aether_machine_behind", labels, float(host.behind)
         if host.backup:
             yield "aether_machine_backup_timestamp_seconds", labels, host.backup
+        if host.restored is not None:
+            yield "aether_machine_restore_timestamp_seconds", labels, host.restored
         if host.certificate:
             yield "aether_machine_certificate_timestamp_seconds", labels, host.certificate
 

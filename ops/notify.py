@@ -34,7 +34,7 @@ def notify(stack: Stack, arguments: list[str]) -> int:
     if options.set:
         lines = parse(sys.stdin.read())
         text = "\n".join(" ".join([url, *sorted(events)]) for url, events in lines)
-        _secrets(stack).create(FILE, {KEY: text}, _owners(stack))
+        secret_store(stack).create(FILE, {KEY: text}, _owners(stack))
         print(f"secrets/{FILE}: {len(lines)} to tell. Try it: ./aether notify --test")
         return 0
     told = targets(stack)
@@ -72,7 +72,7 @@ def targets(stack: Stack) -> list[tuple[str, frozenset[str]]]:
     """
     if ENVIRONMENT in os.environ:
         return parse(os.environ[ENVIRONMENT])
-    store = _secrets(stack)
+    store = secret_store(stack)
     return parse(str(store.read(FILE).get(KEY, ""))) if (store.root / FILE).exists() else []
 
 
@@ -118,7 +118,7 @@ def send(url: str, title: str, body: str) -> bool:
     return bool(told.add(url) and told.notify(title=title, body=body))
 
 
-def _secrets(stack: Stack) -> SecretStore:
+def secret_store(stack: Stack) -> SecretStore:
     if stack.simulated:
         return SecretStore(AETHER / "sim/secrets", AETHER / "sim/keys/age.txt")
     return SecretStore(REPOSITORY / (stack.setting("secrets") or "secrets"))

@@ -169,13 +169,13 @@ class Supervisor:
     def _may_forward_to(self, address: str, port: int) -> bool:
         return any(host.sim_address == address for host in self.hosts.values()) and port == self.ssh_port
 
-    def make_host(self, facts: HostFacts) -> Host:
-        """The host of these facts, known by its name from now on."""
+    def make_host(self, facts: HostFacts, kept: str | None = None) -> Host:
+        """The host of these facts, known by its name from now on, or by its folder's, which is KEPT where it has one."""
         if self.world.owner and self.world.owner not in facts.users:
             facts = replace(facts, users=(*facts.users, self.world.owner))
-        taken = self.hosts.get(facts.name)
-        directory = facts.name
-        if taken is not None and taken.state != "down" and taken.facts.vmid != facts.vmid:
+        taken = self.hosts.get(facts.name) if kept in (None, facts.name) else None
+        directory = kept or facts.name
+        if kept is None and taken is not None and taken.state != "down" and taken.facts.vmid != facts.vmid:
             directory = f"{facts.name}-{facts.vmid}"
         host = Host(facts, self.site, self.address_of(facts), directory)
         if taken is not None:

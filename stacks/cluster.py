@@ -17,6 +17,8 @@ TAG = "aether"
 """Tag of every guest that the program made."""
 RETIRED = "retired"
 """Tag of a guest that `./aether retire` stopped and kept."""
+SCRATCH = "aether-scratch"
+"""Tag of a copy that `./aether restore` made (components/proxmox/scripts/scratch-guest.sh)."""
 
 
 @dataclass(frozen=True)

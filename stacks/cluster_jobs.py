@@ -61,11 +61,10 @@ def _pools(inventory: Inventory, guests: Guests, pools: Pools, provider: proxmox
 
 
 def _backups(inventory: Inventory, guests: Guests, provider: proxmox.Provider) -> None:
-    facts = inventory.guests()
     for name, job in inventory.content.backups.items():
         from components.proxmox.backup import BackupJob, BackupJobArgs
 
-        wanted = job.hosts or tuple(host for host in facts if not facts[host].disposable)
+        wanted = inventory.backed_up(job)
         vmids = tuple(guests[host].vm_id for host in wanted if host in guests)
         if vmids:
             BackupJob(name, BackupJobArgs(facts=job, vmids=vmids, provider=provider))

@@ -121,15 +121,16 @@ def _atomic_drift(host: AtomicHost, deployments: list[dict[str, Any]]) -> str:
 _LAST = "tail -n 1 /var/lib/aether/deployments.jsonl 2>/dev/null || true"
 # What begins the line of an Atomic host about who counts its boots (armed.sh).
 _UNARMED = "unarmed: "
-# Of a host that is neither: what it has to do, and its memory. A shell of any kind understands it.
-_LOAD = f"cat /proc/loadavg /proc/meminfo 2>/dev/null; {_LAST}"
+# Of a host that is neither: what it has to do and its memory; of a Proxmox node what was restored on it (scratch-guest.sh, good).
+# A shell of any kind understands it.
+_LOAD = f"cat /proc/loadavg /proc/meminfo 2>/dev/null; {_LAST}; cat /var/lib/aether/restored/* 2>/dev/null || true"
 
 
 def _report(ssh_config: str, inventory: Inventory, name: str, health: bool) -> Report:
     host: ManagedHost | None = inventory.managed().get(name)
     if runs_nixos(host):
         assert host is not None
-        asked = [_own_address(ssh_config, name), check_lines(host.health)] if health else []
+        asked = [own_address(ssh_config, name), check_lines(host.health)] if health else []
         command = " ".join([host_script("nixos/scripts/host.sh", "nixos/scripts/status.sh"), *map(shlex.quote, asked)])
     elif isinstance(host, AtomicHost):
         command = f"rpm-ostree status --json && {{ {_LAST}; }} && printf '{_UNARMED}' && {host_script('atomic/scripts/armed.sh')}"
@@ -149,7 +150,7 @@ def _report(ssh_config: str, inventory: Inventory, name: str, health: bool) -> R
     return Report(name, True, facts={**_last(rest), **_unarmed(rest), **facts} if isinstance(facts, dict) else None)
 
 
-def _own_address(ssh_config: str, name: str) -> str:
+def own_address(ssh_config: str, name: str) -> str:
     """The address that NAME is reached at: what its health checks mean by its own."""
     line = ["ssh", "-F", ssh_config, "-T", "-G", name]
     said = subprocess.run(line, capture_output=True, text=True, check=False, cwd=REPOSITORY).stdout
@@ -176,11 +177,26 @@ def _unarmed(text: str) -> dict[str, str]:
     return {}
 
 
+def _restored(text: str) -> dict[str, int]:
+    """Hosts whose backups were restored and proved, and when (seconds since 1970), by the notes of a node in TEXT."""
+    found = {}
+    for line in text.splitlines():
+        if line.startswith('{"restored": '):
+            try:
+                note = json.loads(line)
+                found[str(note["restored"])] = int(note["at"])
+            except (json.JSONDecodeError, KeyError, TypeError, ValueError):
+                continue
+    return found
+
+
 def load_of(text: str) -> dict[str, Any] | None:
-    """``load`` (of the last minute), ``memory`` and ``available`` (kB) from /proc's texts, and the account's last line; None
-    where nothing of it is there.
+    """``load`` (of the last minute), ``memory`` and ``available`` (kB) from /proc's texts, the account's last line, and
+    ``restored`` (times by host) where something was; None where nothing of it is there.
     """
     found = _last(text)
+    if restored := _restored(text):
+        found["restored"] = restored
     for line in text.splitlines():
         words = line.split()
         if len(words) == 5 and "/" in words[3]:

@@ -132,12 +132,7 @@ def _without_health(subject: Subject) -> Iterator[Finding]:
 
 def _without_backup(subject: Subject) -> Iterator[Finding]:
     """NixOS hosts whose files name no paths for the backup (nix/modules/backup.nix), and that no job of the cluster backs up."""
-    guests = subject.inventory.guests()
-    by_job = {
-        name
-        for job in subject.inventory.content.backups.values()
-        for name in job.hosts or [name for name, guest in guests.items() if not guest.disposable]
-    }
+    by_job = subject.inventory.backed_up()
     for name, host in subject.inventory.hosts.items():
         if runs_nixos(host) and name not in by_job and not _says(subject.repository, host.stands_for or name, _BACKUP):
             fix = 'write aether.backup.paths = [ "/var/lib/…" ] into its Nix file, or name it in a [backups.…] table'

@@ -91,7 +91,7 @@ def _show(fleet: Fleet) -> None:
     """The table, and below it what wants attention."""
     here = [host for host in fleet.hosts if host.state != "another stack"]
     table = Table(title=f"{fleet.site} (stack {fleet.stack})", title_justify="left", box=None, pad_edge=False)
-    for column in ("host", "kind", "node", "address", "state", "generation", "deployed"):
+    for column in ("host", "kind", "node", "address", "state", "generation", "deployed", "restored"):
         table.add_column(column, no_wrap=True)
     for host in here:
         table.add_row(*_row(host, fleet.at))
@@ -107,6 +107,7 @@ def _row(host: HostStatus, at: int) -> tuple[str, ...]:
     state = host.state if not host.unhealthy else f"{host.state}, not healthy"
     return (
         host.host, host.kind, host.node or "-", host.address, state, host.generation or "-", ago(host.deployed_at, at),
+        {None: "-", 0: "never"}.get(host.restored) or ago(host.restored, at),
     )  # fmt: skip
 
 

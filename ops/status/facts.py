@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from components.nixos.desired import EvaluationError, Evaluator, desired_closures
@@ -19,6 +19,8 @@ DAY = 86400
 BACKUP_OLD = 30 * 3600
 # Certificates of the own authority live for two days and are renewed every six hours; public ones every two months.
 CERTIFICATE_OLD = 75 * DAY
+# A restore test a month, and some days for whoever looks at one that failed.
+RESTORE_OLD = 35 * DAY
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class HostStatus:
     """Its certificate that was renewed last longest ago was renewed then."""
     backup: int | None = None
     """Its last good backup."""
+    restored: int | None = None
+    """Its backup was restored, and the copy was good; 0: a job backs it up, and that was never tried."""
     reboot: bool | None = None
     load: float | None = None
     cpu: int | None = None
@@ -94,6 +98,8 @@ def look(stack: Stack, inventory: Inventory, managed: set[str], *, asking: bool 
     found = [
         _host(name, host, answers.get(name), wanted.get(name), name in managed, asking) for name, host in inventory.hosts.items()
     ]
+    restored = _restored(inventory, answers)
+    found = [replace(host, restored=restored.get(host.host)) for host in found]
     others = _neighbours(inventory)
     beyond = [_elsewhere(name, host) for other in others for name, host in other.hosts.items() if name not in inventory.hosts]
     networks = {name: network.cidr for each in (inventory, *others) for name, network in each.networks.items()}
@@ -122,6 +128,10 @@ def problems(host: HostStatus, at: int) -> list[str]:
         found.append("waits for a reboot")
     if host.backup is not None and at - host.backup > BACKUP_OLD:
         found.append(f"last backup {ago(host.backup, at)}")
+    if host.restored == 0:
+        found.append(f"its backup was never restored to try it: ./aether restore {host.host} --to scratch")
+    elif host.restored is not None and at - host.restored > RESTORE_OLD:
+        found.append(f"its backup was restored last {ago(host.restored, at)}: ./aether restore {host.host} --to scratch")
     if host.certificate is not None and at - host.certificate > CERTIFICATE_OLD:
         found.append(f"a certificate was renewed {ago(host.certificate, at)}")
     if host.memory and host.available is not None and host.available < host.memory * 0.05:
@@ -138,6 +148,19 @@ def ago(when: int | None, at: int) -> str:
         if seconds >= size * (2 if unit == "d" else 1):
             return f"{seconds // size} {unit} ago"
     return "just now"
+
+
+def _restored(inventory: Inventory, answers: Mapping[str, Report]) -> dict[str, int]:
+    """When each host's backup was restored last, by what the nodes noted; 0: a job backs it up, and no node knows of any."""
+    found: dict[str, int] = {}
+    for name in inventory.nodes:
+        report = answers.get(name)
+        for host, at in ((report.facts or {}).get("restored", {}) if report else {}).items():
+            found[host] = max(at, found.get(host, 0))
+    if all((report := answers.get(name)) is not None and report.answers for name in inventory.nodes):
+        for host in inventory.backed_up():
+            found.setdefault(host, 0)
+    return found
 
 
 def _wanted(stack: Stack, inventory: Inventory) -> dict[str, str]:

@@ -131,6 +131,7 @@ def _rows(host: HostStatus, fleet: Fleet) -> list[tuple[str, str]]:
             ("reboot", {True: "waits for one", False: "not needed"}.get(host.reboot, "") if host.reboot is not None else ""),
             ("certificate", ago(host.certificate, at) if host.certificate else ""),
             ("backup", ago(host.backup, at) if host.backup else ""),
+            ("restored to try it", "never" if host.restored == 0 else ago(host.restored, at) if host.restored else ""),
         ]
     for kind, (into, out_of) in _WAYS.items():
         own = [edge for edge in fleet.edges if edge.kind == kind]

@@ -7,15 +7,21 @@ it must start in milliseconds.
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import signal
+import socket
+import struct
 import sys
 import uuid
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWPID = 0x00020000, 0x04000000, 0x08000000, 0x20000000
+CLONE_NEWNET = 0x40000000
+# <linux/sockios.h>, <linux/if.h>
+SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 1, 0x40
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
@@ -51,6 +57,12 @@ def die_with_parent(parent: int) -> None:
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if parent and os.getppid() != parent:
         os._exit(1)
+
+
+def loopback_up() -> None:
+    """In a network of its own a host has its address all the same: every loopback address is its own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        fcntl.ioctl(asked, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP | IFF_RUNNING))
 
 
 def build_root(spec: dict) -> None:  # type: ignore[type-arg]
@@ -124,7 +136,9 @@ def main() -> int:
     spec = json.loads(sys.stdin.buffer.read())
     die_with_parent(spec["parent"])
     flags = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID
-    check(libc.unshare(flags), "unshare")
+    check(libc.unshare(flags | (CLONE_NEWNET if spec["isolated"] else 0)), "unshare")
+    if spec["isolated"]:
+        loopback_up()
     reader, writer = os.pipe()
     os.set_inheritable(writer, False)
     child = os.fork()

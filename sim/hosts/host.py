@@ -73,6 +73,8 @@ class Host:
         self.ssh = HostSsh(self, answers_at, site.ssh_port)
         # Whether it has another address than its own, by DHCP.
         self.is_elsewhere: Callable[[], bool] = lambda: False
+        # Whether nothing but itself is on its network, from its next boot on.
+        self.isolated = False
         self.seed = firstboot.Seed()
         self._agent = Agent(self, self.directory / "agent", site.served)
         self._root: HostRoot | None = None
@@ -195,6 +197,7 @@ class Host:
             "binds": [list(pair) for pair in lower.binds],
             "init": lower.init,
             "usr_readonly": self.facts.flavour == "atomic",
+            "isolated": self.isolated,
         }
         await self._agent.start()
         holder = await proc.spawn(

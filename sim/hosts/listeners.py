@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import socket
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sim.hosts.units import Listen
 
 if TYPE_CHECKING:
     from sim.hosts.host import Host
+
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_CLONE_NEWNET = 0x40000000
 
 
 async def serve(host: Host, unit: str, listen: Listen) -> asyncio.AbstractServer:
@@ -31,15 +38,46 @@ async def serve(host: Host, unit: str, listen: Listen) -> asyncio.AbstractServer
                 await writer.drain()
         writer.close()
 
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock = bound(host, listen.port)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host.sim_address, listen.port))
         context = host.tls_context() if listen.protocol == "https" else None
         return await asyncio.start_server(answer, sock=sock, ssl=context)
     except OSError:
         sock.close()
         raise
+
+
+def bound(host: Host, port: int) -> socket.socket:
+    """A TCP socket on the host's own address, in the host's own network where it has one. Raises OSError."""
+    sock = _of_its_network(host) if host.isolated else socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host.sim_address, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _of_its_network(host: Host) -> socket.socket:
+    """Made by a thread that enters the network: a socket stays where it was made."""
+    made: list[socket.socket | OSError] = []
+
+    def make() -> None:
+        try:
+            with Path(f"/proc/{host.pid}/ns/net").open() as network:
+                if _LIBC.setns(network.fileno(), _CLONE_NEWNET):
+                    raise OSError(ctypes.get_errno(), "cannot enter the host's network")
+            made.append(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        except OSError as error:
+            made.append(error)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    thread.join()
+    if isinstance(made[0], OSError):
+        raise made[0]
+    return made[0]
 
 
 def _host_of(head: bytes) -> str:

@@ -37,7 +37,7 @@ def find_user(root: HostRoot, name: str) -> User | None:
 
 def enter_command(pid: int, user: User, environment: Mapping[str, str], tty: bool = False) -> list[str]:
     """The command line that runs the command appended to it inside the host whose process 1 is `pid`."""
-    argv = ["/usr/bin/nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--pid", "--root"]
+    argv = ["/usr/bin/nsenter", f"--target={pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root"]
     argv += ["--wdns=/", "--", "/usr/bin/setpriv", f"--bounding-set={_BOUNDING}"]
     if user.uid != 0:
         argv += [f"--reuid={user.uid}", f"--regid={user.gid}", "--init-groups"]

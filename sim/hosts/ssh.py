@@ -8,6 +8,7 @@ import fcntl
 import inspect
 import os
 import signal
+import socket
 import struct
 import termios
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
+from sim.hosts import listeners
 from sim.hosts import process as proc
 
 if TYPE_CHECKING:
@@ -112,8 +114,7 @@ class HostSsh:
             self._acceptor.update(server_host_keys=[key])
             return
         self._acceptor = await asyncssh.listen(
-            self.address,
-            self.port,
+            sock=self._socket(),
             server_factory=lambda: _Login(self),
             server_host_keys=[key],
             encoding=None,
@@ -124,8 +125,10 @@ class HostSsh:
             compression_algs=["none"],
             server_version="OpenSSH_10.0 aether-sim",
             backlog=256,
-            reuse_address=True,
         )
+
+    def _socket(self) -> socket.socket:
+        return listeners.bound(self.host, self.port)
 
     async def stop(self, drop: bool = False) -> None:
         """Stop listening; `drop` also cuts the connections that are open, as a power cut does."""

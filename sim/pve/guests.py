@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fakepve import FakeCt, FakeVm
@@ -67,7 +67,7 @@ def facts_of(guest: Any, world: World, template: str) -> HostFacts | None:
     who = identity(guest)
     known = world.guest(who.name)
     if known is not None and (who.address in (None, known.address)):
-        return known
+        return known if known.vmid == guest.vmid else replace(known, vmid=guest.vmid, node=guest.node)
     if who.address is None:
         return None
     kind = "nixos-vm" if isinstance(guest, FakeVm) else "nixos-lxc"
@@ -105,6 +105,11 @@ def seed(guest: Any, ssh_keys: str, snippet: Any) -> Seed:
 def _instance(text: str, config: dict[str, Any]) -> str:
     """PVE's instance id: it changes with the user or network data (PVE::QemuServer::Cloudinit)."""
     return hashlib.sha1(f"{text}{config.get('ipconfig0', '')}".encode()).hexdigest()
+
+
+def cards(guest: Any) -> list[dict[str, str]]:
+    """Options of its network cards."""
+    return [split_props(value)[1] for key, value in sorted(guest.config.items()) if re.fullmatch(r"net\d+", key)]
 
 
 def asks_for_address(guest: Any) -> bool:

@@ -19,10 +19,11 @@ from fakepve.routing import die, param_error
 from fakepve.server import USER
 from fakepve.storage import split_list
 
-from sim.pve import pending, purge
+from sim.pve import archives, pending, purge
 from sim.pve.guests import asks_for_address, interfaces
 from sim.pve.mappings import Mappings
-from sim.pve.storage import NodeStores, current_node
+from sim.pve.restores import Restores
+from sim.pve.storage import CONTENT_DIRECTORIES, NodeStores, current_node
 from sim.pve.stored import Stored
 
 _GUEST_PATH = re.compile(r"/nodes/([^/]+)/(?:qemu|lxc)(?:/(\d+))?(?:/|$)")
@@ -66,7 +67,7 @@ INTEGER_KEYS = frozenset(
 )
 
 
-class SimPve(Stored, Mappings):
+class SimPve(Restores, Stored, Mappings):
     """The API of the simulated cluster. `touched(vmid)` is called after each change of a guest."""
 
     def __init__(self, *, user: str, password: str, host: str, port: int, stores: NodeStores) -> None:
@@ -197,14 +198,19 @@ class SimPve(Stored, Mappings):
             if store.get("type") != "dir":
                 continue
             present = self.list_files(node)
-            for volume in [name for name in store["volumes"] if name.split("/")[0] in ("iso", "vztmpl", "snippets", "import")]:
+            for volume in [name for name in store["volumes"] if name.split("/")[0] in CONTENT_DIRECTORIES]:
                 if volume not in present:
                     del store["volumes"][volume]
             for volume, size in present.items():
                 content = volume.split("/")[0]
                 kind = "iso" if content == "iso" else volume.rsplit(".", 1)[-1]
                 known = store["volumes"].get(volume)
-                if known is None or known["size"] != size:
+                if known is not None and known["size"] == size:
+                    continue
+                backup = archives.volume(volume.removeprefix("backup/"), size) if content == "backup" else None
+                if backup is not None:
+                    store["volumes"][volume] = backup
+                else:
                     store["volumes"][volume] = {
                         "content": content,
                         "size": size,
@@ -277,6 +283,10 @@ class SimPve(Stored, Mappings):
             if volume and props.get("media") != "cdrom":
                 return _size_bytes(props.get("size", "0"))
         return 0
+
+    async def _start_steps(self, ct: Any, user: str, skiplock: bool = False) -> None:
+        self.before_start(ct)
+        await super()._start_steps(ct, user, skiplock)
 
     async def _do_start(self, vm: Any, user: str, p: Values) -> Any:
         try:

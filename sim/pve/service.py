@@ -19,11 +19,11 @@ from fakepve.lxc import split_props
 from inventory import proxmox_rights
 from sim.hosts.host import Host
 from sim.paths import write_atomic
-from sim.pve import certificates, guests
+from sim.pve import archives, certificates, guests
 from sim.pve.backups import Backups
 from sim.pve.server import SimPve
-from sim.pve.storage import CONTENT_DIRECTORIES, PREPARED, STOCK, NodeStores, new_stores
-from sim.world import DISK_DATASTORE, IMAGE_DATASTORE, HostFacts, World
+from sim.pve.storage import CONTENT_DIRECTORIES, PREPARED, STOCK, NodeStores, current_node, new_stores
+from sim.world import DISK_DATASTORE, IMAGE_DATASTORE, World
 
 FAULTS = {
     "node-offline": "a node and its guests lose power",
@@ -48,7 +48,7 @@ class Proxmox:
     faults = FAULTS
 
     def __init__(
-        self, directory: Path, world: World, address: str, make_host: Callable[[HostFacts], Host], log: Callable[[str], None]
+        self, directory: Path, world: World, address: str, make_host: Callable[..., Host], log: Callable[[str], None]
     ) -> None:
         self.directory, self.world, self.address, self.log = directory, world, address, log
         self._make_host = make_host
@@ -77,6 +77,8 @@ class Proxmox:
         self._on: dict[str, dict[str, str]] = {}
         # Bridges of each node that are VLAN aware; a stock one is not.
         self.vlan_aware: set[tuple[str, str]] = set()
+        # Bridges of each node that somebody made by hand (`ip link add`). They lead nowhere, and are gone after a boot.
+        self.own_bridges: set[tuple[str, str]] = set()
         self._spare: dict[tuple[str, str], int] = {}
         self._destroying: dict[Path, asyncio.Task[None]] = {}
         self.settings = self._settings()
@@ -111,6 +113,7 @@ class Proxmox:
         api.store_upload = self._store_upload
         api.list_files = self._list_files
         api.remove_file = self._remove_file
+        api.read_archive, api.notes_of, api.fill = self._read_archive, self._notes_of, self._lay_down
         certificates.ensure(self.directory, self.address)
         await api.start(str(self.directory / certificates.CERTIFICATE), str(self.directory / certificates.KEY))
 
@@ -274,7 +277,9 @@ class Proxmox:
             facts = guests.facts_of(guest, self.world, self.api.templates.get(guest.vmid, ""))
             if facts is None:
                 return None
-            host = self.guest_hosts[guest.vmid] = self._make_host(facts)
+            meta = self._meta.setdefault(guest.vmid, {})
+            host = self.guest_hosts[guest.vmid] = self._make_host(facts, meta.get("directory"))
+            meta["directory"] = host.directory.name
             made = host
             host.is_elsewhere = lambda: guests.asks_for_address(guest) and self.address_of(guest) not in (None, made.address)
         return host
@@ -325,15 +330,26 @@ class Proxmox:
         except (OSError, ValueError) as error:
             self.log(f"guest {guest.vmid}: cloud-init: {error}")
         # A guest of the same name that was just destroyed must be gone before this one takes its place on disk.
-        destroying = self._destroying.pop(host.directory, None)
-        if destroying is not None:
-            await asyncio.wait([destroying])
+        await self._gone(host.directory)
+        host.isolated = self.cut_off(guest)
         await host.power_on()
         if isinstance(guest, FakeVm) and host.state == "up":
             guest.agent = {
                 "get-host-name": {"host-name": host.name},
                 "os": {"id": host.facts.flavour, "name": host.facts.flavour},
             }
+
+    async def _gone(self, directory: Path) -> None:
+        destroying = self._destroying.pop(directory, None)
+        if destroying is not None:
+            await asyncio.wait([destroying])
+
+    def cut_off(self, guest: Any) -> bool:
+        """Whether nothing but the guest itself is on its network: its cards are unplugged, or on bridges that lead nowhere."""
+        cards = guests.cards(guest)
+        return bool(cards) and all(
+            card.get("link_down") == "1" or (guest.node, card.get("bridge", "")) in self.own_bridges for card in cards
+        )
 
     def _background(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
@@ -358,6 +374,11 @@ class Proxmox:
     # Files of the nodes
 
     def _before_start(self, guest: Any) -> None:
+        vnets = self.api.entries["/cluster/sdn/vnets"]
+        for card in guests.cards(guest):
+            bridge = card.get("bridge", "")
+            if bridge and not bridge.startswith("vmbr") and bridge not in vnets and (guest.node, bridge) not in self.own_bridges:
+                raise TaskError(f"bridge '{bridge}' does not exist")
         custom = split_props(guest.config.get("cicustom", ""))[1]
         for volume in custom.values():
             try:
@@ -381,14 +402,57 @@ class Proxmox:
         for content, directory in CONTENT_DIRECTORIES.items():
             with host.root.directory(f"/var/lib/vz/{directory}") as descriptor:
                 for name in os.listdir(descriptor):  # noqa: PTH208 - by descriptor: no link leads out of the host
-                    if not name.startswith("."):
+                    # Notes and logs lie beside archives, and are no volumes.
+                    if not name.startswith(".") and (content != "backup" or archives.NAME.match(name)):
                         found[f"{content}/{name}"] = os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_size
         return found
 
     def _remove_file(self, node: str, volume: str) -> None:
         content, _, name = volume.partition("/")
-        if content in CONTENT_DIRECTORIES:
-            self.node_hosts[node].root.unlink(f"/var/lib/vz/{CONTENT_DIRECTORIES[content]}/{name}")
+        if content not in CONTENT_DIRECTORIES:
+            return
+        root, path = self.node_hosts[node].root, f"/var/lib/vz/{CONTENT_DIRECTORIES[content]}/{name}"
+        root.unlink(path)
+        for beside in (f"{path}.notes", f"{path.removesuffix('.zst')}.log") if content == "backup" else ():
+            if root.exists(beside):
+                root.unlink(beside)
+
+    # Backups
+
+    async def back_up(self, guest: Any, at: float, notes: str = "") -> tuple[str, int]:
+        """Leave an archive of a guest on its node, as vzdump does; its path there and its size in bytes."""
+        host = self.host_of(guest)
+        kept = {**guests.dump(guest), "sim": self._meta.get(guest.vmid, {})}
+        data = await asyncio.to_thread(archives.pack, kept, host.directory if host is not None else self.directory / "none")
+        name = archives.named("qemu" if isinstance(guest, FakeVm) else "lxc", guest.vmid, at)
+        root, path = self.node_hosts[guest.node].root, f"{archives.FOLDER}/{name}"
+        root.write(path, data)
+        if notes:
+            root.write(f"{path}.notes", notes)
+        return path, len(data)
+
+    def _read_archive(self, node: str, volume: str) -> bytes:
+        return self.node_hosts[node].root.read(f"{archives.FOLDER}/{volume.removeprefix('backup/')}")
+
+    def _notes_of(self, node: str | None, volume: str) -> str | None:
+        where = node or current_node.get()
+        host = self.node_hosts.get(where or "")
+        if host is None or host.state != "up":
+            return None
+        path = f"{archives.FOLDER}/{volume.removeprefix('backup/')}.notes"
+        return host.root.read_text(path, "").strip() or None
+
+    async def _lay_down(self, guest: Any, kept: dict[str, Any], archive: bytes) -> None:
+        """The disk of a guest that was just restored, in a folder of its own: the guest that it is a copy of may run."""
+        sim = kept.get("sim", {})
+        self.api.templates[guest.vmid] = str(sim.get("template", ""))
+        self.api.ssh_keys[guest.vmid] = str(sim.get("ssh_keys", ""))
+        self._meta[guest.vmid] = {"directory": f"{guests.identity(guest).name}-{guest.vmid}"}
+        host = self.host_of(guest)
+        if host is None:
+            return
+        await self._gone(host.directory)
+        await asyncio.to_thread(archives.unpack, archive, host.directory)
 
     # Faults
 

@@ -12,7 +12,13 @@ current_node: ContextVar[str | None] = ContextVar("current_node", default=None)
 
 Store = dict[str, Any]
 # Where the content types live below /var/lib/vz.
-CONTENT_DIRECTORIES = {"iso": "template/iso", "vztmpl": "template/cache", "snippets": "snippets", "import": "import"}
+CONTENT_DIRECTORIES = {
+    "iso": "template/iso",
+    "vztmpl": "template/cache",
+    "snippets": "snippets",
+    "import": "import",
+    "backup": "dump",
+}
 
 
 # A stock `local` takes no disk images (`import`): whoever uploads them has to enable that first.

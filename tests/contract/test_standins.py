@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.contract.backups import BACKUP_CASES
 from tests.contract.cases import CASES, PROFILE, Answer, Case, answers, disagreement, named, system_answers
 from tests.contract.first_boot import FIRST_BOOT_CASES, user_data
 from tests.contract.node import NODE_CASES
@@ -56,14 +57,21 @@ def node(sim: Simulator) -> dict[Case, Answer]:
 
 
 @pytest.fixture(scope="module")
+def backups(sim: Simulator, node: dict[Case, Answer]) -> dict[Case, Answer]:
+    """Of the node, after its cases."""
+    del node
+    return answers(asking(sim, "pve1"), BACKUP_CASES, {"vm": "100", "ct": "101", "copy": "9000"})
+
+
+@pytest.fixture(scope="module")
 def server(sim: Simulator, tmp_path_factory: pytest.TempPathFactory) -> dict[Case, Answer]:
     return ssh_answers(sim.config, "metal", tmp_path_factory.mktemp("ssh"))
 
 
 @pytest.fixture(scope="module")
-def born(sim: Simulator, node: dict[Case, Answer]) -> dict[Case, Answer]:
+def born(sim: Simulator, backups: dict[Case, Answer]) -> dict[Case, Answer]:
     """Of the guest `vm`, which is made anew after the node's cases."""
-    del node
+    del backups
     private, api = (sim.state / "keys/hosts/vm").read_text(), Api(sim)
     assert api.destroy(100) == "OK"
     owner = (sim.state / "keys/operator.pub").read_text().strip()
@@ -91,6 +99,11 @@ def test_a_simulated_node_answers_as_the_real_one(node: dict[Case, Answer], case
     assert not (wrong := disagreement(case, node[case])), wrong
 
 
+@pytest.mark.parametrize("case", BACKUP_CASES, ids=named)
+def test_a_simulated_node_backs_up_and_restores_as_the_real_one(backups: dict[Case, Answer], case: Case) -> None:
+    assert not (wrong := disagreement(case, backups[case])), wrong
+
+
 @pytest.mark.parametrize("case", SSH_CASES, ids=named)
 def test_a_simulated_ssh_server_answers_as_openssh(server: dict[Case, Answer], case: Case) -> None:
     assert not (wrong := disagreement(case, server[case])), wrong
@@ -98,4 +111,6 @@ def test_a_simulated_ssh_server_answers_as_openssh(server: dict[Case, Answer], c
 
 def test_the_page_has_the_table() -> None:
     page = (REPOSITORY / "docs/lab.md").read_text()
-    assert not [case.promise for case in (*CASES, *NODE_CASES, *SSH_CASES, *FIRST_BOOT_CASES) if case.promise not in page]
+    assert not [
+        case.promise for case in (*CASES, *NODE_CASES, *BACKUP_CASES, *SSH_CASES, *FIRST_BOOT_CASES) if case.promise not in page
+    ]

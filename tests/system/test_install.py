@@ -111,7 +111,7 @@ def port(lab: Lab) -> str:
 
 
 def backups(lab: Lab) -> str:
-    return lab.ssh("pve1", "ls /var/lib/vz/dump 2>/dev/null").text
+    return lab.ssh("pve1", "ls /var/lib/vz/dump | grep zst$ || true").text
 
 
 def steps(lab: Lab) -> list[str]:

@@ -17,7 +17,7 @@ FLEET = Fleet(
     (
         HostStatus(
             "web", "nixos-vm", "pve1", "192.0.2.1", "running", answers=True, deployed_at=900, drift="runs another", behind=True,
-            unhealthy=("tcp 80",), backup=500, certificate=800,
+            unhealthy=("tcp 80",), backup=500, certificate=800, restored=0,
         ),
         HostStatus("files", "ansible", None, "192.0.2.2", "does not answer", answers=False),
         HostStatus("talos", "external", None, "192.0.2.3", "not managed", managed=False),
@@ -46,6 +46,7 @@ def test_every_metric_is_told_with_its_type_and_stands_together() -> None:
     web = '{stack="homelab",machine="web"}'
     assert [told[f"aether_machine_{name}{web}"] for name in ("answers", "drifted", "behind", "unhealthy")] == [1, 1, 1, 1]
     assert told[f"aether_machine_backup_timestamp_seconds{web}"] == 500
+    assert told[f"aether_machine_restore_timestamp_seconds{web}"] == 0, "never, which an alert is about"
     assert told['aether_machine_answers{stack="homelab",machine="files"}'] == 0
     assert not [series for series in told if "talos" in series], "nobody asked it"
     assert told['aether_pin_timestamp_seconds{pin="nixpkgs"}'] > 1_700_000_000

@@ -141,7 +141,7 @@ def test_whom_to_tell_is_kept_encrypted(monkeypatch: pytest.MonkeyPatch, tmp_pat
         pytest.skip("age is not built: python3 -m engine ensure")
     recipient = subprocess.run([tool("age-keygen"), "-y", str(key)], check=True, capture_output=True, text=True).stdout.strip()
     monkeypatch.delenv(notify.ENVIRONMENT, raising=False)
-    monkeypatch.setattr(notify, "_secrets", lambda _: SecretStore(tmp_path / "secrets", key))
+    monkeypatch.setattr(notify, "secret_store", lambda _: SecretStore(tmp_path / "secrets", key))
     monkeypatch.setattr(notify, "_owners", lambda _: [recipient])
     with pytest.raises(OpsError, match="Nobody is told"):
         notify.notify(STACK, ["--test"])

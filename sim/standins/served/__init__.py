@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sim.hosts.agent import Call, Handler, Refused
-from sim.standins.served import journalctl, machine, openrc, proxmox, sudo, systemctl, systemd_run
+from sim.standins.served import backups, journalctl, machine, openrc, proxmox, sudo, systemctl, systemd_run
 
 COMMANDS: dict[str, Handler] = {
     "systemctl": systemctl.run,
@@ -28,7 +28,8 @@ COMMANDS: dict[str, Handler] = {
     "pvesm": proxmox.pvesm,
     "pvesh": proxmox.pvesh,
     "pveversion": proxmox.pveversion,
-    "vzdump": proxmox.vzdump,
+    "vzdump": backups.vzdump,
+    "qmrestore": backups.qmrestore,
     "nproc": proxmox.nproc,
     "ip": machine.ip,
 }

@@ -11,6 +11,7 @@ import re
 
 from sim.hosts import units
 from sim.hosts.agent import Call, Refused
+from sim.standins.served import backups
 
 # The command still gets its answer before the connection breaks.
 _GRACE = 0.05
@@ -41,9 +42,11 @@ async def hostname(call: Call) -> int:
 
 
 async def ip(call: Call) -> int:
-    """`ip address show|add`, `ip route show|replace` (ip(8) of iproute2) of a host with one card, and one address."""
+    """`ip address show|add`, `ip route show|replace` (ip(8) of iproute2) of a host with one card; a node's bridges."""
     words = [word for word in call.argv[1:] if not word.startswith("-")]
     match words:
+        case ["link", *rest] if call.host.facts.kind == "node":
+            return backups.link(call, rest)
         case ["route", "show", "default"]:
             call.out("default via 192.168.0.1 dev eth0 proto static")
         case ["address", "show", *_]:

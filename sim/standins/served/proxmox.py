@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 import re
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +23,7 @@ from sim.pve.guests import interfaces
 from sim.pve.pending import effective
 from sim.pve.service import Proxmox
 from sim.pve.storage import CONTENT_DIRECTORIES, current_node
+from sim.standins.served import backups
 
 _CT_NUMBERS = frozenset(("cores", "cpuunits", "memory", "onboot", "protection", "swap", "tty"))
 # What has to run for them, in PVE's words.
@@ -181,7 +181,7 @@ async def _snapshots(call: Call, guest: Any, verb: str, words: list[str]) -> int
 
 
 async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcommand
-    """`pct status|config|pending|list|start|stop|shutdown|reboot|destroy|exec|enter|push|pull|set|resize|migrate`."""
+    """`pct status|config|pending|list|start|stop|shutdown|reboot|destroy|exec|enter|push|pull|set|resize|migrate|restore|…`."""
     call.need_root("please run as root.")
     words = call.argv[1:]
     verb = words.pop(0) if words else ""
@@ -191,6 +191,8 @@ async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subco
             if ct.node == call.host.name:
                 call.out(f"{ct.vmid:<10} {ct.status:<10} {ct.lock or '':<12} {ct.name}")
         return 0
+    if verb == "restore":
+        return await backups.pct_restore(call, words)
     if not words:
         raise Refused("400 not enough arguments", 255)
     ct = _guest(call, words.pop(0), FakeCt)
@@ -207,6 +209,9 @@ async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subco
         return await {"resize": _pct_resize, "migrate": _pct_migrate}[verb](call, ct, words)
     if verb in ("start", "stop", "shutdown", "reboot"):
         return await _power(call, ct, verb)
+    if verb == "unlock":
+        _cluster().api.unlock(ct.vmid)
+        return 0
     if verb == "set":
         # The API's schema makes these numbers.
         given = {key: int(value) if key in _CT_NUMBERS else value for key, value in _options(words).items()}
@@ -508,9 +513,10 @@ async def pvesm(call: Call) -> int:  # noqa: PLR0912 - one branch a subcommand
     raise Refused(f"ERROR: unknown command 'pvesm {' '.join(words)}'", 255)
 
 
-async def pvesh(call: Call) -> int:
+async def pvesh(call: Call) -> int:  # noqa: PLR0912 - one branch a path
     """`pvesh get PATH [--output-format json]` for /version, /nodes, /cluster/resources, /storage/NAME, /nodes/NODE/{qemu,lxc},
-    /nodes/NODE/lxc/VMID/interfaces and /nodes/NODE/network/BRIDGE, which `pvesh set` makes VLAN aware.
+    /nodes/NODE/lxc/VMID/interfaces, /nodes/NODE/storage/STORAGE/content and /nodes/NODE/network/BRIDGE, which `pvesh set` makes
+    VLAN aware.
     """
     call.need_root("please run as root.")
     network = re.fullmatch(r"/nodes/([^/]+)/network(?:/([^/]+))?", call.argv[2] if len(call.argv) > 2 else "")
@@ -528,6 +534,8 @@ async def pvesh(call: Call) -> int:
         found = [{"node": n, "status": "online" if s.get("online", True) else "offline"} for n, s in api.nodes.items()]
     elif path == "/cluster/resources":
         found = [{"vmid": g.vmid, "name": g.name, "node": g.node, "status": g.status} for g in [*api.vms, *api.cts]]
+    elif match := re.fullmatch(r"/nodes/([^/]+)/storage/([^/]+)/content", path):
+        found = await _content(call, match[1], match[2], _options([word for word in call.argv[3:] if word]))
     elif path.startswith("/storage/"):
         store = api.stores_of(call.host.name).get(path.removeprefix("/storage/"))
         if store is None:
@@ -550,6 +558,20 @@ async def pvesh(call: Call) -> int:
     return 0
 
 
+async def _content(call: Call, node: str, storage: str, options: dict[str, str]) -> Any:
+    """What a storage has, of one content type and one guest where that is asked for."""
+    api = _cluster().api
+    vmid = {"vmid": int(options["vmid"])} if "vmid" in options else {}
+    token = current_node.set(node)
+    try:
+        api._sync_files(node)
+        return await api._content_list({"node": node, "storage": storage, "content": options.get("content"), **vmid}, "root@pam")
+    except PveError as error:
+        raise Refused(error.message, 255) from error
+    finally:
+        current_node.reset(token)
+
+
 def _set_bridge(call: Call, node: str, bridge: str, options: dict[str, str]) -> int:
     """Of an interface, or (without one) the reload that makes it hold."""
     if bridge and "type" not in options:
@@ -569,27 +591,4 @@ async def nproc(call: Call) -> int:
     """In a guest: the cores that it was started with."""
     guest = next((guest for guest in [*_cluster().api.vms, *_cluster().api.cts] if _host(guest) is call.host), None)
     call.out(str(guest.config.get("cores", 1) if guest is not None else os.cpu_count()))
-    return 0
-
-
-async def vzdump(call: Call) -> int:
-    """`vzdump VMID --storage STORAGE`: the archive is a file of the node, as in a directory storage."""
-    call.need_root("please run as root.")
-    vmid, options = call.argv[1], _options(call.argv[2:])
-    api = _cluster().api
-    guest = api.guest(int(vmid))
-    if guest is None or guest.node != call.host.name:
-        raise Refused(f"ERROR: unable to find VM '{vmid}'", 255)
-    token = current_node.set(call.host.name)
-    try:
-        store = api.storages.get(options.get("storage", "local"))
-    finally:
-        current_node.reset(token)
-    if store is None or "backup" not in store["content"].split(","):
-        raise Refused(f"ERROR: storage '{options.get('storage')}' does not support backups", 255)
-    kind, ending = ("qemu", "vma.zst") if isinstance(guest, FakeVm) else ("lxc", "tar.zst")
-    archive = f"/var/lib/vz/dump/vzdump-{kind}-{vmid}-{time.strftime('%Y_%m_%d-%H_%M_%S')}.{ending}"
-    call.out(f"INFO: starting new backup job: vzdump {' '.join(call.argv[1:])}")
-    call.host.root.write(archive, f"{guest.name}\n".encode())
-    call.out(f"INFO: creating vzdump archive '{archive}'\nINFO: Finished Backup of VM {vmid} (00:00:01)")
     return 0

@@ -31,5 +31,8 @@ d: {
     (d.table "Last good backup, seconds ago" "s"
       "sort_desc(time() - aether_machine_backup_timestamp_seconds)"
     )
+    (d.table "Backup restored to try it, seconds ago" "s"
+      "sort_desc(time() - aether_machine_restore_timestamp_seconds)"
+    )
   ];
 }
