@@ -417,8 +417,18 @@ def _owner_recipient(key_file: Path) -> str:
         key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         subprocess.run([tool("age-keygen"), "-o", str(key_file)], check=True, capture_output=True)
         print(f"{key_file}: your private key. Keep a copy off this machine: without it nothing can be decrypted")
-    text = key_file.read_text()
+    return recipient_of(key_file.read_text())
+
+
+def recipient_of(text: str) -> str:
+    """Recipient of a private key, an age identity or an unencrypted SSH one.
+
+    Raises:
+        ValueError: it is none.
+    """
     if "OPENSSH PRIVATE KEY" in text:
         return agekey.recipient(agekey.public_key(text))
-    run = subprocess.run([tool("age-keygen"), "-y"], input=text, capture_output=True, text=True, check=True)
+    run = subprocess.run([tool("age-keygen"), "-y"], input=text, capture_output=True, text=True, check=False)
+    if run.returncode or not run.stdout.strip():
+        raise ValueError("it is no age identity and no SSH key")
     return run.stdout.split()[0]

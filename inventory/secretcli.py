@@ -1,6 +1,7 @@
 """``./aether secrets``: the commands; ``secret_manager.py`` does the work."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -11,8 +12,10 @@ from typing import Any
 from inventory import keeping
 from inventory.load import load_all
 from inventory.newcomers import give_keys
-from inventory.secret_manager import SecretManager
+from inventory.secret_manager import SecretManager, recipient_of
 from inventory.secret_store import DEFAULT_KEY_FILE, SecretStore, SecretStoreError
+from inventory.sheet import sheet
+from inventory.sops import owner_recipients
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -64,6 +67,10 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     listing.add_argument("--files", action="store_true", help="files, the names in them and who reads them")
     listing.set_defaults(run=_run, act=_list)
 
+    paper = actions.add_parser("sheet", help="the emergency sheet: one page, for paper, for the day when all is lost but backups")
+    paper.add_argument("--with-keys", action="store_true", help="with the owner's private key on it; no other secret ever is")
+    paper.set_defaults(run=_run, act=_sheet)
+
     check = actions.add_parser("check", help="names that Nix declares, readers, and host keys against the inventory")
     check.set_defaults(run=_run, act=lambda manager, options: manager.check())
 
@@ -105,6 +112,21 @@ def _list(manager: SecretManager, options: argparse.Namespace) -> list[str]:
     if options.files:
         return manager.show()
     print("\n".join(keeping.listing(keeping.secrets(manager), date.today())))
+    return []
+
+
+def _sheet(manager: SecretManager, options: argparse.Namespace) -> list[str]:
+    key = None
+    if options.with_keys:
+        given = options.key_file or Path(os.environ.get("SOPS_AGE_KEY_FILE") or DEFAULT_KEY_FILE)
+        try:
+            key = given.expanduser().read_text()
+        except OSError as error:
+            raise ValueError(f"{given}: {error.strerror}. Fix: --key-file FILE, the owner's private key") from None
+        if (recipient := recipient_of(key)) not in (owners := owner_recipients(manager.inventories)):
+            whose = f"{given} is the key of {recipient}, who is no owner: {', '.join(owners)}"
+            raise ValueError(f"{whose}. Fix: --key-file FILE, the owner's own")
+    print("\n".join(sheet(manager, date.today(), key)))
     return []
 
 
