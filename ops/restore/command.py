@@ -12,7 +12,7 @@ from types import FrameType
 from inventory.load import Inventory
 from inventory.models import Guest
 from inventory.problems import did_you_mean
-from ops import hosts
+from ops import hosts, notify
 from ops.arguments import parser
 from ops.fleet import inventory_of, out
 from ops.guests import cluster_of
@@ -69,8 +69,16 @@ def restore(stack: Stack, arguments: list[str]) -> int:
     with _ending():
         reports = _every(stack, inventory, nodes, options)
     if options.all:
+        _tell(stack, inventory, reports)
         out.print(f"\n{summary(reports)}" if reports else "No host has a backup on the cluster, nor a restic repository.")
     return int(not all(report.good for report in reports.values()) or not reports)
+
+
+def _tell(stack: Stack, inventory: Inventory, reports: dict[str, Report]) -> None:
+    """Those who want to know of health are told of backups that are no good."""
+    bad = [line for report in reports.values() if not report.good for line in report.lines()]
+    if bad:
+        notify.tell(stack, "health", f"{inventory.site.name}: {summary(reports)}", "\n".join(bad))
 
 
 def _every(stack: Stack, inventory: Inventory, nodes: dict[str, Node], options: Namespace) -> dict[str, Report]:

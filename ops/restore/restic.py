@@ -64,7 +64,8 @@ def prove(stack: Stack, inventory: Inventory, host: str, say: Callable[[str], No
         ask("restore", "latest", "--target", str(target), "--verify")
         count = sum(len(files) for _, _, files in os.walk(target))
         when = str(snapshot[0]["time"])[:16].replace("T", " ")
-        return f"repository whole ({SUBSET} read), snapshot of {when} restored: {count} files, {size(needs)}"
+        files = "1 file" if count == 1 else f"{count} files"
+        return f"repository whole ({SUBSET} read), snapshot of {when} restored: {files}, {size(needs)}"
 
 
 def _asking(program: str, stack: Stack, store: SecretStore, host: str, server: str, folder: Path) -> Callable[..., str]:

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import pytest
 import yaml
 
 from inventory.load import load
+from ops.restore import restic as restore
+from ops.stack import OpsError, Stack
 from tests.ansible.conftest import REPO
 from tests.ansible.test_templates import render
 from tests.nix.conftest import CACHE
@@ -178,6 +181,40 @@ def test_a_backup_comes_back(server: Server, tmp_path: Path) -> None:
     shutil.rmtree(data)
     server.restic("restore", "latest", "--target", "/", "--include", str(data))
     assert (data / "notes.txt").read_text() == "what cannot be made again\n"
+
+
+@pytest.fixture
+def owner(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """The server, as an operator reaches it who has the owner's key: by the stack's SSH configuration and the host's secrets."""
+    program = tmp_path / "bin/restic"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {DEBIAN / "run"} usr/bin/restic "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    config = tmp_path / "config"
+    known = f" UserKnownHostsFile {server.folder / 'known'}\n StrictHostKeyChecking yes\n BatchMode yes\n"
+    config.write_text(f"Host smith-storage\n HostName 127.0.0.1\n Port {server.port}\n User root\n{known}")
+    monkeypatch.setattr("ops.hosts.ssh_config", lambda _: config)
+    values = {"restic-password": "correct horse", "restic-ssh-key": (server.folder / "fleet").read_text()}
+    store = type("Store", (), {"read": lambda self, file: values})()
+    monkeypatch.setattr(restore, "secret_store", lambda _: store)
+    return server
+
+
+def test_a_restore_test_finds_a_good_repository_and_a_damaged_one(owner: Server) -> None:
+    """After the backup above."""
+    inventory = load(REPO / "inventory/homelab.toml")
+    told = restore.prove(Stack("homelab"), inventory, "media", lambda _: None)
+    assert re.fullmatch(r"repository whole \(5% read\), snapshot of \d{4}-\d\d-\d\d \d\d:\d\d restored: 1 file, 26 B", told), told
+    (packs,) = owner.folder.glob(f"root{ROOT}/media/data")
+    pack = max((path for path in packs.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    whole = pack.read_bytes()
+    pack.chmod(0o600)
+    pack.write_bytes(whole[:-1])
+    with pytest.raises(OpsError, match=r"^restic check: "):
+        restore.prove(Stack("homelab"), inventory, "media", lambda _: None)
+    pack.write_bytes(whole)
+    assert not list(Path(tempfile.gettempdir()).glob("aether-restic-*")), "neither key nor data stay"
 
 
 def test_a_relative_path_is_the_same_folder(server: Server) -> None:

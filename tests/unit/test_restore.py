@@ -10,7 +10,7 @@ import pytest
 
 from inventory.load import Inventory, load
 from inventory.models import CommandCheck, Guest, HttpCheck, TcpCheck, UnitCheck
-from ops.restore import checks, restic
+from ops.restore import checks, command, restic
 from ops.restore.checks import Found
 from ops.restore.command import restore
 from ops.restore.node import Backup
@@ -107,6 +107,19 @@ def test_a_status_tells_of_what_was_never_or_long_ago_restored() -> None:
     assert problems(replace(host, restored=NOW - 34 * 86400), NOW) == []
     assert "restored last 36 d ago" in problems(replace(host, restored=NOW - 36 * 86400), NOW)[0]
     assert problems(host, NOW) == [], "no job backs it up: nothing to try"
+
+
+def test_who_wants_to_know_of_health_is_told_of_backups_that_are_no_good(
+    monkeypatch: pytest.MonkeyPatch, inventory: Inventory
+) -> None:
+    told: list[tuple[str, ...]] = []
+    monkeypatch.setattr("ops.notify.tell", lambda stack, *words: told.append(words))
+    good, bad = Report("web", NOW, restic="repository whole"), Report("dns", NOW, found=Found(True, failed=("tcp 53",)))
+    command._tell(Stack("homelab"), inventory, {"web": good})
+    assert not told
+    command._tell(Stack("homelab"), inventory, {"web": good, "dns": bad})
+    assert told[0][:2] == ("health", "homelab: 1 of 2 restored, and good; not good: dns")
+    assert "tcp 53 does not hold" in told[0][2] and "web" not in told[0][2]
 
 
 def test_words_that_make_no_sense_are_refused_before_anything_is_asked() -> None:
