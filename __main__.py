@@ -9,6 +9,5 @@ from stacks import run, sdk  # noqa: E402
 
 sdk.quiet_debug()
 sdk.shorten_traces()
-sdk.wait_once()
 sdk.outlive_failures()
 run()

@@ -24,6 +24,7 @@ from ops.policies import policies  # noqa: E402
 from ops.restore.command import restore  # noqa: E402
 from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
 from ops.status.command import status, topology  # noqa: E402
+from ops.update.command import update  # noqa: E402
 from ops.upstream import upgrade  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
@@ -50,6 +51,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (topology, "a page with the picture of the fleet"),
     "cloud": (cloud.cloud, "images: the newest official images of the region; policy: the least rights at AWS"),
+    "update": (update, "newer pins: the flake's inputs, container images, machine images; --check: look alone"),
     "upgrade": (upgrade, "in such a repository: take what Aether has changed since"),
     "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, … into dist/; publish HOST: a raw one to AWS"),
     "github": (github, "token: what the GitHub token has to be allowed"),

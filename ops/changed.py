@@ -66,7 +66,16 @@ def _nixos_hosts_of(file: Path) -> dict[str, str]:
 
 
 def build(attributes: Iterable[str], nix: str = "nix") -> int:
-    """Build the systems of ATTRIBUTES, all in one call; Nix's exit code."""
+    """Build the systems of ATTRIBUTES, all in one call, their store paths on standard output; Nix's exit code."""
     wanted = [f'.#nixosConfigurations."{attribute}".config.system.build.toplevel' for attribute in attributes]
-    command = [nix, "--extra-experimental-features", "nix-command flakes", "build", "--no-link", "--print-build-logs", *wanted]
+    command = [
+        nix,
+        "--extra-experimental-features",
+        "nix-command flakes",
+        "build",
+        "--no-link",
+        "--print-out-paths",
+        "--print-build-logs",
+        *wanted,
+    ]
     return subprocess.run(command, cwd=REPOSITORY, check=False).returncode

@@ -52,7 +52,7 @@ def show_images(region: str, endpoint: str | None = None) -> int:
     missing = 0
     for system in NAMES:
         for architecture in ARCHITECTURES:
-            image = newest(_described(region, system, architecture, endpoint))
+            image = newest(of_system(region, system, architecture, endpoint))
             print(f"\n# {system}, {architecture}, {region}" + (f", of {image['CreationDate'][:10]}" if image else ""))
             if image is None:
                 missing += 1
@@ -83,19 +83,32 @@ def newest(images: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     return max(images, key=lambda image: str(image["CreationDate"]), default=None)
 
 
-def _described(region: str, system: str, architecture: str, endpoint: str | None) -> list[dict[str, Any]]:
-    account = Account(region, endpoint)
+def of_system(region: str, system: str, architecture: str, endpoint: str | None = None) -> list[dict[str, Any]]:
+    """The official images of a SYSTEM (of NAMES) that are in the REGION.
+
+    Raises:
+        OpsError: AWS does not answer, or refuses the credentials.
+    """
     owner, name = NAMES[system]
+    wanted = {"name": name, "architecture": architecture, "state": "available"}
+    return _described(
+        region, endpoint, Owners=[owner], Filters=[{"Name": key, "Values": [value]} for key, value in wanted.items()]
+    )
+
+
+def image_of(region: str, ami: str, endpoint: str | None = None) -> dict[str, Any] | None:
+    """The image AMI, whoever made it; None where the REGION has none.
+
+    Raises:
+        OpsError: as `of_system`.
+    """
+    return next(iter(_described(region, endpoint, Filters=[{"Name": "image-id", "Values": [ami]}])), None)
+
+
+def _described(region: str, endpoint: str | None, **wanted: Any) -> list[dict[str, Any]]:
+    account = Account(region, endpoint)
     with answering(account, "./aether --stack cloud cloud policy"):
-        answer = account.client("ec2").describe_images(
-            Owners=[owner],
-            Filters=[
-                {"Name": "name", "Values": [name]},
-                {"Name": "architecture", "Values": [architecture]},
-                {"Name": "state", "Values": ["available"]},
-            ],
-        )
-    found: list[dict[str, Any]] = answer["Images"]
+        found: list[dict[str, Any]] = account.client("ec2").describe_images(**wanted)["Images"]
     return found
 
 

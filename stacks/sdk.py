@@ -14,7 +14,6 @@ from pulumi.runtime import stack as runtime
 from pulumi.runtime.invoke import invoke_async
 from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.rpc_manager import RPCManager
-from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await
 
 from components.base import if_known
@@ -79,34 +78,6 @@ def outlive_failures() -> None:
 
     RPCManager.do_rpc = forgiving  # type: ignore[assignment,method-assign]
     runtime.wait_for_rpcs = wait
-
-
-def wait_once() -> None:
-    """Wait for each output once. The SDK waits for whichever is ready first, then looks through all that are left, again and
-    again: of a thousand machines that is most of the program's time.
-    """
-    wait_for_rpcs = runtime.wait_for_rpcs
-
-    async def wait(*arguments: Any, **named: Any) -> None:
-        await _outputs_ready()
-        # What failed is still there for it to find.
-        await wait_for_rpcs(*arguments, **named)
-
-    runtime.wait_for_rpcs = wait
-
-
-async def _outputs_ready() -> None:
-    """Until every output has its value, those that are made meanwhile too, or one of them is a mistake of the program."""
-    while True:
-        with SETTINGS.lock:
-            pending = [output for output in SETTINGS.outputs if not output.done()]
-        if not pending:
-            return
-        done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
-        for output in done:
-            failure = None if output.cancelled() else output.exception()
-            if failure and not isinstance(failure, runtime.ResourceRegistrationFailed):
-                return
 
 
 def begin_invoke(token: str, props: Mapping[str, Any]) -> Callable[[], Any]:

@@ -3,11 +3,10 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime import resource, settings
+from pulumi.runtime import resource
 from pulumi.runtime import stack as runtime
 from pulumi.runtime.rpc_manager import RPCManager
 
@@ -53,93 +52,6 @@ def test_but_it_does_not_end_well() -> None:
 
 def test_a_mistake_of_the_program_ends_it() -> None:
     assert isinstance(call(ValueError("a mistake")).unhandled_exception, ValueError)
-
-
-class _Outstanding:
-    """Outputs that the program still has to wait for, in the SDK's own list, and how often it was gone through."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.looked_at: list[int] = []
-        self.outputs: set[asyncio.Future[int]] = set()
-        monkeypatch.setattr(settings.SETTINGS, "outputs", self.outputs)
-        wait = asyncio.wait
-
-        async def counted(pending: list[asyncio.Future[int]], **options: Any) -> tuple[set[Any], set[Any]]:
-            self.looked_at.append(len(pending))
-            return await wait(pending, **options)
-
-        monkeypatch.setattr(asyncio, "wait", counted)
-
-    async def begin(self, number: int, failure: Exception | None = None) -> None:
-        """NUMBER outputs, ready one after the other; FAILURE ends the first."""
-
-        async def ready(turn: int) -> int:
-            for _ in range(turn):
-                await asyncio.sleep(0)
-            if failure and turn == 0:
-                raise failure
-            return turn
-
-        def remove(output: "asyncio.Future[int]") -> None:
-            # As the SDK does: what failed stays.
-            if not output.exception():
-                self.outputs.discard(output)
-
-        for turn in range(number):
-            output = asyncio.ensure_future(ready(turn))
-            self.outputs.add(output)
-            output.add_done_callback(remove)
-
-
-@pytest.fixture
-def waited(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """What was outstanding when the SDK's own waiting began."""
-    outstanding: list[int] = []
-
-    async def theirs() -> None:
-        outstanding.append(len(settings.SETTINGS.outputs))
-
-    monkeypatch.setattr(runtime, "wait_for_rpcs", theirs)
-    sdk.wait_once()
-    return outstanding
-
-
-@pytest.mark.parametrize("failure", [None, FAILED])
-def test_outputs_are_waited_for_once_and_not_once_each(
-    monkeypatch: pytest.MonkeyPatch, waited: list[int], failure: Exception | None
-) -> None:
-    outstanding = _Outstanding(monkeypatch)
-
-    async def program() -> None:
-        await outstanding.begin(300, failure)
-        await runtime.wait_for_rpcs()
-
-    asyncio.run(program())
-    # The one that failed is left for the SDK, which says so.
-    assert waited == [1 if failure else 0] and sum(outstanding.looked_at) < 700
-
-
-def test_a_mistake_ends_the_waiting(monkeypatch: pytest.MonkeyPatch, waited: list[int]) -> None:
-    outstanding = _Outstanding(monkeypatch)
-
-    async def program() -> None:
-        await outstanding.begin(300, ValueError("a mistake"))
-        await runtime.wait_for_rpcs()
-
-    asyncio.run(program())
-    assert waited[0] > 100, "they wait for nobody: the program ends with its mistake"
-
-
-def test_outputs_that_others_make_are_waited_for(monkeypatch: pytest.MonkeyPatch, waited: list[int]) -> None:
-    outstanding = _Outstanding(monkeypatch)
-
-    async def program() -> None:
-        await outstanding.begin(3)
-        next(iter(outstanding.outputs)).add_done_callback(lambda _: asyncio.ensure_future(outstanding.begin(5)))
-        await runtime.wait_for_rpcs()
-
-    asyncio.run(program())
-    assert waited == [0]
 
 
 def test_the_engine_is_told_where_a_resource_is_written_and_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
