@@ -11,6 +11,7 @@ from ops.changed import changed_hosts
 from ops.contents import content_differences
 from ops.differences import closure_differences
 from ops.fleet import inventory_of
+from ops.order import order_changes
 from ops.reboots import reboot_notice
 from ops.stack import REPOSITORY, OpsError, Stack
 
@@ -56,12 +57,14 @@ def evaluation(stack: Stack, base: str) -> str:
 
 
 def preview_steps(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
-    """Steps of `pulumi preview --json`."""
-    return list(json.loads(_json(stack.output("preview", "--json", "--show-replacement-steps", *arguments))).get("steps", []))
+    """Steps of `pulumi preview --json`, of what stays too."""
+    shown = stack.output("preview", "--json", "--show-replacement-steps", "--show-sames", *arguments)
+    return list(json.loads(_json(shown)).get("steps", []))
 
 
 def render(steps: Iterable[dict[str, Any]], stack: str, differences: dict[str, str] | None = None) -> str:
     """Markdown of the STEPS of `pulumi preview --json`; DIFFERENCES is text to show under a host, by name."""
+    steps = list(steps)
     changed = [step for step in steps if step["op"] not in ("same", "read") and not _is_component(step)]
     hosts: dict[str, list[str]] = {}
     risks: list[str] = []
@@ -72,11 +75,15 @@ def render(steps: Iterable[dict[str, Any]], stack: str, differences: dict[str, s
             hosts[host].append(line)
         risks.extend(risk for risk in _risks(step, host) if risk not in risks)
     lines = [f"## Change of stack `{stack}`", ""]
-    if not hosts:
+    order = order_changes(steps)
+    if not hosts and not order:
         return "\n".join([*lines, "Nothing changes.", ""])
-    lines += [f"{len(hosts)} of its hosts and services change: {', '.join(f'`{host}`' for host in sorted(hosts))}.", ""]
+    if hosts:
+        lines += [f"{len(hosts)} of its hosts and services change: {', '.join(f'`{host}`' for host in sorted(hosts))}.", ""]
     if risks:
         lines += ["### Look at these first", "", *(f"- {risk}" for risk in risks), ""]
+    if order:
+        lines += ["### Who waits for whom", "", *(f"- {line}" for line in order), ""]
     for host in sorted(hosts):
         lines += [f"### {host}", "", *(f"- {line}" for line in hosts[host]), ""]
         if differences and host in differences:

@@ -281,3 +281,12 @@ def test_a_replaced_guest_keeps_backup_jobs_and_detached_disks(fleet: Lab) -> No
     assert cluster.cluster.backup("by-hand").get()["vmid"] == "110,112"
     volumes = {item["volid"] for item in cluster.nodes("pve2").storage("local-zfs").content.get()}
     assert "local-zfs:vm-110-disk-9" in volumes, "nobody's configuration names it, and it stays"
+
+
+def test_a_review_says_who_waits_for_whom_from_now_on(fleet: Lab) -> None:
+    text = (fleet.path / INVENTORY).read_text()
+    (fleet.path / INVENTORY).write_text(text.replace("[hosts.log]\n", '[hosts.log]\ndepends_on = ["dns"]\n'))
+    review = fleet.ops("review")
+    assert review.code == 0 and "- `log` waits for `dns` from now on\n" in review.text, review.text
+    (fleet.path / INVENTORY).write_text(text)
+    assert "Who waits for whom" not in fleet.ops("review").text

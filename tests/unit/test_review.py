@@ -136,3 +136,39 @@ def test_the_reboot_that_a_redeployment_brings_is_said(policy: str, after: str, 
     assert reboots(steps) == says
     for words in says:
         assert words in render(steps, "homelab").replace("**", "").replace("`", "")
+
+
+class TestOrder:
+    """Who waits for whom, by what the engine says of dependencies."""
+
+    @staticmethod
+    def deployment(host: str, before: list[str] | None, after: list[str] | None, op: str = "same") -> dict[str, Any]:
+        def state(waits: list[str] | None) -> dict[str, Any] | None:
+            if waits is None:
+                return None
+            inputs = {"create": DeployRequest.program(), "environment": {"AETHER_HOST": host}}
+            return {"inputs": inputs, "dependencies": [TestOrder.urn(other) for other in waits]}
+
+        return {"op": op, "urn": TestOrder.urn(host), "oldState": state(before), "newState": state(after)}
+
+    @staticmethod
+    def urn(host: str) -> str:
+        return f"urn:pulumi:homelab::aether::aether:nixos:NixosSystem$command:local:Command::{host}"
+
+    def test_hosts_that_wait_for_others_than_before_are_named(self) -> None:
+        steps = [
+            self.deployment("dns", [], []),
+            self.deployment("ca", [], []),
+            self.deployment("web", ["dns", "web"], ["ca", "web"]),
+        ]
+        text = render(steps, "homelab")
+        assert "### Who waits for whom\n\n- `web` waits for `ca` from now on, and no longer for `dns`\n" in text
+        assert "Nothing changes" not in text
+
+    def test_what_comes_and_goes_is_no_change_of_the_order(self) -> None:
+        steps = [
+            self.deployment("dns", None, [], "create"),
+            self.deployment("old", ["web"], None, "delete"),
+            self.deployment("web", [], []),
+        ]
+        assert "Who waits" not in render(steps, "homelab")
