@@ -42,6 +42,9 @@ from inventory.types import (
     VmId,
 )
 
+DEPLOY_USER = "deploy"
+"""The account of a NixOS host that is deployed without being root (nix/modules/deploy-user.nix)."""
+
 # Instance types with an ARM processor of Amazon's: t4g.small, c7gn.large.
 _GRAVITON = re.compile(r"[a-z]+[0-9]+g[a-z]*\..*")
 
@@ -110,7 +113,7 @@ class Node(Facts):
     pve_exporter: bool = Field(
         default=False, description="Offer the cluster's state to Prometheus; needs the secret pve-exporter-token of this node."
     )
-    ssh_user: str = "root"
+    ssh_user: Literal["root"] = Field(default="root", description="pct and qm are root's.")
 
 
 Warn = Annotated[bool, Field(description="Its failure is told and takes nothing back: for what hangs on a peripheral.")]
@@ -203,7 +206,7 @@ class HostFacts(Facts):
     phase: Phase = Field(default=6, description="Migration phase; `aether:phase` deploys up to it.")
     depends_on: tuple[str, ...] = Field(default=(), description="Hosts that must be healthy first.")
     health: tuple[HealthCheck, ...] = ()
-    ssh_user: str = "root"
+    ssh_user: str = Field(default="root", description="Who logs in; deploy: without being root, on NixOS hosts (docs/access.md).")
     ssh_port: Port = 22
     home: Home | None = None
     syncthing_id: SyncthingId | None = Field(default=None, description="Syncthing device id; who has one syncs SharedHome.")

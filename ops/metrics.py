@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from inventory.files import write_whole
+from inventory.models import DEPLOY_USER
 from ops import hosts
 from ops.arguments import parser
 from ops.fleet import deployed, inventory_of, out
 from ops.runs import Run, runs
 from ops.stack import REPOSITORY, OpsError, Stack
 from ops.status.facts import Fleet, look
+from stacks.live import entry_command
 
 FOLDER = "/var/lib/node-exporter-text"
 """Where nix/modules/otel.nix has the node exporter look for what others measured."""
@@ -53,21 +55,23 @@ def metrics(stack: Stack, arguments: list[str]) -> int:
     if options.write:
         write_whole(options.write, text)
     elif options.push:
-        push(stack, options.push, text)
+        push(stack, options.push, text, as_deploy=getattr(inventory.hosts[options.push], "ssh_user", "root") == DEPLOY_USER)
         out.print(f"{options.push}: {FOLDER}/aether-{stack.name}.prom")
     else:
         print(text, end="")
     return 0
 
 
-def push(stack: Stack, host: str, text: str) -> None:
-    """Leave TEXT for the node exporter of HOST, in one step.
+def push(stack: Stack, host: str, text: str, *, as_deploy: bool = False) -> None:
+    """Leave TEXT for the node exporter of HOST, in one step; AS_DEPLOY by the entry of a host that is not deployed as root.
 
     Raises:
         OpsError: the host cannot be reached, or has no such folder.
     """
     target = shlex.quote(f"{FOLDER}/aether-{stack.name}.prom")
     command = f"cat >{target}.new && chmod 0644 {target}.new && mv {target}.new {target}"
+    if as_deploy:
+        command = entry_command("metrics", stack.name)
     line = ["ssh", "-F", str(hosts.ssh_config(stack.name)), "-o", "ConnectTimeout=10", host, command]
     done = subprocess.run(line, input=text, text=True, capture_output=True, check=False, cwd=REPOSITORY)
     if done.returncode:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from inventory.models import DEPLOY_USER
 from inventory.os_names import os_of
 from inventory.overlay import document
 
@@ -119,7 +120,10 @@ def _attached(file: str, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _host(name: str, kind: str, facts: Mapping[str, Any], owner: str) -> HostFacts:
+    # The account that deploys without being root is its system's (sim/operator/closure.py): nobody is born with it.
     users = dict.fromkeys(["root", facts.get("ssh_user", "root"), *([owner] if owner else [])])
+    if flavour_of(kind, facts) == "nixos":
+        users.pop(DEPLOY_USER, None)
     return HostFacts(
         name=name,
         kind=kind,

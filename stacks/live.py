@@ -12,7 +12,7 @@ from typing import Any
 from components.base import REPOSITORY
 from components.checks import check_lines
 from inventory.load import Inventory
-from inventory.models import AtomicHost, ManagedHost, runs_nixos
+from inventory.models import DEPLOY_USER, AtomicHost, ManagedHost, runs_nixos
 
 SCRIPTS = REPOSITORY / "components"
 
@@ -130,8 +130,7 @@ def _report(ssh_config: str, inventory: Inventory, name: str, health: bool) -> R
     host: ManagedHost | None = inventory.managed().get(name)
     if runs_nixos(host):
         assert host is not None
-        asked = [own_address(ssh_config, name), check_lines(host.health)] if health else []
-        command = " ".join([host_script("nixos/scripts/host.sh", "nixos/scripts/status.sh"), *map(shlex.quote, asked)])
+        command = _status_command(host, own_address(ssh_config, name) if health else "")
     elif isinstance(host, AtomicHost):
         command = f"rpm-ostree status --json && {{ {_LAST}; }} && printf '{_UNARMED}' && {host_script('atomic/scripts/armed.sh')}"
     else:
@@ -148,6 +147,19 @@ def _report(ssh_config: str, inventory: Inventory, name: str, health: bool) -> R
         return Report(name, True)
     rest = result.stdout[end:]
     return Report(name, True, facts={**_last(rest), **_unarmed(rest), **facts} if isinstance(facts, dict) else None)
+
+
+def _status_command(host: ManagedHost, health_at: str) -> str:
+    """What asks a NixOS host how it is; with HEALTH_AT, its own address, its health checks, too."""
+    if host.ssh_user == DEPLOY_USER:
+        return entry_command("status", health_at, "yes" if health_at else "no")
+    asked = [health_at, check_lines(host.health)] if health_at else []
+    return " ".join([host_script("nixos/scripts/host.sh", "nixos/scripts/status.sh"), *map(shlex.quote, asked)])
+
+
+def entry_command(step: str, *arguments: str) -> str:
+    """By which the account `deploy` has a step of the protocol run as root (components/nixos/scripts/entry.sh)."""
+    return f"sudo -n /run/current-system/etc/aether/host 1 {shlex.join([step, *arguments])}"
 
 
 def own_address(ssh_config: str, name: str) -> str:

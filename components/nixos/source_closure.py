@@ -46,6 +46,7 @@ PROVISIONING_FACTS = frozenset(
         "confirm_timeout",
         "settle",
         "may_fail",
+        "ssh_user",
         # A cloud machine's; not instance_type, which says its architecture.
         "ami",
         "ami_name",

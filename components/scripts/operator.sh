@@ -36,12 +36,26 @@ account() {
 # The socket of the connection that `hold` keeps; none: every command makes one of its own.
 control=none
 
-# remote HOST COMMAND…: over the connection that is held, or a new one each time; the key must be the inventory's.
+# remote HOST COMMAND…: over the connection that is held, or a new one each time; the key must be the inventory's. The account is the
+# inventory's, too, or AETHER_LOGIN where AETHER_HOST does not know that one (components/nixos/scripts/protocol.sh).
 remote() {
-  local host=$1
+  local host=$1 as=()
   shift
-  ssh -F "$AETHER_SSH_CONFIG" -o ControlPath="$control" -o ControlMaster=no "$host" "$@"
+  [[ $host != "$AETHER_HOST" || -z ${AETHER_LOGIN:-} ]] || as=(-l "$AETHER_LOGIN")
+  ssh -F "$AETHER_SSH_CONFIG" -o ControlPath="$control" -o ControlMaster=no "${as[@]}" "$host" "$@"
 }
+
+# login_name: the account of AETHER_HOST that `remote` takes.
+login_name() {
+  if [[ -n ${AETHER_LOGIN:-} ]]; then
+    printf '%s' "$AETHER_LOGIN"
+  else
+    ssh -F "$AETHER_SSH_CONFIG" -T -G "$AETHER_HOST" | awk '$1 == "user" && !found++ { print $2 }'
+  fi
+}
+
+# entry STEP ARG…: command by which the account `deploy` has a step of the protocol run as root (components/nixos/scripts/entry.sh).
+entry() { printf 'sudo -n /run/current-system/etc/aether/host 1'; printf ' %q' "$@"; }
 
 # run_on HOST "FILE…" ARG…: runs the concatenated script files on HOST by bash with the arguments; standard input is passed on.
 run_on() {
@@ -98,7 +112,7 @@ hold() {
 connect() {
   local status=0
   # In the background it keeps nothing of this script's open; it goes by itself when nobody used it for ten minutes.
-  ssh -F "$AETHER_SSH_CONFIG" -o ControlMaster=yes -o ControlPath="$held/socket" -o ControlPersist=600 -fN "$1" \
+  ssh -F "$AETHER_SSH_CONFIG" -o ControlMaster=yes -o ControlPath="$held/socket" -o ControlPersist=600 -l "$(login_name)" -fN "$1" \
     </dev/null >/dev/null 2>"$held/error" || status=$?
   if ((status == 0)); then
     control=$held/socket
@@ -109,7 +123,7 @@ connect() {
 }
 
 # Options for programs that take them in one text and split it at spaces: none of these paths has one.
-held_options() { printf -- '-F %s -o ControlPath=%s -o ControlMaster=no' "$held/config" "$control"; }
+held_options() { printf -- '-F %s -o ControlPath=%s -o ControlMaster=no -o User=%s' "$held/config" "$control" "$(login_name)"; }
 
 release() {
   if [[ $control != none ]]; then ssh -F "$AETHER_SSH_CONFIG" -o ControlPath="$control" -O exit "$AETHER_HOST" >/dev/null 2>&1 || true; fi
@@ -133,8 +147,11 @@ explain() {
   esac
 }
 
-# An id that is another one after each boot; nothing while the host is away.
-boot_id() { remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null || true; }
+# An id that is another one after each boot; nothing while the host is away. After a boot it may be the inventory's account that is known.
+boot_id() {
+  remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null ||
+    { [[ -n ${AETHER_LOGIN:-} ]] && AETHER_LOGIN='' remote "$AETHER_HOST" cat /proc/sys/kernel/random/boot_id </dev/null 2>/dev/null; } || true
+}
 
 # change_guest SCRIPT FAILURE: SCRIPT of components/proxmox/scripts on AETHER_NODE, for guest AETHER_VMID and with standard input. Ends
 # with 12 or 22 where the node does not answer, and with 43 and FAILURE where it cannot be done.
@@ -214,7 +231,7 @@ reboot_and_wait() {
   by_node reboot-guest.sh || status=$?
   case $status in
     0) ;;
-    1) remote "$AETHER_HOST" systemctl reboot </dev/null 2>/dev/null || true ;;
+    1) remote "$AETHER_HOST" "$(reboot_command)" </dev/null 2>/dev/null || true ;;
     *) fail 34 "its node could not reboot it (above); look at its console" ;;
   esac
   # Only now: the wish goes over the connection that is held.
@@ -228,6 +245,8 @@ reboot_and_wait() {
   done
   [[ $shared == none ]] || hold "$AETHER_HOST" 20 || fail 12 "$(explain 12 "$AETHER_HOST")"
 }
+
+reboot_command() { if [[ $(login_name) == deploy ]]; then entry reboot; else printf 'systemctl reboot'; fi; }
 
 # booted_since BOOT-ID SECONDS: until AETHER_HOST answers from another boot.
 booted_since() {

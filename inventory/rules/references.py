@@ -1,6 +1,20 @@
 """Names that refer to other entries: dependencies (without a circle), builders, the canary."""
 
-from inventory.models import CloudVm, CommandCheck, External, Host, ManagedHost, NixosHost, UnitCheck
+from inventory.models import (
+    DEPLOY_USER,
+    AtomicHost,
+    CloudVm,
+    CommandCheck,
+    External,
+    Host,
+    ManagedHost,
+    NixosHost,
+    NixosLxc,
+    NixosMetal,
+    NixosVm,
+    UnitCheck,
+    runs_nixos,
+)
 from inventory.parse import Draft
 from inventory.problems import did_you_mean, one_of
 
@@ -22,6 +36,7 @@ def check(draft: Draft) -> None:
                 fix = f"write one of the hosts of this file, or add [hosts.{dependency}]"
                 draft.report("unknown-dependency", where, "depends_on", message, fix)
         _builder(draft, name, host)
+        _login(draft, name, host)
         _external(draft, name, host)
         _home(draft, name, host)
     for cycle in cycles({name: host.depends_on for name, host in draft.hosts.items()}):
@@ -68,6 +83,34 @@ def _builder(draft: Draft, name: str, host: Host) -> None:
     elif builder in draft.hosts and builder not in choices:
         message = f"host '{builder}' is not a NixOS host, so it cannot build"
         draft.report("unknown-builder", where, "build_on", message, f"write build_on = {one_of(choices)}")
+    elif builder in draft.hosts and draft.hosts[builder].ssh_user == DEPLOY_USER:
+        message = f"host '{builder}' is deployed as '{DEPLOY_USER}', who may not sign what is built there"
+        fix = f'write build_on = "operator", or remove ssh_user of [hosts.{builder}]'
+        draft.report("ssh-user", where, "build_on", message, fix)
+
+
+def _login(draft: Draft, name: str, host: Host) -> None:
+    """Who may log in depends on what a host is; without being root only where the system has the steps of a deployment."""
+    where, user = f"hosts.{name}", host.ssh_user
+    if isinstance(host, AtomicHost) and user != "root":
+        message = f"'{user}' cannot rebase it: rpm-ostree is root's"
+        draft.report("ssh-user", where, "ssh_user", message, "remove the line")
+    if not runs_nixos(host) or user == "root":
+        return
+    if user != DEPLOY_USER:
+        message = f"'{user}' cannot deploy a NixOS host: root can, and '{DEPLOY_USER}', which its system makes"
+        draft.report("ssh-user", where, "ssh_user", message, f'write ssh_user = "{DEPLOY_USER}", or remove the line')
+    elif not isinstance(host, NixosVm | NixosLxc | NixosMetal):
+        message = "a cloud machine's first contact is SSH as root, so it is deployed as root"
+        draft.report("ssh-user", where, "ssh_user", message, "remove the line")
+    elif host.home is not None:
+        message = f"its home is set up by a playbook, which needs more than '{DEPLOY_USER}' may"
+        draft.report("ssh-user", where, "ssh_user", message, "remove the line, or the host's home")
+    elif host.build_on == "target":
+        message = f"'{DEPLOY_USER}' may only deploy what the fleet's key has signed, and nobody signs what the host builds itself"
+        draft.report("ssh-user", where, "build_on", message, 'write build_on = "operator" or another host')
+    if draft.site and draft.site.user == DEPLOY_USER == user:
+        draft.report("ssh-user", where, "ssh_user", f"'{user}' is the site's user, a person", "call the site's user otherwise")
 
 
 def _external(draft: Draft, name: str, host: Host) -> None:

@@ -20,4 +20,5 @@ in
     ;
   cluster = import ./cluster.nix { inherit inventory; };
   secrets = import ./secrets.nix { inherit root; };
+  deployUser = import ./deploy-user.nix;
 }

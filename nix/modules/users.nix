@@ -19,7 +19,7 @@ in
       type = lib.types.listOf lib.types.str;
       default = aether.site.authorized_keys;
       defaultText = lib.literalMD "`authorized_keys` of the inventory's `[site]`";
-      description = "SSH public keys of the operator; also root's, for deploys.";
+      description = "SSH public keys of the operator; also of the account that deploys: root, or `deploy` (`ssh_user`).";
     };
     passwordSecret = lib.mkOption {
       type = lib.types.nullOr lib.types.str;
@@ -36,7 +36,9 @@ in
 
   config = lib.mkMerge [
     {
-      users.users.root.openssh.authorizedKeys.keys = cfg.keys;
+      users.users.root.openssh.authorizedKeys.keys = lib.mkIf (
+        (aether.host.ssh_user or "root") == "root"
+      ) cfg.keys;
       users.users.${cfg.operator} = {
         isNormalUser = true;
         description = "Operator of ${aether.site.name}";

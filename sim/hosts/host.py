@@ -318,7 +318,14 @@ class Host:
         account = proc.find_user(self._root, user)
         if account is None:
             return False
-        for path in (f"{account.home}/.ssh/authorized_keys", f"/etc/ssh/authorized_keys.d/{user}"):
+        system = "/etc/static/ssh"
+        if user == "root" and "PermitRootLogin no" in self._root.read_text(f"{system}/sshd_config", ""):
+            return False
+        for path in (
+            f"{account.home}/.ssh/authorized_keys",
+            f"/etc/ssh/authorized_keys.d/{user}",
+            f"{system}/authorized_keys.d/{user}",
+        ):
             for line in self._root.read_text(path, "").splitlines():
                 words = line.split()
                 if any(words[at : at + 2] == key for at in range(len(words) - 1)):

@@ -15,7 +15,7 @@ _SYSTEMD = ("systemctl", "systemd-run", "journalctl", "hostnamectl", "timedatect
 _POWER = ("reboot", "poweroff", "shutdown", "halt")
 # Served by the supervisor: the agent client under these names.
 _SERVED: dict[str, tuple[str, ...]] = {
-    "nixos": (*_SYSTEMD, *_POWER, "nproc", "ip"),
+    "nixos": (*_SYSTEMD, *_POWER, "nproc", "ip", "sudo", "nix-daemon-socket"),
     "pve": (*_SYSTEMD, *_POWER, "pct", "qm", "pvesh", "pvesm", "pveversion", "vzdump", "qmrestore", "ip"),
     "alpine": (*_POWER, "rc-service", "rc-update", "rc-status"),
     "amazon-linux": (*_SYSTEMD, *_POWER, "sudo"),

@@ -199,13 +199,13 @@ class Simulator:
         key = str(self.state / "keys/age.txt")
         return {"AETHER_SECRETS": str(self.state / "secrets"), "SOPS_AGE_KEY_FILE": key, "PATH": path}
 
-    def script(self, path: str, environment: Mapping[str, str]) -> Outcome:
+    def script(self, path: str, environment: Mapping[str, str], *arguments: str, text: str = "") -> Outcome:
         """Run one of the operator's scripts against this simulator's hosts."""
         done = subprocess.run(
-            [path],
+            [path, *arguments],
             cwd=REPOSITORY,
             env={**self.env(), "AETHER_SSH_CONFIG": os.path.relpath(self.config, REPOSITORY), **environment},
-            stdin=subprocess.DEVNULL,
+            input=text,
             capture_output=True,
             text=True,
             timeout=120,

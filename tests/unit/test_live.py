@@ -59,6 +59,26 @@ def test_an_atomic_host_says_who_counts_its_boots(monkeypatch: pytest.MonkeyPatc
     assert report.facts and "unarmed" not in report.facts
 
 
+def test_a_host_that_is_not_deployed_as_root_is_asked_by_its_own_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No text is sent to be run: not the script's, and not the health checks', which the host has of itself."""
+    asked: list[str] = []
+
+    def answer(_config: str, _host: str, command: str, timeout: int = 20) -> "subprocess.CompletedProcess[str]":
+        asked.append(command)
+        return subprocess.CompletedProcess([], 0, '{"current": "/nix/store/a"}', "")
+
+    monkeypatch.setattr(live, "ask", answer)
+    monkeypatch.setattr(live, "own_address", lambda *_: "192.168.10.20")
+    text = Path("inventory/homelab.toml").read_text().replace("[hosts.iot]\n", '[hosts.iot]\nssh_user = "deploy"\n')
+    (tmp_path / "homelab.toml").write_text(text)
+    changed = load(tmp_path / "homelab.toml")
+    for health in (False, True):
+        told = live.reports("config", changed, ["iot"], health=health)["iot"]
+        assert told.answers and told.facts == {"current": "/nix/store/a"}
+    entry = "sudo -n /run/current-system/etc/aether/host 1 status"
+    assert asked == [f"{entry} '' no", f"{entry} 192.168.10.20 yes"]
+
+
 def test_both_are_told() -> None:
     found = drift(**{"container-image-reference-digest": "sha256:b", "requested-packages": ["htop"]})
     assert found == "has booted sha256:b and has htop layered (`rpm-ostree reset` on the host takes that back)"

@@ -10,9 +10,9 @@ closure=$1 id=$2 window=${AETHER_BOOT_TIMEOUT:-300}
 
 [[ ${AETHER_REBOOT:-ask} == auto ]] ||
   fail 38 "its new system cannot be switched to, only booted, and a reboot is not allowed. Fix: write reboot = \"auto\" for it in the inventory"
-run_on "$AETHER_HOST" "$scripts/host.sh $scripts/arm-boot.sh" "$AETHER_HOSTNAME" "$closure" "$id" "$window" "$(boot_limit)" \
+on_host arm-boot "$AETHER_HOSTNAME" "$closure" "$id" "$window" "$(boot_limit)" \
   </dev/null || exit $?
 reboot_and_wait
 say "came back; checks its health"
 printf '%s' "$AETHER_CHECKS" | insist "$window" "after the boot; the host boots back into its previous system on its own" \
-  confirm-boot.sh "$closure" "$(own_address "$AETHER_HOST")" "$AETHER_DESIRED" "$AETHER_SETTLE" "$(revision)"
+  confirm-boot "$closure" "$(own_address "$AETHER_HOST")" "$AETHER_DESIRED" "$AETHER_SETTLE" "$(revision)"

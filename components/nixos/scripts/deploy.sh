@@ -58,10 +58,10 @@ sign() {
 
 # One connection for everything until the confirmation, which has to come over another one.
 status=0
-hold "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
+meet "${AETHER_WAIT:-20}" || status=$?
 if ((status == 12)) && give_address; then
   status=0
-  hold "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
+  meet "${AETHER_WAIT:-20}" || status=$?
 fi
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
 
@@ -77,6 +77,7 @@ case $AETHER_BUILD_ON in
   *)
     # Another machine's connection cannot be shared, and Nix has one set of options for both.
     export NIX_SSHOPTS="-F $held/config"
+    # The builder is deployed as root (the inventory's rule), and so is a target that builds.
     builder=$AETHER_BUILD_ON
     [[ $builder == target ]] && builder=$AETHER_HOST
     say "builds on $builder"
@@ -97,6 +98,7 @@ if [[ $tried == boot ]]; then
   snapshot drop
   exit
 fi
+unset AETHER_LOGIN
 result=$(confirm "$closure" "$id" "$AETHER_DESIRED") || exit $?
 
 if [[ $result == *'"reboot": true'* ]]; then

@@ -3,11 +3,43 @@
 # Wants AETHER_HOST, AETHER_HOSTNAME, AETHER_CHECKS, AETHER_SETTLE, AETHER_CONFIRM_TIMEOUT.
 scripts=components/nixos/scripts
 
+# on_host STEP ARG…: a step of the host's side, with standard input: as root by the scripts of this checkout, as `deploy` by the host's own.
+on_host() {
+  local step=$1
+  shift
+  if [[ $(login_name) == deploy ]]; then
+    remote "$AETHER_HOST" "$(entry "$step" "$@")"
+  else
+    run_on "$AETHER_HOST" "$scripts/host.sh $scripts/$step.sh" "$@"
+  fi
+}
+
+# other_login: of the two accounts that a host can be deployed by, the one that is not taken.
+other_login() { if [[ $(login_name) == root ]]; then printf deploy; else printf root; fi; }
+
+# meet SECONDS: as hold. What runs on a host may know the other account alone: it was born with root's, or the inventory named another
+# one. That is then taken, and exported, until the new system is there.
+meet() {
+  local status=0
+  hold "$AETHER_HOST" 0 || status=$?
+  if ((status == 12)) && [[ ${ssh_error:-} == *'Permission denied'* ]]; then
+    export AETHER_LOGIN
+    AETHER_LOGIN=$(other_login)
+    if connect "$AETHER_HOST"; then
+      say "does not know the account of the inventory yet: as $AETHER_LOGIN until its new system is there"
+      return 0
+    fi
+    unset AETHER_LOGIN
+  fi
+  if ((status == 0 || $1 == 0)); then return "$status"; fi
+  within "$1" connect "$AETHER_HOST"
+}
+
 # activate_for_trial CLOSURE ID: activates CLOSURE for a trial, armed to revert, its health proved. Ends the script where it fails. What the
 # host said is in $tried: unchanged, pending, or boot.
 activate_for_trial() {
   local status=0 outcome
-  outcome=$(printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$scripts/host.sh $scripts/activate.sh" \
+  outcome=$(printf '%s' "$AETHER_CHECKS" | on_host activate \
     "$AETHER_HOSTNAME" "$1" "$AETHER_CONFIRM_TIMEOUT" "$2" "$(own_address "$AETHER_HOST")" "$AETHER_SETTLE" "${AETHER_MAY_FAIL:-}") || status=$?
   # 255 is ssh's own: the connection went away under the activation. The new connection finds out what became of it.
   if ((status != 0 && status != 255)); then exit "$status"; fi
@@ -19,21 +51,26 @@ activate_for_trial() {
 # confirm CLOSURE ID DESIRED: makes the trial permanent, over a connection of its own. Prints what confirm.sh prints.
 confirm() {
   insist "$AETHER_CONFIRM_TIMEOUT" "after the activation; the host goes back to its previous system on its own" \
-    confirm.sh "$1" "$2" "$3" "${AETHER_REBOOT:-ask}" "$(revision)" </dev/null
+    confirm "$1" "$2" "$3" "${AETHER_REBOOT:-ask}" "$(revision)" </dev/null
 }
 
-# insist SECONDS OTHERWISE SCRIPT ARG…: runs SCRIPT of the host's side over a connection of its own. A confirmation whose connection was
+# insist SECONDS OTHERWISE STEP ARG…: runs a STEP of the host's side over a connection of its own, by the inventory's account, or by the
+# other one where a rollback led back to a system that knows that alone. A confirmation whose connection was
 # lost is given again, for SECONDS: the second finds what the first one did, or does it. Ends with 32 and OTHERWISE where none stands.
 insist() {
-  local seconds=$1 otherwise=$2 script=$3 deadline=$((SECONDS + $1)) status text errors
+  local seconds=$1 otherwise=$2 step=$3 deadline=$((SECONDS + $1)) status text errors AETHER_LOGIN='' turned=false
   shift 3
   text=$(cat)
   errors=$(mktemp)
   while :; do
     status=0
-    printf '%s' "$text" | control=none run_on "$AETHER_HOST" "$scripts/host.sh $scripts/$script" "$AETHER_HOSTNAME" "$@" \
-      2>"$errors" || status=$?
+    printf '%s' "$text" | control=none on_host "$step" "$AETHER_HOSTNAME" "$@" 2>"$errors" || status=$?
     if ((status != 255 || SECONDS >= deadline)); then break; fi
+    if ! $turned && grep -q 'Permission denied' "$errors"; then
+      AETHER_LOGIN=$(other_login) turned=true
+    elif $turned; then
+      AETHER_LOGIN=''
+    fi
     sleep 0.3
   done
   # ssh's own words are for the log of a debugger; the host's are for everybody.

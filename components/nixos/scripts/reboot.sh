@@ -4,7 +4,8 @@
 # choice and the profile agree again. Environment as deploy.sh; AETHER_BOOT_TIMEOUT seconds (default 300).
 # shellcheck source=components/scripts/operator.sh
 source components/scripts/operator.sh
-scripts=components/nixos/scripts
+# shellcheck source=components/nixos/scripts/protocol.sh
+source components/nixos/scripts/protocol.sh
 closure=$1
 result=$(cat)
 
@@ -12,7 +13,7 @@ reboot_and_wait
 
 address=$(own_address "$AETHER_HOST")
 status=0
-printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$scripts/host.sh $scripts/after-boot.sh" \
+printf '%s' "$AETHER_CHECKS" | on_host after-boot \
   "$AETHER_HOSTNAME" "$closure" "$address" "${AETHER_DESIRED:--}" "$(revision)" "$(id -un)@$(uname -n):$$" || status=$?
 ((status == 0)) || exit "$status"
 say "came back on it, healthy"

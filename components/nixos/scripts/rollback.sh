@@ -10,9 +10,9 @@ source components/nixos/scripts/protocol.sh
 id="rollback-$(id -un)@$(uname -n)-$$"
 
 status=0
-hold "$AETHER_HOST" 0 || status=$?
+meet 0 || status=$?
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
-target=$(run_on "$AETHER_HOST" "$scripts/host.sh $scripts/previous.sh" "$AETHER_HOSTNAME" </dev/null) || exit $?
+target=$(on_host previous "$AETHER_HOSTNAME" </dev/null) || exit $?
 say "goes back to $target"
 activate_for_trial "$target" "$id"
 release

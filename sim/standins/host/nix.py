@@ -2,15 +2,18 @@
 # mypy: ignore-errors
 """nix of a simulated host.
 
-Imitates nix(1) of Nix 2.28 as far as hosts are asked: --version, store info|ping|gc|diff-closures, path-info, profile list.
+Imitates nix(1) of Nix 2.28 as far as hosts are asked: --version, store info|ping|gc|verify (of signatures), path-info (--json),
+profile list.
 It builds Home Manager's generations alone (nix_home.py); systems are the operator's stand-in's (sim/operator/nix).
 """
 
+import json
 import os
 import subprocess
 import sys
 
 import nix_home
+from nix_store import signatures, trusted
 from simlib import Refused, run
 
 
@@ -29,7 +32,13 @@ def main(argv):
         for path in words[1:]:
             if not os.path.exists(path):
                 raise Refused(f"error: path '{path}' is not valid")
-            print(os.path.realpath(path))
+        found = {os.path.realpath(path): {"ca": None, "signatures": signatures(os.path.basename(path))} for path in words[1:]}
+        print(json.dumps(found) if "--json" in argv else "\n".join(found))
+        return 0
+    if argv[-1:] and "verify" in words and "--sigs-needed" in argv:
+        keys = argv[argv.index("trusted-public-keys") + 1].split() if "trusted-public-keys" in argv else trusted()
+        if not set(keys) & set(signatures(os.path.basename(argv[-1]))):
+            raise Refused(f"error: path '{argv[-1]}' is untrusted", 2)
         return 0
     if words[:2] == ["profile", "list"]:
         return 0

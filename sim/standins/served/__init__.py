@@ -23,6 +23,7 @@ COMMANDS: dict[str, Handler] = {
     "rc-update": openrc.rc_update,
     "rc-status": openrc.rc_status,
     "sudo": sudo.run,
+    "nix-daemon-socket": sudo.nix_daemon,
     "pct": proxmox.pct,
     "qm": proxmox.qm,
     "pvesm": proxmox.pvesm,

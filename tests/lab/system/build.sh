@@ -12,6 +12,12 @@ printf '1' >"$out/init-interface-version"
 printf '%s' "$stamp" >"$out/stamp"
 printf '%s\n' "$hostname" >"$out/etc/hostname"
 printf '%s' "$nixConf" >"$out/etc/nix/nix.conf"
+if [ -n "$entry" ]; then
+  mkdir -p "$out/etc/aether"
+  cp "$entry" "$out/etc/aether/host"
+  chmod 0555 "$out/etc/aether/host"
+  cp "$checks" "$out/etc/aether/checks"
+fi
 cp "$activationPath" "$out/activation"
 place() { # place FILE TARGET: an executable that knows where its system is
   sed "s|@system@|$out|g" "$1" >"$2"

@@ -22,8 +22,12 @@
   trusted ? [ ],
   # Something to tell two systems apart.
   stamp ? "",
+  # Deployed by an account that is not root, as nix/modules/deploy-user.nix makes it, with these health checks.
+  deploy ? false,
+  health ? [ ],
 }:
 let
+  deployUser = import ../../../nix/lib/deploy-user.nix;
   present =
     name:
     derivation {
@@ -76,7 +80,20 @@ derivation {
   unitFiles = map (unit: text unit every.${unit}) (builtins.attrNames every);
   unitNames = builtins.attrNames every;
   inherit wanted activation stamp;
+  entry =
+    if deploy then
+      text "aether-host" (
+        deployUser.entry {
+          shell = "/bin/bash";
+          key = builtins.concatStringsSep " " trusted;
+        }
+      )
+    else
+      "";
+  checks = if deploy then text "checks" (deployUser.checks health) else "";
   # As large as it likes to be.
   passAsFile = [ "activation" ];
-  nixConf = "extra-experimental-features = nix-command flakes\nsubstituters =\ntrusted-public-keys = ${builtins.concatStringsSep " " trusted}\n";
+  nixConf = "extra-experimental-features = nix-command flakes\nsubstituters =\ntrusted-public-keys = ${builtins.concatStringsSep " " trusted}\n${
+    if deploy then "allowed-users = root ${deployUser.name}\n" else ""
+  }";
 }

@@ -1,0 +1,67 @@
+# An account for deployments that is not root, where the inventory says `ssh_user = "deploy"`: it may copy what the fleet signed, and have
+# one program of the system's run as root, which knows the steps of the protocol and nothing else. Root's own login is off then.
+{
+  config,
+  lib,
+  pkgs,
+  aether,
+  ...
+}:
+let
+  inherit (aether.lib) deployUser;
+  key = lib.trim (builtins.readFile ../pki/nix-signing.pub);
+  entry = pkgs.writeScript "aether-host" (
+    deployUser.entry {
+      shell = pkgs.runtimeShell;
+      inherit key;
+    }
+  );
+in
+{
+  config = lib.mkIf ((aether.host.ssh_user or "root") == deployUser.name) {
+    users.users.${deployUser.name} = {
+      isSystemUser = true;
+      group = deployUser.name;
+      description = "Deployments of Aether";
+      shell = pkgs.bashInteractive;
+      openssh.authorizedKeys.keys = config.aether.users.keys;
+    };
+    users.groups.${deployUser.name} = { };
+    # Not a trusted user: what it copies has to be signed.
+    nix.settings.allowed-users = [
+      "@wheel"
+      deployUser.name
+    ];
+
+    environment.etc."aether/host".source = entry;
+    # A check may be a command, which is run as root: the system's own, not the caller's.
+    environment.etc."aether/checks".text = deployUser.checks (aether.host.health or [ ]);
+
+    security.sudo = {
+      # sudo asks its own rules; the account is in no group that has others.
+      execWheelOnly = lib.mkForce false;
+      extraRules = [
+        {
+          users = [ deployUser.name ];
+          runAs = "root";
+          commands = [
+            {
+              command = deployUser.path;
+              options = [ "NOPASSWD" ];
+            }
+          ];
+        }
+      ];
+      extraConfig = ''
+        Defaults!${deployUser.path} env_keep += "SSH_CONNECTION", !use_pty
+      '';
+    };
+
+    services.openssh.settings.PermitRootLogin = lib.mkForce "no";
+    services.openssh.extraConfig = lib.mkAfter ''
+      Match User ${deployUser.name}
+        DisableForwarding yes
+        PermitTTY no
+    '';
+  };
+}
