@@ -1,14 +1,16 @@
 """The change as Markdown, for a merge request: what happens to each host, what is replaced and why, what is risky."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from components.base import Operator
 from components.requests import DeployRequest, PlaybookRequest, RebaseRequest, State, changed_fields, host_of
+from inventory.models import CloudVm
 from inventory.policies import Judge, PolicyError, Subject, load_policies
 from ops.changed import changed_hosts
 from ops.contents import content_differences
+from ops.costs import cost_table, prices
 from ops.differences import closure_differences
 from ops.fleet import inventory_of
 from ops.order import order_changes
@@ -30,7 +32,13 @@ _REPLACES = ("replace", "create-replacement", "delete-replaced")
 def review_of(stack: Stack) -> str:
     """Markdown of what `up` would do to STACK."""
     steps = preview_steps(stack, *(["--refresh"] if stack.to_read_back() else []))
-    return render(steps, stack.name, {**content_differences(steps), **closure_differences(stack, steps)})
+    return render(steps, stack.name, {**content_differences(steps), **closure_differences(stack, steps)}, _costs(stack, steps))
+
+
+def _costs(stack: Stack, steps: list[dict[str, Any]]) -> list[str]:
+    """Lines about what the change costs at AWS; none for a stack without machines there."""
+    regions = {host.region for host in inventory_of(stack).hosts.values() if isinstance(host, CloudVm)}
+    return cost_table(steps, min(regions), prices()) if regions else []
 
 
 def evaluation(stack: Stack, base: str) -> str:
@@ -62,8 +70,10 @@ def preview_steps(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
     return list(json.loads(_json(shown)).get("steps", []))
 
 
-def render(steps: Iterable[dict[str, Any]], stack: str, differences: dict[str, str] | None = None) -> str:
-    """Markdown of the STEPS of `pulumi preview --json`; DIFFERENCES is text to show under a host, by name."""
+def render(
+    steps: Iterable[dict[str, Any]], stack: str, differences: dict[str, str] | None = None, costs: Sequence[str] = ()
+) -> str:
+    """Markdown of the STEPS of `pulumi preview --json`; DIFFERENCES is text under a host, by name, COSTS before the hosts."""
     steps = list(steps)
     changed = [step for step in steps if step["op"] not in ("same", "read") and not _is_component(step)]
     hosts: dict[str, list[str]] = {}
@@ -82,6 +92,7 @@ def render(steps: Iterable[dict[str, Any]], stack: str, differences: dict[str, s
         lines += [f"{len(hosts)} of its hosts and services change: {', '.join(f'`{host}`' for host in sorted(hosts))}.", ""]
     if risks:
         lines += ["### Look at these first", "", *(f"- {risk}" for risk in risks), ""]
+    lines += costs
     if order:
         lines += ["### Who waits for whom", "", *(f"- {line}" for line in order), ""]
     for host in sorted(hosts):
