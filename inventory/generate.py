@@ -57,6 +57,10 @@ class Names:
     """Pattern of ``HOST/KEY`` to what it opens, in words."""
     rotate: Sequence[str] = ()
     """Patterns of ``HOST/KEY`` that may be made anew by their age."""
+    both: Sequence[str] = ()
+    """Patterns of ``HOST/KEY`` whose old and new value are accepted at the same time while they are made anew."""
+    one: Mapping[str, str] = field(default_factory=dict)
+    """Pattern of ``HOST/KEY`` that is made anew by its name to why it can have one value alone."""
 
     def kind(self, name: str) -> str:
         """Kind of the secret HOST/KEY; ``hex`` where nothing is said."""
@@ -73,6 +77,14 @@ class Names:
     def rotates(self, name: str) -> bool:
         """Whether HOST/KEY may be made anew by its age."""
         return any(fnmatch(name, pattern) for pattern in self.rotate) and self.kind(name) not in ("ask", "no-password")
+
+    def takes_two(self, name: str) -> bool:
+        """Whether those who are shown HOST/KEY can accept two of it."""
+        return any(fnmatch(name, pattern) for pattern in self.both)
+
+    def one_alone(self, name: str) -> str:
+        """Why HOST/KEY can have one value alone; empty where nothing is said."""
+        return next((why for pattern, why in self.one.items() if fnmatch(name, pattern)), "")
 
     def public_file(self, name: str) -> str | None:
         """File for the public half of HOST/KEY; None when nobody reads it."""
@@ -92,7 +104,8 @@ def read_names(secrets_dir: Path) -> Names:
         raise ValueError(f"{path}: no kind '{unknown[0]}'. Fix: write one of {', '.join(sorted(MAKERS))}")
     return Names(
         raw.get("make", {}), raw.get("same", {}).get("groups", []), raw.get("public", {}),
-        raw.get("opens", {}), raw.get("rotate", {}).get("names", []),
+        raw.get("opens", {}), raw.get("rotate", {}).get("names", []), raw.get("rotate", {}).get("both", []),
+        raw.get("rotate", {}).get("one", {}),
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Secrets over the years: which there are, what each opens and how old it is; making old ones anew; an operator who leaves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from types import MappingProxyType
 
 from inventory import agekey, sops
 from inventory.ages import Ages
@@ -62,12 +63,13 @@ def secrets(manager: SecretManager) -> list[Secret]:
     return found
 
 
-def listing(found: Sequence[Secret], today: date) -> Iterator[str]:
-    """A line a secret: name, age, readers, what it opens."""
+def listing(found: Sequence[Secret], today: date, between: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """A line a secret: name, age, readers, what it opens, and what BETWEEN says of what it shares its value under."""
     width = max((len(secret.name) for secret in found), default=0)
     for secret in found:
         age = f"{(today - secret.made).days} d" if secret.made else "not known"
-        yield f"{secret.name:{width}}  {age:>9}  read by {', '.join(secret.readers) or 'the owners alone'}; opens {secret.opens}"
+        told = f"read by {', '.join(secret.readers) or 'the owners alone'}; opens {secret.opens}{between.get(secret.shared, '')}"
+        yield f"{secret.name:{width}}  {age:>9}  {told}"
 
 
 def rotate_old(manager: SecretManager, days: int, *, dry: bool, today: date | None = None) -> list[str]:
@@ -84,13 +86,14 @@ def rotate_old(manager: SecretManager, days: int, *, dry: bool, today: date | No
         hosts.update((*secret.readers, secret.name.split("/")[0]))
         print(f"{secret.name}: {'would be made' if dry else 'made'} anew")
     for secret in (secret for secret in old if not secret.rotates):
-        print(f"{secret.name}: left as it is, {_by_hand(secret)}")
+        print(f"{secret.name}: left as it is, {by_hand(secret)}")
     if hosts and not dry:
         print(f"Deploy {', '.join(sorted(hosts))} together: make up. Until then they have what they had")
     return []
 
 
-def _by_hand(secret: Secret) -> str:
+def by_hand(secret: Secret) -> str:
+    """What makes a secret anew that these commands do not."""
     host = secret.name.split("/")[0]
     if secret.key == HOST_KEY:
         return f"./aether secrets rotate {host} makes a new one"
@@ -130,7 +133,7 @@ def leave(manager: SecretManager, operator: str, recipient: str | None) -> list[
             print(f"{manager.store.root / file}: encrypted to the owners that are left")
     print(f"\n{operator} has seen {len(seen)} values, and keeps what git had until now. Make them anew:")
     for secret in seen:
-        how = "./aether secrets rotate --older 0d" if secret.rotates else _by_hand(secret)
+        how = "./aether secrets rotate --older 0d" if secret.rotates else by_hand(secret)
         print(f"  {secret.name} (opens {secret.opens}): {how}")
     print(f"\nThen make up: until a host is deployed, {operator} can log in to it.")
     return []

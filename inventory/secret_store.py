@@ -80,6 +80,12 @@ class SecretStore:
         self._sops(["set", "--value-stdin", str(self.root / file), index], json.dumps(value))
         Ages(self.root).note(file, [".".join(path)])
 
+    def unset(self, file: str, path: Sequence[str]) -> None:
+        """Take one value out of FILE; nothing where it is not there."""
+        if tuple(path) in self.leaves(file):
+            index = "".join(f"[{json.dumps(key)}]" for key in path)
+            self._sops(["unset", str(self.root / file), index])
+
     def create(self, file: str, values: Mapping[str, Any], recipients: Sequence[str]) -> None:
         """Write FILE anew with VALUES alone, encrypted to RECIPIENTS."""
         path = self.root / file

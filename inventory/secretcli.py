@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from inventory import keeping
+from inventory import keeping, rotation
 from inventory.load import load_all
 from inventory.newcomers import give_keys
 from inventory.secret_manager import SecretManager, recipient_of
@@ -37,8 +37,10 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     init.add_argument("--ssh-key", type=Path, default=Path("~/.ssh/id_ed25519.pub"), help="with --new-owner: your SSH public key")
     init.set_defaults(run=_run, act=_init)
 
-    rotate = actions.add_parser("rotate", help="a new SSH host key (and age key) for a host, or new values for what is old")
-    rotate.add_argument("host", nargs="?", metavar="HOST")
+    rotate = actions.add_parser("rotate", help="a host's new SSH host key (and age key), one secret anew, or all that is old")
+    rotate.add_argument("name", nargs="?", metavar="HOST or HOST/KEY", help="whose host key, or which secret of `secrets list`")
+    rotate.add_argument("--finish", action="store_true", help="of HOST/KEY: its next step, once make up was healthy")
+    rotate.add_argument("--seen", action="store_true", help="with --finish: all was deployed from elsewhere, and is healthy")
     rotate.add_argument("--older", type=_days, metavar="DAYS", help="like 90d: what is older, and may be made anew (names.toml)")
     rotate.add_argument("--dry-run", action="store_true", help="with --older: say what would be made anew")
     rotate.set_defaults(run=_run, act=_rotate)
@@ -101,17 +103,22 @@ def _days(text: str) -> int:
 
 
 def _rotate(manager: SecretManager, options: argparse.Namespace) -> list[str]:
-    if (options.host is None) == (options.older is None):
-        raise ValueError("rotate what? Fix: ./aether secrets rotate HOST, or --older 90d")
-    if options.host:
-        return manager.rotate(options.host)
+    if (options.name is None) == (options.older is None):
+        raise ValueError("rotate what? Fix: ./aether secrets rotate HOST, HOST/KEY, or --older 90d")
+    if (options.finish or options.seen) and "/" not in (options.name or ""):
+        raise ValueError("--finish is of one secret. Fix: ./aether secrets rotate HOST/KEY --finish")
+    if options.finish:
+        return rotation.finish(manager, options.name, seen=options.seen)
+    if options.name:
+        return rotation.rotate(manager, options.name) if "/" in options.name else manager.rotate(options.name)
     return keeping.rotate_old(manager, options.older, dry=options.dry_run)
 
 
 def _list(manager: SecretManager, options: argparse.Namespace) -> list[str]:
     if options.files:
         return manager.show()
-    print("\n".join(keeping.listing(keeping.secrets(manager), date.today())))
+    between = {shared: rotation.said_of(each) for shared, each in rotation.Rotating(manager.store.root).found.items()}
+    print("\n".join(keeping.listing(keeping.secrets(manager), date.today(), between)))
     return []
 
 

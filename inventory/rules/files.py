@@ -14,7 +14,7 @@ from inventory.problems import Problem, did_you_mean
 from inventory.rolesecrets import needed
 
 # Files of secrets/ that are meant to be read.
-READABLE = {"README.md", "names.toml", "made.toml", ".gitignore", ".gitkeep"}
+READABLE = {"README.md", "names.toml", "made.toml", "rotating.toml", ".gitignore", ".gitkeep"}
 
 
 def repository(path: Path) -> Path | None:

@@ -26,7 +26,7 @@ in
       # Root alone: whoever is trusted by the daemon is root in all but name.
       trusted-users = mkDefault [ "root" ];
       # What the operator or a builder sends is signed with the fleet's key; the store takes nothing else, from root neither.
-      trusted-public-keys = [ (lib.trim (builtins.readFile ../pki/nix-signing.pub)) ];
+      trusted-public-keys = lib.splitString "\n" (lib.fileContents ../pki/nix-signing.pub);
       allowed-users = mkDefault [ "@wheel" ];
       # Keep room for the next closure rather than fail half-way through a copy.
       min-free = mkDefault (1024 * 1024 * 1024);

@@ -21,14 +21,15 @@ in
     key = lib.mkOption {
       type = lib.types.str;
       default = lib.fileContents ../pki/cockpit-fleet.pub;
-      description = "Public half of the console's SSH key.";
+      description = "Public half of the console's SSH key; two, a line each, while it is made anew.";
     };
   };
 
   config = lib.mkIf cfg.enable {
     environment.systemPackages = [ pkgs.cockpit ];
-    users.users.${config.aether.users.operator}.openssh.authorizedKeys.keys = [
-      ''from="${aether.inventory.address cfg.server}",no-agent-forwarding,no-port-forwarding,no-X11-forwarding ${cfg.key}''
-    ];
+    users.users.${config.aether.users.operator}.openssh.authorizedKeys.keys = map (
+      key:
+      ''from="${aether.inventory.address cfg.server}",no-agent-forwarding,no-port-forwarding,no-X11-forwarding ${key}''
+    ) (lib.splitString "\n" cfg.key);
   };
 }

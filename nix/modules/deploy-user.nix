@@ -9,7 +9,8 @@
 }:
 let
   inherit (aether.lib) deployUser;
-  key = lib.trim (builtins.readFile ../pki/nix-signing.pub);
+  # Two while it is made anew.
+  key = lib.replaceStrings [ "\n" ] [ " " ] (lib.fileContents ../pki/nix-signing.pub);
   entry = pkgs.writeScript "aether-host" (
     deployUser.entry {
       shell = pkgs.runtimeShell;
