@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from inventory import keeping, rotation
+from inventory import breakglass, keeping, rotation
 from inventory.load import load_all
 from inventory.newcomers import give_keys
 from inventory.secret_manager import SecretManager, recipient_of
@@ -49,6 +49,14 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     leave.add_argument("operator", metavar="OPERATOR", help="comment of an authorized key of [site]")
     leave.add_argument("--recipient", metavar="AGE", help="that person's age recipient, where it is not of the same key")
     leave.set_defaults(run=_run, act=lambda manager, options: keeping.leave(manager, options.operator, options.recipient))
+
+    glass = actions.add_parser(
+        "break-glass", help="a new emergency key: lets root in to every host, readable by an offline key alone"
+    )
+    glass.add_argument(
+        "--recipient", required=True, metavar="AGE", help="of an age key that is kept offline, and is nobody's here"
+    )
+    glass.set_defaults(run=_run, act=lambda manager, options: breakglass.make(manager, options.recipient))
 
     signing = actions.add_parser("signing", help="make the key that signs what hosts are sent, where there is none")
     signing.set_defaults(run=_run, act=lambda manager, options: manager.signing())
@@ -119,6 +127,7 @@ def _list(manager: SecretManager, options: argparse.Namespace) -> list[str]:
         return manager.show()
     between = {shared: rotation.said_of(each) for shared, each in rotation.Rotating(manager.store.root).found.items()}
     print("\n".join(keeping.listing(keeping.secrets(manager), date.today(), between)))
+    print("\n".join(breakglass.listed(manager, date.today())), end="")
     return []
 
 

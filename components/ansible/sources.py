@@ -15,8 +15,8 @@ from components.contents import grouped, short_digest
 
 # Read by every playbook.
 COMMON = ("ansible.cfg", "group_vars/all", "library", "filter_plugins", "lookup_plugins", "tasks")
-# Public keys and certificates that a role reads: a file, a pattern, or the folder where the name is put together.
-_PUBLIC = re.compile(r"/\.\./(nix/pki/[\w.*-]*)")
+# Public keys, certificates and a script that a role reads: a file, a pattern, or the folder where the name is put together.
+_PUBLIC = re.compile(r"/\.\./(nix/(?:pki|modules)/[\w.*-]*)")
 
 _WORD = re.compile(rb"[A-Za-z_]\w*")
 # Of a host's facts: they say nothing.
@@ -97,7 +97,7 @@ def _part(file: str) -> str:
 
 
 def _public(repository: Path, file: Path) -> list[Path]:
-    """Files under nix/pki/ that FILE names."""
+    """Files under nix/ that FILE names."""
     found = _PUBLIC.findall(_content_at(file, file.stat().st_mtime_ns).decode(errors="replace"))
     return [key for name in found for key in repository.glob(f"{name}*" if name.endswith("/") else name) if key.is_file()]
 
