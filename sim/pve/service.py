@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import secrets
+import shutil
 import socket
 import ssl
 from collections.abc import Callable
@@ -157,6 +158,11 @@ class Proxmox:
     def resume(self) -> None:
         """Boot the guests that the API says are running."""
         for guest in self._guests():
+            # Bridges that somebody made by hand went with the power, and a guest does not start without its own.
+            if guest.status == "running" and self._missing_bridge(guest):
+                guest.status = "stopped"
+                if isinstance(guest, FakeVm):
+                    guest.qmpstatus = "stopped"
             self._follow(guest)
 
     async def settle(self) -> None:
@@ -262,11 +268,20 @@ class Proxmox:
     def _forget(self, vmid: int) -> None:
         (self.directory / "guests" / f"{vmid}.json").unlink(missing_ok=True)
         self._save_storages()
+        kept = self._meta.get(vmid, {}).get("directory")
         for table in (self._meta, self._started, self._saved, self.api.templates, self.api.ssh_keys):
             table.pop(vmid, None)
         host = self.guest_hosts.pop(vmid, None)
         if host is not None:
             self._destroying[host.directory] = self._background(host.destroy())
+        elif kept and (directory := self._disks / kept).exists():
+            # One that never ran since the simulator's start has a disk all the same.
+            self._destroying[directory] = self._background(asyncio.to_thread(shutil.rmtree, directory, True))
+
+    @property
+    def _disks(self) -> Path:
+        """Where hosts keep theirs."""
+        return next(iter(self.node_hosts.values())).directory.parent
 
     # Power
 
@@ -373,12 +388,18 @@ class Proxmox:
 
     # Files of the nodes
 
-    def _before_start(self, guest: Any) -> None:
+    def _missing_bridge(self, guest: Any) -> str:
+        """The bridge of a card that its node does not have; empty where all are there."""
         vnets = self.api.entries["/cluster/sdn/vnets"]
         for card in guests.cards(guest):
             bridge = card.get("bridge", "")
             if bridge and not bridge.startswith("vmbr") and bridge not in vnets and (guest.node, bridge) not in self.own_bridges:
-                raise TaskError(f"bridge '{bridge}' does not exist")
+                return bridge
+        return ""
+
+    def _before_start(self, guest: Any) -> None:
+        if missing := self._missing_bridge(guest):
+            raise TaskError(f"bridge '{missing}' does not exist")
         custom = split_props(guest.config.get("cicustom", ""))[1]
         for volume in custom.values():
             try:

@@ -80,6 +80,12 @@ def test_a_copy_that_is_kept_is_a_copy_and_reaches_nobody(fleet: Lab) -> None:
     assert '"exitcode" : 0' not in away, away
     # It is no leftover, and preview and adopt do not take it for a host.
     assert "web-scratch" not in fleet.ops("adopt").text
+    # A node that boots has no such bridge any more, and the copy does not come up on the original's address.
+    assert fleet.sim("restart", "--stack", "sim").code == 0
+    assert copies(fleet) == {"web-scratch": "stopped"}
+    assert fleet.ssh("pve1", "qm start 9000").text.strip() == "bridge 'scr9000' does not exist"
+    assert fleet.ssh("pve1", "ip link add scr9000 type bridge").code == 0
+    wait_until("the guest is back", lambda: fleet.ssh("web", "true").code == 0)
     removal = re.search(r"To remove it, there: (.*)", kept.text)
     assert removal is not None
     assert fleet.ssh("pve1", removal[1]).code == 0

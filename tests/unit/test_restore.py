@@ -16,7 +16,9 @@ from ops.restore.command import restore
 from ops.restore.node import Backup
 from ops.restore.report import Report, size, summary
 from ops.stack import OpsError, Stack
-from ops.status.facts import HostStatus, problems
+from ops.status.facts import HostStatus, _restored, problems
+from stacks.live import Report as Answer
+from stacks.live import load_of
 from tests.unit.test_status import NOW
 
 SCRIPT = Path("components/proxmox/scripts/scratch-guest.sh")
@@ -107,6 +109,17 @@ def test_a_status_tells_of_what_was_never_or_long_ago_restored() -> None:
     assert problems(replace(host, restored=NOW - 34 * 86400), NOW) == []
     assert "restored last 36 d ago" in problems(replace(host, restored=NOW - 36 * 86400), NOW)[0]
     assert problems(host, NOW) == [], "no job backs it up: nothing to try"
+
+
+def test_nodes_say_what_was_restored_on_them_and_the_newest_counts(inventory: Inventory) -> None:
+    said = '0.5 0.4 0.3 1/200 4711\n{"restored": "web", "at": 5}\n{"restored": "dns", "at": 7, "id": "me"}\n{"restored": "half\n'
+    facts = load_of(said)
+    assert facts is not None and facts["restored"] == {"web": 5, "dns": 7} and facts["load"] == 0.5
+    answers = {
+        name: Answer(name, True, facts={"restored": {"web": at}}) for name, at in zip(inventory.nodes, (3, 9, 4), strict=True)
+    }
+    assert _restored(inventory, answers) == {"web": 9}
+    assert load_of("{}") is None
 
 
 def test_who_wants_to_know_of_health_is_told_of_backups_that_are_no_good(
