@@ -20,6 +20,7 @@ leaves out what it cannot use.
 
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,9 @@ def document(path: Path) -> Table:
         OSError: the file or its base cannot be read.
         tomllib.TOMLDecodeError: one of them is not TOML.
     """
-    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    raw = deepcopy(_tables(path))
     base = base_of(path, raw)
-    return raw if base is None else merge(tomllib.loads(base.read_text(encoding="utf-8")), raw)
+    return raw if base is None else merge(deepcopy(_tables(base)), raw)
 
 
 def base_of(path: Path, raw: Mapping[str, Any] | None = None) -> Path | None:
@@ -50,9 +51,20 @@ def base_of(path: Path, raw: Mapping[str, Any] | None = None) -> Path | None:
     Raises:
         OSError, tomllib.TOMLDecodeError: PATH cannot be read, where RAW, its tables, is not given.
     """
-    tables = tomllib.loads(path.read_text(encoding="utf-8")) if raw is None else raw
+    tables = _tables(path) if raw is None else raw
     base = tables.get("base")
     return path.parent / base if isinstance(base, str) else None
+
+
+def _tables(path: Path) -> Table:
+    """As the file is now, and nobody changes them: who asks for one host asks for every file, several times."""
+    text = path.read_text(encoding="utf-8")
+    if path not in _parsed or _parsed[path][0] != text:
+        _parsed[path] = (text, tomllib.loads(text))
+    return _parsed[path][1]
+
+
+_parsed: dict[Path, tuple[str, Table]] = {}
 
 
 def overlays(folder: Path) -> list[Path]:

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from inventory.models import DEPLOY_USER, HealthCheck
 from inventory.overlay import document as tables_of
 from inventory.overlay import environment_of
-from sim.keys import Keys
+from sim.operator.errors import NixError
 from sim.paths import SimPaths
 from sim.standins.nixos_image import SSHD, SWITCH, kernel_of
 from sim.standins.store import store_name
@@ -26,7 +25,7 @@ from sim.standins.store import store_name
 _KERNEL_LINE = re.compile(r"^\s*boot\.(?:kernel|initrd)[\w.]*\s*=.*$", re.MULTILINE)
 
 
-class BuildError(Exception):
+class BuildError(NixError):
     """The closure cannot be built; the message is what `nix build` would print."""
 
 
@@ -116,8 +115,11 @@ def _write_system(target: Path, repository: Path, document: Mapping[str, Any], f
         (wants / unit).symlink_to(f"../{unit}")
     (target / "etc/hostname").write_text(name + "\n")
     (target / "etc/os-release").write_text(f'NAME=NixOS\nID=nixos\nVERSION_ID="25.05"\nBUILD_ID="25.05.{digest[:7]}"\n')
-    if facts.get("ssh_user") == DEPLOY_USER:
-        _write_deploy_user(target, repository, facts)
+    if facts.get("ssh_user", "root") != "root":
+        # With the inventory's models behind it, which cost more than the rest of a build.
+        from sim.operator.deploy_user import write_deploy_user
+
+        write_deploy_user(target, repository, facts)
     (target / "bin").mkdir()
     (target / "bin/switch-to-configuration").symlink_to(SWITCH)
     (target / "sw").mkdir()
@@ -138,46 +140,6 @@ def _write_system(target: Path, repository: Path, document: Mapping[str, Any], f
         (target / "initrd").write_text("initrd of " + kernel_of(repository) + lines)
         (target / "kernel-params").write_text("loglevel=4")
         (target / "boot-tries").write_text("3\n")
-
-
-# Who is let in, and what the account may have done, as nix/modules/deploy-user.nix writes it.
-_SUDOERS = f"""root ALL=(ALL:ALL) SETENV: ALL
-%wheel ALL=(ALL:ALL) SETENV: ALL
-{DEPLOY_USER} ALL=(root) NOPASSWD: /run/current-system/etc/aether/host
-"""
-
-
-_ACCOUNT = f"""#!/bin/sh
-grep -q '^{DEPLOY_USER}:' /etc/passwd && exit
-echo '{DEPLOY_USER}:x:61990:61990:Deployments of Aether:/var/empty:/bin/bash' >>/etc/passwd
-echo '{DEPLOY_USER}:x:61990:' >>/etc/group
-"""
-
-
-def _write_deploy_user(target: Path, repository: Path, facts: Mapping[str, Any]) -> None:
-    """What the system of a host that is deployed without being root has beside the rest."""
-    from pydantic import TypeAdapter
-
-    from components.checks import check_lines
-
-    paths = SimPaths.of_checkout(repository)
-    scripts = repository / "components/nixos/scripts"
-    own = target / "etc/aether"
-    (own / "protocol").mkdir(parents=True)
-    for script in ("host", "activate", "confirm", "previous", "arm-boot", "confirm-boot", "after-boot", "status"):
-        shutil.copy(scripts / f"{script}.sh", own / "protocol")
-    text = (scripts / "entry.sh").read_text().replace("#!/usr/bin/env bash\n", "#!/bin/bash -p\n", 1)
-    text = text.replace("scripts=@scripts@", "scripts=/run/current-system/etc/aether/protocol")
-    (own / "host").write_text(text.replace("@key@", Keys(paths).signing_public))
-    (own / "host").chmod(0o555)
-    (own / "checks").write_text(check_lines(TypeAdapter(tuple[HealthCheck, ...]).validate_python(facts.get("health", ()))))
-    (target / "etc/sudoers").write_text(_SUDOERS)
-    (target / "activate").write_text(_ACCOUNT)
-    (target / "activate").chmod(0o555)
-    (target / "etc/ssh/authorized_keys.d").mkdir(parents=True)
-    operator = paths.keys / "operator.pub"
-    (target / "etc/ssh/authorized_keys.d" / DEPLOY_USER).write_text(operator.read_text())
-    (target / "etc/ssh/sshd_config").write_text("PermitRootLogin no\nPasswordAuthentication no\n")
 
 
 def unit_files(document: Mapping[str, Any], facts: Mapping[str, Any], digest: str) -> dict[str, str]:

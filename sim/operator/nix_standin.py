@@ -11,25 +11,21 @@ The operator's store is `.aether/sim/store`; store paths are printed as /nix/sto
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
-import io
 import json
 import os
-import re
-import shlex
-import subprocess
 import sys
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urlsplit
+from typing import IO, TYPE_CHECKING, Any
 
-from sim.operator import closure
-from sim.paths import REPO
-from sim.standins.store import store_name
+from sim.operator.errors import NixError
+
+# A deployment runs four of these: what one command needs is imported where it is needed.
+if TYPE_CHECKING:
+    import tarfile
+
+REPO = Path(__file__).resolve().parents[2]
 
 # The image's fingerprint: one small file that stands for a disk.
 _IMAGES = {"proxmox-vm": "nixos.qcow2", "proxmox-lxc": "nixos.tar.xz"}
@@ -37,10 +33,6 @@ _VALUED = {"--option": 2, "--extra-experimental-features": 1, "--experimental-fe
            "--apply": 1, "--store": 1, "--eval-store": 1, "--override-input": 2, "--max-jobs": 1, "-j": 1, "--cores": 1,
            "--builders": 1, "--out-link": 1, "-o": 1, "--file": 1, "-f": 1, "--expr": 1, "--inputs-from": 1,
            "--key-file": 1, "-k": 1}  # fmt: skip
-
-
-class NixError(Exception):
-    """What nix prints on stderr before it ends with 1."""
 
 
 def store() -> Path:
@@ -58,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     try:
         return _command(words, options)
-    except (NixError, closure.BuildError) as error:
+    except NixError as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -106,6 +98,11 @@ def _command(words: list[str], options: dict[str, list[str]]) -> int:  # noqa: P
 
 
 def _drv(host: str) -> str:
+    import hashlib
+
+    from sim.operator import closure
+    from sim.standins.store import store_name
+
     digest = closure.source_hash_of(REPO, host)
     name = closure.name_of(host, digest).partition("-")[2]
     path = f"/nix/store/{store_name(hashlib.sha256(f'drv {host} {digest}'.encode()).digest(), name)}.drv"
@@ -115,6 +112,10 @@ def _drv(host: str) -> str:
 
 
 def _eval(installables: list[str], options: dict[str, list[str]]) -> int:
+    import re
+
+    from sim.operator import closure
+
     if not installables:
         raise NixError("error: eval needs an installable")
     attribute = installables[0].partition("#")[2]
@@ -146,12 +147,16 @@ def _host_of(installable: str) -> str | None:
         if not drv.name.endswith(".drv") or not drv.exists():
             raise NixError(f"error: path '{installable.partition('^')[0]}' is not valid")
         return str(json.loads(drv.read_text())["host"])
+    import re
+
     attribute = installable.partition("#")[2]
     found = re.fullmatch(r'nixosConfigurations\."?([\w-]+)"?\.config\.system\.build\.toplevel', attribute)
     return found[1] if found else None
 
 
 def _build(installables: list[str], options: dict[str, list[str]]) -> int:
+    from sim.operator import closure
+
     for installable in installables:
         host = _host_of(installable)
         if host is not None:
@@ -168,6 +173,12 @@ def _build(installables: list[str], options: dict[str, list[str]]) -> int:
 
 def _build_image(installable: str) -> str:
     """A package of the flake that is an image: a small file with the image's name and what it was made from."""
+    import hashlib
+    import io
+    import tarfile
+
+    from sim.standins.store import store_name
+
     attribute = installable.rpartition(".")[2].strip('"')
     if attribute not in _IMAGES:
         raise NixError(f"error: flake does not provide attribute '{installable.partition('#')[2]}'")
@@ -203,10 +214,13 @@ class _Remote:
     """An ssh-ng store: `nix-daemon --stdio` at the other end of a real SSH connection."""
 
     def __init__(self, url: str) -> None:
-        parsed = urlsplit(url)
-        if parsed.scheme not in ("ssh-ng", "ssh"):
+        import shlex
+        import subprocess
+
+        scheme, _, rest = url.partition("://")
+        if scheme not in ("ssh-ng", "ssh"):
             raise NixError(f"error: don't know how to open Nix store '{url}'")
-        self.host = parsed.netloc
+        self.host = rest.partition("/")[0].partition("?")[0]
         options = shlex.split(os.environ.get("NIX_SSHOPTS", ""))
         self.process = subprocess.Popen(
             ["ssh", *options, "-x", "-a", self.host, "--", "nix-daemon", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -245,6 +259,8 @@ class _Remote:
 
 def _sign(paths: list[str], options: dict[str, list[str]]) -> int:
     """Note that the key of --key-file (NAME:BASE64 of seed and public key) has signed PATHS, here or in the store of --store."""
+    import base64
+
     files = [*options.get("--key-file", []), *options.get("-k", [])]
     if len(files) != 1:
         raise NixError("error: you must specify a secret key file using '-k'")
@@ -277,6 +293,8 @@ def _note(signatures: dict[str, list[str]]) -> None:
 
 
 def _send(url: str, names: list[str], *, built: bool = False) -> None:
+    import tarfile
+
     with _Remote(url) as remote:
         present = set(remote.ask({"do": "have", "names": names})["valid"])
         missing = [name for name in names if name not in present]
@@ -311,6 +329,8 @@ def _receive(url: str, names: list[str]) -> None:
     missing = [name for name in names if not (store() / name).exists()]
     if not missing:
         return
+    import tarfile
+
     with _Remote(url) as remote:
         _note(remote.ask({"do": "get", "names": missing})["signatures"])
         with tarfile.open(fileobj=remote.stdout, mode="r|") as archive:
