@@ -11,6 +11,7 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 
 from inventory.cloud_effects import TABLES, Effect
+from ops.costs import cost_table, prices
 from tests.system.test_aws_plugin import ENGINE, ROOT, Stack, make_stack
 
 pytestmark = [
@@ -120,15 +121,19 @@ def simulated_aws() -> Iterator[str]:
 
 def steps(stack: Stack, change: dict[str, Any]) -> dict[str, str]:
     """What a preview would do with each resource that it touches, by type and name."""
-    code, said = stack.run("preview", "--json", CHANGE=json.dumps(change))
-    assert code == 0, said
-    plan: dict[str, Any] = json.loads(said[said.index("{") :])
     found = {}
-    for step in plan["steps"]:
+    for step in planned(stack, change):
         kind, name = step["urn"].split("::")[2:]
         if step["op"] != "same":
             found[f"{kind.rpartition(':')[2]} {name}"] = step["op"]
     return found
+
+
+def planned(stack: Stack, change: dict[str, Any], *arguments: str) -> list[dict[str, Any]]:
+    """The steps of a preview."""
+    code, said = stack.run("preview", "--json", *arguments, CHANGE=json.dumps(change))
+    assert code == 0, said
+    return list(json.loads(said[said.index("{") :])["steps"])
 
 
 def seen(found: dict[str, str]) -> Effect:
@@ -163,6 +168,26 @@ def test_a_change_does_what_the_table_says(stack: Stack, table: str, field: str)
         said = Effect.NOTHING
     found = steps(stack, CHANGES[table, field])
     assert seen(found) == said, found
+
+
+@pytest.mark.parametrize(
+    ("change", "rows"),
+    [
+        (CHANGES["hosts", "instance_type"], ["| public-gateway | `t4g.micro` -> `t4g.small` | +7.01 |"]),
+        # Another machine of the same kind: a replacement is several steps.
+        (ANOTHER_IMAGE, []),
+        (CHANGES["hosts", "disk"], ["| public-gateway | disk of 20 GiB (gp3) -> disk of 40 GiB (gp3) | +1.90 |"]),
+        (CHANGES["hosts (data)", "size"], ["| public-gateway-data | disk of 10 GiB (gp3) -> disk of 20 GiB (gp3) | +0.95 |"]),
+        (CHANGES["hosts", "data"], ["| public-gateway-data | disk of 10 GiB (gp3) (goes) | -0.95 |"]),
+        (CHANGES["hosts", "open"], []),
+    ],
+)
+def test_a_review_says_what_a_change_costs(stack: Stack, change: dict[str, Any], rows: list[str]) -> None:
+    """By the engine's own steps, as `aether review` asks for them."""
+    found = planned(stack, change, "--show-replacement-steps", "--show-sames")
+    table = cost_table(found, "eu-central-1", prices())
+    assert [line for line in table if line.startswith("| public-gateway")] == rows
+    assert bool(table) == bool(rows)
 
 
 def test_what_no_preview_shows_is_few() -> None:
