@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from inventory import agekey, sops
+from inventory import agekey, breakglass, sops
 from inventory.keeping import Secret, secrets
 from inventory.load import Inventory
 from inventory.secret_manager import SecretManager
@@ -79,6 +79,10 @@ def _keys(manager: SecretManager, key: str | None) -> Iterator[str]:
     else:
         yield "The key itself. Who has this page opens everything:"
         yield from key.strip().splitlines()
+    if (manager.store.root / breakglass.FILE).exists():
+        yield "Hosts are there, and nobody gets in? The emergency key, of an age key that is offline, at: ______________"
+        yield f"age --decrypt -i KEY-FILE secrets/{breakglass.FILE} >emergency && chmod 600 emergency"
+        yield "ssh -o IdentitiesOnly=yes -i emergency root@HOST"
     yield "And the passphrase or the token of the stacks' secrets: ________________________________________"
 
 

@@ -46,6 +46,8 @@ def test_the_offline_key_reads_it_and_no_other(repository: Path, capsys: pytest.
     assert plain_files(repository / "secrets") == []
     assert (run("check"), run("rekey")) == (0, 0)
     capsys.readouterr()
+    assert run("sheet") == 0
+    assert "age --decrypt -i KEY-FILE secrets/break-glass.age" in capsys.readouterr().out
     assert run("list") == 0
     assert "break-glass.age  0 d  read by the holder of the offline key alone" in capsys.readouterr().out
 
