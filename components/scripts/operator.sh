@@ -82,6 +82,11 @@ refused() {
 reachable() {
   local status=0
   ssh_error=$(remote "$1" true 2>&1 >/dev/null </dev/null) || status=$?
+  # A host that is deployed without being root is born with root's account.
+  if ((status != 0)) && [[ $ssh_error == *'Permission denied'* && $1 == "$AETHER_HOST" && $(login_name) == deploy ]]; then
+    status=0
+    ssh_error=$(AETHER_LOGIN=root remote "$1" true 2>&1 >/dev/null </dev/null) || status=$?
+  fi
   ((status == 0)) || refused "$ssh_error"
 }
 
@@ -100,13 +105,13 @@ within() {
 # wait_for HOST SECONDS: until HOST answers with its own key; the result is the last one of reachable.
 wait_for() { within "$2" reachable "$1"; }
 
-# hold HOST SECONDS: as wait_for, and keeps the connection: `remote` and programs that are given held_options share it, until
-# `release` or the script's end.
+# hold HOST SECONDS [HOW]: as wait_for, and keeps the connection: `remote` and programs that are given held_options share it, until
+# `release` or the script's end. HOW is the function that makes it: connect, or one that calls that.
 hold() {
   held=$(mktemp -d /tmp/aether.XXXXXX)
   ln -s "$(realpath "$AETHER_SSH_CONFIG")" "$held/config"
   trap release EXIT
-  within "$2" connect "$1"
+  within "$2" "${3:-connect}" "$1"
 }
 
 connect() {

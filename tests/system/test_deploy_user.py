@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.system.sim_lab import INVENTORY, Simulator, started
+from tests.system.small import running, small_lab
 from tests.system.test_deploy_scripts import Host
 
 ENTRY = "sudo -n /run/current-system/etc/aether/host 1"
@@ -127,3 +129,29 @@ def test_the_way_back_to_root_is_a_deployment(host: DeployedByUser) -> None:
     assert "as deploy until its new system is there" in done.err
     assert host.says("id -un") == "root"
     assert host.sim.ssh("metal", "true", "", "-l", "deploy").code == 255
+
+
+def test_a_fleet_is_made_seen_drifts_and_goes_back_with_a_guest_that_nobody_is_root_on(tmp_path: Path) -> None:
+    """By the commands: a container that is born, first contacted by its node, and deployed by the account from then on."""
+    lab = small_lab(tmp_path / "a folder")
+    lab.replace("inventory/homelab.toml", "[hosts.log]\n", '[hosts.log]\nssh_user = "deploy"\n')
+    for fleet in running(lab):
+        assert fleet.ssh("log", "id -un").text.strip() == "deploy"
+        assert fleet.ssh("log", "sudo -n id").code == 1
+        status = fleet.ops("status", "--json")
+        assert status.code == 0, status.text
+        assert fleet.preview().changes().get("to update", 0) == 0
+        before = fleet.system("log")
+        fleet.touch("log", "another system")
+        up = fleet.up()
+        assert up.code == 0, up.text[-4000:]
+        assert fleet.system("log") != before
+        drift = fleet.ops("drift")
+        assert drift.code == 0, drift.text
+        back = fleet.ops("rollback", "log")
+        assert back.code == 0, back.text
+        assert fleet.system("log") == before
+        drift = fleet.ops("drift")
+        assert drift.code != 0 and "log" in drift.text
+        again = fleet.ops("reboot", "log")
+        assert again.code == 0, again.text

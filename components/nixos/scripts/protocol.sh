@@ -20,19 +20,26 @@ other_login() { if [[ $(login_name) == root ]]; then printf deploy; else printf 
 # meet SECONDS: as hold. What runs on a host may know the other account alone: it was born with root's, or the inventory named another
 # one. That is then taken, and exported, until the new system is there.
 meet() {
+  local turns=0
+  hold "$AETHER_HOST" "$1" greet
+}
+
+# greet HOST: connects by the inventory's account, and where the host does not let that in, by the other one. Not for ever: whoever
+# knocks with wrong names too often is shut out.
+greet() {
   local status=0
-  hold "$AETHER_HOST" 0 || status=$?
-  if ((status == 12)) && [[ ${ssh_error:-} == *'Permission denied'* ]]; then
+  connect "$1" || status=$?
+  if ((status == 12 && turns < 3)) && [[ ${ssh_error:-} == *'Permission denied'* ]]; then
+    turns=$((turns + 1))
     export AETHER_LOGIN
     AETHER_LOGIN=$(other_login)
-    if connect "$AETHER_HOST"; then
+    if connect "$1"; then
       say "does not know the account of the inventory yet: as $AETHER_LOGIN until its new system is there"
       return 0
     fi
     unset AETHER_LOGIN
   fi
-  if ((status == 0 || $1 == 0)); then return "$status"; fi
-  within "$1" connect "$AETHER_HOST"
+  return "$status"
 }
 
 # activate_for_trial CLOSURE ID: activates CLOSURE for a trial, armed to revert, its health proved. Ends the script where it fails. What the
