@@ -183,6 +183,14 @@ class HealthRequest(HostRequest):
     after: Text
 
 
+class SoakRequest(HostRequest):
+    """The hosts of a wave, watched; ``host`` is the wait's own name."""
+
+    script: ClassVar = "rollout/scripts/soak.sh"
+    soak: int = Field(description="Seconds; 0: nobody is asked.")
+    left: Text = Field(description="What the hosts were left with: something else is watched anew.")
+
+
 class WayHomeRequest(HostRequest):
     script: ClassVar = "scripts/way-home.sh"
     service: str

@@ -26,11 +26,13 @@ from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
 from ops.status.command import status, topology  # noqa: E402
 from ops.update.command import update  # noqa: E402
 from ops.upstream import upgrade  # noqa: E402
+from ops.waves import waves  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "init": (init, "DIRECTORY: a repository of your own that uses Aether, with a minimal fleet"),
     "up": (commands.up, "provision and configure everything"),
     "preview": (commands.preview, "what `up` would change"),
+    "waves": (waves, "in which waves changed hosts are touched; --json: for the matrix of a pipeline"),
     "refresh": (commands.refresh, "read the real state of every resource into the stack"),
     "status": (status, "every host and what is wrong with it: a table, --json, --watch, a page by --serve or --export"),
     "down": (commands.down, "destroy the stack, and stop the simulator"),

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from components.requests import variable
-from ops import agreement, plan, tasks, unreachable
+from ops import agreement, plan, tasks, unreachable, waves
 from ops.arguments import engine_parser, nothing, parser
 from ops.fleet import inventory_of, out
 from ops.guests import followed
@@ -23,13 +23,15 @@ def up(stack: Stack, arguments: list[str]) -> int:
     """Bring the stack to what the repository says, then show its hosts."""
     made = engine_parser("up", up)
     agreement.add_options(made)
+    waves.add_option(made)
     options = made.parse_args(arguments)
+    later = waves.up_to(stack, options.wave, options.passed)
     started, since = time.monotonic(), time.time()
     _prepare(stack)
     for line in followed(stack):
         out.print(line)
     tasks.wait(stack, inventory_of(stack), out.print)
-    passed = [*_read_back(stack, options.passed), *options.passed]
+    passed = [*_read_back(stack, options.passed), *options.passed, *later]
     asleep = _leave_out(stack, passed)
     steps = agreement.agree_to_up(stack, agreement.Agreement.of(options), passed, out.print)
     with recorded(stack, "up"):
@@ -92,9 +94,11 @@ def preview(stack: Stack, arguments: list[str]) -> int:
 
     made = engine_parser("preview", preview)
     made.add_argument("--save-plan", type=Path, metavar="FILE", help="write it there, for `up --plan FILE`")
+    waves.add_option(made)
     options = made.parse_args(arguments)
+    later = waves.up_to(stack, options.wave, options.passed)
     _prepare(stack)
-    passed = [*_read_back(stack, options.passed), *options.passed]
+    passed = [*_read_back(stack, options.passed), *options.passed, *later]
     if options.save_plan:
         steps = preview_steps(stack, *passed)
         out.print(render(steps, stack.name))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from components.base import Operator
-from components.requests import DeployRequest, PlaybookRequest, RebaseRequest, State, changed_fields, host_of
+from components.requests import DeployRequest, PlaybookRequest, RebaseRequest, SoakRequest, State, changed_fields, host_of
 from inventory.models import CloudVm
 from inventory.policies import Judge, PolicyError, Subject, load_policies
 from ops.changed import changed_hosts
@@ -117,7 +117,16 @@ def _line(step: dict[str, Any]) -> str:
     verb = _VERBS.get(step["op"], "")
     if not verb:
         return ""
-    before, after = step.get("oldState"), step.get("newState")
+    asked = _asked(step.get("oldState"), step.get("newState"))
+    if asked is not None:
+        return asked
+    properties = [_property(name, step) for name in step.get("detailedDiff") or {}]
+    why = f" because of {', '.join(f'`{key}`' for key in step.get('replaceReasons') or [])}" if step["op"] in _REPLACES else ""
+    return f"{kind} {verb}{why}{': ' + ', '.join(properties) if properties and step['op'] == 'update' else ''}"
+
+
+def _asked(before: State, after: State) -> str | None:
+    """What a command is asked AFTER, where it was BEFORE; None where it is no command, empty where nobody needs to know."""
     if new := DeployRequest.fields_of(after):
         old = DeployRequest.fields_of(before)
         if old and old["desired"] != new["desired"]:
@@ -128,9 +137,9 @@ def _line(step: dict[str, Any]) -> str:
     if new := RebaseRequest.fields_of(after):
         image, digest = new["image"], new["digest"]
         return f"rebased to `{image}@{_short(digest)}`" if digest else f"stays as it is: `{image}` has no digest yet"
-    properties = [_property(name, step) for name in step.get("detailedDiff") or {}]
-    why = f" because of {', '.join(f'`{key}`' for key in step.get('replaceReasons') or [])}" if step["op"] in _REPLACES else ""
-    return f"{kind} {verb}{why}{': ' + ', '.join(properties) if properties and step['op'] == 'update' else ''}"
+    if new := SoakRequest.fields_of(after):
+        return f"its wave is watched for {new['soak']} s before the next begins" if new["soak"] != "0" else ""
+    return None
 
 
 def _reasons(before: State, after: State) -> str:

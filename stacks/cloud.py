@@ -33,6 +33,7 @@ from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
 from stacks.systems import deployed_system, desired_systems
+from stacks.waves import Waves
 from stacks.zone import warn_of_empty_zone
 
 # The homelab's end of the tunnel (nix/hosts/oracle/gateway/wireproxy.nix).
@@ -251,41 +252,43 @@ def _machines(
     made: dict[str, CloudMachine] = {}
     systems: dict[str, NixosSystem] = {}
     instances: dict[str, pulumi.Output[str]] = {}
-    for name, before in activation_order(context.inventory, machines).items():
-        facts = machines[name]
-        made[name] = CloudMachine(
-            name,
-            CloudMachineArgs(
-                facts=facts,
-                vpc_id=gateway.network.vpc_id,
-                subnet_id=gateway.network.subnet_id,
-                ways=gateway.network.ways,
-                authorized_keys=site.authorized_keys,
-                host_private_key=secret(settings, f"hosts/{name}.yaml", HOST_KEY),
-                ssh_from=context.cloud.ssh_from,
-                ipv6=context.cloud.ipv6,
-                instance_profile=gateway.profile_name,
-                zone_id=gateway.zone_id,
-                names=names.of_machine(site, name, facts),
-                overwrite=context.cloud.overwrite_records,
-                existing_records=dict(existing.records),
-                site=site.name,
-                availability_zone=context.cloud.availability_zone,
-                protect=settings.protect,
-                provider=context.provider,
-            ),
-        )
-        instances[name] = _reached(context, made[name], name, made[name])
-        first: list[pulumi.Resource] = [made[name], *(systems[other] for other in before)]
-        first += [gateway] if context.cloud.gateway in facts.depends_on else []
-        systems[name] = deployed_system(
-            name,
-            facts,
-            desired[name],
-            operator=context.operator,
-            instance=instances[name],
-            drift=drifted.get(name),
-            after=first,
-        )
-    Machines(settings, context.inventory, context.operator).homes(systems, instances)
+    with Waves(settings, context.inventory, context.operator) as waves:
+        for name, before in activation_order(context.inventory, machines).items():
+            facts = machines[name]
+            made[name] = CloudMachine(
+                name,
+                CloudMachineArgs(
+                    facts=facts,
+                    vpc_id=gateway.network.vpc_id,
+                    subnet_id=gateway.network.subnet_id,
+                    ways=gateway.network.ways,
+                    authorized_keys=site.authorized_keys,
+                    host_private_key=secret(settings, f"hosts/{name}.yaml", HOST_KEY),
+                    ssh_from=context.cloud.ssh_from,
+                    ipv6=context.cloud.ipv6,
+                    instance_profile=gateway.profile_name,
+                    zone_id=gateway.zone_id,
+                    names=names.of_machine(site, name, facts),
+                    overwrite=context.cloud.overwrite_records,
+                    existing_records=dict(existing.records),
+                    site=site.name,
+                    availability_zone=context.cloud.availability_zone,
+                    protect=settings.protect,
+                    provider=context.provider,
+                ),
+            )
+            instances[name] = _reached(context, made[name], name, made[name])
+            first: list[pulumi.Input[pulumi.Resource]] = [made[name], *(systems[other] for other in before), *waves.before(name)]
+            first += [gateway] if context.cloud.gateway in facts.depends_on else []
+            systems[name] = deployed_system(
+                name,
+                facts,
+                desired[name],
+                operator=context.operator,
+                instance=instances[name],
+                drift=drifted.get(name),
+                after=first,
+            )
+            waves.took(name, systems[name])
+        Machines(settings, context.inventory, context.operator, waves).homes(systems, instances)
     return made

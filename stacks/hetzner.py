@@ -16,6 +16,7 @@ from stacks.settings import Settings, SettingsError
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
 from stacks.systems import deployed_system, desired_systems
+from stacks.waves import Waves
 
 HOST_KEY = "ssh_host_ed25519_key"
 # Seconds: the API calls a server running when its first boot begins.
@@ -35,28 +36,30 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     servers: dict[str, HcloudServer] = {}
     systems: dict[str, NixosSystem] = {}
     instances: dict[str, pulumi.Output[str]] = {}
-    for name, facts in machines.items():
-        servers[name] = server = HcloudServer(
-            name,
-            HcloudServerArgs(
-                facts=facts,
-                ssh_keys=keys,
-                host_private_key=secret(settings, f"hosts/{name}.yaml", HOST_KEY),
-                protect=settings.protect and facts.protect,
-                provider=provider,
-            ),
-        )
-        instances[name] = _reached(settings, inventory, operator, name, server)
-        systems[name] = deployed_system(
-            name,
-            facts,
-            desired[name],
-            operator=operator,
-            instance=instances[name],
-            drift=drifted.get(name),
-            after=[server, *(systems[other] for other in facts.depends_on if other in systems)],
-        )
-    Machines(settings, inventory, operator).homes(systems, instances)
+    with Waves(settings, inventory, operator) as waves:
+        for name, facts in machines.items():
+            servers[name] = server = HcloudServer(
+                name,
+                HcloudServerArgs(
+                    facts=facts,
+                    ssh_keys=keys,
+                    host_private_key=secret(settings, f"hosts/{name}.yaml", HOST_KEY),
+                    protect=settings.protect and facts.protect,
+                    provider=provider,
+                ),
+            )
+            instances[name] = _reached(settings, inventory, operator, name, server)
+            systems[name] = deployed_system(
+                name,
+                facts,
+                desired[name],
+                operator=operator,
+                instance=instances[name],
+                drift=drifted.get(name),
+                after=[server, *(systems[other] for other in facts.depends_on if other in systems), *waves.before(name)],
+            )
+            waves.took(name, systems[name])
+        Machines(settings, inventory, operator, waves).homes(systems, instances)
     export("addresses", {name: server.address for name, server in servers.items()})
 
 

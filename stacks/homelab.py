@@ -34,6 +34,7 @@ from stacks.rollout import activation_order
 from stacks.settings import Settings
 from stacks.ssh import write_client_config
 from stacks.systems import deployed_system, desired_systems
+from stacks.waves import Waves
 
 
 def compose(settings: Settings, inventory: Inventory) -> None:
@@ -41,13 +42,14 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     recorded, cluster = begin(), ask(settings)
     operator = Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix)
     drifted = drifts(operator.ssh_config, inventory, settings.phase) if settings.detect_drift else {}
-    machines = Machines(settings, inventory, operator)
-    systems = _systems(settings, inventory, operator, drifted, cluster, recorded, machines.nodes)
-    done: dict[str, pulumi.Resource] = {**systems}
-    done |= machines.ansible(done)
-    images = Images(settings, inventory, outputs_of(recorded()))
-    done |= machines.atomic(drifted, done, images)
-    machines.homes(done)
+    with Waves(settings, inventory, operator) as waves:
+        machines = Machines(settings, inventory, operator, waves)
+        systems = _systems(settings, inventory, operator, drifted, cluster, recorded, machines.nodes, waves)
+        done: dict[str, pulumi.Resource] = {**systems}
+        done |= machines.ansible(done)
+        images = Images(settings, inventory, outputs_of(recorded()))
+        done |= machines.atomic(drifted, done, images)
+        machines.homes(done)
     images.export()
     pulumi.export("addresses", {name: host.address for name, host in inventory.hosts.items()})
 
@@ -60,6 +62,7 @@ def _systems(
     cluster: Callable[[], Cluster | None],
     recorded: Callable[[], Mapping[str, Any]],
     set_up: Callable[[], Mapping[str, Playbook]],
+    waves: Waves,
 ) -> dict[str, NixosSystem]:
     """Every NixOS host's system; a guest is born from an image first, on its node once that is SET_UP; a physical machine is
     there already.
@@ -127,8 +130,8 @@ def _systems(
         )
         if guest:
             made[name] = guest
-        first: list[pulumi.Resource] = [guest] if guest else []
-        first += [systems[other] for other in before]
+        first: list[pulumi.Input[pulumi.Resource]] = [guest] if guest else []
+        first += [*(systems[other] for other in before), *waves.before(name)]
         systems[name] = deployed_system(
             name,
             facts,
@@ -140,6 +143,7 @@ def _systems(
             was=getattr(facts, "was", None),
             aliases=renamed(facts),
         )
+        waves.took(name, systems[name])
     cluster_jobs(inventory, made, pools, provider)
     return systems
 

@@ -21,6 +21,7 @@ from stacks.ansible_check import checks
 from stacks.images import Images
 from stacks.rollout import activation_order
 from stacks.settings import Settings
+from stacks.waves import Waves
 
 HOME_SOURCES = (Path("home"), Path("nix/home"), Path("nix/lib"), Path("flake.lock"))
 
@@ -28,10 +29,11 @@ HOME_SOURCES = (Path("home"), Path("nix/home"), Path("nix/lib"), Path("flake.loc
 class Machines:
     """Registers the machines of one stack; each is configured once what it depends on is."""
 
-    def __init__(self, settings: Settings, inventory: Inventory, operator: Operator) -> None:
+    def __init__(self, settings: Settings, inventory: Inventory, operator: Operator, waves: Waves) -> None:
         self.settings = settings
         self.inventory = inventory
         self.operator = operator
+        self.waves = waves
         self.sources = Playbooks(REPOSITORY)
         self.checked = checks(settings, operator, self._playbooks()) if settings.ansible_check else {}
 
@@ -62,6 +64,7 @@ class Machines:
         for name, before in activation_order(self.inventory, hosts).items():
             host = hosts[name]
             made[name] = self._playbook(name, host.playbook, host.model_dump(), self._after(name, before, {**done, **made}))
+            self.waves.took(name, made[name])
         return made
 
     def atomic(self, drifted: Mapping[str, str], done: Mapping[str, pulumi.Resource], images: Images) -> dict[str, AtomicHost]:
@@ -86,6 +89,7 @@ class Machines:
                 ),
                 opts=pulumi.ResourceOptions(depends_on=self._after(name, before, {**done, **made})),
             )
+            self.waves.took(name, made[name])
         return made
 
     def homes(
@@ -96,7 +100,7 @@ class Machines:
         made: dict[str, HomeBootstrap] = {}
         for name, before in activation_order(self.inventory, hosts).items():
             host = hosts[name]
-            first = [done[name]] if name in done else []
+            first: list[pulumi.Input[pulumi.Resource]] = [*([done[name]] if name in done else []), *self.waves.before(name)]
             made[name] = HomeBootstrap(
                 name,
                 HomeBootstrapArgs(
@@ -109,16 +113,22 @@ class Machines:
                 ),
                 opts=pulumi.ResourceOptions(depends_on=[*first, *(made[other] for other in before)], aliases=renamed(host)),
             )
+            self.waves.took(name, made[name])
         return made
 
     def _hosts(self, kind: type[Any]) -> dict[str, Any]:
         return self.inventory.of(kind, self.settings.phase)
 
-    def _after(self, name: str, before: Sequence[str], done: Mapping[str, pulumi.Resource]) -> list[pulumi.Resource]:
+    def _after(
+        self, name: str, before: Sequence[str], done: Mapping[str, pulumi.Resource]
+    ) -> list[pulumi.Input[pulumi.Resource]]:
         """What is DONE of all that the host NAME depends on, and of the hosts BEFORE it in the roll-out."""
-        return [done[other] for other in dict.fromkeys((*self.inventory.hosts[name].depends_on, *before)) if other in done]
+        known = [done[other] for other in dict.fromkeys((*self.inventory.hosts[name].depends_on, *before)) if other in done]
+        return [*known, *self.waves.before(name)]
 
-    def _playbook(self, name: str, playbook: str, facts: dict[str, Any], after: Sequence[pulumi.Resource] = ()) -> Playbook:
+    def _playbook(
+        self, name: str, playbook: str, facts: dict[str, Any], after: Sequence[pulumi.Input[pulumi.Resource]] = ()
+    ) -> Playbook:
         return Playbook(
             name,
             PlaybookArgs(

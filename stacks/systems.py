@@ -44,7 +44,7 @@ def deployed_system(
     operator: Operator,
     instance: Text = "",
     drift: str | None = None,
-    after: Sequence[pulumi.Resource] = (),
+    after: Sequence[pulumi.Input[pulumi.Resource]] = (),
     was: str | None = None,
     aliases: Sequence[pulumi.Alias | str] | None = None,
 ) -> NixosSystem:

@@ -1,5 +1,7 @@
 """Names that refer to other entries: dependencies (without a circle), builders, the canary."""
 
+from collections.abc import Mapping, Sequence
+
 from inventory.models import (
     DEPLOY_USER,
     AtomicHost,
@@ -139,15 +141,46 @@ def _home(draft: Draft, name: str, host: Host) -> None:
 def _rollout(draft: Draft) -> None:
     rollout = draft.rollout
     managed = {name for name, host in draft.hosts.items() if isinstance(host, ManagedHost)}
-    if rollout.strategy == "canary" and not rollout.canary:
-        message = 'is missing with strategy = "canary"'
+    if rollout.strategy in ("canary", "waves") and not rollout.canary:
+        message = f'is missing with strategy = "{rollout.strategy}"'
         draft.report(
             "canary-missing", "rollout", "canary", message, 'write canary = "cockpit" or another host, or a list of hosts'
         )
-    elif rollout.canary and rollout.strategy != "canary":
+    elif rollout.canary and rollout.strategy not in ("canary", "waves"):
         message = f"has no effect with strategy = '{rollout.strategy}'"
         draft.report("canary-unused", "rollout", "canary", message, 'remove it, or write strategy = "canary"')
+    if rollout.soak and rollout.strategy != "waves":
+        message = f"has no effect with strategy = '{rollout.strategy}'"
+        draft.report("soak-unused", "rollout", "soak", message, 'remove it, or write strategy = "waves"')
     for canary in rollout.canary:
         if canary not in managed and (canary in draft.hosts or canary not in draft.names("hosts")):
             message = f"'{canary}' is not a host of this file that Aether logs in to{did_you_mean(canary, managed)}"
             draft.report("unknown-canary", "rollout", "canary", message, f"write canary = {one_of(managed)}")
+        elif rollout.strategy == "waves" and canary in draft.hosts:
+            _proves_something(draft, canary)
+
+
+def _proves_something(draft: Draft, canary: str) -> None:
+    """A canary of waves is there, and runs what it was given: everybody else waits for it."""
+    depends_on = {name: list(host.depends_on) for name, host in draft.hosts.items()}
+    for name in [canary, *sorted(ancestors(canary, depends_on))]:
+        if getattr(draft.hosts.get(name), "roams", False):
+            what = f"'{canary}' may be away" if name == canary else f"'{canary}' depends on '{name}', which may be away"
+            message = f"{what} (roams), and all other hosts would wait for it"
+            draft.report("canary-roams", "rollout", "canary", message, "write a host that stays, or remove roams = true")
+    host = draft.hosts[canary]
+    if isinstance(host, AtomicHost) and host.reboot != "now":
+        message = f"'{canary}' boots its image another time (reboot = \"{host.reboot}\"), so it would prove nothing"
+        draft.report("canary-not-booted", "rollout", "canary", message, 'write reboot = "now" there, or another canary')
+
+
+def ancestors(name: str, depends_on: Mapping[str, Sequence[str]]) -> set[str]:
+    """All that NAME waits for by DEPENDS_ON, directly or by others."""
+    found: set[str] = set()
+    todo = list(depends_on.get(name, ()))
+    while todo:
+        other = todo.pop()
+        if other not in found:
+            found.add(other)
+            todo.extend(depends_on.get(other, ()))
+    return found

@@ -190,6 +190,11 @@ CASES = [
     ("ada@desk", "ada@dest", "home-host", "hosts.desk.home.configuration", "ada@desk"),
     ('canary = "dns"', "", "canary-missing", "rollout.canary", "write canary"),
     ('strategy = "canary"', 'strategy = "all"', "canary-unused", "rollout.canary", "remove it"),
+    ('strategy = "canary"\ncanary = "dns"', 'strategy = "waves"', "canary-missing", "rollout.canary", "write canary"),
+    ('canary = "dns"', 'canary = "dns"\nsoak = 60', "soak-unused", "rollout.soak", 'strategy = "waves"'),
+    ('canary = "dns"', 'canary = "dns"\nbatch = "a few"', "bad-format", "rollout.batch", 'batch = "25%"'),
+    ('canary = "dns"', 'canary = "dns"\nbatch = "0%"', "bad-format", "rollout.batch", 'batch = "25%"'),
+    ('canary = "dns"', 'canary = "dns"\nbatch = 0', "bad-format", "rollout.batch", "write batch = 2"),
     ('canary = "dns"', 'canary = "talos"', "unknown-canary", "rollout.canary", "one of "),
     ('canary = "dns"', 'canary = ["dns", "talos"]', "unknown-canary", "rollout.canary", "one of "),
     ('host = "web"\nport = 8081', 'host = "wep"\nport = 8081', "unknown-service-host", "services.wiki.host", "a host"),
@@ -259,6 +264,24 @@ def test_each_error_names_file_place_and_the_line_to_write(
 
 def test_there_are_at_least_50_kinds() -> None:
     assert len({case[2] for case in CASES}) >= 50
+
+
+@pytest.mark.parametrize(
+    ("canary", "change", "code", "fix"),
+    [
+        ("desk", 'image = "ghcr.io/example/desk"\nroams = true', "canary-roams", "a host that stays"),
+        ("web", 'image = "ghcr.io/example/desk"\nroams = true', "canary-roams", "a host that stays"),
+        ("desk", 'image = "ghcr.io/example/desk"\nreboot = "never"', "canary-not-booted", 'reboot = "now"'),
+    ],
+)
+def test_a_canary_of_waves_is_one_that_proves_something(tmp_path: Path, canary: str, change: str, code: str, fix: str) -> None:
+    text = edited(
+        ('image = "ghcr.io/example/desk"', change),
+        ('depends_on = ["dns"]', 'depends_on = ["dns", "desk"]'),
+        ('strategy = "canary"\ncanary = "dns"', f'strategy = "waves"\ncanary = "{canary}"\nsoak = 60\nbatch = "50%"'),
+    )
+    (problem,) = problems_of(tmp_path, text)
+    assert (problem.code, problem.where, problem.field) == (code, "rollout", "canary") and fix in problem.fix
 
 
 def test_two_hosts_are_not_one_device(tmp_path: Path) -> None:
