@@ -94,7 +94,7 @@ TABLES = {"hosts": GUEST, "hosts (disks)": DISKS, "networks": NETWORK, "site": S
 DEPLOYMENT = frozenset(
     [
         "phase", "depends_on", "health", "ssh_user", "ssh_port", "home", "syncthing_id", "host_key", "age_recipient", "secrets",
-        "flake", "security", "build_on", "reboot", "confirm_timeout", "settle", "stands_for",
+        "flake", "security", "build_on", "pulls", "reboot", "confirm_timeout", "settle", "stands_for",
         "may_fail",
     ]
 )  # fmt: skip

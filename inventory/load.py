@@ -161,6 +161,8 @@ def finish(draft: Draft) -> Inventory:
         zones=draft.zones,
         backups=draft.backups,
         availability=draft.availability,
+        builders=draft.builders,
+        cache=draft.cache,
         policies=draft.policies,
         cloud=draft.cloud,
         image=draft.image,

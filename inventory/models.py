@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from inventory.base import Facts
+from inventory.building import Builder, Cache
 from inventory.proxmox import Availability, Backup, Zone
 from inventory.types import (
     AgeRecipient,
@@ -230,6 +231,7 @@ class NixosFacts(ManagedHost):
     flake: str | None = Field(default=None, description="nixosConfigurations attribute; default: its name.")
     security: Literal["hardened", "relaxed"] = "hardened"
     build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
+    pulls: bool = Field(default=True, description="It takes what others built from the fleet's cache, where there is a [cache].")
     reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When kernel, initrd or kernel parameters change.")
     confirm_timeout: int = Field(default=60, ge=5, description="Seconds until unconfirmed activation reverts.")
     settle: int = Field(default=2, ge=0, le=600, description="Seconds for which health checks have to go on holding.")
@@ -604,6 +606,8 @@ class InventoryFile(Facts):
     zones: dict[HostName, Zone] = Field(default={})
     backups: dict[HostName, Backup] = Field(default={})
     availability: dict[HostName, Availability] = Field(default={})
+    builders: dict[HostName, Builder] = Field(default={})
+    cache: Cache | None = None
     policies: dict[HostName, PolicyFacts] = Field(default={})
     cloud: Cloud | None = None
     image: ImageBuild | None = None

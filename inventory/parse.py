@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from inventory import overlay
+from inventory.building import Builder, Cache
 from inventory.models import Cloud, Host, ImageBuild, Network, Node, Overlay, PolicyFacts, Rollout, Service, Site
 from inventory.problems import HEADER, Lines, Problem, did_you_mean, one_of
 from inventory.proxmox import Availability, Backup, Zone
@@ -26,11 +27,13 @@ _TABLES: dict[str, TypeAdapter[Any]] = {
     "zones": TypeAdapter(Zone),
     "backups": TypeAdapter(Backup),
     "availability": TypeAdapter(Availability),
+    "builders": TypeAdapter(Builder),
     "policies": TypeAdapter(PolicyFacts),
 }
 _SINGLES: dict[str, TypeAdapter[Any]] = {
     "site": TypeAdapter(Site),
     "rollout": TypeAdapter(Rollout),
+    "cache": TypeAdapter(Cache),
     "cloud": TypeAdapter(Cloud),
     "image": TypeAdapter(ImageBuild),
 }
@@ -54,6 +57,7 @@ class Draft:
     raw: dict[str, Any]
     site: Site | None = None
     rollout: Rollout = field(default_factory=Rollout)
+    cache: Cache | None = None
     cloud: Cloud | None = None
     image: ImageBuild | None = None
     networks: dict[str, Network] = field(default_factory=dict)
@@ -63,6 +67,7 @@ class Draft:
     zones: dict[str, Zone] = field(default_factory=dict)
     backups: dict[str, Backup] = field(default_factory=dict)
     availability: dict[str, Availability] = field(default_factory=dict)
+    builders: dict[str, Builder] = field(default_factory=dict)
     policies: dict[str, PolicyFacts] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     damaged: dict[str, set[str]] = field(default_factory=dict)

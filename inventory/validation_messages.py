@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from inventory.building import Builder, Cache
 from inventory.models import (
     CHECKS,
     Cloud,
@@ -46,6 +47,8 @@ _MODELS: dict[str, type[BaseModel]] = {
     "zones": Zone,
     "backups": Backup,
     "availability": Availability,
+    "builders": Builder,
+    "cache": Cache,
     "policies": PolicyFacts,
     "overlay": Overlay,
 }
@@ -62,6 +65,10 @@ _EXAMPLES = {
     "address": '"192.168.10.40"',
     "mac": '"00:00:5e:00:53:0a"',
     "cloud.gateway": '"public-gateway"',
+    "push": '"s3://nix-cache?region=eu-central-1"',
+    "pull": '"https://cache.example.org"',
+    "systems": '["x86_64-linux"]',
+    "features": '["kvm"]',
     "availability_zone": '"eu-central-1a"',
     "budget": "20",
     "budget_email": '"you@example.org"',
@@ -173,7 +180,7 @@ def explain(  # noqa: PLR0911 (one return a case)
             "bad-format",
             at,
             f"'{value}' has not the form {context['pattern']}",
-            f"write {last} = {_example(last)}",
+            f"write {_field_of(loc)} = {_example(_field_of(loc))}",
         )
     message, _, fix = str(detail["msg"]).removeprefix("Value error, ").partition("; ")
     if not loc:

@@ -247,7 +247,7 @@ def _machines(
 ) -> dict[str, CloudMachine]:
     """The other machines of the cloud, in the gateway's network, each chained to its NixOS system."""
     settings, site = context.settings, context.inventory.site
-    desired = desired_systems(settings, machines)
+    desired = desired_systems(settings, context.inventory, machines)
     drifted = drifts(context.operator.ssh_config, context.inventory, settings.phase) if settings.detect_drift else {}
     made: dict[str, CloudMachine] = {}
     systems: dict[str, NixosSystem] = {}

@@ -30,7 +30,7 @@ def compose(settings: Settings, inventory: Inventory) -> None:
         ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix, wait=FIRST_BOOT
     )
     provider = _provider(settings)
-    desired = desired_systems(settings, machines)
+    desired = desired_systems(settings, inventory, machines)
     drifted = drifts(operator.ssh_config, inventory, settings.phase) if settings.detect_drift else {}
     keys = _ssh_keys(inventory, provider)
     servers: dict[str, HcloudServer] = {}

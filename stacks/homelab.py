@@ -70,7 +70,7 @@ def _systems(
     provider = proxmox_provider(settings)
     hosts = inventory.of(NixosHost, settings.phase)
     guests = inventory.guests(settings.phase)
-    desired = desired_systems(settings, hosts)
+    desired = desired_systems(settings, inventory, hosts)
     there = cluster()
     nodes = {name: facts.node for name, facts in guests.items()}
     disks: dict[str, int] = {}

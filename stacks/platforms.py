@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from inventory.load import Inventory
 from inventory.models import NixosFacts
 
 
@@ -46,6 +47,17 @@ def operator_systems(nix: str) -> frozenset[str] | None:
         return None
     values = {name: told.get(name, {}).get("value") for name in ("system", "extra-platforms", "builders")}
     return frozenset({values["system"], *(values["extra-platforms"] or ()), *_of_builders(values["builders"] or "")})
+
+
+def builders_systems(inventory: Inventory) -> frozenset[str]:
+    """What the inventory's builders build for."""
+    builders = inventory.content.builders.items()
+    return frozenset(system for name, builder in builders for system in builder.systems or (system_of(inventory.hosts[name]),))
+
+
+def system_of(host: object) -> str:
+    """What Nix calls the platform of HOST."""
+    return str(getattr(host, "system", "x86_64-linux"))
 
 
 def _of_builders(text: str) -> set[str]:

@@ -1,12 +1,16 @@
 """The OpenSSH client configuration of a stack: every host's address, user and pinned key, in files under .aether/ssh/."""
 
+import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.base import REPOSITORY
+from inventory.building import Builder
 from inventory.load import Inventory
-from inventory.models import ManagedHost, NixosVm
+from inventory.models import ManagedHost, NixosVm, runs_nixos
+from stacks.platforms import system_of
 from stacks.settings import Settings, SettingsError
 
 
@@ -44,12 +48,14 @@ def accesses(inventory: Inventory, reach_file: str) -> dict[str, Access]:
 
 
 def write_client_config(settings: Settings, inventory: Inventory) -> str:
-    """Write ``config``, ``known_hosts`` and ``guests`` of the stack; returns the first one's path relative to the repository."""
+    """Write ``config``, ``known_hosts``, ``guests``, ``cache``, ``builders`` of a stack; the first's path, in the repository."""
     folder = _folder(settings)
     known_hosts = folder / "known_hosts"
     hosts = accesses(inventory, settings.reach_file)
     _write(REPOSITORY / known_hosts, "".join(f"{name} {_bare(access.host_key)}\n" for name, access in hosts.items()))
     _write(REPOSITORY / folder / "guests", _guests(inventory, settings.snapshots))
+    _write(REPOSITORY / folder / "cache", _cache(inventory))
+    _write(REPOSITORY / folder / "builders", _builders(settings, inventory, hosts))
     blocks = [
         f"Host {' '.join((name, *access.also))}\n  HostName {access.address}\n  Port {access.port}\n  User {access.user}\n"
         f"  HostKeyAlias {name}\n"
@@ -114,6 +120,45 @@ def _guests(inventory: Inventory, snapshots: bool) -> str:
         words = [name, "qm" if isinstance(host, NixosVm) else "pct", str(host.vmid), "yes" if snapshots else "no", *at, *nodes]
         lines.append(" ".join(words) + "\n")
     return "".join(lines)
+
+
+def _cache(inventory: Inventory) -> str:
+    """A line a host that takes its system from the fleet's cache: host, where to copy to, where it takes it from."""
+    cache = inventory.content.cache
+    pulling = [name for name, host in inventory.hosts.items() if cache and runs_nixos(host) and getattr(host, "pulls", False)]
+    return "".join(f"{name} {cache.push} {cache.url}\n" for name in pulling if cache)
+
+
+def _builders(settings: Settings, inventory: Inventory, hosts: Mapping[str, Access]) -> str:
+    """The inventory's builders, as Nix's machines files are."""
+    key = settings.operator_key_file and str(REPOSITORY / settings.operator_key_file)
+    return "".join(
+        machine(hosts[name], builder, system_of(inventory.hosts[name]), key)
+        for name, builder in inventory.content.builders.items()
+    )
+
+
+def machine(access: Access, builder: Builder, system: str, key: str = "") -> str:
+    """A line of a machines file: store, platforms, private key, jobs, speed, features, what derivations must ask for, host key.
+
+    The key is pinned by its last word, also where Nix's daemon builds, which knows no SSH configuration of the operator's.
+    https://nix.dev/manual/nix/2.28/advanced-topics/distributed-builds
+    """
+    pinned = base64.b64encode(_bare(access.host_key).encode()).decode()
+    # Words are told apart by spaces; a key in such a place is found by the SSH configuration.
+    key = key if key and " " not in key else "-"
+    systems, features = ",".join(builder.systems or (system,)), ",".join(builder.features) or "-"
+    words = (
+        f"ssh-ng://{access.user}@{access.address}",
+        systems,
+        key,
+        str(builder.jobs),
+        str(builder.speed),
+        features,
+        "-",
+        pinned,
+    )
+    return " ".join(words) + "\n"
 
 
 def _folder(settings: Settings) -> Path:

@@ -7,20 +7,21 @@ import pulumi
 from components.base import REPOSITORY, Operator, Text
 from components.nixos.desired import Desired, EvaluationError, desired_closures, untracked
 from components.nixos.system import NixosSystem, NixosSystemArgs
+from inventory.load import Inventory
 from inventory.models import NixosFacts
-from stacks.platforms import foreign, operator_systems, unbuildable
+from stacks.platforms import builders_systems, foreign, operator_systems, unbuildable
 from stacks.settings import Settings, SettingsError
 
 
-def desired_systems(settings: Settings, hosts: Mapping[str, NixosFacts]) -> dict[str, Desired]:
-    """What each host should run.
+def desired_systems(settings: Settings, inventory: Inventory, hosts: Mapping[str, NixosFacts]) -> dict[str, Desired]:
+    """What each of HOSTS should run.
 
     Raises:
         SettingsError: one of them cannot be evaluated, or nobody can build it.
     """
     # Asking Nix takes as long as hashing all sources: only for what it may not be able to build.
     able = operator_systems(settings.nix) if foreign(hosts) else None
-    if problems := unbuildable(hosts, able):
+    if problems := unbuildable(hosts, able and able | builders_systems(inventory)):
         raise SettingsError("\n".join(problems))
     if unseen := untracked(REPOSITORY):
         pulumi.log.warn(f"git does not track {', '.join(unseen)}, so the flake does not see it. Fix: git add {' '.join(unseen)}")

@@ -42,6 +42,7 @@ PROVISIONING_FACTS = frozenset(
         "dhcp",
         "phase",
         "build_on",
+        "pulls",
         "reboot",
         "confirm_timeout",
         "settle",
@@ -59,7 +60,7 @@ PROVISIONING_FACTS = frozenset(
 REBASE_FACTS = frozenset(("digest", "signed", "window"))
 UNSEEN_FACTS = PROVISIONING_FACTS | REBASE_FACTS
 # Tables of what is done to hosts from outside.
-CLUSTER_TABLES = ("rollout", "zones", "backups", "availability", "policies")
+CLUSTER_TABLES = ("rollout", "zones", "backups", "availability", "policies", "builders", "cache")
 
 _COMMENT = re.compile(r"(?m)(?:^|\s)#[^\n]*$|/\*.*?\*/", re.DOTALL)
 _LITERAL = re.compile(r"(?<![\w/.\"$}])(\.\.?(?:/[A-Za-z0-9_.+-]+)+/?)")

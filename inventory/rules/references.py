@@ -46,6 +46,7 @@ def check(draft: Draft) -> None:
         fix = f"remove '{cycle[0]}' from depends_on of [hosts.{cycle[-1]}], or break the circle elsewhere"
         draft.report("dependency-cycle", f"hosts.{cycle[0]}", "depends_on", message, fix)
     _rollout(draft)
+    _builders(draft)
 
 
 def cycles(depends_on: dict[str, tuple[str, ...]]) -> list[list[str]]:
@@ -113,6 +114,22 @@ def _login(draft: Draft, name: str, host: Host) -> None:
         draft.report("ssh-user", where, "build_on", message, 'write build_on = "operator" or another host')
     if draft.site and draft.site.user == DEPLOY_USER == user:
         draft.report("ssh-user", where, "ssh_user", f"'{user}' is the site's user, a person", "call the site's user otherwise")
+
+
+def _builders(draft: Draft) -> None:
+    """Who builds for the operator is a host that is logged in to, at SSH's own port: Nix has no word for another one."""
+    managed = {name for name, host in draft.hosts.items() if isinstance(host, ManagedHost)}
+    for name in draft.builders:
+        host = draft.hosts.get(name)
+        if name not in managed and (host is not None or name not in draft.names("hosts")):
+            message = f"'{name}' is not a host of this file that Aether logs in to{did_you_mean(name, managed)}"
+            draft.report("unknown-builder", f"builders.{name}", "", message, f"name the table after {one_of(managed)}")
+        elif host is not None and host.ssh_user == DEPLOY_USER:
+            message = f"host '{name}' is deployed as '{DEPLOY_USER}', for whom its Nix builds nothing that others sent"
+            draft.report("ssh-user", f"builders.{name}", "", message, f"remove the table, or ssh_user of [hosts.{name}]")
+        elif host is not None and host.ssh_port != 22:
+            message = f"answers on SSH port {host.ssh_port}, and Nix asks builders at port 22"
+            draft.report("builder-port", f"builders.{name}", "", message, f"write ssh_port = 22 below [hosts.{name}]")
 
 
 def _external(draft: Draft, name: str, host: Host) -> None:

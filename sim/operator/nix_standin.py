@@ -2,7 +2,7 @@
 
 Imitates what the program uses of nix(1) of Nix 2.28 (https://nix.dev/manual/nix/2.28/command-ref/new-cli/nix):
 `eval` of nixosConfigurations.…drvPath (one host, or many by --apply), `build` of a host's toplevel and of the images, `copy`
---to/--from ssh-ng stores (real SSH with NIX_SSHOPTS), `store sign`, `store diff-closures`,
+--to/--from ssh-ng stores (real SSH with NIX_SSHOPTS), --to file:// binary caches, `store sign`, `store diff-closures`,
 `path-info`, `flake metadata`, `config show --json` of an x86 operator, `--version`.
 Signatures are the key's public half, not arithmetic: a host refuses a path that no key it trusts has signed, as Nix does.
 Refuses: hosts that the inventory does not know, a host file that throws, paths that are not in the store, every other command.
@@ -17,13 +17,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from sim.operator.errors import NixError
 
 # A deployment runs four of these: what one command needs is imported where it is needed.
-if TYPE_CHECKING:
-    import tarfile
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -295,6 +293,8 @@ def _note(signatures: dict[str, list[str]]) -> None:
 def _send(url: str, names: list[str], *, built: bool = False) -> None:
     import tarfile
 
+    from sim.operator.binary_cache import as_root
+
     with _Remote(url) as remote:
         present = set(remote.ask({"do": "have", "names": names})["valid"])
         missing = [name for name in names if name not in present]
@@ -311,18 +311,11 @@ def _send(url: str, names: list[str], *, built: bool = False) -> None:
         try:
             with tarfile.open(fileobj=remote.stdin, mode="w|") as archive:
                 for name in missing:
-                    archive.add(store() / name, name, filter=_as_root)
+                    archive.add(store() / name, name, filter=as_root)
             remote.stdin.flush()
         except BrokenPipeError:
             pass
         remote.answer()
-
-
-def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    entry.mtime = 1
-    return entry
 
 
 def _receive(url: str, names: list[str]) -> None:
@@ -344,6 +337,14 @@ def _copy(paths: list[str], options: dict[str, list[str]]) -> int:
     for path in paths:
         _local(path)
     for target in options.get("--to", []):
+        if target.startswith("file://"):
+            from urllib.parse import urlsplit
+
+            from sim.operator.binary_cache import push
+
+            for name in push(Path(urlsplit(target).path), store(), names, _signatures):
+                print(f"copying path '/nix/store/{name}' to '{target}'...", file=sys.stderr)
+            continue
         # Hosts are asked as root, whom their daemon trusts.
         _send(target, names, built="--no-check-sigs" in options)
     return 0

@@ -110,6 +110,13 @@ CASES = (
         "^inactive$",
     ),
     Case(
+        "nix-store",
+        "a path that no cache has is not to be had",
+        "nix-store --realise /nix/store/00000000000000000000000000000000-nothing",
+        1,
+        "don't know how to build these paths:\n +/nix/store/0+-nothing\nerror: build of '/nix/store/0+-nothing' failed",
+    ),
+    Case(
         "nix-env", "a path that is not in the store is no system", "nix-env -p $profile --set /etc", 1, "is not in the Nix store"
     ),
     Case(

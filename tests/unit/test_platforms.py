@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from inventory.load import load
+from inventory.building import Builder
+from inventory.load import Inventory, load
 from inventory.models import NixosFacts, runs_nixos
-from stacks.platforms import foreign, operator_systems, unbuildable
+from stacks.platforms import builders_systems, foreign, operator_systems, unbuildable
 from stacks.settings import Settings, SettingsError
 from stacks.systems import desired_systems
 
@@ -90,4 +91,12 @@ def test_a_preview_refuses_it(tmp_path: Path) -> None:
         stack="unit", composition="cloud", inventory=Path("inventory/cloud.toml"), evaluator="source", nix=program
     )
     with pytest.raises(SettingsError, match=r"hosts\.vps\.build_on: .* write build_on = \"target\""):
-        desired_systems(settings, cloud(vps="operator"))
+        desired_systems(settings, load("inventory/cloud.toml"), cloud(vps="operator"))
+
+
+def test_what_a_builder_builds_is_not_refused() -> None:
+    cloud_file = load("inventory/cloud.toml")
+    builders = {"cloud-workstation": Builder(), "public-gateway": Builder(systems=("x86_64-linux",))}
+    content = cloud_file.content.model_copy(update={"builders": builders})
+    assert builders_systems(Inventory(cloud_file.path, content)) == X86 | {"aarch64-linux"}
+    assert builders_systems(cloud_file) == frozenset()

@@ -12,10 +12,10 @@
 source components/scripts/operator.sh
 # shellcheck source=components/nixos/scripts/protocol.sh
 source components/nixos/scripts/protocol.sh
+# shellcheck source=components/nixos/scripts/building.sh
+source components/nixos/scripts/building.sh
 exec </dev/null
 id="$(id -un)@$(uname -n):$$"
-
-nix() { "$AETHER_NIX" --extra-experimental-features 'nix-command flakes' "$@"; }
 
 installable() {
   case $AETHER_DESIRED in
@@ -56,6 +56,31 @@ sign() {
   try 11 "could not sign ${*: -1}" nix store sign --recursive --key-file <(printf '%s' "$key") "$@"
 }
 
+# to_cache OPTION… CLOSURE: copies CLOSURE to the fleet's cache. One host after the other: what two have in common goes there once.
+to_cache() {
+  say "copies ${*: -1} to the cache at $push"
+  {
+    flock 8
+    try 11 "could not copy ${*: -1} to the cache at $push" nix copy --to "$push" "$@"
+  } 8>>"$(dirname "$AETHER_SSH_CONFIG")/cache.lock"
+}
+
+# from_cache CLOSURE: the host takes it from there.
+from_cache() {
+  local status=0
+  say "takes it from the cache at $pull"
+  run_on "$AETHER_HOST" "$scripts/pull.sh" "$1" "$pull" </dev/null || status=$?
+  case $status in
+    0) ;;
+    255) fail 12 "the connection was lost while it took $1 from the cache" ;;
+    *) fail 11 "could not take $1 from the cache at $pull (above). Does it answer there? Without it: pulls = false in the inventory" ;;
+  esac
+}
+
+# Where the inventory has a cache, and this host takes from it: the file `cache` beside the SSH configuration (HOST, to, from).
+push='' pull=''
+read -r _ push pull < <(grep "^$AETHER_HOST " "$(dirname "$AETHER_SSH_CONFIG")/cache" 2>/dev/null) || true
+
 # One connection for everything until the confirmation, which has to come over another one.
 status=0
 meet "${AETHER_WAIT:-20}" || status=$?
@@ -64,15 +89,22 @@ if ((status == 12)) && give_address; then
   meet "${AETHER_WAIT:-20}" || status=$?
 fi
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
+# Its daemon takes from caches that root names alone.
+[[ $(login_name) != deploy ]] || push=''
 
 case $AETHER_BUILD_ON in
   operator)
     say "builds"
-    closure=$(try 10 "the build failed" nix build --no-link --print-out-paths "$(installable)")
+    closure=$(build_here "$(installable)")
     sign "$closure"
-    say "copies $closure"
-    NIX_SSHOPTS=$(held_options) try 11 "could not copy $closure" \
-      nix copy --substitute-on-destination --to "ssh-ng://$AETHER_HOST" "$closure"
+    if [[ -n $push ]]; then
+      to_cache "$closure"
+      from_cache "$closure"
+    else
+      say "copies $closure"
+      NIX_SSHOPTS=$(held_options) try 11 "could not copy $closure" \
+        nix copy --substitute-on-destination --to "ssh-ng://$AETHER_HOST" "$closure"
+    fi
     ;;
   *)
     # Another machine's connection cannot be shared, and Nix has one set of options for both.
@@ -85,6 +117,11 @@ case $AETHER_BUILD_ON in
       --store "ssh-ng://$builder" "$(installable)")
     if [[ $builder != "$AETHER_HOST" ]]; then
       sign --store "ssh-ng://$builder" "$closure"
+    fi
+    if [[ $builder != "$AETHER_HOST" && -n $push ]]; then
+      to_cache --from "ssh-ng://$builder" "$closure"
+      from_cache "$closure"
+    elif [[ $builder != "$AETHER_HOST" ]]; then
       try 11 "could not copy $closure from $builder" nix copy --from "ssh-ng://$builder" --to "ssh-ng://$AETHER_HOST" "$closure"
     fi
     ;;

@@ -8,15 +8,20 @@ protocol is the simulator's own: a JSON line (have, put, get, sign), then a tar 
 leaves no valid path.
 A copied path is taken only where a key of nix.conf's trusted-public-keys has signed it, also from root (NixOS/nix#7812). The
 account that deploys without being root has the daemon do it (allowed-users); it may not say that nobody has to sign, nor sign.
+--realise takes a path from the binary caches of --option extra-substituters URL (HTTP; narinfo and archive as the simulator's own
+nix writes them) under the same rule.
 Refuses: paths that are not valid, deleting what a profile or the running system needs, a full disk (fault disk-full).
 """
 
 import errno
+import io
 import json
 import os
 import shutil
 import sys
 import tarfile
+import urllib.error
+import urllib.request
 
 from simlib import Refused, faults, locked, read, run, write
 
@@ -117,6 +122,66 @@ def put(request, stream):
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def fetch(url):
+    """What URL answers; None where it has no such file. Raises OSError where nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return answer.read()
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return None
+        raise
+
+
+def substitute(name, url):
+    """Take a path from the binary cache at URL. Whether that was possible; says why not, as Nix does."""
+    try:
+        info = fetch(f"{url}/{name[:32]}.narinfo")
+        if info is None:
+            return False
+        said = [line.partition(": ")[::2] for line in info.decode().splitlines()]
+        by = [value for key, value in said if key == "Sig"]
+        if not trusted() & set(by):
+            print(
+                f"warning: ignoring substitute for '{STORE}/{name}' from '{url}', as it's not signed by any of the keys in "
+                "'trusted-public-keys'",
+                file=sys.stderr,
+            )
+            return False
+        archive = fetch(f"{url}/{dict(said)['URL']}")
+    except OSError as error:
+        print(f"warning: unable to download '{url}/{name[:32]}.narinfo': {error}", file=sys.stderr)
+        return False
+    if archive is None:
+        return False
+    print(f"copying path '{STORE}/{name}' from '{url}'...", file=sys.stderr)
+    put({"names": [name], "signatures": {name: by}}, io.BytesIO(archive))
+    return True
+
+
+def realise(words):
+    """Paths that are there, or can be had."""
+    substituters, paths, words = [], [], list(words)
+    while words:
+        word = words.pop(0)
+        if word == "--option":
+            option, value = words.pop(0), words.pop(0)
+            if option in ("substituters", "extra-substituters"):
+                if os.geteuid() == 0:
+                    substituters += value.split()
+                else:
+                    print(f"warning: ignoring untrusted substituter '{value}', you are not a trusted user.", file=sys.stderr)
+        elif not word.startswith("-"):
+            paths.append(word)
+    for path in paths:
+        name = name_of(path)
+        if not valid(name) and not any(substitute(name, url) for url in substituters):
+            print(f"don't know how to build these paths:\n  {path}", file=sys.stderr)
+            raise Refused(f"error: build of '{path}' failed")
+    print("\n".join(paths))
+    return 0
+
+
 def daemon():
     """Serve one ssh-ng client."""
     if os.geteuid() != 0:
@@ -195,12 +260,12 @@ def main(argv):
     action, *words = argv or [""]
     if action in ("-q", "--query"):
         return query(words)
-    if action in ("-r", "--realise", "--check-validity"):
+    if action in ("-r", "--realise"):
+        return realise(words)
+    if action == "--check-validity":
         for path in words:
             if not path.startswith("-") and not valid(name_of(path)):
                 raise Refused(f"error: path '{path}' is not valid")
-            if not path.startswith("-") and action != "--check-validity":
-                print(path)
         return 0
     if action == "--gc":
         return collect(words)

@@ -31,7 +31,7 @@ settings = Settings.read(pulumi.Config("aether"))
 inventory = load(settings.inventory)
 operator = Operator(ssh_config=write_client_config(settings, inventory), secrets=str(settings.secrets), nix=settings.nix)
 hosts = inventory.of(NixosHost, settings.phase)
-desired = desired_systems(settings, hosts)
+desired = desired_systems(settings, inventory, hosts)
 systems = {}
 for name, facts in hosts.items():
     guest = inventory.guests()[name]
