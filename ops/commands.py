@@ -69,15 +69,15 @@ def _leave_out(stack: Stack, passed: list[str]) -> list[str]:
     if {"-t", "--target"} & set(passed):
         return []
     inventory = inventory_of(stack)
-    if away := unreachable.away(stack, inventory):
-        out.print(f"{unreachable.said_of_away(away)}.")
-        passed += unreachable.left_out(unreachable.homes_of(away))
-    asleep = unreachable.down(stack, inventory) if inventory.nodes else []
-    if asleep:
-        out.print(f"{unreachable.said(inventory, asleep)}.")
-        passed += unreachable.exclusions(inventory, asleep)
-        os.environ[unreachable.ENVIRONMENT] = ",".join(asleep)
-    return asleep
+    silent = unreachable.silent(stack, inventory)
+    if silent.away:
+        out.print(f"{unreachable.said_of_away(silent.away)}.")
+        passed += unreachable.left_out(unreachable.homes_of(silent.away))
+    if silent.down:
+        out.print(f"{unreachable.said(inventory, silent.down)}.")
+        passed += unreachable.exclusions(inventory, silent.down)
+        os.environ[unreachable.ENVIRONMENT] = ",".join(silent.down)
+    return silent.down
 
 
 def _example(stack: Stack) -> str:

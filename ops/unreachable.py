@@ -5,6 +5,7 @@ said, the others go on.
 import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from inventory.load import Inventory
 from inventory.models import Guest
@@ -15,17 +16,23 @@ ENVIRONMENT = "AETHER_NODES_DOWN"
 """Tells the program which nodes the next one does not wait for."""
 
 
-def down(stack: Stack, inventory: Inventory, seconds: float = 5) -> list[str]:
-    """Nodes that do not answer on SSH, of those that the inventory has. None where none answers: that is no matter of a node."""
-    answers = _asked(stack, inventory, list(inventory.nodes), seconds)
-    return [name for name, there in answers.items() if not there] if any(answers.values()) else []
+@dataclass(frozen=True)
+class Silent:
+    """What does not answer on SSH."""
+
+    down: list[str]
+    """Nodes; none where no node answers, for that is no matter of a node."""
+    away: list[str]
+    """Hosts that may be away (``roams``)."""
 
 
-def away(stack: Stack, inventory: Inventory, seconds: float = 5) -> list[str]:
-    """Hosts that may be away (``roams``) and do not answer on SSH."""
+def silent(stack: Stack, inventory: Inventory, seconds: float = 5) -> Silent:
+    """Ask nodes and hosts that roam, all at once."""
     phase = int(stack.setting("phase") or 9)
     roaming = [name for name, host in inventory.managed(phase).items() if getattr(host, "roams", False)]
-    return [name for name, there in _asked(stack, inventory, roaming, seconds).items() if not there]
+    there = _asked(stack, inventory, [*inventory.nodes, *roaming], seconds)
+    nodes = [name for name in inventory.nodes if not there[name]]
+    return Silent(nodes if len(nodes) < len(inventory.nodes) else [], [name for name in roaming if not there[name]])
 
 
 def on(inventory: Inventory, nodes: Iterable[str]) -> list[str]:
@@ -66,7 +73,7 @@ def said_of_away(names: list[str]) -> str:
 
 
 def _asked(stack: Stack, inventory: Inventory, names: list[str], seconds: float) -> dict[str, bool]:
-    """Whether each of NAMES answers on SSH, asked all at once."""
+    """Whether each of NAMES answers on SSH."""
     known = accesses(inventory, stack.setting("reachFile") or "")
     with ThreadPoolExecutor(16) as pool:
         return dict(zip(names, pool.map(lambda name: _answers(known[name], seconds), names), strict=True))

@@ -21,15 +21,15 @@ def test_one_that_does_not_answer_is_down(monkeypatch: pytest.MonkeyPatch) -> No
     addresses = {name: access.address for name, access in ssh.accesses(INVENTORY, "").items()}
     everywhere = {addresses[name] for name in INVENTORY.nodes}
     reach(monkeypatch, everywhere - {addresses["niobe"]})
-    assert unreachable.down(Stack("homelab"), INVENTORY) == ["niobe"]
+    assert unreachable.silent(Stack("homelab"), INVENTORY).down == ["niobe"]
     reach(monkeypatch, everywhere)
-    assert unreachable.down(Stack("homelab"), INVENTORY) == []
+    assert unreachable.silent(Stack("homelab"), INVENTORY).down == []
 
 
 def test_none_is_down_where_none_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The operator's own network, rather: the engine says what is wrong."""
     reach(monkeypatch, set())
-    assert unreachable.down(Stack("homelab"), INVENTORY) == []
+    assert unreachable.silent(Stack("homelab"), INVENTORY).down == []
 
 
 def test_what_is_on_it_is_left_out() -> None:
@@ -42,12 +42,12 @@ def test_what_is_on_it_is_left_out() -> None:
 def test_only_a_host_that_roams_may_be_away(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {name for name, host in INVENTORY.hosts.items() if getattr(host, "roams", False)} == {"laptop"}
     reach(monkeypatch, set())
-    assert unreachable.away(Stack("homelab"), INVENTORY) == ["laptop"]
+    assert unreachable.silent(Stack("homelab"), INVENTORY).away == ["laptop"]
     assert unreachable.left_out(unreachable.homes_of(["laptop"])) == [
         "--exclude", "**::laptop", "--exclude", "**::laptop-home", "--exclude-dependents",
     ]  # fmt: skip
     reach(monkeypatch, {ssh.accesses(INVENTORY, "")["laptop"].address})
-    assert unreachable.away(Stack("homelab"), INVENTORY) == []
+    assert unreachable.silent(Stack("homelab"), INVENTORY).away == []
 
 
 def test_an_open_port_is_an_answer() -> None:
