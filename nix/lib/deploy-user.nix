@@ -1,18 +1,17 @@
 # What an account that deploys without being root consists of: the module makes it on NixOS, and the lab on its own machines. Texts
 # alone, without nixpkgs.
 let
-  # The steps that the entry knows; what the operator's machine runs stays there.
-  onTheHost = [
-    "host.sh"
-    "activate.sh"
-    "confirm.sh"
-    "previous.sh"
-    "arm-boot.sh"
-    "confirm-boot.sh"
-    "after-boot.sh"
-    "status.sh"
+  # The steps that the entry knows, each by its name: what the operator's machine runs beside them is no part of a host.
+  steps = [
+    ../../components/nixos/scripts/host.sh
+    ../../components/nixos/scripts/activate.sh
+    ../../components/nixos/scripts/confirm.sh
+    ../../components/nixos/scripts/previous.sh
+    ../../components/nixos/scripts/arm-boot.sh
+    ../../components/nixos/scripts/confirm-boot.sh
+    ../../components/nixos/scripts/after-boot.sh
+    ../../components/nixos/scripts/status.sh
   ];
-  folder = ../../components/nixos/scripts;
 in
 rec {
   name = "deploy";
@@ -21,8 +20,8 @@ rec {
 
   scripts = builtins.path {
     name = "aether-protocol";
-    path = folder;
-    filter = path: _: builtins.elem (baseNameOf path) onTheHost;
+    path = dirOf (builtins.head steps);
+    filter = path: _: builtins.elem (baseNameOf path) (map baseNameOf steps);
   };
 
   # The program that sudo starts. `shell` is an absolute path, `key` the public key of the fleet.
@@ -40,7 +39,7 @@ rec {
         "scripts=${scripts}"
         key
       ]
-      (builtins.readFile (folder + "/entry.sh"));
+      (builtins.readFile ../../components/nixos/scripts/entry.sh);
 
   # Health checks of the inventory as the protocol has them, a line each (components/nixos/system.py, check_lines).
   checks =

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.nixos.source_closure import source_hash
+from components.nixos.source_closure import source_hash, sources_of
 
 ROOT = Path(__file__).parents[2]
 INVENTORY = [Path("inventory/homelab.toml")]
@@ -64,3 +64,11 @@ def test_documents_and_images_change_no_host(repository: Path) -> None:
 def test_a_rotated_secret_changes_its_host(repository: Path) -> None:
     """sops-nix carries the encrypted file inside the system: without a deploy the host would keep the old one."""
     assert changed_by(repository, "secrets/hosts/gateway.yaml") == {"gateway"}
+
+
+@pytest.mark.parametrize(
+    ("script", "part"), [("deploy.sh", False), ("building.sh", False), ("host.sh", True), ("entry.sh", True)]
+)
+def test_what_the_operators_machine_runs_is_no_part_of_a_host(script: str, part: bool) -> None:
+    read = {str(path) for path in sources_of(ROOT, INVENTORY, ["gateway"])["gateway"].files}
+    assert (f"components/nixos/scripts/{script}" in read) is part
