@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from inventory.models import DEPLOY_USER
 from inventory.overlay import document
 from nix.tools import evaluate
 
@@ -108,8 +109,10 @@ class TestStepCa:
         assert trusted.name.partition("-")[2] == "ssh_user_ca.pub"
         if trusted.exists():
             assert trusted.read_text() == (ROOT / "nix/pki/ssh_user_ca.pub").read_text()
-        # A certificate opens the account of its name: the only one that the CA's policy allows is the operator's.
-        (operator,) = value("step-ca", "services.step-ca.settings")["authority"]["policy"]["ssh"]["user"]["allow"]["principal"]
+        # A certificate opens the account of its name: the CA's policy allows the operator's, and the one that deploys.
+        allowed = value("step-ca", "services.step-ca.settings")["authority"]["policy"]["ssh"]["user"]["allow"]["principal"]
+        operator, deploy = allowed
+        assert deploy == DEPLOY_USER
         assert value(host, f"users.users.{operator}.isNormalUser") is True
         assert value(host, "services.openssh.settings.PermitRootLogin") == "prohibit-password"
 
@@ -119,7 +122,7 @@ class TestStepCa:
         assert directory.endswith("/acme/acme/directory")
         assert provisioners["acme"]["type"] == "ACME"
         assert provisioners["keycloak"]["clientID"] in by_name(realm()["clients"], "clientId")
-        assert provisioners["keycloak"]["groups"] == ["admins"]
+        assert provisioners["keycloak"]["groups"] == ["admins", "deployers"]
 
 
 class TestKeycloak:

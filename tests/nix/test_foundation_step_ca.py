@@ -74,7 +74,12 @@ def settings() -> dict[str, Any]:
 
 @pytest.fixture
 def authority(checker: Callable[[str], str], settings: dict[str, Any], tmp_path: Path) -> Iterator[Authority]:
-    program = checker("step-ca")
+    # Keycloak is not there yet, as on the first day.
+    yield from started(checker("step-ca"), settings, tmp_path, "https://127.0.0.1:1/.well-known/openid-configuration")
+
+
+def started(program: str, settings: dict[str, Any], tmp_path: Path, issuer: str) -> Iterator[Authority]:
+    """PROGRAM by the host's SETTINGS, with keys of its own in TMP_PATH; ISSUER is where people log in."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     https, http = (one.getsockname()[1] for one in sockets)
     for one in sockets:
@@ -106,8 +111,7 @@ def authority(checker: Callable[[str], str], settings: dict[str, Any], tmp_path:
             assert base64.b64decode(provisioner["roots"]) == (ROOT / "nix/pki/root_ca.crt").read_bytes()
             provisioner["roots"] = base64.b64encode((tmp_path / "root").read_bytes()).decode()
         if provisioner["type"] == "OIDC":
-            # Keycloak is not there yet, as on the first day.
-            provisioner["configurationEndpoint"] = "https://127.0.0.1:1/.well-known/openid-configuration"
+            provisioner["configurationEndpoint"] = issuer
     (tmp_path / "ca.json").write_text(json.dumps(config))
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([program, tmp_path / "ca.json"], stdout=log, stderr=log, env={"HOME": str(tmp_path)})

@@ -26,5 +26,11 @@ in
       path = "/family";
       clientRoles = rolesIn (role: lib.elem role harmless);
     }
+    {
+      # Who may have a certificate of host step-ca's for deployments, and nothing else by this.
+      name = "deployers";
+      path = "/deployers";
+      clientRoles = { };
+    }
   ];
 }

@@ -56,7 +56,7 @@ in
         };
         ssh = {
           host.allow.dns = [ "*.${domain}" ];
-          user.allow.principal = operators;
+          user.allow.principal = operators ++ [ aether.lib.deployUser.name ];
           user.deny.principal = [ "root" ];
         };
       };
@@ -86,10 +86,24 @@ in
           configurationEndpoint = "${config.aether.web.issuer}/.well-known/openid-configuration";
           listenAddress = ":10000";
           domains = [ aether.site.public_domain ];
-          groups = [ "admins" ];
+          groups = [
+            "admins"
+            "deployers"
+          ];
           claims.enableSSHCA = true;
           options = {
-            ssh.templateFile = "${./ssh-user.tpl}";
+            # Administrators are themselves, and may deploy; deployers may that alone, from where operators are.
+            ssh = {
+              templateFile = "${./ssh-user.tpl}";
+              templateData = {
+                deploy = aether.lib.deployUser.name;
+                from = lib.concatStringsSep "," (
+                  lib.concatMap aether.inventory.cidrs (
+                    lib.filter (network: aether.inventory.networks ? ${network}) config.aether.ssh.operators
+                  )
+                );
+              };
+            };
             x509.template = never "people get SSH certificates here";
           };
         }

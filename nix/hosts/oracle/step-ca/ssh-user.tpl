@@ -1,7 +1,12 @@
 {
   "type": "user",
   "keyId": {{ toJson .Token.email }},
-  "principals": [{{ toJson .Token.preferred_username }}],
+{{- if has "admins" .Token.groups }}
+  "principals": [{{ toJson .Token.preferred_username }}, {{ toJson .deploy }}],
+{{- else }}
+  "principals": [{{ toJson .deploy }}],
+  "criticalOptions": { "source-address": {{ toJson .from }} },
+{{- end }}
   "extensions": {
     "permit-pty": "",
     "permit-user-rc": ""
