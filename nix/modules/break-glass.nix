@@ -20,9 +20,9 @@ in
   };
 
   config = lib.mkIf config.aether.breakGlass.enable {
-    users.users.root.openssh.authorizedKeys.keys = map (key: ''restrict,pty,command="${program}" ${key}'') (
-      lib.splitString "\n" (lib.fileContents file)
-    );
+    users.users.root.openssh.authorizedKeys.keys = map (
+      key: ''restrict,pty,command="${program}" ${key}''
+    ) (lib.splitString "\n" (lib.fileContents file));
     # Where root's login is off otherwise, it is for this key alone. (Stronger than that module's word.)
     services.openssh.settings.PermitRootLogin = lib.mkIf (
       (aether.host.ssh_user or "root") == aether.lib.deployUser.name

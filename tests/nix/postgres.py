@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.sim_lab import wait_until
 from tests.system.state_servers import running
 
 from .conftest import CACHE
@@ -76,6 +77,17 @@ class Postgres:
         )
 
 
+def _create(command: list[str]) -> None:
+    """Run COMMAND once the server, which takes connections before it answers any, has started."""
+
+    def created() -> bool:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 or "starting up" in done.stderr, done.stderr
+        return done.returncode == 0
+
+    wait_until("the database server has started", created)
+
+
 @contextmanager
 def postgres(folder: Path, port: int, rules: str, certificate: str, key: str) -> Iterator[Postgres]:
     """A new server with an empty database ``apps``; RULES (pg_hba.conf) say who may come from where."""
@@ -102,7 +114,7 @@ def postgres(folder: Path, port: int, rules: str, certificate: str, key: str) ->
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     with running(server.command("postgres", "-D", f"{INSIDE}/data", *options), port, {}):
-        subprocess.run(server.command("createdb", "-h", INSIDE, "-p", str(port), "-U", "postgres", "apps"), check=True)
+        _create(server.command("createdb", "-h", INSIDE, "-p", str(port), "-U", "postgres", "apps"))
         try:
             yield server
         finally:
