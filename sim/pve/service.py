@@ -293,7 +293,10 @@ class Proxmox:
             if facts is None:
                 return None
             meta = self._meta.setdefault(guest.vmid, {})
-            host = self.guest_hosts[guest.vmid] = self._make_host(facts, meta.get("directory"))
+            kept = meta.get("directory")
+            # A host that the inventory renamed took its folder along (sim/supervisor.py).
+            there = kept and (self._disks / kept).exists()
+            host = self.guest_hosts[guest.vmid] = self._make_host(facts, kept if there else None)
             meta["directory"] = host.directory.name
             made = host
             host.is_elsewhere = lambda: guests.asks_for_address(guest) and self.address_of(guest) not in (None, made.address)
