@@ -1,4 +1,4 @@
-"""Health checks as the scripts on a host read them, and back."""
+"""Health checks as the scripts on a host read them, and what they call them."""
 
 from inventory.models import CommandCheck, HealthCheck, HttpCheck, TcpCheck, UnitCheck
 
@@ -8,6 +8,11 @@ def check_lines(checks: tuple[HealthCheck, ...]) -> str:
     back.
     """
     return "".join("\t".join(_check_fields(check)) + "\n" for check in checks)
+
+
+def check_name(check: HealthCheck) -> str:
+    """What the scripts call it: KIND and VALUE."""
+    return " ".join(_check_fields(check)[:2])
 
 
 def _check_fields(check: HealthCheck) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from components.nixos.source_closure import source_hashes
+from components.nixos.tool import nix_command
 from inventory.overlay import document, environment_of, overlays
 from ops.stack import REPOSITORY, OpsError
 
@@ -68,14 +69,5 @@ def _nixos_hosts_of(file: Path) -> dict[str, str]:
 def build(attributes: Iterable[str], nix: str = "nix") -> int:
     """Build the systems of ATTRIBUTES, all in one call, their store paths on standard output; Nix's exit code."""
     wanted = [f'.#nixosConfigurations."{attribute}".config.system.build.toplevel' for attribute in attributes]
-    command = [
-        nix,
-        "--extra-experimental-features",
-        "nix-command flakes",
-        "build",
-        "--no-link",
-        "--print-out-paths",
-        "--print-build-logs",
-        *wanted,
-    ]
+    command = [*nix_command(nix), "build", "--no-link", "--print-out-paths", "--print-build-logs", *wanted]
     return subprocess.run(command, cwd=REPOSITORY, check=False).returncode

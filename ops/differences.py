@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.nixos.system import deployment_result
+from components.nixos.tool import nix_command
 from components.requests import DeployRequest
 from ops.stack import AETHER, REPOSITORY, Stack
 
@@ -68,14 +69,7 @@ def _built(stack: Stack, new: dict[str, str]) -> str:
     desired = new["desired"]
     flake = f'.#nixosConfigurations."{new["flake"]}".config.system.build.toplevel'
     what = f"{desired}^out" if desired.startswith("/") else flake
-    command = [
-        new["nix"],
-        "--extra-experimental-features",
-        "nix-command flakes",
-        "build",
-        "--no-link",
-        "--print-out-paths",
-    ]
+    command = [*nix_command(new["nix"]), "build", "--no-link", "--print-out-paths"]
     try:
         result = subprocess.run(
             [*command, what], capture_output=True, text=True, check=False, cwd=REPOSITORY, env=stack.environment()

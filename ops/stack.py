@@ -56,6 +56,11 @@ class Stack:
                 return value.strip("\"'")
         return None
 
+    @property
+    def phase(self) -> int:
+        """The last phase of the migration that it deploys; 9 where it does not say."""
+        return int(self.setting("phase") or 9)
+
     def environment(self) -> dict[str, str]:
         """Environment of the engine: the project's tools first, and for a simulated stack its own backend and keys."""
         path = os.pathsep.join([str(AETHER / "engine/bin"), str(REPOSITORY / ".venv/bin"), os.environ.get("PATH", "")])

@@ -28,8 +28,7 @@ class Silent:
 
 def silent(stack: Stack, inventory: Inventory, seconds: float = 5) -> Silent:
     """Ask nodes and hosts that roam, all at once."""
-    phase = int(stack.setting("phase") or 9)
-    roaming = [name for name, host in inventory.managed(phase).items() if getattr(host, "roams", False)]
+    roaming = [name for name, host in inventory.managed(stack.phase).items() if getattr(host, "roams", False)]
     there = _asked(stack, inventory, [*inventory.nodes, *roaming], seconds)
     nodes = [name for name in inventory.nodes if not there[name]]
     return Silent(nodes if len(nodes) < len(inventory.nodes) else [], [name for name in roaming if not there[name]])

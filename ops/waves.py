@@ -56,4 +56,4 @@ def up_to(stack: Stack, wave: str | None, passed: list[str]) -> list[str]:
 
 
 def _waves(stack: Stack) -> list[Wave]:
-    return waves_of(inventory_of(stack), int(stack.setting("phase") or 9))
+    return waves_of(inventory_of(stack), stack.phase)

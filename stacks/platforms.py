@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from components.nixos.tool import nix_command
 from inventory.load import Inventory
 from inventory.models import NixosFacts
 
@@ -37,7 +38,7 @@ def unbuildable(hosts: Mapping[str, NixosFacts], operator: frozenset[str] | None
 
 def operator_systems(nix: str) -> frozenset[str] | None:
     """What the operator's Nix builds for: itself, by emulation (extra-platforms), on its builders. None without Nix."""
-    command = [nix, "--extra-experimental-features", "nix-command flakes", "config", "show", "--json"]
+    command = [*nix_command(nix), "config", "show", "--json"]
     try:
         asked = subprocess.run(command, capture_output=True, text=True, check=False)
         told = json.loads(asked.stdout) if asked.returncode == 0 else {}

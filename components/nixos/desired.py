@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from components.contents import as_lines
 from components.nixos.source_closure import Sources, sources_of
+from components.nixos.tool import nix_command
 
 HOST_GIB = 0.9
 """Memory that the evaluation of one NixOS host takes."""
@@ -159,7 +160,8 @@ def _kept(drvs: set[str], repository: Path, nix: str) -> set[str]:
     if here == drvs:
         return drvs
     # The store may be elsewhere than its paths say; it answers for all of them at once.
-    asked = subprocess.run([*_nix(nix), "path-info", *sorted(drvs - here)], capture_output=True, check=False, cwd=repository)
+    command = [*nix_command(nix), "path-info", *sorted(drvs - here)]
+    asked = subprocess.run(command, capture_output=True, check=False, cwd=repository)
     return here if asked.returncode else drvs
 
 
@@ -206,7 +208,7 @@ def expression(attributes: Mapping[str, str]) -> str:
 
 def _evaluate_batch(repository: Path, nix: str, attributes: Mapping[str, str]) -> tuple[dict[str, Desired], str]:
     # Not by its path, which may hold what a flake reference cannot.
-    command = [*_nix(nix), "eval", "--json", ".#nixosConfigurations", "--apply", expression(attributes)]
+    command = [*nix_command(nix), "eval", "--json", ".#nixosConfigurations", "--apply", expression(attributes)]
     result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=repository)
     if result.returncode:
         return {}, result.stderr.strip()
@@ -215,7 +217,3 @@ def _evaluate_batch(repository: Path, nix: str, attributes: Mapping[str, str]) -
         name: Desired(each["drv"], json.dumps(each["boots"], sort_keys=True), as_lines(each["system"]))
         for name, each in answer.items()
     }, ""
-
-
-def _nix(nix: str) -> list[str]:
-    return [nix, "--extra-experimental-features", "nix-command flakes"]

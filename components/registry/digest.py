@@ -5,22 +5,18 @@ Environment: AETHER_REFERENCE (registry/owner/name:tag), and PULUMI_COMMAND_STDO
 """
 
 import os
-import subprocess
 import sys
 
-from components.registry.lookup import Answer, why_unreadable
+from components.registry.lookup import Answer, Unreadable, crane
 
 
 def look_up_one(reference: str, before: Answer) -> Answer:
     """The digest of REFERENCE, with its tag; what BEFORE knew where the registry does not give it."""
     name, _, tag = reference.rpartition(":")
     try:
-        done = subprocess.run(["crane", "digest", f"{name}:{tag}"], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return Answer(images=before.images, unreadable={name: "crane is not installed. Fix: make setup"})
-    if done.returncode:
-        return Answer(images=before.images, unreadable={name: why_unreadable(name, done.stderr)})
-    return Answer(images={name: f"{name}@{done.stdout.strip()}"})
+        return Answer(images={name: f"{name}@{crane('digest', f'{name}:{tag}', name)}"})
+    except Unreadable as error:
+        return Answer(images=before.images, unreadable={name: str(error)})
 
 
 def main() -> int:

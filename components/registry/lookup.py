@@ -15,6 +15,10 @@ class RegistryError(Exception):
     """The run has to end: a tool is missing, or an image is not signed by the owner's key."""
 
 
+class Unreadable(Exception):
+    """A registry does not give what it was asked for; the message says why, and what to do."""
+
+
 class Answer(BaseModel):
     """What is known of several images."""
 
@@ -40,13 +44,28 @@ def look_up(registry: str, images: list[str], public_key: str, tag: str = "lates
     found, unreadable = {}, {}
     for image in images:
         reference = f"{registry}/{image}"
-        done = subprocess.run(["crane", "digest", f"{reference}:{tag}"], capture_output=True, text=True, check=False)
-        if done.returncode:
-            unreadable[image] = why_unreadable(reference, done.stderr)
+        try:
+            found[image] = f"{reference}@{crane('digest', f'{reference}:{tag}', reference)}"
+        except Unreadable as error:
+            unreadable[image] = str(error)
             continue
-        found[image] = f"{reference}@{done.stdout.strip()}"
         _verify(found[image], public_key)
     return Answer(images=found, unreadable=unreadable)
+
+
+def crane(verb: str, reference: str, name: str) -> str:
+    """What `crane VERB REFERENCE` prints. NAME is what the image is called in errors.
+
+    Raises:
+        Unreadable: crane is not there, or the registry does not give it.
+    """
+    try:
+        done = subprocess.run(["crane", verb, reference], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise Unreadable("crane is not installed. Fix: make setup") from None
+    if done.returncode:
+        raise Unreadable(why_unreadable(name, done.stderr))
+    return done.stdout.strip()
 
 
 def why_unreadable(reference: str, said: str) -> str:

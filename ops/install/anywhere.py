@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.nixos.tool import nix_command
 from ops.stack import REPOSITORY, OpsError
 
 SHIM = Path(__file__).parent / "bin"
@@ -81,7 +82,7 @@ def run(nix: str, words: list[str], way: Way, environment: dict[str, str]) -> No
         "AETHER_SSH": real,
         "AETHER_KNOWN_HOSTS": str(way.known_hosts),
     }
-    command = [nix, "--extra-experimental-features", "nix-command flakes", "run", "--inputs-from", ".", "nixpkgs#nixos-anywhere"]
+    command = [*nix_command(nix), "run", "--inputs-from", ".", "nixpkgs#nixos-anywhere"]
     process = subprocess.Popen(
         [*command, "--", *words], cwd=REPOSITORY, env={**environment, **own}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )

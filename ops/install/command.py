@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from components.nixos.tool import nix_command
 from inventory.load import Inventory
 from inventory.models import Guest, NixosHost, NixosLxc, NixosMetal, NixosVm
 from ops import guests, hosts
@@ -107,7 +108,7 @@ def installable(inventory: Inventory, name: str) -> NixosHost:
 
 def evaluated(stack: Stack, attribute: str, host: str) -> Layout:
     """What the flake says of HOST. Raises OpsError where it does not evaluate or has no disk layout."""
-    command = [_nix(stack), "--extra-experimental-features", "nix-command flakes", "eval", "--json"]
+    command = [*nix_command(_nix(stack)), "eval", "--json"]
     apply = (HERE / "facts.nix").read_text()
     run = subprocess.run(
         [*command, f'.#nixosConfigurations."{attribute}"', "--apply", apply],

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from components.checks import check_lines
-from inventory.models import CommandCheck, Guest, HealthCheck, HttpCheck, TcpCheck, UnitCheck
+from components.checks import check_lines, check_name
+from inventory.models import CommandCheck, Guest, HealthCheck, HttpCheck, UnitCheck
 from stacks.live import SCRIPTS
 
 BOOT = 300
@@ -34,37 +34,24 @@ class Found:
         return self.answers and not self.failed
 
 
-def name_of(check: HealthCheck) -> str:
-    """As the host's own script names it."""
-    match check:
-        case UnitCheck():
-            return f"unit {check.unit}"
-        case TcpCheck():
-            return f"tcp {check.tcp}"
-        case HttpCheck():
-            return f"http {check.http}"
-        case CommandCheck():
-            return f"command {check.command}"
-
-
 def beyond(checks: Sequence[HealthCheck], others: Mapping[str, str]) -> dict[str, str]:
     """Checks that ask more than the host itself, and what; OTHERS are the addresses of the other hosts by name."""
     found = {}
     for check in checks:
-        if isinstance(check, HttpCheck) and (asked := urlsplit(check.http).hostname or "") not in (*_OWN, "{address}"):
-            found[name_of(check)] = f"asks {asked}"
+        if isinstance(check, HttpCheck) and (asked := urlsplit(check.http).hostname or "") not in _OWN:
+            found[check_name(check)] = f"asks {asked}"
         if isinstance(check, CommandCheck):
             words = set(check.command.replace("/", " ").replace(":", " ").replace("@", " ").split())
             named = [name for name, address in others.items() if name in words or address in words]
             if named:
-                found[name_of(check)] = f"asks {named[0]}"
+                found[check_name(check)] = f"asks {named[0]}"
     return found
 
 
 def prove(ask: Callable[..., str | None], host: Guest, address: str, others: Mapping[str, str], *, pause: float = PAUSE) -> Found:
     """Ask until everything holds that can, or until its time is over. ASK runs a script in the copy, and gives what it prints."""
     outside = beyond(host.health, others)
-    checks = tuple(check for check in host.health if name_of(check) not in outside)
+    checks = tuple(check for check in host.health if check_name(check) not in outside)
     text = "\n".join((SCRIPTS / f"nixos/scripts/{name}.sh").read_text() for name in ("host", "status", "waits"))
     deadline, answered = time.monotonic() + BOOT, False
     found = Found(left_out=outside)
@@ -91,7 +78,7 @@ def _read(said: str, checks: Sequence[HealthCheck], outside: Mapping[str, str]) 
     unhealthy = set(facts.get("unhealthy", ()))
     held, failed, left_out = [], [], dict(outside)
     for check in checks:
-        name = name_of(check)
+        name = check_name(check)
         if name not in unhealthy:
             held.append(name)
         elif isinstance(check, UnitCheck) and check.unit in waits:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from components.registry.lookup import why_unreadable
+from components.registry.lookup import Unreadable, crane
 from inventory.files import write_whole
 from ops.update.pins import Found, Newer
 
@@ -22,10 +22,6 @@ _VERSION = re.compile(r"^image-version: *(?P<tag>[\w.-]+)@(?P<digest>sha256:[0-9
 _MODULES = re.compile(r"^(?P<stream>[a-z]+-\d+)-(?P<kernel>\d.*)$")
 KERNEL = "ostree.linux"
 """Label of an image with a kernel: its release."""
-
-
-class _Unreadable(Exception):
-    """The registry does not give what was asked; why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ def container_images(repository: Path, *, write: bool) -> Found:
         pins = {path: list(_pins(path.read_text())) for path in files}
         try:
             newer = _newer(list(dict.fromkeys(pin for found in pins.values() for pin in found)))
-        except _Unreadable as error:
+        except Unreadable as error:
             found.left.append(f"`{folder.relative_to(repository)}`: {error}")
             continue
         for path, own in pins.items():
@@ -70,7 +66,7 @@ def _newer(pins: list[_Pin]) -> dict[_Pin, tuple[str, str]]:
     """Tag and digest of each of PINS today; all of them or none.
 
     Raises:
-        _Unreadable
+        Unreadable
     """
     newer = {pin: (pin.tag, _digest(f"{pin.image}:{pin.tag}")) for pin in pins if not pin.of_a_kernel}
     kernels = {kernel for pin, (_, digest) in newer.items() if (kernel := _kernel(f"{pin.image}@{digest}"))}
@@ -78,7 +74,7 @@ def _newer(pins: list[_Pin]) -> dict[_Pin, tuple[str, str]]:
         if not pin.of_a_kernel:
             continue
         if len(kernels) != 1:
-            raise _Unreadable(f"{pin.image} is for one kernel, and its base says {', '.join(kernels) or 'none'} (label {KERNEL})")
+            raise Unreadable(f"{pin.image} is for one kernel, and its base says {', '.join(kernels) or 'none'} (label {KERNEL})")
         stream = _MODULES.match(pin.tag)
         assert stream is not None
         tag = f"{stream['stream']}-{next(iter(kernels))}"
@@ -104,19 +100,9 @@ def _files(repository: Path) -> Iterator[Path]:
 
 
 def _digest(reference: str) -> str:
-    return _crane("digest", reference)
+    return crane("digest", reference, reference)
 
 
 def _kernel(reference: str) -> str:
-    labels = (json.loads(_crane("config", reference)).get("config") or {}).get("Labels") or {}
+    labels = (json.loads(crane("config", reference, reference)).get("config") or {}).get("Labels") or {}
     return str(labels.get(KERNEL, ""))
-
-
-def _crane(verb: str, reference: str) -> str:
-    try:
-        done = subprocess.run(["crane", verb, reference], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise _Unreadable("crane is not installed. Fix: make setup") from None
-    if done.returncode:
-        raise _Unreadable(why_unreadable(reference, done.stderr))
-    return done.stdout.strip()

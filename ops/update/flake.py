@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from components.nixos.tool import nix_command
 from inventory.files import write_whole
 from ops.update.pins import Found, Newer
 
@@ -19,15 +20,7 @@ def flake_inputs(repository: Path, nix: str, *, write: bool) -> Found:
     lock = repository / LOCK
     with tempfile.TemporaryDirectory() as folder:
         newer = Path(folder, LOCK)
-        command = [
-            nix,
-            "--extra-experimental-features",
-            "nix-command flakes",
-            "flake",
-            "update",
-            "--output-lock-file",
-            str(newer),
-        ]
+        command = [*nix_command(nix), "flake", "update", "--output-lock-file", str(newer)]
         try:
             done = subprocess.run(command, cwd=repository, env=os.environ, capture_output=True, text=True, check=False)
         except FileNotFoundError:

@@ -191,20 +191,30 @@ def host_token(authority: Authority, name: str, audience: str, extra: dict[str, 
     return ".".join(sign(key, {"typ": "JWT", "x5c": chain}, claims))
 
 
-def ssh_host(authority: Authority, name: str, principals: list[str]) -> tuple[int, Any]:
+def ssh_sign(authority: Authority, token: str, kind: str) -> tuple[int, Any]:
+    """What it makes of a new key and a TOKEN: a certificate of a KIND (host, user), or why not."""
     public = ed25519.Ed25519PrivateKey.generate().public_key()
     blob = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).split()[1].decode()
+    return authority.request("/1.0/ssh/sign", {"publicKey": blob, "ott": token, "certType": kind})[:2]
+
+
+def ssh_certificate(answer: dict[str, Any]) -> SSHCertificate:
+    made = serialization.load_ssh_public_identity(b"ssh-ed25519-cert-v01@openssh.com " + answer["crt"].encode())
+    assert isinstance(made, SSHCertificate)
+    return made
+
+
+def ssh_host(authority: Authority, name: str, principals: list[str]) -> tuple[int, Any]:
     wish = {"certType": "host", "keyID": name, "principals": principals}
     token = host_token(authority, name, "/1.0/ssh/sign#x5c/hosts", {"step": {"ssh": wish}})
-    return authority.request("/1.0/ssh/sign", {"publicKey": blob, "ott": token, "certType": "host"})[:2]
+    return ssh_sign(authority, token, "host")
 
 
 def test_a_host_gets_an_ssh_certificate_for_its_own_names(authority: Authority) -> None:
     status, answer = ssh_host(authority, "media.home.example.org", ["gateway.home.example.org"])
     assert status == 201, answer
-    made = serialization.load_ssh_public_identity(b"ssh-ed25519-cert-v01@openssh.com " + answer["crt"].encode())
+    made = ssh_certificate(answer)
     # What the token asks for does not matter: the certificate it was signed with does.
-    assert isinstance(made, SSHCertificate)
     assert made.valid_principals == [b"media.home.example.org"]
 
 

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import SSHCertificate
 
-from .test_foundation_step_ca import Authority, base64url, settings, sign, started
+from .test_foundation_step_ca import Authority, base64url, settings, sign, ssh_certificate, ssh_sign, started
 
 __all__ = ["settings"]
 HOURS = 3600
@@ -74,16 +73,11 @@ def authority(checker: Callable[[str], str], settings: dict[str, Any], tmp_path:
 
 def certificate(authority: Authority, issuer: Issuer, name: str, groups: list[str]) -> SSHCertificate | None:
     """What NAME is given; None where step-ca refuses."""
-    public = ed25519.Ed25519PrivateKey.generate().public_key()
-    blob = public.public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).split()[1].decode()
-    request = {"publicKey": blob, "ott": issuer.token(name, groups), "certType": "user"}
-    status, answer, _ = authority.request("/1.0/ssh/sign", request)
+    status, answer = ssh_sign(authority, issuer.token(name, groups), "user")
     if status != 201:
         assert status in (401, 403), answer
         return None
-    made = serialization.load_ssh_public_identity(b"ssh-ed25519-cert-v01@openssh.com " + answer["crt"].encode())
-    assert isinstance(made, SSHCertificate)
-    return made
+    return ssh_certificate(answer)
 
 
 @pytest.fixture

@@ -1,27 +1,10 @@
 """`./aether cloud images` against moto: the newest official image, as the lines to write."""
 
-from datetime import datetime
-
-import boto3  # type: ignore[import-untyped]
 import pytest
 from moto import mock_aws
-from moto.ec2.models import ec2_backends
 
 from ops.cloud import NIXOS_OWNER, newest, show_images
-
-
-def image(name: str, date: str, architecture: str, owner: str) -> str:
-    """An image as somebody published it."""
-    ec2 = boto3.client("ec2", region_name="eu-central-1")
-    made: str = ec2.register_image(Name=name, Architecture=architecture, RootDeviceName="/dev/xvda")["ImageId"]
-    known = ec2_backends["123456789012"]["eu-central-1"].amis[made]
-    known.owner_id, known.creation_date, known.state, known.architecture = (
-        owner,
-        datetime.fromisoformat(date),
-        "available",
-        architecture,
-    )
-    return made
+from tests.unit.machine_images import publish
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +15,9 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @mock_aws
 def test_the_newest_of_the_projects_own_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    image("nixos/25.11.1-aarch64-linux", "2026-01-01", "arm64", NIXOS_OWNER)
-    wanted = image("nixos/25.11.2-aarch64-linux", "2026-02-01", "arm64", NIXOS_OWNER)
-    image("nixos/25.11.3-aarch64-linux", "2026-03-01", "arm64", "999999999999")
+    publish("nixos/25.11.1-aarch64-linux", "2026-01-01", "arm64", NIXOS_OWNER)
+    wanted = publish("nixos/25.11.2-aarch64-linux", "2026-02-01", "arm64", NIXOS_OWNER)
+    publish("nixos/25.11.3-aarch64-linux", "2026-03-01", "arm64", "999999999999")
     assert show_images("eu-central-1") == 1, "the other three are not there"
     said = capsys.readouterr().out
     assert f'# nixos, arm64, eu-central-1, of 2026-02-01\nami = "{wanted}"\nami_name = "nixos/25.11.2-aarch64-linux"\n' in said

@@ -3,14 +3,12 @@
 import json
 import shutil
 import subprocess
-from datetime import datetime
 from pathlib import Path
 
-import boto3  # type: ignore[import-untyped]
 import pytest
 from moto import mock_aws
-from moto.ec2.models import ec2_backends
 
+from components.registry.lookup import Unreadable
 from inventory.load import load
 from ops.cloud import NIXOS_OWNER
 from ops.update import containers
@@ -18,6 +16,7 @@ from ops.update.containers import KERNEL, container_images
 from ops.update.flake import flake_inputs
 from ops.update.machine_images import machine_images
 from ops.update.pins import Found, Newer, markdown
+from tests.unit.machine_images import publish
 
 OLD, NEW, MODULES = (f"sha256:{letter * 64}" for letter in "abc")
 BASE = "ghcr.io/ublue-os/kinoite-main"
@@ -53,15 +52,15 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         "docker.io/library/redis:8": OLD,
     }
 
-    def crane(verb: str, reference: str) -> str:
+    def crane(verb: str, reference: str, name: str) -> str:
         if verb == "config":
             labels = {KERNEL: "7.1.0-1.fc44.x86_64"} if reference.startswith(BASE) else {}
             return json.dumps({"config": {"Labels": labels}})
         if reference not in known:
-            raise containers._Unreadable(f"{reference}: was not published yet")
+            raise Unreadable(f"{name}: was not published yet")
         return known[reference]
 
-    monkeypatch.setattr(containers, "_crane", crane)
+    monkeypatch.setattr(containers, "crane", crane)
     return known
 
 
@@ -112,21 +111,12 @@ def account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
 
 
-def publish(name: str, date: str, owner: str) -> str:
-    ec2 = boto3.client("ec2", region_name="eu-central-1")
-    made: str = ec2.register_image(Name=name, Architecture="arm64", RootDeviceName="/dev/xvda")["ImageId"]
-    known = ec2_backends["123456789012"]["eu-central-1"].amis[made]
-    known.owner_id, known.creation_date, known.architecture = owner, datetime.fromisoformat(date), "arm64"
-    known.state = "available"
-    return made
-
-
 @pytest.mark.usefixtures("account")
 @mock_aws
 def test_official_images_of_machines_are_written_and_own_ones_left(tmp_path: Path) -> None:
-    old = publish("nixos/25.11.1-aarch64-linux", "2026-01-01", NIXOS_OWNER)
-    latest = publish("nixos/25.11.2-aarch64-linux", "2026-02-01", NIXOS_OWNER)
-    own = publish("aether-vps", "2026-03-01", "123456789012")
+    old = publish("nixos/25.11.1-aarch64-linux", "2026-01-01", "arm64", NIXOS_OWNER)
+    latest = publish("nixos/25.11.2-aarch64-linux", "2026-02-01", "arm64", NIXOS_OWNER)
+    own = publish("aether-vps", "2026-03-01", "arm64", "123456789012")
     path = tmp_path / "cloud.toml"
     texts = iter((old, own))
     text = CLOUD.read_text()
