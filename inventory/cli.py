@@ -10,6 +10,7 @@ from pathlib import Path
 from inventory import ansible, graph, sops
 from inventory.load import Inventory, InventoryError, load_all
 from inventory.overlay import overlays
+from inventory.problems import explained
 
 FILES = ("inventory/homelab.toml", "inventory/cloud.toml")
 """What stands in production. An environment beside it is an overlay (overlay.py)."""
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr if options.command != "check" else sys.stdout)
         count = len(error.problems)
         print(f"{count} problem{'s' if count > 1 else ''}", file=sys.stderr)
+        print(explained(problem.code for problem in error.problems), file=sys.stderr)
         return 1
 
 

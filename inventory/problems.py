@@ -35,6 +35,12 @@ class InventoryError(Exception):
         super().__init__("\n".join(str(problem) for problem in problems))
 
 
+def explained(codes: Iterable[object]) -> str:
+    """The line that says where to look up CODES, of problems or of a deployment; empty where there is none."""
+    words = " ".join(dict.fromkeys(str(code) for code in codes if code))
+    return f"What it means, and what to do: ./aether explain {words}" if words else ""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``, did you mean 'X'?`` for the known word nearest to WORD; empty when none is near."""
     near = nearest(word, known)

@@ -52,7 +52,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "policies": PolicyFacts,
     "overlay": Overlay,
 }
-_INNER: dict[str, type[BaseModel]] = {
+INNER: dict[str, type[BaseModel]] = {
     "disks": Disk,
     "home": Home,
     "open": Opening,
@@ -225,7 +225,7 @@ def _model_at(loc: list[Any], table: str, raw: Mapping[str, Any]) -> type[BaseMo
     if loc[0] == "health":
         entry = raw["health"][loc[1]]
         return next((CHECKS[name] for name in CHECKS if name in entry), None)
-    return _INNER.get(str(loc[0]))
+    return INNER.get(str(loc[0]))
 
 
 def _plain(loc: tuple[Any, ...]) -> list[Any]:

@@ -12,9 +12,11 @@ from inventory.environment import enter
 enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
+from inventory.problems import explained  # noqa: E402
 from ops import cloud, commands, examine, fleet, guests, proxmox  # noqa: E402
 from ops.adopt import adopt  # noqa: E402
 from ops.drift import drift  # noqa: E402
+from ops.explain import explain  # noqa: E402
 from ops.github import github  # noqa: E402
 from ops.init.command import init  # noqa: E402
 from ops.install.command import install  # noqa: E402
@@ -50,6 +52,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "notify": (notify, "who is told of deployments, drift and failed health; --set, --test"),
     "metrics": (metrics, "deployments, drift, pins and backups for Prometheus; --push: to the host that watches"),
     "policies": (policies, "what breaks the rules that previews hold the fleet against; --list: the rules"),
+    "explain": (explain, "CODE …: what an error means and what to do; --list: all of them"),
     "changed": (commands.changed, "NixOS hosts that a change touches, and their build"),
     "topology": (topology, "a page with the picture of the fleet"),
     "cloud": (cloud.cloud, "images: the newest official images of the region; policy: the least rights at AWS"),
@@ -82,6 +85,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return COMMANDS[options.command][0](Stack(options.stack), options.arguments)
     except (OpsError, InventoryError) as error:
         print(error, file=sys.stderr)
+        if isinstance(error, InventoryError):
+            print(explained(problem.code for problem in error.problems), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. Run the same command again; it goes on where this stopped.", file=sys.stderr)

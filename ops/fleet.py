@@ -11,10 +11,10 @@ from components.base import Operator
 from components.requests import ByHandRequest
 from inventory.load import Inventory, InventoryError, load
 from inventory.models import AtomicHost, NixosFacts, runs_nixos
-from inventory.problems import did_you_mean
+from inventory.problems import did_you_mean, explained
 from ops import hosts
 from ops.arguments import parser
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import PAGES, REPOSITORY, OpsError, Stack
 from stacks.live import ask
 
 # Tables are wider than the 80 columns that rich takes a pipe for.
@@ -81,7 +81,10 @@ def _on_host(stack: Stack, name: str, host: NixosFacts | AtomicHost, script: str
     )
     command = [f"components/{area}/scripts/{script}", *arguments]
     environment = {**stack.environment(), **request.variables()}
-    return subprocess.run(command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+    code = subprocess.run(command, cwd=REPOSITORY, env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+    if (PAGES / f"{code}.md").exists():
+        print(explained([code]), file=sys.stderr)
+    return code
 
 
 def change_inventory(path: Path, change: Callable[[Path], object]) -> None:

@@ -18,6 +18,9 @@ _LINE = re.compile(
 _RUNNING = ("creating", "updating", "deleting", "replacing", "refreshing", "reading", "running")
 _NOISE = ("using pulumi-resource-", "update failed", "error: 1 error occurred", 'running "components/', "exit status")
 
+# What the engine says of a script that failed.
+_ENDED = re.compile(r"exit status (\d+): running")
+
 # Kinds of locks that Proxmox writes into a guest's configuration.
 _LOCKS = {
     "backup": "a backup (vzdump)",
@@ -98,6 +101,7 @@ class ProgressPrinter:
     _last: float = field(default_factory=time.monotonic)
     _at_work: dict[str, float] = field(default_factory=dict)
     _done: Counter[str] = field(default_factory=Counter)
+    _codes: dict[str, int] = field(default_factory=dict)
     _broken: dict[str, None] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
@@ -127,6 +131,10 @@ class ProgressPrinter:
         """One sentence for each resource that failed: which, and why. By name: which one failed first is chance."""
         told = {name: without_consequences(lines) for name, lines in sorted(self._diagnostics.items())}
         return [f"{name}: {self._cause(name, lines)}" for name, lines in told.items() if self._failed(lines)]
+
+    def codes(self) -> list[int]:
+        """The exit codes of scripts that failed, each once, in the order of the resources' names."""
+        return list(dict.fromkeys(code for _, code in sorted(self._codes.items())))
 
     def reached(self) -> str:
         """What was done and what was not, by name, once it is over."""
@@ -167,6 +175,8 @@ class ProgressPrinter:
             self._warning = False
             self._resource = found[2] if not found[1].startswith("pulumi:pulumi:Stack") else "the program"
             self._diagnostics.setdefault(self._resource, [])
+        elif self._resource and (ended := _ENDED.search(line)):
+            self._codes[self._resource] = int(ended[1])
         elif self._resource and line.startswith("    ") and not any(noise in line for noise in _NOISE):
             # A warning goes on until something else begins.
             if line[4:].startswith(("warning:", "error:")):
@@ -184,7 +194,7 @@ class ProgressPrinter:
     def _cause(self, name: str, lines: list[str]) -> str:
         text = "\n".join(lines)
         # A script of ours has said it in a sentence, with its evidence above.
-        if found := re.search(r"(?:\S+: )?FAILED: (.*)", text):
+        if found := re.search(r"(?:\S+: )?(?:FAILED|REFUSED): (.*)", text):
             evidence = [line for line in text.splitlines() if line.startswith("    ")]
             return "\n".join([found[1], *evidence])
         # "nixos-vm-oracle" is the image for node oracle; a guest's node is the inventory's.

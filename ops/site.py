@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mkdocs.structure.files import File, Files
+from mkdocs.structure.files import File, Files, InclusionLevel
+
+from inventory import codes
 
 ROOT = Path(__file__).resolve().parent.parent
 # Of the repository's ground floor, by their names in the site.
@@ -19,10 +21,13 @@ OWN = {
 
 
 def on_files(files: Files, config: Any, **_: object) -> Files:
-    """Add the pages that are made."""
+    """Add the pages that are made; those of the inventory's codes are reached from where the codes are listed."""
     made = {name: _from_ground((ROOT / file).read_text()) for file, name in OWN.items() if (ROOT / file).exists()}
     for name, text in {**made, "commands.md": commands()}.items():
         files.append(File.generated(config, name, content=text))
+    for code in codes.reports():
+        made_of = File.generated(config, f"errors/{code}.md", content=codes.page(code), inclusion=InclusionLevel.NOT_IN_NAV)
+        files.append(made_of)
     return files
 
 
@@ -32,6 +37,10 @@ def on_page_markdown(markdown: str, page: Any, **_: object) -> str:
         return markdown
     for file, name in OWN.items():
         markdown = re.sub(rf"\]\(\.\./{re.escape(file)}(#[^)]*)?\)", rf"]({name}\1)", markdown)
+    if page.file.src_uri == "inventory.md":
+        for code in (code for group, _ in codes.groups() for code in group):
+            # Where it is listed, which is the only place where it stands between commas and bars.
+            markdown = re.sub(rf"(?m)^(\|.*?)(?<!\[)`{code}`(?=,| \|)", rf"\1[`{code}`](errors/{code}.md)", markdown)
     return markdown
 
 

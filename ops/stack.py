@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inventory.problems import explained
 from ops import locks, secrets_provider
 from ops.authority import authorities
 from ops.progress import ProgressPrinter
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
+PAGES = REPOSITORY / "docs/errors"
+"""What each exit code of a deployment means: CODE.md."""
 # They stand in one simulated datacentre.
 SIMULATED = tuple(sorted(path.stem.removeprefix("Pulumi.") for path in REPOSITORY.glob("Pulumi.sim*.yaml")))
 # Stack: setting that holds while another stack is deployed, that stack, the output that shows it, the value. The homelab asks the
@@ -159,11 +162,12 @@ class Stack:
         if code and (reason := secrets_provider.explain(self.name, said)):
             raise OpsError(reason)
         if code:
+            looked_up = explained(code for code in printer.codes() if (PAGES / f"{code}.md").exists())
             reasons = "\n".join(f"  {reason}" for reason in printer.failures()) or f"  exit code {code}"
             raise OpsError(
                 f"\npulumi {arguments[0]} did not finish:\n{reasons}\n\n"
                 f"{printer.reached()}\nThe state has what was done: run it again when it is mended, and it goes on there. "
-                f"The whole log: {log.relative_to(REPOSITORY)}"
+                f"The whole log: {log.relative_to(REPOSITORY)}" + (f"\n{looked_up}" if looked_up else "")
             )
         return ""
 

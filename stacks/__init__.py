@@ -6,6 +6,7 @@ import sys
 import pulumi
 
 from inventory.load import InventoryError, load
+from inventory.problems import explained
 from stacks.policies import enforce
 from stacks.settings import Settings, SettingsError
 
@@ -26,6 +27,8 @@ def run() -> None:
         pulumi.log.error(f"The package {error.name} of this stack's composition is not in the environment. {_FIX}")
         sys.exit(1)
     except (SettingsError, InventoryError) as error:
-        for line in str(error).splitlines():
-            pulumi.log.error(line)
+        codes = [problem.code for problem in error.problems] if isinstance(error, InventoryError) else []
+        for line in (*str(error).splitlines(), explained(codes)):
+            if line:
+                pulumi.log.error(line)
         sys.exit(1)

@@ -38,6 +38,7 @@ def test_what_waits_for_a_canary_that_fails_keeps_its_system_and_its_place_in_th
     up = fleet.up()
     # It crashes after its start: the switch sees that, or the checks after it.
     assert up.code != 0 and re.search(r"dns: (not healthy|activation failed: this switch broke dns\.service)", up.text), up.text
+    assert re.search(r"(?m)^What it means, and what to do: \./aether explain 3[01]$", up.text), up.text
     assert {host: fleet.system(host) for host in before} == before
     assert {resource["urn"] for resource in fleet.resources()} == known, "a program that ends well deletes what it did not name"
     fleet.clear_faults()

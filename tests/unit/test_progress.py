@@ -128,3 +128,22 @@ def test_a_defect_of_the_program_keeps_its_stack() -> None:
         printer.feed(f"    {line}")
     (told,) = printer.failures()
     assert "wait_for_rpcs" in told and told.endswith("TypeError: unsupported operand")
+
+
+def test_the_codes_of_scripts_that_failed_are_kept_for_who_explains_them() -> None:
+    _, printer = run_with_progress()
+    assert printer.codes() == [31]
+
+
+def test_what_the_hosts_own_program_refuses_is_one_sentence_too() -> None:
+    printer = ProgressPrinter({}, io.StringIO())
+    for line in (
+        "Diagnostics:",
+        "  command:local:Command (web):",
+        '    error: exit status 2: running "components/nixos/scripts/deploy.sh":',
+        "    web: builds",
+        "    web: REFUSED: it is neither signed by the fleet's key nor a generation of this host",
+    ):
+        printer.feed(line)
+    assert printer.failures() == ["web: it is neither signed by the fleet's key nor a generation of this host"]
+    assert printer.codes() == [2]
