@@ -4,7 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inventory.parse import Draft
-from inventory.rules import addresses, capacity, cloud, cluster, environments, files, keys, references, services, unique
+from inventory.rules import (
+    addresses,
+    capacity,
+    cloud,
+    cluster,
+    deployers,
+    environments,
+    files,
+    keys,
+    references,
+    services,
+    unique,
+)
 
 
 def check(drafts: Sequence[Draft], secrets: Path | None = None) -> None:
@@ -14,7 +26,7 @@ def check(drafts: Sequence[Draft], secrets: Path | None = None) -> None:
     draft's file, and not at all for an inventory outside one unless SECRETS is given.
     """
     for draft in drafts:
-        for subject in (addresses, capacity, cloud, cluster, references, services, keys):
+        for subject in (addresses, capacity, cloud, cluster, deployers, references, services, keys):
             subject.check(draft)
     unique.check(drafts)
     environments.check(drafts)

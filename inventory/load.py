@@ -164,6 +164,7 @@ def finish(draft: Draft) -> Inventory:
         builders=draft.builders,
         cache=draft.cache,
         policies=draft.policies,
+        deployers=draft.deployers,
         cloud=draft.cloud,
         image=draft.image,
     )

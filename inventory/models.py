@@ -582,6 +582,17 @@ class PolicyFacts(Facts):
     )
 
 
+class Deployers(Facts):
+    """A group of people who deploy a part of the fleet, by a certificate for the day (docs/access.md)."""
+
+    hosts: tuple[HostName, ...] = Field(default=(), description="Hosts that the group deploys, by name.")
+    tags: tuple[str, ...] = Field(default=(), description="And those with one of these tags that are deployed as deploy.")
+
+    def opens(self, name: str, host: HostFacts) -> bool:
+        """Whether the group deploys HOST, which is called NAME."""
+        return host.ssh_user == DEPLOY_USER and (name in self.hosts or bool({*self.tags} & {*host.tags}))
+
+
 class Overlay(Facts):
     """What an environment takes from the file that ``base`` names, and how it differs (overlay.py)."""
 
@@ -609,5 +620,6 @@ class InventoryFile(Facts):
     builders: dict[HostName, Builder] = Field(default={})
     cache: Cache | None = None
     policies: dict[HostName, PolicyFacts] = Field(default={})
+    deployers: dict[HostName, Deployers] = Field(default={})
     cloud: Cloud | None = None
     image: ImageBuild | None = None

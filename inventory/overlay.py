@@ -138,10 +138,12 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> Table:
     cloud = {**_table(base, "cloud"), **_table(overlay, "cloud")}
     if cloud:
         merged["cloud"] = {**cloud, **({"gateway": renamed[cloud["gateway"]]} if cloud.get("gateway") in renamed else {})}
+    if groups := _deployers(base, overlay, renamed):
+        merged["deployers"] = groups
     policies = {**_table(base, "policies"), **_table(overlay, "policies")}
     if policies:
         merged["policies"] = policies
-    known_tables = {*merged, "base", "overlay", "cloud"}
+    known_tables = {*merged, "base", "overlay", "cloud", "deployers"}
     return merged | {key: value for key, value in overlay.items() if key not in known_tables}
 
 
@@ -236,6 +238,16 @@ def _rollout(base: Mapping[str, Any], overlay: Mapping[str, Any], renamed: Mappi
     if canaries and not kept:
         return {}
     return {**rollout, "canary": kept} if canaries else rollout
+
+
+def _deployers(base: Mapping[str, Any], overlay: Mapping[str, Any], renamed: Mapping[str, str]) -> Table:
+    """The base's groups with those of their hosts that this environment has, and its own."""
+    groups = {}
+    for name, facts in _table(base, "deployers").items():
+        hosts = [renamed[host] for host in facts.get("hosts", ()) if host in renamed]
+        if hosts or facts.get("tags"):
+            groups[name] = {**facts, "hosts": hosts}
+    return groups | _table(overlay, "deployers")
 
 
 def _moved(address: str, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:

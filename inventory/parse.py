@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from inventory import overlay
 from inventory.building import Builder, Cache
-from inventory.models import Cloud, Host, ImageBuild, Network, Node, Overlay, PolicyFacts, Rollout, Service, Site
+from inventory.models import Cloud, Deployers, Host, ImageBuild, Network, Node, Overlay, PolicyFacts, Rollout, Service, Site
 from inventory.problems import HEADER, Lines, Problem, did_you_mean, one_of
 from inventory.proxmox import Availability, Backup, Zone
 from inventory.types import LEAST_MEMORY, HostName
@@ -29,6 +29,7 @@ _TABLES: dict[str, TypeAdapter[Any]] = {
     "availability": TypeAdapter(Availability),
     "builders": TypeAdapter(Builder),
     "policies": TypeAdapter(PolicyFacts),
+    "deployers": TypeAdapter(Deployers),
 }
 _SINGLES: dict[str, TypeAdapter[Any]] = {
     "site": TypeAdapter(Site),
@@ -69,6 +70,7 @@ class Draft:
     availability: dict[str, Availability] = field(default_factory=dict)
     builders: dict[str, Builder] = field(default_factory=dict)
     policies: dict[str, PolicyFacts] = field(default_factory=dict)
+    deployers: dict[str, Deployers] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     damaged: dict[str, set[str]] = field(default_factory=dict)
     """Fields that did not parse, by table: what depends on them is not judged."""

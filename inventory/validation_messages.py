@@ -10,6 +10,7 @@ from inventory.building import Builder, Cache
 from inventory.models import (
     CHECKS,
     Cloud,
+    Deployers,
     Disk,
     Home,
     Host,
@@ -50,6 +51,7 @@ _MODELS: dict[str, type[BaseModel]] = {
     "builders": Builder,
     "cache": Cache,
     "policies": PolicyFacts,
+    "deployers": Deployers,
     "overlay": Overlay,
 }
 INNER: dict[str, type[BaseModel]] = {

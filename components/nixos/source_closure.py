@@ -62,6 +62,9 @@ UNSEEN_FACTS = PROVISIONING_FACTS | REBASE_FACTS
 # Tables of what is done to hosts from outside.
 CLUSTER_TABLES = ("rollout", "zones", "backups", "availability", "policies", "builders", "cache")
 
+# How a Nix file names every group that deploys a part of the fleet (step-ca, Keycloak); of its own a host is told by name.
+ALL_GROUPS = "inventory.deployers"
+
 _COMMENT = re.compile(r"(?m)(?:^|\s)#[^\n]*$|/\*.*?\*/", re.DOTALL)
 _LITERAL = re.compile(r"(?<![\w/.\"$}])(\.\.?(?:/[A-Za-z0-9_.+-]+)+/?)")
 
@@ -147,7 +150,8 @@ def _sources_of(tree: "_Tree", tables: list[dict[str, Any]], common: list[Path],
     # With what they hold: sops-nix carries the encrypted file in the system, so a rotated secret is a new system.
     paths = {secret: repository / "secrets" / secret for secret in own.get("secrets", ())}
     secrets = {secret: _content_hash(path) if path.exists() else "" for secret, path in paths.items()}
-    seen = json.dumps([_as_seen_by(host, table) for table in tables], sort_keys=True, default=str)
+    every_group = any(file.suffix == ".nix" and ALL_GROUPS in (repository / file).read_text(errors="replace") for file in mine)
+    seen = json.dumps([_as_seen_by(host, table, every_group) for table in tables], sort_keys=True, default=str)
     return Sources(files, frozenset(map(str, mine)), secrets, seen)
 
 
@@ -228,16 +232,26 @@ def image_hash(repository: Path) -> str:
     return digest.hexdigest()
 
 
-def _as_seen_by(host: str, table: dict[str, object]) -> dict[str, object]:
+def _as_seen_by(host: str, table: dict[str, object], every_group: bool = False) -> dict[str, object]:
     """The inventory without what cannot matter to HOST."""
     hosts = table.get("hosts")
-    seen = {key: value for key, value in table.items() if key not in ("hosts", *CLUSTER_TABLES)}
+    seen = {key: value for key, value in table.items() if key not in ("hosts", "deployers", *CLUSTER_TABLES)}
+    if groups := _groups_of(host, table, every_group):
+        seen["deployers"] = groups
     if isinstance(hosts, dict):
         seen["hosts"] = {
             name: facts if name == host else {key: value for key, value in facts.items() if key not in UNSEEN_FACTS}
             for name, facts in hosts.items()
         }
     return seen
+
+
+def _groups_of(host: str, table: dict[str, Any], every_group: bool) -> list[str]:
+    """Names of the groups that deploy HOST; of all where its system has them."""
+    facts = table.get("hosts", {}).get(host, {})
+    groups = table.get("deployers", {}).items()
+    tags = set(facts.get("tags", ()))
+    return [name for name, said in groups if every_group or host in said.get("hosts", ()) or tags & set(said.get("tags", ()))]
 
 
 def _literals(path: Path) -> tuple[str, ...]:

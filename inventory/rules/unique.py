@@ -69,6 +69,13 @@ def check(drafts: Sequence[Draft]) -> None:
         "site '{}' is another file's name too",
         "give this site a name of its own",
     )
+    _once(
+        drafts,
+        _deployers,
+        "duplicate-deployers",
+        "group '{}' is declared as {} too",
+        "give it another name: Keycloak knows a group once",
+    )
     for draft in drafts:
         _reserved(draft)
         _repeated(draft)
@@ -149,6 +156,10 @@ def _networks(draft: Draft) -> Iterator[tuple[object, str, str]]:
 
 def _services(draft: Draft) -> Iterator[tuple[object, str, str]]:
     return ((name, f"services.{name}", "") for name in draft.names("services") if draft.base is None)
+
+
+def _deployers(draft: Draft) -> Iterator[tuple[object, str, str]]:
+    return ((name, f"deployers.{name}", "") for name in draft.names("deployers") if draft.base is None)
 
 
 def _sites(draft: Draft) -> Iterator[tuple[object, str, str]]:

@@ -15,6 +15,9 @@ let
 in
 rec {
   name = "deploy";
+  # Of a group of the inventory that deploys a part of the fleet: what Keycloak calls it, and whom its certificates are for.
+  groupOf = group: "deployers-${group}";
+  principalOf = group: "deploy-${group}";
   # By the running system, which is another one once a trial is on.
   path = "/run/current-system/etc/aether/host";
 

@@ -177,6 +177,20 @@ rec {
       ) (builtins.attrNames hosts)
     );
 
+  # Groups of people who deploy a part of the fleet (Deployers in models.py).
+  deployers = table "deployers";
+
+  # Those that deploy a host, by name. Whether it is deployed without being root is its own affair.
+  deployersOf =
+    name:
+    builtins.filter (
+      group:
+      builtins.elem (nameOf name) (deployers.${group}.hosts or [ ])
+      || builtins.any (tag: builtins.elem tag (deployers.${group}.tags or [ ])) (
+        hosts.${nameOf name}.tags or [ ]
+      )
+    ) (builtins.attrNames deployers);
+
   tagged = tag: hostsWhere (host: builtins.elem tag (host.tags or [ ]));
 
   # Who syncs SharedHome with a host, by name.

@@ -143,12 +143,23 @@ let
     else
       all // { canary = map rename kept; };
 
+  # The base's groups with those of their hosts that this environment has, and its own.
+  deployers =
+    filterAttrs (_: facts: facts.hosts != [ ] || facts.tags or [ ] != [ ]) (
+      builtins.mapAttrs (
+        _: facts:
+        facts // { hosts = map rename (builtins.filter (host: chosen ? ${host}) (facts.hosts or [ ])); }
+      ) (base.deployers or { })
+    )
+    // (overlay.deployers or { });
+
   cloud = (base.cloud or { }) // (overlay.cloud or { });
 in
 removeAttrs overlay [
   "base"
   "overlay"
   "cloud"
+  "deployers"
 ]
 // {
   site = (base.site or { }) // (overlay.site or { });
@@ -160,6 +171,7 @@ removeAttrs overlay [
     rollout
     ;
 }
+// (if deployers == { } then { } else { inherit deployers; })
 // (
   if cloud == { } then
     { }

@@ -9,6 +9,8 @@
 }:
 let
   inherit (aether.lib) deployUser;
+  # Groups that deploy this host, beside those that deploy every one.
+  parts = aether.inventory.deployersOf aether.name;
   # Two while it is made anew.
   key = lib.replaceStrings [ "\n" ] [ " " ] (lib.fileContents ../pki/nix-signing.pub);
   entry = pkgs.writeScript "aether-host" (
@@ -58,11 +60,22 @@ in
       '';
     };
 
+    # A copy: sshd takes no file whose folder, the store, a group may write to.
+    environment.etc."ssh/aether-deployers" = lib.mkIf (parts != [ ]) {
+      mode = "0444";
+      text = lib.concatMapStrings (principal: "${principal}\n") (
+        [ deployUser.name ] ++ map deployUser.principalOf parts
+      );
+    };
     services.openssh.settings.PermitRootLogin = lib.mkForce "no";
-    services.openssh.extraConfig = lib.mkAfter ''
-      Match User ${deployUser.name}
-        DisableForwarding yes
-        PermitTTY no
-    '';
+    services.openssh.extraConfig = lib.mkAfter (
+      ''
+        Match User ${deployUser.name}
+          DisableForwarding yes
+          PermitTTY no
+      ''
+      # Without the file a certificate has to name the account itself.
+      + lib.optionalString (parts != [ ]) "  AuthorizedPrincipalsFile /etc/ssh/aether-deployers\n"
+    );
   };
 }

@@ -45,6 +45,15 @@ canary = "gateway"
 gateway = "gateway"
 """
 
+GROUPS = """\
+[deployers.pages]
+hosts = ["web", "dns"]
+[deployers.names]
+hosts = ["dns"]
+[deployers.ingress]
+tags = ["ingress"]
+"""
+
 pytestmark = pytest.mark.usefixtures("nix")
 
 
@@ -63,6 +72,7 @@ def test_nix_lays_over_as_python_does(tmp_path: Path) -> None:
     homelab = (evaluate.ROOT / "inventory/homelab.toml").read_text()
     pairs = [
         (inventory_example.GOOD, test_overlay.OVERLAY),
+        (inventory_example.GOOD + GROUPS, test_overlay.OVERLAY + '[deployers.new]\nhosts = ["staging-web"]\n'),
         (small.inventory(), small.staging("web", "dns")),
         (homelab, ODD),
         (homelab, (evaluate.ROOT / "inventory/staging.toml").read_text()),

@@ -1,20 +1,27 @@
-"""What the real step-ca gives a person who logged in, by the evaluated settings: whose account, from where, for how long.
+"""What the real step-ca gives a person who logged in, by the evaluated settings: whose account, from where, for how long; and
+whom a real sshd lets in by it, on two hosts of a fleet with a group that deploys one of them.
 
 Keycloak's place is taken by an issuer of tokens on loopback: what is tried is what step-ca makes of their groups.
 """
 
 import json
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import SSHCertificate
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, SSHCertificate, load_pem_private_key
 
+from . import sshd
+from .conftest import evaluated, replace
 from .test_foundation_step_ca import Authority, base64url, settings, sign, ssh_certificate, ssh_sign, started
 
 __all__ = ["settings"]
@@ -105,3 +112,110 @@ def test_a_deployer_may_deploy_alone_from_where_operators_are(authority: Authori
 def test_nobody_else_gets_one(authority: Authority, issuer: Issuer, name: str, groups: list[str]) -> None:
     """Nor does an administrator whose name is no account of an operator's."""
     assert certificate(authority, issuer, name, groups) is None
+
+
+HOMELAB = Path("inventory/homelab.toml")
+# What a host's sshd is made of.
+SSHD = """config: {
+  inherit (config.services.openssh) extraConfig settings;
+  file = if config.environment.etc ? "ssh/aether-deployers"
+    then { inherit (config.environment.etc."ssh/aether-deployers") text mode; } else null;
+}"""
+
+
+def with_a_group(copy: Path) -> None:
+    """media and iot are deployed without being root, and a group deploys the first of them."""
+    for host in ("media", "iot"):
+        replace(copy / HOMELAB, f"[hosts.{host}]\n", f'[hosts.{host}]\nssh_user = "deploy"\n')
+    replace(copy / HOMELAB, "[rollout]\n", '[deployers.media]\nhosts = ["media"]\n\n[rollout]\n')
+
+
+REALM = 'config.sops.templates."homelab-realm.json".content'
+
+
+@pytest.fixture
+def of(copy: Path) -> Callable[..., Any]:
+    """What a host is evaluated to in such a fleet."""
+    with_a_group(copy)
+    return lambda host, what, apply=None: evaluated(copy, f"nixosConfigurations.{host}.{what}", apply)
+
+
+def test_a_group_opens_its_own_hosts_and_no_other(
+    of: Callable[..., Any], checker: Callable[[str], str], tmp_path: Path, issuer: Issuer
+) -> None:
+    hosts = {name: of(name, "config", SSHD) for name in ("media", "iot")}
+    media, iot = hosts["media"], hosts["iot"]
+    # A copy: a link into the store, whose folder a group may write to, is none that sshd reads.
+    assert media["file"] == {"text": "deploy\ndeploy-media\n", "mode": "0444"}
+    assert "AuthorizedPrincipalsFile /etc/ssh/aether-deployers" in media["extraConfig"]
+    assert iot["file"] is None and "AuthorizedPrincipalsFile" not in iot["extraConfig"]
+    groups = [group["name"] for group in json.loads(of("keycloak", REALM))["groups"]]
+    assert groups == ["admins", "family", "deployers", "deployers-media"]
+    people = {
+        "admin": ["admins"],
+        "everywhere": ["deployers"],
+        "media": ["deployers-media"],
+        "both": ["deployers", "deployers-media"],
+    }
+    settings = deepcopy(of("step-ca", "config.services.step-ca.settings"))
+    operator = settings["authority"]["policy"]["ssh"]["user"]["allow"]["principal"][0]
+    (oidc,) = [one for one in settings["authority"]["provisioners"] if one["type"] == "OIDC"]
+    assert oidc["options"]["ssh"]["templateData"]["from"] == "192.168.1.0/24"
+    # Where operators are is where this test is.
+    oidc["options"]["ssh"]["templateData"]["from"] = "127.0.0.0/8"
+    endpoint = f"{issuer.url}/.well-known/openid-configuration"
+    with ExitStack() as stack:
+        (tmp_path / "ca").mkdir()
+        ca = stack.enter_context(contextmanager(started)(checker("step-ca"), settings, tmp_path / "ca", endpoint))
+        keys = {
+            name: certified(ca, tmp_path / name, issuer.token(operator if name == "admin" else name, groups))
+            for name, groups in people.items()
+        }
+        assert certificate(ca, issuer, "nobody", ["deployers-iot"]) is None, "a group that the inventory does not have"
+        authority = public_key(tmp_path / "ca/user")
+        accounts = [operator, "deploy", "deploy-media"]
+        servers = {
+            name: stack.enter_context(sshd.started(tmp_path / f"sshd-{name}", hosts[name], authority, accounts))
+            for name in ("media", "iot")
+        }
+
+        def opened(account: str) -> dict[str, list[str]]:
+            return {host: [name for name in people if server.lets_in(account, keys[name])] for host, server in servers.items()}
+
+        assert opened("deploy") == {"media": ["admin", "everywhere", "media", "both"], "iot": ["admin", "everywhere", "both"]}
+        # An administrator is themselves on both, and a certificate of the group names no account and no root.
+        assert opened(operator) == {"media": ["admin"], "iot": ["admin"]}
+        assert opened("root") == {"media": [], "iot": []}
+        assert "ID media@example.org" in servers["media"].log, "the log says who"
+
+
+def test_from_elsewhere_than_operators_are_a_certificate_opens_nothing(
+    of: Callable[..., Any], checker: Callable[[str], str], tmp_path: Path, issuer: Issuer
+) -> None:
+    """The networks of operators are the house's, and this machine is not there."""
+    media, settings = of("media", "config", SSHD), of("step-ca", "config.services.step-ca.settings")
+    endpoint = f"{issuer.url}/.well-known/openid-configuration"
+    with ExitStack() as stack:
+        (tmp_path / "ca").mkdir()
+        ca = stack.enter_context(contextmanager(started)(checker("step-ca"), settings, tmp_path / "ca", endpoint))
+        key = certified(ca, tmp_path / "media", issuer.token("media", ["deployers-media"]))
+        server = stack.enter_context(sshd.started(tmp_path / "sshd", media, public_key(tmp_path / "ca/user"), ["deploy"]))
+        assert not server.lets_in("deploy", key)
+        assert "not from a permitted source address" in server.log
+
+
+def certified(authority: Authority, key: Path, token: str) -> Path:
+    """A new key with the certificate that AUTHORITY gives for TOKEN."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    blob = key.with_suffix(".pub").read_text().split()[1]
+    status, answer, _ = authority.request("/1.0/ssh/sign", {"publicKey": blob, "ott": token, "certType": "user"})
+    assert status == 201, answer
+    Path(f"{key}-cert.pub").write_text(f"ssh-ed25519-cert-v01@openssh.com {answer['crt']}\n")
+    return key
+
+
+def public_key(private: Path) -> str:
+    """Of a PEM file, as OpenSSH writes it."""
+    made = load_pem_private_key(private.read_bytes(), None)
+    assert isinstance(made, Ed25519PrivateKey)
+    return made.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() + "\n"

@@ -133,3 +133,17 @@ def test_an_image_changes_with_its_own_files_and_the_pins_alone(repository: Path
     assert image_hash(repository) == before
     edit(repository, "nix/images/vm.nix", "{ a = 1; }")
     assert image_hash(repository) != before
+
+
+def test_a_group_that_deploys_a_part_of_the_fleet_is_its_hosts_affair(repository: Path) -> None:
+    """And that of those whose files name every group: who gives certificates, and who knows people."""
+    edit(repository, "nix/hosts/metal/dns/default.nix", "{ aether, ... }: { names = aether.inventory.deployers; }")
+    edit(repository, "inventory/lab.toml", INVENTORY + '[hosts.log]\nkind = "nixos-lxc"\naddress = "192.168.10.12"\n')
+    before = {host: digest(repository, host) for host in ("web", "dns", "log")}
+    text = (repository / "inventory/lab.toml").read_text()
+    edit(repository, "inventory/lab.toml", text + '[deployers.media]\nhosts = ["web"]\n')
+    after = {host: digest(repository, host) for host in before}
+    assert [host for host in before if before[host] != after[host]] == ["web", "dns"]
+    # Whose else a group is says nothing to who knows its name.
+    edit(repository, "inventory/lab.toml", text + '[deployers.media]\nhosts = ["web", "log"]\n')
+    assert [host for host in before if after[host] != digest(repository, host)] == ["log"]

@@ -1,6 +1,10 @@
 # People are in groups; groups have the roles of clients. Which role means what is the client's affair, so the rule
 # goes by name: administrators have every role, family those that only use or look.
-{ config, lib }:
+{
+  config,
+  lib,
+  aether,
+}:
 let
   withRoles = lib.filterAttrs (_: client: client.roles != [ ]) config.aether.keycloak.clients;
   harmless = [
@@ -32,5 +36,17 @@ in
       path = "/deployers";
       clientRoles = { };
     }
-  ];
+  ]
+  # And who may have one for a part of the fleet alone.
+  ++ map (
+    group:
+    let
+      name = aether.lib.deployUser.groupOf group;
+    in
+    {
+      inherit name;
+      path = "/${name}";
+      clientRoles = { };
+    }
+  ) (lib.attrNames aether.inventory.deployers);
 }

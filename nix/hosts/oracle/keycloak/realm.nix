@@ -6,7 +6,7 @@
 }:
 let
   clients = import ./clients.nix { inherit config lib; };
-  groups = import ./groups.nix { inherit config lib; };
+  groups = import ./groups.nix { inherit config lib aether; };
   flows = import ./flows.nix;
   operator = config.aether.users.operator;
 in

@@ -12,6 +12,11 @@ let
   inherit (config.aether.stepCa) crl;
   inherit (aether.site) domain;
   operators = [ config.aether.users.operator ];
+  inherit (aether.lib) deployUser;
+  # Those who deploy a part of the fleet: the principal by the group.
+  parts = lib.mapAttrs' (
+    group: _: lib.nameValuePair (deployUser.groupOf group) (deployUser.principalOf group)
+  ) aether.inventory.deployers;
   # The gateway's, where no public authority gives it one.
   publicNames = lib.mapAttrsToList (_: service: service.publicFqdn) (
     lib.filterAttrs (_: service: service.public) aether.services
@@ -56,7 +61,7 @@ in
         };
         ssh = {
           host.allow.dns = [ "*.${domain}" ];
-          user.allow.principal = operators ++ [ aether.lib.deployUser.name ];
+          user.allow.principal = operators ++ [ deployUser.name ] ++ lib.attrValues parts;
           user.deny.principal = [ "root" ];
         };
       };
@@ -89,20 +94,22 @@ in
           groups = [
             "admins"
             "deployers"
-          ];
+          ]
+          ++ lib.attrNames parts;
           claims.enableSSHCA = true;
           options = {
             # Administrators are themselves, and may deploy; deployers may that alone, from where operators are.
             ssh = {
               templateFile = "${./ssh-user.tpl}";
               templateData = {
-                deploy = aether.lib.deployUser.name;
+                deploy = deployUser.name;
                 from = lib.concatStringsSep "," (
                   lib.concatMap aether.inventory.cidrs (
                     lib.filter (network: aether.inventory.networks ? ${network}) config.aether.ssh.operators
                   )
                 );
-              };
+              }
+              // lib.optionalAttrs (parts != { }) { inherit parts; };
             };
             x509.template = never "people get SSH certificates here";
           };
