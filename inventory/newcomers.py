@@ -1,35 +1,47 @@
-"""Hosts of an environment that have no key yet: an overlay chooses them, and what makes a machine that machine is made here."""
+"""Hosts that have no key yet: what makes a machine that machine is made here, and written where the host is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from inventory import agekey
 from inventory.keys import new_ssh_key, set_fields
 from inventory.overlay import base_of, document
 
+# Born of our images with the key that they are given. The key of any other machine is its own, unless somebody says its name.
+_BORN = ("nixos-vm", "nixos-lxc", "cloud-vm")
+
 
 def give_keys(files: Sequence[Path], only: Sequence[str] = ()) -> dict[str, str]:
-    """Write a new host key (and age recipient) of each host that stands for one of the base and has none into its overlay.
+    """Write a new host key (and age recipient) of each host that has none into its table: of an overlay that of the base's name.
 
     Args:
-        files: inventory files; those without a base are left alone.
-        only: names of hosts; all when empty.
+        files: inventory files.
+        only: names of hosts; when empty, all that stand for one of the base, and guests and cloud machines.
 
     Returns:
         The private keys, OpenSSH PEM, by host.
     """
     made: dict[str, str] = {}
     for path in files:
-        if base_of(path) is None:
-            continue
-        for name, facts in document(path)["hosts"].items():
-            if "stands_for" not in facts or "host_key" in facts or facts.get("kind") == "external" or (only and name not in only):
-                continue
+        for name, table in _keyless(path, only):
             made[name], public = new_ssh_key(name)
-            table = f"hosts.{facts['stands_for']}"
             _ensure(path, table)
             set_fields(path, table, {"host_key": public, "age_recipient": agekey.recipient(public)})
     return made
+
+
+def _keyless(path: Path, only: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Name and table of each host of PATH that has no key: the line is missing, or says `…`."""
+    laid_over = base_of(path) is not None
+    hosts: Mapping[str, Any] = document(path).get("hosts", {})
+    for name, facts in hosts.items():
+        if not isinstance(facts, dict) or facts.get("kind") == "external" or "…" not in str(facts.get("host_key", "…")):
+            continue
+        if laid_over and "stands_for" in facts and (not only or name in only):
+            yield name, f"hosts.{facts['stands_for']}"
+        elif not laid_over and (name in only if only else facts.get("kind") in _BORN):
+            yield name, f"hosts.{name}"
 
 
 def _ensure(path: Path, table: str) -> None:

@@ -12,7 +12,7 @@ from inventory.checks import check as check_rules
 from inventory.generate import MAKERS, UNSET, public_half, read_names
 from inventory.keys import bare, new_ssh_key, set_fields
 from inventory.load import Inventory, InventoryError, finish
-from inventory.models import ManagedHost, Node
+from inventory.models import ManagedHost, Node, runs_nixos
 from inventory.overlay import base_of
 from inventory.parse import parse
 from inventory.rolesecrets import needed, of_home
@@ -21,6 +21,8 @@ from inventory.secret_store import SecretStore, SecretStoreError, tool
 HOST_KEY = "ssh_host_ed25519_key"
 HOST_KEY_PUB = "ssh_host_ed25519_key_pub"
 SIGNING = "fleet/nix-signing-key"
+# The operator's, of every NixOS host (nix/modules/users.nix).
+PASSWORD = "operator-password-hash"
 # What these commands are there to repair must not stop them.
 _REPAIRED = {
     "no-such-secret",
@@ -66,15 +68,25 @@ class SecretManager:
         return self.rekey()
 
     def settle(self, made: Mapping[str, str]) -> None:
-        """Files of an environment's new hosts, MADE their private keys: every value that the base's host has, made anew."""
+        """Files of new hosts, MADE their private keys. One of an environment gets every value that the base's host has, another
+        one those that its system and its playbook want; made anew, but for what all hosts have alike.
+        """
         fresh: dict[str, dict[str, Any]] = {}
+        like: dict[str, list[tuple[str, ...]]] = {}
         for name, private in made.items():
             fresh[_file(name)] = {HOST_KEY: private, HOST_KEY_PUB: agekey.public_key(private)}
-        like = {_file(name): _file(str(self.origin(name)[0])) for name in made}
-        self._fill({file: self.store.leaves(base) for file, base in like.items()}, fresh, {})
+            base = self.origin(name)[0]
+            like[_file(name)] = [(key,) for key in sorted(self._wanted(name))] if base == name else self.store.leaves(_file(base))
+        self._fill(like, fresh, self._alike([name for name in made if self.origin(name)[0] == name]))
         readers = sops.readers(self.inventories)
         for file, values in fresh.items():
+            if (self.store.root / file).exists():
+                self.store.add(
+                    file, {key: value for key, value in values.items() if key in (HOST_KEY, HOST_KEY_PUB)}, readers[file]
+                )
+                continue
             self.store.create(file, values, readers[file])
+            print(f"{self.store.root / file}: written, with a new host key: {', '.join(sorted(values))}")
             for key in _unset(values):
                 print(f"{file}: only you know {key}: ./aether secrets set {Path(file).stem} {key}")
 
@@ -222,6 +234,26 @@ class SecretManager:
         if unset:
             print("Only you know these: set each with `./aether secrets set HOST KEY`")
             print("\n".join(f"  {line}" for line in unset))
+
+    def _wanted(self, name: str) -> set[str]:
+        """Names that a new host's file has to hold, as far as that can be seen."""
+        nixos = {PASSWORD} if isinstance(host := self._hosts()[name], ManagedHost) and runs_nixos(host) else set()
+        return self._needed(name) | declared(self.store.root.parent, name) | nixos
+
+    def _alike(self, names: Sequence[str]) -> dict[str, str]:
+        """Values that hosts NAMES have in common with those that there are, by what they share them under (names.toml).
+
+        Raises:
+            SecretStoreError: there is one, and it cannot be read: a new one would be another.
+        """
+        said, found = read_names(self.store.root), dict[str, str]()
+        wanted = {said.value_of(f"{name}/{key}") for name in names for key in self._wanted(name)}
+        for file in self.store.files():
+            for key in self.store.keys(file):
+                shared = said.value_of(f"{Path(file).stem}/{key}")
+                if shared in wanted and shared not in found:
+                    found[shared] = str(self.store.read(file)[key])
+        return found
 
     def _fill(self, old: dict[str, list[tuple[str, ...]]], fresh: dict[str, dict[str, Any]], made: dict[str, str]) -> None:
         """New values for every name that the old files held; twins get the same, MADE are there already."""

@@ -91,17 +91,27 @@ def _run(options: argparse.Namespace) -> int:
     files = [Path(file) for file in options.file or all_files()]
     store = SecretStore(Path(options.secrets), options.key_file)
     try:
-        made = give_keys(files, options.hosts) if options.action == "init" and not options.new_owner else {}
+        made = give_keys(files, named) if (named := _newcomers(options)) is not None else {}
         manager = SecretManager(files, store)
         manager.settle(made)
         act: Callable[[SecretManager, Any], list[str]] = options.act
-        problems = act(manager, options)
+        # Who has just been given a key needs no other one.
+        problems = manager.rekey() if made and options.action == "rotate" else act(manager, options)
     except (SecretStoreError, ValueError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     for problem in problems:
         print(problem)
     return 1 if problems else 0
+
+
+def _newcomers(options: argparse.Namespace) -> list[str] | None:
+    """Hosts that the command may give their first key to; all of them when empty, None: it gives none."""
+    if options.action == "init" and not options.new_owner:
+        return list(options.hosts)
+    if options.action == "rotate" and options.name and "/" not in options.name:
+        return [options.name]
+    return None
 
 
 def _days(text: str) -> int:

@@ -98,6 +98,59 @@ def test_rotate_leaves_the_old_key_without_access(repository: Path) -> None:
     load("inventory/lab.toml")
 
 
+NEW = """
+[hosts.notes]
+kind = "nixos-vm"
+node = "metal"
+vmid = 133
+address = "192.168.10.33"
+cpu = 1
+memory = 1024
+disks = [{ size = 16 }]
+host_key = "ssh-ed25519 …"          # the next command fills it in
+secrets = ["hosts/notes.yaml"]
+"""
+
+
+@needs_sops
+@pytest.mark.parametrize("command", [("rotate", "notes"), ("init", "notes"), ("init",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "line", ['host_key = "ssh-ed25519 …"          # the next command fills it in\n', ""], ids=["dots", "none"]
+)
+def test_a_new_host_is_given_its_keys_and_what_all_hosts_have(repository: Path, command: tuple[str, ...], line: str) -> None:
+    """As README tells it: an entry without a key, then one command."""
+    (repository / "secrets/names.toml").write_text((ROOT / "secrets/names.toml").read_text())
+    assert run("init") == 0
+    owner = SecretStore(repository / "secrets", repository / "owner")
+    owner.set("hosts/web.yaml", ["operator-password-hash"], "$y$of-the-operator")
+    inventory = repository / "inventory/lab.toml"
+    inventory.write_text(
+        inventory.read_text() + NEW.replace('host_key = "ssh-ed25519 …"          # the next command fills it in\n', line)
+    )
+    before = owner.read("hosts/web.yaml")
+    assert run(*command) == 0
+    notes = load(inventory).hosts["notes"]
+    values = owner.read("hosts/notes.yaml")
+    assert agekey.public_key(values[HOST_KEY]) == values[HOST_KEY_PUB] == notes.host_key  # type: ignore[union-attr]
+    assert values["operator-password-hash"] == "$y$of-the-operator", "the operator's login is one, on all hosts"
+    assert as_host(repository, "notes", "notes") and not as_host(repository, "web", "notes")
+    assert run("check") == 0 and owner.read("hosts/web.yaml") == before
+    # And from then on it has one.
+    assert run("init") == 0 and load(inventory).hosts["notes"].host_key == notes.host_key  # type: ignore[union-attr]
+
+
+@needs_sops
+def test_the_key_of_a_machine_is_made_for_nobody_who_was_not_named(repository: Path) -> None:
+    """What somebody installed has a key of its own, which is to be written."""
+    assert run("init") == 0
+    inventory = repository / "inventory/lab.toml"
+    metal = '[hosts.den]\nkind = "nixos-metal"\naddress = "192.168.10.34"\nhost_key = "ssh-ed25519 …"\n'
+    inventory.write_text(f"{inventory.read_text()}\n{metal}")
+    assert run("init") == 1 and "ssh-ed25519 …" in inventory.read_text()
+    assert run("rotate", "den") == 0
+    assert (repository / "secrets/hosts/den.yaml").exists() and load(inventory).hosts["den"]
+
+
 @needs_sops
 def test_rekey_follows_the_inventory(repository: Path) -> None:
     assert run("init") == 0
