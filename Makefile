@@ -77,9 +77,9 @@ lab: ## a real virtual machine to deploy to by hand, until Ctrl-C (docs/lab.md)
 	@$(PYTHON) ops/setup.py --only environment --tests --group sim --group ansible --group test
 	@.venv/bin/python -m tests.lab $(ARGS)
 
-test-unit: ## tests/unit: mocks, packages from PyPI alone
+test-unit: ## unit tests: mocks, packages from PyPI alone
 	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible --group test
-	@.venv/bin/python -m pytest tests/unit $(ARGS)
+	@.venv/bin/python -m pytest tests/unit packages/*/tests/unit $(ARGS)
 
 lint: ## ruff, mypy, shellcheck
 	@$(PYTHON) ops/setup.py --only environment --group sim --group ansible --group test
@@ -87,7 +87,7 @@ lint: ## ruff, mypy, shellcheck
 
 bench: ## speed, as ratios measured in one run [JSON=FILE]
 	@$(PYTHON) ops/setup.py --stack sim --group sim --group ansible --group bench
-	@$(PYTHON) -m engine ensure --only bench
+	@./aether engine ensure --only bench
 	@.venv/bin/python -m bench $(if $(JSON),--json $(JSON)) $(ARGS)
 
 clean: down ## `down`, and remove everything that was made in the checkout

@@ -80,7 +80,7 @@ class Ansible:
         levels = {f"level_{index}": {"hosts": dict.fromkeys(names)} for index, names in enumerate(self.fleet.levels())}
         variables = {
             "ansible_user": "root",
-            "nix": str(self.lab.path / "sim/operator/nix"),
+            "nix": str(self.lab.path / "packages/aether-sim/src/aether_sim/operator/nix"),
             "repository": str(self.lab.path),
             "ssh_config": str(self.ssh_config),
         }

@@ -23,11 +23,12 @@ _PR_SET_CHILD_SUBREAPER = 36
 _RAN = (0, 1, 5)
 
 
-def parts(tests: Path) -> dict[str, list[str]]:
+def parts(repository: Path) -> dict[str, list[str]]:
     """What the gate does, by name: commands for the checkout's Python. A folder of tests is a part, in one process."""
-    folders = sorted(path.parent.name for path in tests.glob("*/__init__.py") if any(path.parent.glob("test_*.py")))
+    files = [*repository.glob("tests/*/test_*.py"), *repository.glob("packages/*/tests/*/test_*.py")]
+    folders = sorted({path.parent.relative_to(repository).as_posix() for path in files})
     found = {"set-up": [*SETUP], "lint": ["-m", "ops", "lint"]}
-    return found | {f"tests/{name}": ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"{tests}/{name}"] for name in folders}
+    return found | {name: ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"{repository}/{name}"] for name in folders}
 
 
 def measure(run: Run, report: Report) -> None:
@@ -39,7 +40,7 @@ def measure(run: Run, report: Report) -> None:
     report.section("Gate: CPU time of its parts, one after the other")
     spent: dict[str, float] = {}
     with adopting():
-        for name, command in parts(REPOSITORY / "tests").items():
+        for name, command in parts(REPOSITORY).items():
             log = run.work / f"{name.replace('/', '-')}.log"
             spent[name] = cpu_seconds([sys.executable, *command], log)
             report.seconds(f"gate_{name.replace('/', '_').replace('-', '_')}_cpu", spent[name], "")
@@ -50,9 +51,9 @@ def measure(run: Run, report: Report) -> None:
 def shares(spent: Mapping[str, float]) -> Iterator[str]:
     """A line for each part, dearest first: its share, and its minutes of CPU time."""
     whole = sum(spent.values()) or 1
-    yield f"{'together':16} {whole / 60:6.1f} min"
+    yield f"{'together':34} {whole / 60:6.1f} min"
     for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):
-        yield f"{name:16} {seconds / 60:6.1f} min {seconds / whole:6.1%}"
+        yield f"{name:34} {seconds / 60:6.1f} min {seconds / whole:6.1%}"
 
 
 @contextmanager

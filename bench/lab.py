@@ -90,7 +90,7 @@ class Lab:
     # The simulator
 
     def sim(self, *arguments: str) -> str:
-        return timed([sys.executable, "-m", "sim", *arguments], cwd=self.path, env=self.base_environment, timeout=300).text
+        return timed(["./aether", "sim", *arguments], cwd=self.path, env=self.base_environment, timeout=300).text
 
     def begin(self, boot_seconds: float = 0.3) -> None:
         """Start the datacentre with nothing on it, and an empty stack."""
@@ -110,9 +110,7 @@ class Lab:
         self.begin(boot_seconds)
 
     def close(self) -> None:
-        subprocess.run(
-            [sys.executable, "-m", "sim", "stop"], cwd=self.path, env=self.base_environment, check=False, capture_output=True
-        )
+        subprocess.run(["./aether", "sim", "stop"], cwd=self.path, env=self.base_environment, check=False, capture_output=True)
 
     def systems(self) -> dict[str, str]:
         """What each host that is up runs, as the simulator knows."""

@@ -107,7 +107,7 @@ def program(name: str) -> Path:
 
     found = shutil.which(name, path=os.pathsep.join([str(REPOSITORY / ".aether/engine/bin"), os.environ.get("PATH", "")]))
     if found is None:
-        raise BenchError(f"{name} is not there. Fix: python3 -m engine ensure --only bench")
+        raise BenchError(f"{name} is not there. Fix: ./aether engine ensure --only bench")
     return Path(found).resolve()
 
 

@@ -70,13 +70,18 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
 MODULES = {
     "inventory": ("inventory.cli", "check, show and draw the facts"),
     "secrets": ("inventory.cli", "keys and secrets: make, rotate, re-encrypt"),
-    "sim": ("sim.__main__", "the simulated datacentre: start, stop, status, fault, power"),
-    "engine": ("engine.__main__", "the engine and its plugins: ensure, doctor, pins"),
+}
+# Packages of their own, which `aether` starts without this one, unless an option is written before their name.
+PACKAGES = {
+    "sim": "the simulated datacentre: start, stop, status, fault, power",
+    "engine": "the engine and its plugins: ensure, doctor, schemas",
 }
 
 
 def main(words: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(words)
+    if options.command in PACKAGES:
+        os.execv(REPOSITORY / "aether", ["aether", options.command, *options.arguments])
     if options.command in MODULES:
         module = importlib.import_module(MODULES[options.command][0])
         first = ["secrets"] if options.command == "secrets" else []
@@ -94,7 +99,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    every = {name: text for name, (_, text) in (*COMMANDS.items(), *MODULES.items())}
+    every = {name: text for name, (_, text) in (*COMMANDS.items(), *MODULES.items())} | PACKAGES
     parser = argparse.ArgumentParser(
         prog="aether",
         description=__doc__,

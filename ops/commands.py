@@ -172,7 +172,7 @@ def lint(stack: Stack, arguments: list[str]) -> int:
     nothing("lint", lint, arguments)
     _refuse_in_a_fleet()
     scripts = [
-        str(path) for folder in ("components", "sim", "image", "nix", "home", "ops") for path in Path(folder).rglob("*.sh")
+        str(path) for folder in ("components", "packages", "image", "nix", "home", "ops") for path in Path(folder).rglob("*.sh")
     ]
     for command in (
         ["ruff", "check", "."],
@@ -207,7 +207,7 @@ def _progress_printer(stack: Stack, steps: list[plan.Step] | None = None) -> Pro
 
 
 def _sim(*arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "sim", *arguments], cwd=REPOSITORY, check=False).returncode
+    return subprocess.run([REPOSITORY / "aether", "sim", *arguments], check=False).returncode
 
 
 def _options(stack: Stack) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ops.setup import PYTHONS, usable
+from ops.setup import ENGINE, PYTHONS, usable
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ROOT_FOR = "the simulator needs root: sudo make up; real stacks need none"
@@ -45,7 +45,7 @@ def main() -> int:
         _line("host isolation", "overlay mounts as root" if root else "not root", None, note="" if root else ROOT_FOR)
     free = shutil.disk_usage(REPOSITORY).free // 2**30
     missing += _line("disk", f"{free} GiB free", None if free >= 6 else "free 6 GiB: the engine's build needs them")
-    engine = subprocess.run([sys.executable, "-m", "engine", "doctor"], cwd=REPOSITORY, check=False)
+    engine = subprocess.run([sys.executable, "-m", "aether_engine", "doctor"], cwd=ENGINE, check=False)
     print("\n" + ("Something is missing: see above." if missing else "All that `make up` needs is there, or is made by it."))
     if engine.returncode:
         print("The engine is not complete yet; `make setup` gets what is missing.")

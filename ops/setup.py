@@ -22,6 +22,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
 LOGS = AETHER / "logs"
+# What has to be the working folder to run the package: nothing is installed of it.
+ENGINE = REPOSITORY / "packages/aether-engine/src"
 UV_VERSION = "0.13.9"
 # As pyproject.toml's requires-python says.
 OLDEST, NEWEST = (3, 11), (3, 14)
@@ -195,7 +197,7 @@ def engine(parts: list[str]) -> subprocess.Popen[bytes]:
     own = str(REPOSITORY / ".venv/bin/python")
     python = sys.executable if usable() or not Path(own).exists() else own
     only = [word for part in parts for word in ("--only", part)]
-    return subprocess.Popen([python, "-m", "engine", "ensure", *only], cwd=REPOSITORY)
+    return subprocess.Popen([python, "-m", "aether_engine", "ensure", *only], cwd=ENGINE)
 
 
 def _uv() -> str:

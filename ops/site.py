@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,14 @@ def on_page_markdown(markdown: str, page: Any, **_: object) -> str:
 
 def commands() -> str:
     """What `aether` and each of its commands say with --help."""
-    from ops.__main__ import COMMANDS, MODULES
+    from ops.__main__ import COMMANDS, MODULES, PACKAGES
 
     parts = ["# Commands", "", "What each command says of itself.", "", "```", _help([]), "```"]
     for name in (*COMMANDS, *MODULES):
         parts += ["", f"## {name}", "", "```", _help([name]), "```"]
+    for name in PACKAGES:
+        said = subprocess.run([ROOT / "aether", name, "--help"], capture_output=True, text=True, check=True).stdout
+        parts += ["", f"## {name}", "", "```", said.rstrip(), "```"]
     return "\n".join(parts) + "\n"
 
 

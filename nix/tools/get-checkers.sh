@@ -27,8 +27,8 @@ dir=$(mkdir -p "${1:-$cache/checkers}/bin" && realpath "${1:-$cache/checkers}")
 # nixpkgs' version.
 step_ca=v0.29.0
 
-# As the engine is built (engine/toolchain.py): what both need is compiled once. Without C: hardware keys are not what is tried, and
-# libpcsclite need not be there.
+# As the engine is built (toolchain.py of packages/aether-engine): what both need is compiled once. Without C: hardware keys
+# are not what is tried, and libpcsclite need not be there.
 export GOGC=${GOGC:-400} CGO_ENABLED=0 GOFLAGS="-trimpath -gcflags=all=-dwarf=false '-ldflags=-s -w'"
 
 missing() {

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +91,7 @@ def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     ).stdout.strip()
     subprocess.run(["tar", "-xf", pack.split(maxsplit=1)[1], "-C", str(source)], check=True)
     env = environment({"AETHER_SIM_DIR": str(folder / "state")})
-    command = [sys.executable, "-m", "sim"]
+    command = [str(REPO / "aether"), "sim"]
     started = subprocess.run([*command, "start"], cwd=REPO, env=env, text=True, capture_output=True, check=False)
     if started.returncode != 0:
         pytest.skip(f"the simulator does not start here: {(started.stderr or started.stdout)[-500:]}")

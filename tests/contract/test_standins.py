@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from aether_sim.paths import REPO
+from aether_sim.testing import Api, Simulator, started, wait_until
 from tests.contract.backups import BACKUP_CASES
 from tests.contract.cases import CASES, PROFILE, Answer, Case, answers, disagreement, named, system_answers
 from tests.contract.first_boot import FIRST_BOOT_CASES, user_data
 from tests.contract.node import NODE_CASES
 from tests.contract.ssh import SSH_CASES, ssh_answers
-from tests.system.sim_lab import REPOSITORY, Api, Simulator, started, wait_until
 
 TOPLEVEL = '.#nixosConfigurations."metal".config.system.build.toplevel'
 
@@ -110,7 +111,7 @@ def test_a_simulated_ssh_server_answers_as_openssh(server: dict[Case, Answer], c
 
 
 def test_the_page_has_the_table() -> None:
-    page = (REPOSITORY / "docs/lab.md").read_text()
+    page = (REPO / "docs/lab.md").read_text()
     assert not [
         case.promise for case in (*CASES, *NODE_CASES, *BACKUP_CASES, *SSH_CASES, *FIRST_BOOT_CASES) if case.promise not in page
     ]

@@ -88,7 +88,7 @@ class Engine:
 @pytest.fixture(scope="module")
 def engine(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     if not (TOOLS / "pulumi").exists():
-        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
+        pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     node = Node(site, "pve1", 2)
     guest = node.container(101, "dns", 21)
     node.start()

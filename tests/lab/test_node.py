@@ -65,7 +65,7 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     if not (TOOLS / "sops").exists():
-        pytest.skip("sops is not there; make it with: python3 -m engine ensure")
+        pytest.skip("sops is not there; make it with: ./aether engine ensure")
     node = Node(site, "pve1", 2)
     guests = {"web": node.virtual(100, "web", 20), "dns": node.container(101, "dns", 21)}
     node.container(102, "spare", 22)

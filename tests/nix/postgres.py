@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.sim_lab import wait_until
+from aether_sim.testing import wait_until
 from tests.system.state_servers import running
 
 from .conftest import CACHE

@@ -10,10 +10,10 @@ from tests.system.lab import CHANGED, REPOSITORY, Lab
 @pytest.fixture(scope="session")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A homelab in a folder whose name has a space, for the test that deploys it in its own way: the first of its group in LABS
-    (tests/conftest.py). Nothing is deployed, unless other groups ran in this process before.
+    (conftest.py). Nothing is deployed, unless other groups ran in this process before.
     """
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
-        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
+        pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     made = Lab.make(tmp_path_factory.mktemp("lab") / "a folder")
     try:
         yield made

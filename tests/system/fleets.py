@@ -22,7 +22,7 @@ WHO = {
 def clone(path: Path, home: Path) -> Lab:
     """Aether as it is checked out here, committed, for a person whose home HOME is: with an SSH key, and nothing else."""
     if not (REPOSITORY / ".aether/engine/bin/sops").exists():
-        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
+        pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     (home / ".ssh").mkdir(parents=True)
     private, public = new_ssh_key("ada")
     (home / ".ssh/id_ed25519").write_text(private)

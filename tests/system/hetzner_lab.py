@@ -89,9 +89,9 @@ def _environment_with_sdk(folder: Path) -> None:
 def needs_the_plugin() -> None:
     """The engine and the provider, or a skip that says how to have them."""
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
-        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
+        pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     made = subprocess.run(
-        [sys.executable, "-m", "engine", "ensure", "--only", "hcloud"],
+        ["./aether", "engine", "ensure", "--only", "hcloud"],
         cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=1200,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr

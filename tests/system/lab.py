@@ -120,7 +120,7 @@ class Lab:
         return self.ops("preview", *arguments)
 
     def sim(self, *arguments: str) -> Result:
-        return self.run(self.python, "-m", "sim", *arguments, timeout=120)
+        return self.run("./aether", "sim", *arguments, timeout=120)
 
     def fault(self, host: str, name: str, *, off: bool = False) -> None:
         result = self.sim("fault", host, name, *(["--off"] if off else []))
@@ -229,7 +229,7 @@ def share_bytecode(path: Path) -> None:
         of(ours, source).mkdir(parents=True, exist_ok=True)
         of(theirs, seen_as).parent.mkdir(parents=True, exist_ok=True)
         of(theirs, seen_as).symlink_to(of(ours, source))
-    for package in ("inventory", "components", "stacks", "ops", "sim", "engine", "nix"):
+    for package in ("inventory", "components", "stacks", "ops", "packages", "nix"):
         if (kept := of(ours, REPOSITORY / package)).is_dir():
             # Other processes write there: a file is whole once it has its name.
             shutil.copytree(kept, of(theirs, path / package), ignore=shutil.ignore_patterns("*.pyc.*"))

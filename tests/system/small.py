@@ -102,7 +102,7 @@ def staging(*names: str) -> str:
 def small_lab(path: Path, more: str = "", added: Mapping[str, str] | None = None) -> Lab:
     """A checkout with the small fleet as its homelab, with MORE in its inventory and the files ADDED; nothing deployed."""
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
-        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
+        pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     files = {"inventory/homelab.toml": inventory(more), f"ansible/{NODE_PLAYBOOK}": NODE_PLAY}
     files |= {f"nix/hosts/{node}/{name}.nix": "{ ... }:\n{ }\n" for name, _, node, _, _ in HOSTS}
     lab = Lab.make(path, {**files, **(added or {})})

@@ -82,7 +82,7 @@ def s3(folder: Path) -> Iterator[Backend]:
     """S3, by the Versity gateway on a directory: signatures are checked, conditional writes hold."""
     program = REPOSITORY / ".aether/engine/bin/versitygw"
     if not program.exists():
-        pytest.skip("the S3 server is not built: python3 -m engine ensure --only servers")
+        pytest.skip("the S3 server is not built: ./aether engine ensure --only servers")
     folder.mkdir()
     (folder / "state").mkdir()
     port = free_port()

@@ -10,23 +10,24 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 import pytest
 
+from aether_sim.paths import SOURCES
 from tests.system.test_aws_plugin import ENGINE, ROOT, Stack, make_stack
 from tests.system.test_aws_previews import simulated_aws
 from tests.system.test_aws_rights import Account as Decided
 from tests.system.test_aws_rights import printed
 
-pytestmark = pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: python3 -m engine ensure")
+pytestmark = pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: ./aether engine ensure")
 
 # The cloud's composition without what it does on the machines: looked at, then made.
 PROGRAM = f"""
 import os, sys
 from pathlib import Path
-sys.path.insert(0, {str(ROOT)!r})
+sys.path[:0] = [{str(ROOT)!r}, {str(SOURCES)!r}]
 import pulumi
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
 from inventory.load import load
 from inventory.problems import InventoryError
-from sim.hosts.firstboot import random_host_key
+from aether_sim.hosts.firstboot import random_host_key
 from stacks.existing import look
 from stacks.public import aws_provider
 from stacks.settings import Settings, SettingsError

@@ -10,23 +10,24 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 import pytest
 
+from aether_sim.paths import SOURCES
 from inventory.cloud_effects import TABLES, Effect
 from ops.costs import cost_table, prices
 from tests.system.test_aws_plugin import ENGINE, ROOT, Stack, make_stack
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: python3 -m engine ensure"),
+    pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: ./aether engine ensure"),
 ]
 
 PROGRAM = f"""
 import json, os, sys
-sys.path.insert(0, {str(ROOT)!r})
+sys.path[:0] = [{str(ROOT)!r}, {str(SOURCES)!r}]
 import pulumi, pulumi_aws as aws
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
 from inventory.load import load
 from inventory.models import DataDisk, Opening, Record, Relay
-from sim.hosts.firstboot import random_host_key
+from aether_sim.hosts.firstboot import random_host_key
 inventory = load({str(ROOT / "inventory/cloud.toml")!r}, {str(ROOT / "secrets")!r})
 change = json.loads(os.environ.get("CHANGE", "{{}}"))
 # moto makes no snapshots by policy: tests/system/test_aws_snapshots.py has those.
@@ -109,7 +110,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def simulated_aws() -> Iterator[str]:
     """The simulator's moto, where another machine can have the address of one that is gone; where it answers."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sim.aws.moto_server", "127.0.0.1"], stdout=subprocess.PIPE, text=True, cwd=ROOT
+        [sys.executable, "-m", "aether_sim.aws.moto_server", "127.0.0.1"], stdout=subprocess.PIPE, text=True, cwd=SOURCES
     )
     try:
         assert process.stdout is not None

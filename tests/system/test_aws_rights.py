@@ -141,7 +141,7 @@ def step(stack: Stack, account: Account, *words: str, **variables: str) -> tuple
     return code == 0, said
 
 
-@pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: python3 -m engine ensure")
+@pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: ./aether engine ensure")
 def test_the_printed_policy_is_enough_and_what_lacks_is_named(account: Account, tmp_path: Path) -> None:
     stack = make_stack(tmp_path, account.api, PROGRAM)
     lacking = {"ec2:CreateVpc", "ec2:AllocateAddress", "iam:CreateRole", "route53:CreateHostedZone"}

@@ -14,7 +14,7 @@ import pytest
 from tests.system.test_aws_plugin import ENGINE, ROOT, make_stack
 from tests.system.test_aws_previews import simulated_aws
 
-pytestmark = pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: python3 -m engine ensure")
+pytestmark = pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: ./aether engine ensure")
 
 PROGRAM = f"""
 import os, sys

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sim.registry import images
+from aether_sim.registry import images
 from tests.system.cloud_lab import CloudLab
 from tests.system.lab import Lab
 

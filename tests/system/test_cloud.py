@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sim.hosts.firstboot import public_line, random_host_key
+from aether_sim.hosts.firstboot import public_line, random_host_key
 from tests.system import test_image_publish as published
 from tests.system.cloud_lab import CloudLab
 from tests.system.lab import REPOSITORY, Lab, Result
@@ -26,7 +26,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudLab]:
     """The deployed cloud."""
     for tool in ("pulumi", "cosign", "crane", "sops"):
         if not (REPOSITORY / ".aether/engine/bin" / tool).exists():
-            pytest.skip(f"{tool} is not there; make it with: python3 -m engine ensure")
+            pytest.skip(f"{tool} is not there; make it with: ./aether engine ensure")
     lab = Lab.make(tmp_path_factory.mktemp("cloud") / "a folder")
     lab.stack = "sim-cloud"
     try:

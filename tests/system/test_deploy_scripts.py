@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from aether_sim.paths import REPO, SOURCES
+from aether_sim.testing import INVENTORY, SSH, Outcome, Simulator, started, wait_until, wrapped_ssh
 from components.checks import check_lines
 from inventory.models import TcpCheck, UnitCheck
-from tests.system.sim_lab import INVENTORY, REPOSITORY, SSH, Outcome, Simulator, started, wait_until, wrapped_ssh
 
 SCRIPTS = Path("components/nixos/scripts")
 CHECKS = check_lines((UnitCheck(unit="web.service", timeout=5), TcpCheck(tcp=8080, timeout=5)))
@@ -51,7 +52,7 @@ class Host:
 
     def on_host(self, script: str, *arguments: str, stdin: str = "") -> Outcome:
         """Run a script of the host's side, as the operator's scripts do."""
-        text = "\n".join((REPOSITORY / SCRIPTS / name).read_text() for name in ("host.sh", script))
+        text = "\n".join((REPO / SCRIPTS / name).read_text() for name in ("host.sh", script))
         return self.sim.ssh("metal", f"bash -c {shlex.quote(text)} aether {shlex.join(arguments)}", stdin)
 
     def says(self, command: str) -> str:
@@ -77,7 +78,7 @@ class Host:
             "AETHER_CONFIRM_TIMEOUT": "5",
             "AETHER_REBOOT": "ask",
             "AETHER_BUILD_ON": "operator",
-            "AETHER_NIX": str(REPOSITORY / "sim/operator/nix"),
+            "AETHER_NIX": str(SOURCES / "aether_sim/operator/nix"),
             "AETHER_WAIT": "0",
             **self.sim.secrets(),
         }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.sim_lab import INVENTORY, Simulator, started
+from aether_sim.testing import INVENTORY, Simulator, started
 from tests.system.small import running, small_lab
 from tests.system.test_deploy_scripts import Host
 

@@ -14,6 +14,7 @@ from tests.system.hetzner_lab import HOST, INVENTORY, Project, lab_of, needs_the
 from tests.system.lab import REPOSITORY
 
 # Outland has a number of its own on the simulator's loopback, as each service has.
+SIMULATOR = "packages/aether-sim/src/aether_sim"
 PLACE = "super().__init__(supervisor, 4)", "super().__init__(supervisor, 9)"
 
 
@@ -65,12 +66,13 @@ def composition() -> dict[str, str]:
 
 def simulator() -> dict[str, str]:
     """Step 6."""
-    service = folder("sim/hcloud")
-    assert PLACE[0] in service["sim/outland/service.py"]
-    service["sim/outland/service.py"] = service["sim/outland/service.py"].replace(*PLACE)
+    service = folder(f"{SIMULATOR}/hcloud")
+    file = f"{SIMULATOR}/outland/service.py"
+    assert PLACE[0] in service[file]
+    service[file] = service[file].replace(*PLACE)
     return {
         **service,
-        "sim/extensions.py": again(r'"sim\.hcloud\.service", ', text_of("sim/extensions.py")),
+        f"{SIMULATOR}/extensions.py": again(r'    "aether_sim\.hcloud\.service",\n', text_of(f"{SIMULATOR}/extensions.py")),
         "Pulumi.sim-outland.yaml": renamed(text_of("Pulumi.sim-hetzner.yaml")),
     }
 

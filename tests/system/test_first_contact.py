@@ -5,16 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.sim_lab import REPOSITORY, Api, Outcome, Simulator, started
+from aether_sim.paths import REPO
+from aether_sim.testing import Api, Outcome, Simulator, started
 
-TOOLS = REPOSITORY / ".aether/engine/bin"
+TOOLS = REPO / ".aether/engine/bin"
 GUESTS = {"vm": ("vm", "100"), "ct": ("lxc", "101")}
 
 
 @pytest.fixture(scope="module")
 def module_sim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     if not (TOOLS / "sops").exists():
-        pytest.skip("sops is not there; make it with: python3 -m engine ensure")
+        pytest.skip("sops is not there; make it with: ./aether engine ensure")
     yield from started(tmp_path_factory.mktemp("contact"))
 
 

@@ -32,7 +32,7 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The small fleet with two Atomic hosts and an image repository, deployed by one `up`."""
     for tool in ("cosign", "crane", "sops"):
         if not (REPOSITORY / ".aether/engine/bin" / tool).exists():
-            pytest.skip(f"{tool} is not there; make it with: python3 -m engine ensure")
+            pytest.skip(f"{tool} is not there; make it with: ./aether engine ensure")
     yield from running(small_lab(tmp_path_factory.mktemp("graph"), MORE))
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from aether_engine.toolchain import environment
+from aether_sim.registry import images
+from aether_sim.registry.images import Signer
 from components.github.trust import KEY, policy_files
-from engine.toolchain import environment
-from sim.registry import images
-from sim.registry.images import Signer
 from tests.system.lab import REPOSITORY, wait_until
 
 TOOLS = REPOSITORY / ".aether/engine/bin"
-pytestmark = pytest.mark.skipif(not (TOOLS / "cosign").exists(), reason="cosign is not there: python3 -m engine ensure")
+pytestmark = pytest.mark.skipif(not (TOOLS / "cosign").exists(), reason="cosign is not there: ./aether engine ensure")
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ KEPT = sorted(FOLDER.glob("*.json.gz"))
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
-        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
+        pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     made = Lab.make(tmp_path_factory.mktemp("kept") / "fleet")
     started = made.sim("start", "--stack", "sim")
     assert started.code == 0, started.text

@@ -17,11 +17,11 @@ import aiohttp
 import pytest
 from fakepve.certs import make_cert
 
+from aether_sim import control
+from aether_sim.paths import SimPaths
+from aether_sim.pve.server import SimPve
+from aether_sim.pve.storage import NodeStores, new_stores
 from inventory.proxmox_rights import TOKEN, USER, Right, Use, grants, paths, rights
-from sim import control
-from sim.paths import SimPaths
-from sim.pve.server import SimPve
-from sim.pve.storage import NodeStores, new_stores
 from tests.system.lab import Lab
 from tests.system.small import small_lab
 

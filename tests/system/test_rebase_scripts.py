@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from aether_sim.testing import Outcome, Simulator, started, wrapped_ssh
 from components.base import REPOSITORY
-from tests.system.sim_lab import Outcome, Simulator, started, wrapped_ssh
 
 IMAGE = "ghcr.io/ublue-os/kinoite-main"
 OWN = "ghcr.io/example/aether-kinoite"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.sim_lab import REPOSITORY, SSH, Outcome, Simulator, started, wrapped_ssh
+from aether_sim.paths import REPO
+from aether_sim.testing import SSH, Outcome, Simulator, started, wrapped_ssh
 from tests.system.test_deploy_user import DeployedByUser
 
 UNIT, TCP = "unit\tweb.service\t-\t5", "tcp\t8080\t-\t5"
@@ -62,7 +63,7 @@ def test_a_host_that_is_deployed_without_root_is_watched_by_its_own_account_of_i
 
 
 def test_a_host_that_does_not_answer_ends_it_after_a_while(host: DeployedByUser, tmp_path: Path) -> None:
-    quick = (REPOSITORY / "components/rollout/scripts/soak.sh").read_text().replace("silence=60", "silence=1")
+    quick = (REPO / "components/rollout/scripts/soak.sh").read_text().replace("silence=60", "silence=1")
     assert "silence=1" in quick
     gone = wrapped_ssh(
         tmp_path / "ssh", 'case "$*" in *-G*) exec ' + str(SSH) + ' "$@" ;; esac\necho "connect: No route to host" >&2\nexit 255'

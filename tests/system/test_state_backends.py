@@ -119,7 +119,7 @@ KINDS = {"file": files, "postgres": postgres, "s3": s3}
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     """A stack on one kind of backend, deployed by its first operator."""
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
-        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
+        pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     folder = tmp_path_factory.mktemp(request.param)
     server: AbstractContextManager[Backend] = KINDS[request.param](folder / "server")
     with server as backend:

@@ -59,7 +59,7 @@ class Deployed:
 @pytest.fixture
 def deployed(tmp_path: Path) -> Iterator[Deployed]:
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
-        pytest.skip("the engine is not there; make it with: python3 -m engine ensure")
+        pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     server = OpenBao(tmp_path / "openbao")
     try:
         server.start()

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from aether_sim.github.actions import Actions, JobFailed
+from aether_sim.github.api import Api
+from aether_sim.github.store import Repository, Store
 from components.github.api import Api as Client
-from sim.github.actions import Actions, JobFailed
-from sim.github.api import Api
-from sim.github.store import Repository, Store
 
 TOKEN = "ghp_test"
 WORKFLOW = """\

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.__main__ import COMMANDS, MODULES, main
+from ops.__main__ import COMMANDS, MODULES, PACKAGES, main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -16,7 +16,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    assert all(f"\n  {name} " in shown for name in (*COMMANDS, *MODULES))
+    assert all(f"\n  {name} " in shown for name in (*COMMANDS, *MODULES, *PACKAGES))
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, *MODULES])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-STAND_IN: dict[str, Any] = json.loads((ROOT / "engine/schemas/aws.json").read_text())
+STAND_IN: dict[str, Any] = json.loads((ROOT / "packages/aether-engine/schemas/aws.json").read_text())
 RELEASED: dict[str, dict[str, str]] = tomllib.loads((Path(__file__).parent / "aws_provider.toml").read_text())
 # Pulumi gives these a name where the program gives none.
 NAMED = {("aws:route53/zone:Zone", "name"), ("aws:ssm/parameter:Parameter", "name")}

@@ -15,7 +15,7 @@ from ops.cloud_policy import EC2_RELEASED, IAM_RELEASED, policy, printed, publis
 from ops.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-SOURCES = sorted((ROOT / "engine/go/aws/service").glob("*.go"))
+SOURCES = sorted((ROOT / "packages/aether-engine/go/aws/service").glob("*.go"))
 # Not of this stack: the plugin has them for others. Budgets have rights of their own names, below.
 UNUSED = {"iam:AttachRolePolicy", "iam:DetachRolePolicy"}
 READ_BY_RELEASED = {f"ec2:{name}" for name in EC2_RELEASED} | {f"iam:{name}" for name in IAM_RELEASED}

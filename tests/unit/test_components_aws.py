@@ -8,6 +8,7 @@ import pulumi_aws as aws
 import pytest
 import yaml
 
+from aether_sim.hosts.firstboot import public_line, random_host_key
 from components.aws.machine import CloudMachine
 from components.aws.network import first_64
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
@@ -15,7 +16,6 @@ from components.cloud import user_data
 from components.cloud.bootstrap import bootstrap_key
 from inventory.load import load
 from inventory.models import Cloud, CloudVm
-from sim.hosts.firstboot import public_line, random_host_key
 from tests.unit.recorder import Recording, Registered, record
 
 INVENTORY = load("inventory/cloud.toml")

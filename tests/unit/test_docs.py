@@ -11,7 +11,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 GROUND = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 PAGES = sorted(
     path.relative_to(REPOSITORY).as_posix()
-    for path in (*(REPOSITORY / "docs").rglob("*.md"), *REPOSITORY.glob("*/README.md"), *(REPOSITORY / name for name in GROUND))
+    for path in (
+        *(REPOSITORY / "docs").rglob("*.md"),
+        *REPOSITORY.glob("*/README.md"),
+        *REPOSITORY.glob("packages/*/README.md"),
+        *(REPOSITORY / name for name in GROUND),
+    )
 )
 
 

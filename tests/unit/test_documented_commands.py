@@ -12,11 +12,11 @@ import pytest
 from bench.fleet import public_key
 from inventory.agekey import recipient
 from inventory.load import load
-from ops.__main__ import COMMANDS, MODULES
+from ops.__main__ import COMMANDS, MODULES, PACKAGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/first-machine.md", "docs/getting-started.md", "docs/lab.md", "docs/migration.md")
-FOLDERS = "ansible bench components docs engine home image inventory nix ops secrets sim stacks tests"
+FOLDERS = "ansible bench components docs home image inventory nix ops packages secrets stacks tests"
 # Of the example host, of a fleet as `init` makes it, and what a checkout makes of itself.
 NOT_HERE = {
     "nix/hosts/pve/apps.nix",
@@ -71,7 +71,7 @@ def test_a_target_exists(command: str) -> None:
 def test_a_command_exists_and_knows_its_options(command: str) -> None:
     words = [word for word in shlex.split(command.replace("…", ""))[1:] if word]
     words = words[2:] if words[:1] == ["--stack"] else words
-    assert words[0] in (*COMMANDS, *MODULES), command
+    assert words[0] in (*COMMANDS, *MODULES, *PACKAGES), command
     verbs: list[str] = []
     for word in words:
         named = not verbs or re.search(rf"(?m)^\s+{word}\b|[{{,]{word}[,}}]", understood(*verbs))

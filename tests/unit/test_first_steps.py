@@ -66,6 +66,18 @@ def test_a_command_before_the_environment_says_what_to_do(
     assert "Traceback" not in result.stderr
 
 
+def test_what_gets_the_engine_needs_no_environment(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("python")
+    env = {"PATH": f"{Path(plain_python(folder)).parent}:{os.environ['PATH']}", "AETHER_CACHE": str(folder / "cache")}
+    result = as_nobody("./aether", "engine", "doctor", cwd=clone, env=env)
+    assert result.returncode == 1, result.stderr
+    assert "MISS core: pulumi " in result.stdout and "-> run `./aether engine ensure`" in result.stdout
+    assert not (clone / ".venv").exists()
+    other = as_nobody("./aether", "sim", "status", cwd=clone, env=env)
+    assert (other.returncode, other.stdout) == (1, "")
+    assert other.stderr.startswith("The project's Python environment is not made yet. Fix: make setup, in ")
+
+
 def test_a_command_goes_on_under_the_projects_python(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     python = plain_python(tmp_path_factory.mktemp("python"))
     (clone / ".venv").symlink_to(sys.prefix)
@@ -85,7 +97,7 @@ def pipeline_steps() -> list[str]:
 
 def test_the_pipelines_own_commands_work_for_a_user_who_is_not_root(clone: Path) -> None:
     """With the environment and the engine there already: what is proved is that nobody is refused."""
-    (clone / "engine/__main__.py").write_text("")
+    (clone / "packages/aether-engine/src/aether_engine/__main__.py").write_text("")
     (clone / ".venv").symlink_to(sys.prefix)
     (clone / ".aether").mkdir()
     lock = hashlib.sha256((clone / "uv.lock").read_bytes()).hexdigest()

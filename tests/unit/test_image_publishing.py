@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from aether_sim.github.actions import may_deploy
+from aether_sim.github.permissions import GRANTED
 from components.github.api import Api, Failed
 from components.github.permissions import PERMISSIONS
 from components.github.published import wait
 from components.github.push import blob_id, push
 from ops.github import github as command
 from ops.stack import Stack
-from sim.github.actions import may_deploy
-from sim.github.permissions import GRANTED
 from tests.unit.github_server import FILES, TOKEN, Served, served
 
 IGNORED = ["**.md"]

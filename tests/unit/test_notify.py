@@ -138,7 +138,7 @@ def test_whom_to_tell_is_kept_encrypted(monkeypatch: pytest.MonkeyPatch, tmp_pat
     try:
         subprocess.run([tool("age-keygen"), "-o", str(key)], check=True, capture_output=True)
     except Exception:
-        pytest.skip("age is not built: python3 -m engine ensure")
+        pytest.skip("age is not built: ./aether engine ensure")
     recipient = subprocess.run([tool("age-keygen"), "-y", str(key)], check=True, capture_output=True, text=True).stdout.strip()
     monkeypatch.delenv(notify.ENVIRONMENT, raising=False)
     monkeypatch.setattr(notify, "secret_store", lambda _: SecretStore(tmp_path / "secrets", key))

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from aether_sim import world
 from inventory import cli
 from inventory.ansible import listing
 from inventory.difference import differences
 from inventory.load import Inventory, InventoryError, load, load_all
 from inventory.models import External, NixosVm
 from inventory.overlay import document, environment_of
-from sim import world
 from tests.unit.inventory_example import GOOD, KEYS
 
 NEW = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICZcWj7vLRLuPeIs4LFxY0PFjQPDcOCRXBJRGcOhiU4a"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from aether_sim.pve import certificates
+from aether_sim.pve.server import SimPve
+from aether_sim.pve.storage import NodeStores, new_stores
 from ops import authority as ops_authority
 from ops.authority import authorities
-from sim.pve import certificates
-from sim.pve.server import SimPve
-from sim.pve.storage import NodeStores, new_stores
 from stacks.cluster import ClusterError, guests
 from stacks.proxmox import proxmox_provider
 from stacks.settings import Settings, SettingsError

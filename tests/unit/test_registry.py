@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from aether_sim.registry.gate import Gate
 from components.registry.digest import look_up_one, main
 from components.registry.lookup import Answer, RegistryError, look_up, why_unreadable
-from sim.registry.gate import Gate
 
 DIGEST = "sha256:" + "a" * 64
 DENIED = "GET https://ghcr.io/token?scope=repository%3Aexample%2Fone%3Apull: DENIED: requested access to the resource is denied"

@@ -16,8 +16,8 @@ import pulumi
 import pytest
 from pulumi._types import input_type_py_to_pulumi_names
 
-from engine import schemas
-from engine.parts import DEFAULT_GROUPS
+from aether_engine import schemas
+from aether_engine.parts import DEFAULT_GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = sorted(path for folder in ("components", "stacks") for path in (ROOT / folder).rglob("*.py"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.__main__ import COMMANDS, MODULES
+from ops.__main__ import COMMANDS, MODULES, PACKAGES
 
 pytest.importorskip("material", reason="mkdocs-material is not installed: uv sync --group site")
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def test_commands_are_those_that_there_are(site: Path) -> None:
     text = (site / "commands.html").read_text()
     assert all(
         f'id="{name}"' in text and f"usage: aether {name}".replace("aether secrets", "aether inventory") in text
-        for name in (*COMMANDS, *MODULES)
+        for name in (*COMMANDS, *MODULES, *PACKAGES)
     )
 
 

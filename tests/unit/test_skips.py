@@ -29,7 +29,7 @@ def test_long():
     ("parallel", "most", "status"), [((), "3", 0), (("-p", "xdist", "-n", "1", "--dist", "loadscope"), "2", 6)]
 )
 def test_too_many_skipped_tests_fail_the_run(tmp_path: Path, parallel: tuple[str, ...], most: str, status: int) -> None:
-    (tmp_path / "conftest.py").write_text((REPOSITORY / "tests/conftest.py").read_text())
+    (tmp_path / "conftest.py").write_text((REPOSITORY / "conftest.py").read_text())
     (tmp_path / "test_some.py").write_text(TESTS)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *parallel, "--most-skipped", most, "."],

@@ -11,12 +11,12 @@ from typing import Any
 import pulumi
 import pytest
 
+from aether_sim.hosts.firstboot import random_host_key
 from components.base import REPOSITORY
 from inventory.ansible import listing
 from inventory.load import Inventory, load
 from ops.fleet import _one_host, rollback
 from ops.stack import Stack
-from sim.hosts.firstboot import random_host_key
 from stacks import cloud, images
 from stacks.existing import Existing
 from stacks.settings import Settings, SettingsError

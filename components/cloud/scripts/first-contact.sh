@@ -28,7 +28,7 @@ until born true </dev/null >/dev/null 2>&1; do
   sleep 0.5
 done
 
-command -v sops >/dev/null || fail 41 "sops is not installed. Fix: python3 -m engine ensure, or install it (https://getsops.io)"
+command -v sops >/dev/null || fail 41 "sops is not installed. Fix: ./aether engine ensure, or install it (https://getsops.io)"
 private=$(sops decrypt --extract '["ssh_host_ed25519_key"]' "$key_file") ||
   fail 41 "sops cannot decrypt $key_file. Fix: set SOPS_AGE_KEY_FILE to a key that the file is encrypted to"
 say "gives it its own SSH host key"

@@ -49,7 +49,7 @@ try() {
 sign() {
   local file=$AETHER_SECRETS/fleet.yaml key
   [[ -r $file ]] || fail 11 "$file does not exist, so nothing can be signed. Fix: ./aether secrets signing"
-  command -v sops >/dev/null || fail 11 "sops is not installed. Fix: python3 -m engine ensure, or install it (https://getsops.io)"
+  command -v sops >/dev/null || fail 11 "sops is not installed. Fix: ./aether engine ensure, or install it (https://getsops.io)"
   key=$(sops decrypt --extract '["nix-signing-key"]' "$file") ||
     fail 11 "sops cannot decrypt $file. Fix: set SOPS_AGE_KEY_FILE to a key that the file is encrypted to"
   # The key is in a pipe: no file, no argument.

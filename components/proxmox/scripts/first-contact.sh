@@ -13,7 +13,7 @@ if wait_for "$AETHER_HOST" 0; then
 fi
 key_file=$AETHER_SECRETS/hosts/$AETHER_HOST.yaml
 [[ -r $key_file ]] || fail 40 "$key_file does not exist. Fix: ./aether secrets init"
-command -v sops >/dev/null || fail 41 "sops is not installed. Fix: python3 -m engine ensure, or install it (https://getsops.io)"
+command -v sops >/dev/null || fail 41 "sops is not installed. Fix: ./aether engine ensure, or install it (https://getsops.io)"
 private=$(sops decrypt --extract '["ssh_host_ed25519_key"]' "$key_file") ||
   fail 41 "sops cannot decrypt $key_file. Fix: set SOPS_AGE_KEY_FILE to a key that the file is encrypted to"
 

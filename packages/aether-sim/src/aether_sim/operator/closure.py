@@ -1,0 +1,192 @@
+"""System closures of the simulator: directories with what an activation reads, made from a host's sources and facts.
+
+A closure's name depends on the host's source closure alone, so that the same sources give the same store path. Its services
+are those that the inventory's health checks and service table name, each listening on its ports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from aether_sim.operator.errors import NixError
+from aether_sim.paths import SimPaths
+from aether_sim.standins.nixos_image import SSHD, SWITCH, kernel_of
+from aether_sim.standins.store import store_name
+from inventory.overlay import document as tables_of
+from inventory.overlay import environment_of
+
+_KERNEL_LINE = re.compile(r"^\s*boot\.(?:kernel|initrd)[\w.]*\s*=.*$", re.MULTILINE)
+
+
+class BuildError(NixError):
+    """The closure cannot be built; the message is what `nix build` would print."""
+
+
+def inventory_of(repository: Path, host: str) -> tuple[list[Path], Mapping[str, Any], Mapping[str, Any]]:
+    """The inventory files, and of the one that names the host: its document and the host's facts. Raises BuildError."""
+    files = sorted((repository / "inventory").glob("*.toml"))
+    for path in [*files, *extra_inventories(repository)]:
+        document = tables_of(path)
+        for name, facts in document.get("hosts", {}).items():
+            if host in (name, facts.get("flake")):
+                known = path.parent == repository / "inventory"
+                return (environment_of(path) if known else [path]), document, {**facts, "name": name}
+    raise BuildError(
+        f"error: flake 'path:{repository}' does not provide attribute 'nixosConfigurations.{host}.config.system.build.toplevel'"
+    )
+
+
+def extra_inventories(repository: Path) -> list[Path]:
+    """Inventories that the running simulator was started with (benchmarks)."""
+    try:
+        options = json.loads((SimPaths.of_checkout(repository).state / "options.json").read_text())
+    except (OSError, ValueError):
+        return []
+    return [Path(path) for path in options.get("inventories", []) if Path(path).exists()]
+
+
+def source_hash_of(repository: Path, host: str) -> str:
+    """Hash of everything the host's system is made of."""
+    from components.nixos.source_closure import source_hash
+
+    files, _document, facts = inventory_of(repository, host)
+    digest = source_hash(repository, files, facts["name"])
+    # A file that is nothing but a throw stands for a configuration that does not evaluate.
+    failing = re.compile(r"(?:\s*#[^\n]*\n)*\s*throw\s+\"([^\"]*)\"\s*")
+    for path in host_files(repository, facts):
+        found = failing.fullmatch(path.read_text(errors="replace"))
+        if found:
+            raise BuildError(f"error: {found[1]}\n       at {path}")
+    return digest
+
+
+def host_files(repository: Path, facts: Mapping[str, Any]) -> list[Path]:
+    """The host's own Nix files."""
+    base = repository / "nix" / "hosts"
+    found: list[Path] = []
+    name = facts.get("stands_for", facts["name"])
+    for place in (base / str(facts.get("node", "")) / name, base / name):
+        if place.with_name(place.name + ".nix").is_file():
+            found.append(place.with_name(place.name + ".nix"))
+        if place.is_dir():
+            found += sorted(place.rglob("*.nix"))
+    return found
+
+
+def name_of(host: str, digest: str) -> str:
+    """The store name of a host's system."""
+    return store_name(hashlib.sha256(f"system {host} {digest}".encode()).digest(), f"nixos-system-{host}-25.05.{digest[:7]}")
+
+
+def build(repository: Path, store: Path, host: str) -> str:
+    """Make the closure in the operator's store if it is not there; its store name. Raises BuildError."""
+    digest = source_hash_of(repository, host)
+    _files, document, facts = inventory_of(repository, host)
+    name = name_of(facts["name"], digest)
+    target = store / name
+    if not target.exists():
+        draft = store / f".{name}.{hashlib.sha256(repr(id(facts)).encode()).hexdigest()[:6]}"
+        shutil.rmtree(draft, ignore_errors=True)
+        _write_system(draft, repository, document, facts, digest)
+        try:
+            draft.rename(target)
+        except OSError:
+            shutil.rmtree(draft, ignore_errors=True)
+            if not target.exists():
+                raise
+    return name
+
+
+def _write_system(target: Path, repository: Path, document: Mapping[str, Any], facts: Mapping[str, Any], digest: str) -> None:
+    name = facts["name"]
+    units = target / "etc/systemd/system"
+    wants = units / "multi-user.target.wants"
+    wants.mkdir(parents=True)
+    texts = {"sshd.service": SSHD, **unit_files(document, facts, digest)}
+    for unit, text in texts.items():
+        (units / unit).write_text(text)
+        (wants / unit).symlink_to(f"../{unit}")
+    (target / "etc/hostname").write_text(name + "\n")
+    (target / "etc/os-release").write_text(f'NAME=NixOS\nID=nixos\nVERSION_ID="25.05"\nBUILD_ID="25.05.{digest[:7]}"\n')
+    if facts.get("ssh_user", "root") != "root":
+        # With the inventory's models behind it, which cost more than the rest of a build.
+        from aether_sim.operator.deploy_user import write_deploy_user
+
+        write_deploy_user(target, repository, facts)
+    (target / "bin").mkdir()
+    (target / "bin/switch-to-configuration").symlink_to(SWITCH)
+    (target / "sw").mkdir()
+    (target / "sw/bin").symlink_to("/usr/bin")
+    (target / "nixos-version").write_text(f"25.05.{digest[:7]}")
+    (target / "system").write_text("x86_64-linux")
+    (target / "packages.json").write_text(json.dumps(packages(texts, digest), indent=1))
+    init = target / "init"
+    init.write_text(f"#!/bin/sh\n# stage 2 init of {name}, {digest}\n")
+    init.chmod(0o755)
+    if facts["kind"] != "nixos-lxc":
+        lines = "".join(
+            line.strip() + "\n"
+            for path in host_files(repository, facts)
+            for line in _KERNEL_LINE.findall(path.read_text(errors="replace"))
+        )
+        (target / "kernel").write_text(kernel_of(repository) + lines)
+        (target / "initrd").write_text("initrd of " + kernel_of(repository) + lines)
+        (target / "kernel-params").write_text("loglevel=4")
+        (target / "boot-tries").write_text("3\n")
+
+
+def unit_files(document: Mapping[str, Any], facts: Mapping[str, Any], digest: str) -> dict[str, str]:
+    """Unit name -> text: a unit for each health check and service; ports go to the first unit that has none of its own."""
+    units = [check["unit"] for check in facts.get("health", ()) if "unit" in check and check["unit"] != "sshd.service"]
+    listens: dict[str, str] = {}
+    for check in facts.get("health", ()):
+        if "tcp" in check:
+            listens.setdefault(str(check["tcp"]), "tcp")
+        elif "http" in check:
+            url = urlsplit(check["http"])
+            port = url.port or (443 if url.scheme == "https" else 80)
+            listens[str(port)] = f"{url.scheme}/{check.get('status', 200)}"
+    for service in document.get("services", {}).values():
+        if service.get("host") == facts["name"]:
+            listens[str(service["port"])] = listens.get(str(service["port"]), "tcp")
+            if listens[str(service["port"])] == "tcp":
+                listens[str(service["port"])] = f"{service.get('scheme', 'http')}/200"
+    listens.pop(str(facts.get("ssh_port", 22)), None)
+    services = [unit for unit in dict.fromkeys(units) if unit.endswith(".service")]
+    if listens and not services:
+        services = [f"{facts['name']}.service"]
+    texts = {}
+    for index, unit in enumerate(services):
+        ports = "".join(f"Listen={port}/{kind}\n" for port, kind in sorted(listens.items())) if index == 0 else ""
+        stem = unit.removesuffix(".service")
+        texts[unit] = (
+            f"[Unit]\nDescription={stem} of {facts['name']}\n\n[Service]\nType=notify\n"
+            f"ExecStart=/nix/store/{name_hash(stem, digest)}-{stem}/bin/{stem}\n\n[Install]\nWantedBy=multi-user.target\n\n"
+            f"[X-Simulator]\nSimulate=yes\n{ports}"
+        )
+    for unit in units:
+        if unit not in texts:
+            # Sockets, timers and the like: active once started; what they would start is a service of its own here.
+            texts[unit] = (
+                f"[Unit]\nDescription={unit} of {facts['name']}\n\n[Install]\nWantedBy=multi-user.target\n\n"
+                "[X-Simulator]\nSimulate=yes\n"
+            )
+    return texts
+
+
+def name_hash(stem: str, digest: str) -> str:
+    """A stable hash part for a package of a system."""
+    return store_name(hashlib.sha256(f"{stem} {digest}".encode()).digest(), "x").partition("-")[0]
+
+
+def packages(units: Mapping[str, str], digest: str) -> dict[str, str]:
+    """Package -> version, for the difference of two systems."""
+    found = {unit.removesuffix(".service"): f"1.0-{digest[:7]}" for unit in units if unit != "sshd.service"}
+    return {"nixos-system": f"25.05.{digest[:7]}", "openssh": "10.0p2", **found}
