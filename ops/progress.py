@@ -21,6 +21,9 @@ _NOISE = ("using pulumi-resource-", "update failed", "error: 1 error occurred", 
 # What the engine says of a script that failed.
 _ENDED = re.compile(r"exit status (\d+): running")
 
+# What the program says where something else failed: the SDK's words, and stacks/sdk.py's.
+_FOLLOWS = ("Program failed with an unhandled exception", "what waits for a resource that failed", "program exited with non-zero")
+
 # Kinds of locks that Proxmox writes into a guest's configuration.
 _LOCKS = {
     "backup": "a backup (vzdump)",
@@ -230,7 +233,8 @@ class ProgressPrinter:
 def without_consequences(lines: Sequence[str]) -> list[str]:
     """LINES without the Python stacks of a resource that failed: what failed is said by that resource itself.
 
-    The stack of any other exception stays: it is a defect of the program's, and says where.
+    The stack of any other exception stays: it is a defect of the program's, and says where. That the program failed is said where
+    nothing else is.
     """
     kept: list[str] = []
     stack: list[str] = []
@@ -245,7 +249,7 @@ def without_consequences(lines: Sequence[str]) -> list[str]:
                     kept += stack[1:]
                 stack = []
             continue
-        if "Program failed with an unhandled exception" not in line or len(lines) == 1:
+        if not any(said in line for said in _FOLLOWS) or len(lines) == 1:
             kept.append(line)
     return kept + stack[1:]
 

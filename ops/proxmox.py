@@ -29,6 +29,9 @@ def command(stack: Stack, arguments: list[str]) -> int:
         print(json.dumps(_data(use), indent=2))
     else:
         print("\n".join(role_lines(use, stack.name, update=options.update)))
+        if stack.simulated:
+            print("# This cluster is simulated, and gives its token these rights when it starts:")
+            print(f"./aether sim restart --stack {stack.name}")
     return 0
 
 

@@ -45,7 +45,7 @@ def init(stack: Stack, arguments: list[str]) -> int:
         raise OpsError("DIRECTORY is missing. Fix: ./aether init ../homelab")
     if (REPOSITORY / PIN).exists():
         raise OpsError(f"{REPOSITORY} is a fleet's repository. Fix: run it in a clone of Aether")
-    target = _caller() / options.directory.expanduser()
+    target = Path(os.path.normpath(_caller() / options.directory.expanduser()))
     signal.signal(signal.SIGTERM, _stop)
     try:
         check_target(target)

@@ -89,10 +89,22 @@ def _every(stack: Stack, inventory: Inventory, nodes: dict[str, Node], options: 
         if backup is None and not carried:
             if options.host:
                 nowhere = f"{name} has no backup on {', '.join(nodes)}, and no restic repository"
-                raise OpsError(f"{nowhere}. Fix: [backups] in {inventory.path}")
+                raise OpsError(f"{nowhere}. Fix: {_first_backup(stack, inventory, name)}")
             continue
         reports[name] = _one(stack, inventory, nodes, name, backup, carried, options)
     return reports
+
+
+def _first_backup(stack: Stack, inventory: Inventory, name: str) -> str:
+    """How the guest NAME gets its first backup: now, where a job makes them; by a job, where there is none."""
+    for job in inventory.content.backups.values():
+        if name in inventory.backed_up(job):
+            guest = inventory.guests()[name]
+            now = (
+                f"ssh -F .aether/ssh/{stack.name}/config {guest.node} vzdump {guest.vmid} --storage {job.storage} --mode snapshot"
+            )
+            return f"its job makes the first at {job.schedule}; now: {now}"
+    return f"[backups] in {inventory.path}"
 
 
 def _one(

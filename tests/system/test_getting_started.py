@@ -98,8 +98,14 @@ def test_blocks_are_commands_to_run_by_hand_or_files() -> None:
 def test_the_fleet_comes_up_and_changes_no_more(followed: dict[str, Result]) -> None:
     (first, *_) = saying(followed, "make up")
     assert first.changes()["created"] > 15, first.text
+    assert "policy" not in first.text, "what init makes breaks no rule of Aether's own"
     (again, *_) = saying(followed, "make preview")
     assert set(again.changes()) == {"unchanged"}, again.text
+
+
+def test_the_fleet_is_where_it_was_wanted(followed: dict[str, Result]) -> None:
+    (made,) = saying(followed, "./aether init ../homelab --answers")
+    assert re.search(r"(?m)^/.*/homelab is a git repository with your fleet\.$", made.text) and "/../" not in made.text
 
 
 def test_a_change_is_one_host_and_is_taken_back(followed: dict[str, Result]) -> None:
@@ -112,6 +118,11 @@ def test_a_change_is_one_host_and_is_taken_back(followed: dict[str, Result]) -> 
     assert re.search(r"apps .* running", back.text)
 
 
+def test_the_backup_is_restored_and_good(followed: dict[str, Result]) -> None:
+    (restored,) = saying(followed, "ssh -F .aether/ssh/sim/config pve vzdump 201")
+    assert "apps: restored, and good" in restored.text, restored.text
+
+
 def test_the_lines_for_the_node_and_the_token_are_printed(followed: dict[str, Result]) -> None:
     (role,) = saying(followed, "./aether --stack homelab proxmox role")
     assert "pveum role add" in role.text and "pveum user token add" in role.text
@@ -121,6 +132,7 @@ def test_the_lines_for_the_node_and_the_token_are_printed(followed: dict[str, Re
 
 def test_the_secrets_hold_and_aether_is_at_its_newest(followed: dict[str, Result]) -> None:
     (last,) = saying(followed, "./aether secrets check")
+    assert "OK: 4 files" in last.text, "of node, container, virtual machine and fleet"
     assert "already" in last.text
 
 

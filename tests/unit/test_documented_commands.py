@@ -25,6 +25,8 @@ NOT_HERE = {
     "secrets/hosts/notes.yaml",
     "secrets/hosts/HOST.yaml",
     "inventory/pve-root-ca.pem",
+    # .aether/ssh/sim/config
+    "sim/config",
 }
 
 

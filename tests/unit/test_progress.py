@@ -147,3 +147,26 @@ def test_what_the_hosts_own_program_refuses_is_one_sentence_too() -> None:
         printer.feed(line)
     assert printer.failures() == ["web: it is neither signed by the fleet's key nor a generation of this host"]
     assert printer.codes() == [2]
+
+
+def test_what_the_program_says_of_another_ones_failure_is_no_failure_of_its_own() -> None:
+    printer = ProgressPrinter({}, io.StringIO())
+    for line in (
+        "Diagnostics:",
+        "  pulumi:pulumi:Stack (aether-sim):",
+        "    error: what waits for a resource that failed stays as it is (resource notes [command:local:Command] failed)",
+        "    error: an unhandled error occurred: program exited with non-zero exit code: 1",
+        "  command:local:Command (notes):",
+        '    error: exit status 40: running "components/proxmox/scripts/first-contact.sh":',
+        "    notes: FAILED: secrets/hosts/notes.yaml does not exist. Fix: ./aether secrets init",
+    ):
+        printer.feed(line)
+    assert printer.failures() == ["notes: secrets/hosts/notes.yaml does not exist. Fix: ./aether secrets init"]
+
+
+def test_a_program_that_ended_says_so_where_nobody_else_does() -> None:
+    printer = ProgressPrinter({}, io.StringIO())
+    ended = "error: an unhandled error occurred: program exited with non-zero exit code: 1"
+    for line in ("Diagnostics:", "  pulumi:pulumi:Stack (aether-sim):", f"    {ended}"):
+        printer.feed(line)
+    assert printer.failures() == [f"the program: {ended}"]

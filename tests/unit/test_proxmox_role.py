@@ -11,7 +11,8 @@ from inventory import proxmox_rights
 from inventory.load import load
 from inventory.proxmox_rights import Use, grants, rights
 from ops.progress import ProgressPrinter
-from ops.proxmox import role_lines
+from ops.proxmox import command, role_lines
+from ops.stack import Stack
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -105,3 +106,11 @@ def test_a_missing_right_is_named_with_its_path(said: str, meant: str, tmp_path:
         for line in ("Diagnostics:", "  proxmoxve:index/vmLegacy:VmLegacy (web):", f"    error: creating VM: {said}"):
             printer.feed(line)
     assert printer.failures()[0].startswith(f"web: {meant}")
+
+
+def test_on_a_simulated_cluster_it_says_how_the_rights_are_given(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody is root on one of its nodes' consoles to run pveum."""
+    assert command(Stack("sim"), ["role", "--update"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "./aether sim restart --stack sim"
+    assert command(Stack("homelab"), ["role", "--update"]) == 0
+    assert "sim restart" not in capsys.readouterr().out

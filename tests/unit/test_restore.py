@@ -10,6 +10,8 @@ import pytest
 
 from inventory.load import Inventory, load
 from inventory.models import CommandCheck, Guest, HttpCheck, TcpCheck, UnitCheck
+from inventory.proxmox import Backup as Job
+from inventory.proxmox import Keep
 from ops.restore import checks, command, restic
 from ops.restore.checks import Found
 from ops.restore.command import restore
@@ -208,3 +210,18 @@ esac
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(OpsError, match=r"restic is not on this machine.*Fix: apt install restic"):
         restic.prove(Stack("homelab"), inventory, "media", lambda _: None)
+
+
+def test_who_has_no_backup_yet_is_told_how_there_is_one_now(inventory: Inventory) -> None:
+    """Where a job will make the first, to write the job's table is no help."""
+    stack = Stack("homelab")
+    assert command._first_backup(stack, inventory, "media") == "[backups] in inventory/homelab.toml"
+    job = Job(storage="pbs", schedule="02:30", keep=Keep(daily=7))
+    with_job = replace(inventory, content=inventory.content.model_copy(update={"backups": {"nightly": job}}))
+    assert command._first_backup(stack, with_job, "media") == (
+        "its job makes the first at 02:30; "
+        "now: ssh -F .aether/ssh/homelab/config trinity vzdump 131 --storage pbs --mode snapshot"
+    )
+    others = job.model_copy(update={"hosts": ("gateway",)})
+    without = replace(inventory, content=inventory.content.model_copy(update={"backups": {"nightly": others}}))
+    assert "[backups]" in command._first_backup(stack, without, "media")

@@ -62,7 +62,7 @@ def as_host(repository: Path, host: str, reader: str) -> bool:
 
 
 @needs_sops
-def test_init_makes_what_the_inventory_asks_for(repository: Path) -> None:
+def test_init_makes_what_the_inventory_asks_for(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InventoryError, match="secrets init web"):
         load("inventory/lab.toml")
     assert run("init") == 0
@@ -71,7 +71,9 @@ def test_init_makes_what_the_inventory_asks_for(repository: Path) -> None:
     assert agekey.public_key(values[HOST_KEY]) == values[HOST_KEY_PUB] == web.host_key  # type: ignore[union-attr]
     assert as_host(repository, "web", "web") and not as_host(repository, "web", "dns")
     assert "# the owner" in (repository / "inventory" / "lab.toml").read_text()
+    capsys.readouterr()
     assert run("check") == 0
+    assert capsys.readouterr().out.startswith("OK: "), "that nothing is wrong is said, too"
     before = (repository / "secrets" / "hosts" / "web.yaml").read_text()
     assert run("init") == 0
     assert (repository / "secrets" / "hosts" / "web.yaml").read_text() == before

@@ -108,7 +108,7 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
         status = _answering(paths)
         if status is not None:
             same = remembered.exists() and _datacentre(json.loads(remembered.read_text())) == _datacentre(options)
-            if same and not _has_to_rewrite(paths, status):
+            if same and not _has_to_rewrite(paths, status) and _follows(paths):
                 _wait_for_images(paths, arguments.stack)
                 if not arguments.quiet:
                     print(f"simulator is running (pid {status['pid']}, {status['block']})")
@@ -196,6 +196,14 @@ def _answering(paths: SimPaths) -> dict[str, Any] | None:
     except (control.NotRunning, control.Failed):
         return None
     return dict(status)
+
+
+def _follows(paths: SimPaths) -> bool:
+    """Whether the running datacentre has taken in what the inventory says now. An unreadable one is the program's to refuse."""
+    try:
+        return bool(control.ask(paths, {"do": "follow"}))
+    except control.Failed:
+        return True
 
 
 def _has_to_rewrite(paths: SimPaths, status: dict[str, Any]) -> bool:

@@ -318,6 +318,21 @@ class Supervisor:
             },
         }
 
+    async def _ask_follow(self) -> bool:
+        """Take in the guests that the inventory has had added since the start: their keys, secrets and addresses. False where
+        only a start does: a machine that stands by itself, or a host under another name.
+        """
+        now = world.load(self.inventory_files())
+        new = {name: facts for name, facts in now.hosts.items() if name not in self.world.hosts}
+        if not all(facts.is_guest and facts.was is None for facts in new.values()):
+            return False
+        if new:
+            self.world = self.proxmox.world = replace(self.world, hosts={**self.world.hosts, **new})
+            await asyncio.to_thread(self._make_keys)
+            self._write_stack()
+            self.log(f"takes in {', '.join(new)}")
+        return True
+
     async def _ask_requests(self) -> list[tuple[str, str, str]]:
         """Method, path and body of the requests that the Proxmox API had last, secrets blotted out."""
         return [(method, path, body.decode("latin-1")) for method, path, body in self.proxmox.api.requests]

@@ -56,6 +56,35 @@ def test_start_is_idempotent_and_writes_the_stack_file(sim: Simulator) -> None:
         assert sim.status()["pid"] == first["pid"]
 
 
+NEW = """
+[hosts.{name}]
+kind = "{kind}"
+address = "192.168.10.60"
+"""
+
+
+def test_a_guest_that_was_added_since_is_taken_in_and_a_machine_is_a_new_start(sim: Simulator) -> None:
+    """A guest's first contact wants its key in the simulator's secrets, and deployments its address."""
+    first = sim.status()
+    text = sim.inventory.read_text()
+    sim.inventory.write_text(text + NEW.format(name="notes", kind="nixos-vm") + 'node = "pve1"\nvmid = 133\n')
+    assert sim.cli("start", *sim.options()).code == 0
+    reach = sim.reach()["notes"]
+    assert reach["address"].endswith(".10.60") and reach["hostKey"].startswith("ssh-ed25519 ")
+    if not first["warnings"]:
+        assert sim.status()["pid"] == first["pid"], "the others go on"
+        assert (sim.state / "secrets/hosts/notes.yaml").exists()
+    # Its key is the same from then on.
+    assert sim.cli("start", *sim.options()).code == 0 and sim.reach()["notes"] == reach
+    sim.inventory.write_text(text + NEW.format(name="den", kind="nixos-metal"))
+    assert sim.cli("start", *sim.options()).code == 0
+    assert sim.status()["pid"] != first["pid"] and "den" in sim.reach()
+    # What cannot be read is for the program to refuse.
+    pid = sim.status()["pid"]
+    sim.inventory.write_text(text + "[hosts.")
+    assert sim.cli("start", *sim.options()).code == 0 and sim.status()["pid"] == pid
+
+
 def test_stack_file_keeps_what_pulumi_wrote(sim: Simulator) -> None:
     path = sim.state / "Pulumi.sim.yaml"
     document = yaml.safe_load(path.read_text())
