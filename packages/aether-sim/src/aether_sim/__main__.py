@@ -199,11 +199,11 @@ def _answering(paths: SimPaths) -> dict[str, Any] | None:
 
 
 def _follows(paths: SimPaths) -> bool:
-    """Whether the running datacentre has taken in what the inventory says now. An unreadable one is the program's to refuse."""
+    """Whether the running datacentre has taken in what the inventory says now. One that cannot is older than these files."""
     try:
         return bool(control.ask(paths, {"do": "follow"}))
     except control.Failed:
-        return True
+        return False
 
 
 def _has_to_rewrite(paths: SimPaths, status: dict[str, Any]) -> bool:

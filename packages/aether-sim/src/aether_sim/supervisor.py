@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -322,7 +323,10 @@ class Supervisor:
         """Take in the guests that the inventory has had added since the start: their keys, secrets and addresses. False where
         only a start does: a machine that stands by itself, or a host under another name.
         """
-        now = world.load(self.inventory_files())
+        try:
+            now = world.load(self.inventory_files())
+        except (OSError, tomllib.TOMLDecodeError):
+            return True  # The program refuses it, with the line.
         new = {name: facts for name, facts in now.hosts.items() if name not in self.world.hosts}
         if not all(facts.is_guest and facts.was is None for facts in new.values()):
             return False

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from aether_sim import __main__, control
+from aether_sim.paths import SimPaths
 from aether_sim.testing import Api, Simulator, started, wait_until
 
 
@@ -83,6 +85,16 @@ def test_a_guest_that_was_added_since_is_taken_in_and_a_machine_is_a_new_start(s
     pid = sim.status()["pid"]
     sim.inventory.write_text(text + "[hosts.")
     assert sim.cli("start", *sim.options()).code == 0 and sim.status()["pid"] == pid
+
+
+def test_a_simulator_that_is_older_than_its_files_starts_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """After an upgrade: it does not know what it is asked, and what it named may be gone."""
+
+    def ask(*_: object, **__: object) -> None:
+        raise control.Failed("'Supervisor' object has no attribute '_ask_follow'")
+
+    monkeypatch.setattr(control, "ask", ask)
+    assert not __main__._follows(SimPaths(tmp_path))
 
 
 def test_stack_file_keeps_what_pulumi_wrote(sim: Simulator) -> None:
