@@ -151,6 +151,8 @@ in
         "/var/log"
         "/var/lib/nixos"
         "/var/lib/systemd"
+        # What was deployed and ordered, and a boot that is tried.
+        "/var/lib/aether"
       ];
     };
     environment.persistence.${cfg.store} = {
