@@ -90,6 +90,15 @@ class DeployRequest(HostRequest):
     instance: Text
 
 
+class OrderRequest(HostRequest):
+    """The system of a NixOS host that is away: built, and copied to the fleet's cache (ops/orders)."""
+
+    script: ClassVar = "nixos/scripts/order.sh"
+    flake: str
+    desired: str
+    build_on: str
+
+
 class ByHandRequest(HostRequest):
     """A reboot or a rollback that somebody asks for (ops/fleet.py); of Fedora Atomic what it has of these."""
 

@@ -26,6 +26,11 @@ class Cache(Facts):
         """Where hosts take it from."""
         return self.pull or self.push
 
+    @property
+    def has_orders(self) -> bool:
+        """Whether hosts find orders there: what asks for them speaks HTTP."""
+        return self.url.startswith(("http://", "https://"))
+
     @model_validator(mode="after")
     def _hosts_can_read_it(self) -> "Cache":
         if self.url.startswith("file://"):

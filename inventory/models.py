@@ -273,7 +273,9 @@ class OwnCard(Facts):
 class Portable(OwnCard):
     """A machine that somebody may carry away, or switch off."""
 
-    roams: bool = Field(default=False, description="It may be away: an `up` goes on without it; one that finds it catches up.")
+    roams: bool = Field(
+        default=False, description="It may be away: an `up` goes on without it, and leaves it an order where there is a [cache]."
+    )
 
 
 class Guest(NixosHost, OwnCard):
@@ -426,6 +428,19 @@ class HcloudVm(NixosHost):
 def runs_nixos(host: object) -> bool:
     """Whether the host's system is a flake output that NixosSystem deploys."""
     return isinstance(host, NixosHost) or (isinstance(host, CloudVm) and host.os == "nixos")
+
+
+def takes_orders(host: object, cache: Cache | None) -> bool:
+    """Whether the host finds the change that it missed at the fleet's CACHE, and takes it by itself (nix/modules/orders.nix)."""
+    return bool(
+        cache
+        and cache.has_orders
+        and isinstance(host, NixosMetal)
+        and host.roams
+        and host.pulls
+        # It is away, so it builds nothing that could be copied.
+        and host.build_on != "target"
+    )
 
 
 class External(HostFacts, OwnCard):

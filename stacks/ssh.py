@@ -9,7 +9,7 @@ from pathlib import Path
 from components.base import REPOSITORY
 from inventory.building import Builder
 from inventory.load import Inventory
-from inventory.models import ManagedHost, NixosVm, runs_nixos
+from inventory.models import ManagedHost, NixosVm, runs_nixos, takes_orders
 from stacks.platforms import system_of
 from stacks.settings import Settings, SettingsError
 
@@ -123,10 +123,15 @@ def _guests(inventory: Inventory, snapshots: bool) -> str:
 
 
 def _cache(inventory: Inventory) -> str:
-    """A line a host that takes its system from the fleet's cache: host, where to copy to, where it takes it from."""
+    """A line a host that takes its system from the fleet's cache: host, where to copy to, where it takes it from, and "orders"
+    where it takes those, too.
+    """
     cache = inventory.content.cache
-    pulling = [name for name, host in inventory.hosts.items() if cache and runs_nixos(host) and getattr(host, "pulls", False)]
-    return "".join(f"{name} {cache.push} {cache.url}\n" for name in pulling if cache)
+    if cache is None:
+        return ""
+    pulling = {name: host for name, host in inventory.hosts.items() if runs_nixos(host) and getattr(host, "pulls", False)}
+    orders = {name: " orders" if takes_orders(host, cache) else "" for name, host in pulling.items()}
+    return "".join(f"{name} {cache.push} {cache.url}{orders[name]}\n" for name in pulling)
 
 
 def _builders(settings: Settings, inventory: Inventory, hosts: Mapping[str, Access]) -> str:

@@ -239,6 +239,9 @@ def _as_seen_by(host: str, table: dict[str, object], every_group: bool = False) 
     if groups := _groups_of(host, table, every_group):
         seen["deployers"] = groups
     if isinstance(hosts, dict):
+        if "cache" in table and hosts.get(host, {}).get("roams"):
+            # Where it asks for its orders.
+            seen["cache"] = table["cache"]
         seen["hosts"] = {
             name: facts if name == host else {key: value for key, value in facts.items() if key not in UNSEEN_FACTS}
             for name, facts in hosts.items()

@@ -21,4 +21,5 @@ in
   cluster = import ./cluster.nix { inherit inventory; };
   secrets = import ./secrets.nix { inherit root; };
   deployUser = import ./deploy-user.nix;
+  orders = import ./orders.nix;
 }

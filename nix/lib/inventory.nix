@@ -95,6 +95,14 @@ rec {
     in
     (builtins.head (holding ++ homelab ++ parsed)).site;
 
+  # The fleet's binary cache that a host takes its systems from; null where its file has none.
+  cacheOf =
+    name:
+    let
+      holding = builtins.filter (file: (file.hosts or { }) ? ${nameOf name}) parsed;
+    in
+    if holding == [ ] then null else (builtins.head holding).cache or null;
+
   fqdn = name: "${nameOf name}.${(siteOf name).domain}";
 
   # Address of a host or of a Proxmox node.

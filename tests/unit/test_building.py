@@ -38,6 +38,11 @@ def test_nixos_hosts_take_from_the_cache_but_those_that_do_not(monkeypatch: pyte
     assert written(monkeypatch, inventory(Cache(push="https://one")))["cache"][0].split()[1:] == ["https://one", "https://one"]
 
 
+def test_a_host_that_may_be_away_is_told_to_take_orders_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = written(monkeypatch, inventory(Cache(push="s3://cache", pull="https://cache.example.org")))["cache"]
+    assert [line for line in lines if len(line.split()) != 3] == ["laptop s3://cache https://cache.example.org orders"]
+
+
 def test_a_builder_is_a_line_of_nixs_machines_file_with_its_key_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = inventory(dev=Builder(features=("kvm", "big-parallel"), jobs=4, speed=2), desktop=Builder(systems=("aarch64-linux",)))
     first, second = (line.split(" ") for line in written(monkeypatch, facts, "/srv/aether/key")["builders"])

@@ -127,6 +127,13 @@ def test_no_fact_of_provisioning_or_rebasing_another_host_matters(fact: str, val
     assert _as_seen_by("dns", table(value)) != _as_seen_by("dns", table(value + 1))
 
 
+def test_a_cache_is_part_of_who_asks_it_for_orders_alone(repository: Path) -> None:
+    edit(repository, "inventory/lab.toml", INVENTORY.replace('kind = "nixos-vm"', 'kind = "nixos-metal"\nroams = true'))
+    before = {host: digest(repository, host) for host in ("web", "dns")}
+    edit(repository, "inventory/lab.toml", (repository / "inventory/lab.toml").read_text() + '[cache]\npush = "https://cache"\n')
+    assert {host for host in before if digest(repository, host) != before[host]} == {"web"}
+
+
 def test_an_image_changes_with_its_own_files_and_the_pins_alone(repository: Path) -> None:
     before = image_hash(repository)
     edit(repository, "nix/modules/base.nix", "{ a = 1; }")

@@ -17,54 +17,6 @@ source components/nixos/scripts/building.sh
 exec </dev/null
 id="$(id -un)@$(uname -n):$$"
 
-installable() {
-  case $AETHER_DESIRED in
-    /*)
-      if [[ -e $AETHER_DESIRED ]] || nix path-info "$AETHER_DESIRED" >/dev/null 2>&1; then
-        printf '%s^out' "$AETHER_DESIRED"
-        return
-      fi
-      say "its derivation was collected since the preview: evaluates again"
-      ;;&
-    *) printf '.#nixosConfigurations."%s".config.system.build.toplevel' "$AETHER_FLAKE" ;;
-  esac
-}
-
-# try CODE WHAT COMMAND…: its output; on failure its last lines and CODE.
-try() {
-  local code=$1 what=$2 status=0
-  shift 2
-  local errors
-  errors=$(mktemp)
-  "$@" 2>"$errors" || status=$?
-  if ((status != 0)); then
-    tail -n 8 "$errors" | sed 's/^/    /' >&2
-    rm -f "$errors"
-    fail "$code" "$what"
-  fi
-  rm -f "$errors"
-}
-
-# sign OPTION… CLOSURE: with the fleet's key, which every host trusts. A store takes no path that nobody vouches for, from root neither.
-sign() {
-  local file=$AETHER_SECRETS/fleet.yaml key
-  [[ -r $file ]] || fail 11 "$file does not exist, so nothing can be signed. Fix: ./aether secrets signing"
-  command -v sops >/dev/null || fail 11 "sops is not installed. Fix: ./aether engine ensure, or install it (https://getsops.io)"
-  key=$(sops decrypt --extract '["nix-signing-key"]' "$file") ||
-    fail 11 "sops cannot decrypt $file. Fix: set SOPS_AGE_KEY_FILE to a key that the file is encrypted to"
-  # The key is in a pipe: no file, no argument.
-  try 11 "could not sign ${*: -1}" nix store sign --recursive --key-file <(printf '%s' "$key") "$@"
-}
-
-# to_cache OPTION… CLOSURE: copies CLOSURE to the fleet's cache. One host after the other: what two have in common goes there once.
-to_cache() {
-  say "copies ${*: -1} to the cache at $push"
-  {
-    flock 8
-    try 11 "could not copy ${*: -1} to the cache at $push" nix copy --to "$push" "$@"
-  } 8>>"$(dirname "$AETHER_SSH_CONFIG")/cache.lock"
-}
-
 # from_cache CLOSURE: the host takes it from there.
 from_cache() {
   local status=0
@@ -77,9 +29,15 @@ from_cache() {
   esac
 }
 
-# Where the inventory has a cache, and this host takes from it: the file `cache` beside the SSH configuration (HOST, to, from).
-push='' pull=''
-read -r _ push pull < <(grep "^$AETHER_HOST " "$(dirname "$AETHER_SSH_CONFIG")/cache" 2>/dev/null) || true
+# taken: the system, where the host runs it and was left with what is desired: it took that by an order.
+taken() {
+  local said form='"current": "([^"]*)",.*"generation": "[^"]*", "desired": "([^"]*)", "deployed": "([^"]*)"'
+  said=$(on_host status </dev/null 2>/dev/null) || return 0
+  [[ $said =~ $form && ${BASH_REMATCH[1]} == "${BASH_REMATCH[3]}" && ${BASH_REMATCH[2]} == "$AETHER_DESIRED" ]] || return 0
+  printf '%s' "${BASH_REMATCH[1]}"
+}
+
+cache_of
 
 # One connection for everything until the confirmation, which has to come over another one.
 status=0
@@ -92,8 +50,11 @@ fi
 # Its daemon takes from caches that root names alone.
 [[ $(login_name) != deploy ]] || push=''
 
-case $AETHER_BUILD_ON in
-  operator)
+closure=''
+[[ $orders != orders ]] || closure=$(taken)
+case ${closure:+taken}:$AETHER_BUILD_ON in
+  taken:*) say "has taken $closure by an order already" ;;
+  :operator)
     say "builds"
     closure=$(build_here "$(installable)")
     sign "$closure"
@@ -113,8 +74,7 @@ case $AETHER_BUILD_ON in
     builder=$AETHER_BUILD_ON
     [[ $builder == target ]] && builder=$AETHER_HOST
     say "builds on $builder"
-    closure=$(try 10 "the build on $builder failed" nix build --no-link --print-out-paths --eval-store auto \
-      --store "ssh-ng://$builder" "$(installable)")
+    closure=$(build_at "$builder" "$(installable)")
     if [[ $builder != "$AETHER_HOST" ]]; then
       sign --store "ssh-ng://$builder" "$closure"
     fi

@@ -44,13 +44,14 @@ memory() { sed -n "s/^$1: *\([0-9]*\) kB/\1/p" /proc/meminfo; }
 read -r desired deployed < <(cat "$state/deployed" 2>/dev/null || echo '- -')
 read -r load _ </proc/loadavg
 last=$(tail -n 1 "$state/deployments.jsonl" 2>/dev/null || true)
+order=$(cat "$state/order-refused" 2>/dev/null || cat "$state/order" 2>/dev/null || true)
 certificate=$(oldest_certificate || true)
 backup=$(last_backup)
 printf '{"host": "%s", "current": "%s", "booted": "%s", "generation": "%s", "desired": "%s", "deployed": "%s", "since": "%s", "kernel": "%s", ' \
   "$(hostname)" "$(current)" "$(booted)" "$(generation)" "$desired" "$deployed" "$(stat -c %Y /run/current-system 2>/dev/null || echo 0)" \
   "$(needs_reboot "$(current)" && echo other || echo same)"
-printf '"deployed_at": %s, "last": %s, "certificate": %s, "backup": %s, "load": %s, "memory": %s, "available": %s, ' \
-  "$(stat -c %Y "$state/deployed" 2>/dev/null || echo null)" "${last:-null}" "${certificate:-null}" "${backup:-null}" "$load" \
+printf '"deployed_at": %s, "last": %s, "order": %s, "certificate": %s, "backup": %s, "load": %s, "memory": %s, "available": %s, ' \
+  "$(stat -c %Y "$state/deployed" 2>/dev/null || echo null)" "${last:-null}" "${order:-null}" "${certificate:-null}" "${backup:-null}" "$load" \
   "$(memory MemTotal)" "$(memory MemAvailable)"
 printf '"unhealthy": %s, "failed": %s}\n' "$(failing | sort | list)" \
   "$(systemctl list-units --failed --plain --no-legend 2>/dev/null | cut -d' ' -f1 | list)"

@@ -316,7 +316,8 @@ class ServiceManager:
                 unit.next_elapse = time.time() + delay
                 await asyncio.sleep(delay)
                 with contextlib.suppress(KeyError, PermissionError):
-                    await self.start(target)
+                    # What it started goes on where somebody stops the timer.
+                    await asyncio.shield(asyncio.ensure_future(self.start(target)))
                 delay = again
 
         unit.task = asyncio.create_task(wait())

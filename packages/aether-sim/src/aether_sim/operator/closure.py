@@ -110,9 +110,10 @@ def _write_system(target: Path, repository: Path, document: Mapping[str, Any], f
     wants = units / "multi-user.target.wants"
     wants.mkdir(parents=True)
     texts = {"sshd.service": SSHD, **unit_files(document, facts, digest)}
-    for unit, text in texts.items():
+    for unit, text in {**texts, **_orders(target, repository, document, facts)}.items():
         (units / unit).write_text(text)
-        (wants / unit).symlink_to(f"../{unit}")
+        if unit != "aether-order.service":
+            (wants / unit).symlink_to(f"../{unit}")
     (target / "etc/hostname").write_text(name + "\n")
     (target / "etc/os-release").write_text(f'NAME=NixOS\nID=nixos\nVERSION_ID="25.05"\nBUILD_ID="25.05.{digest[:7]}"\n')
     if facts.get("ssh_user", "root") != "root":
@@ -140,6 +141,15 @@ def _write_system(target: Path, repository: Path, document: Mapping[str, Any], f
         (target / "initrd").write_text("initrd of " + kernel_of(repository) + lines)
         (target / "kernel-params").write_text("loglevel=4")
         (target / "boot-tries").write_text("3\n")
+
+
+def _orders(target: Path, repository: Path, document: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str]:
+    if not facts.get("roams"):
+        return {}
+    # With the inventory's models behind it, which cost more than the rest of a build.
+    from aether_sim.operator.orders import write_orders
+
+    return write_orders(target, repository, facts, document.get("cache"))
 
 
 def unit_files(document: Mapping[str, Any], facts: Mapping[str, Any], digest: str) -> dict[str, str]:
