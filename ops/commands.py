@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 
 from components.requests import variable
@@ -13,6 +15,7 @@ from ops import agreement, plan, tasks, unreachable, waves
 from ops.arguments import engine_parser, nothing, parser
 from ops.fleet import inventory_of, out
 from ops.guests import followed
+from ops.orders import leaving as orders
 from ops.progress import ProgressPrinter
 from ops.runs import recorded
 from ops.stack import REPOSITORY, SIMULATED, OpsError, Stack
@@ -32,7 +35,7 @@ def up(stack: Stack, arguments: list[str]) -> int:
         out.print(line)
     tasks.wait(stack, inventory_of(stack), out.print)
     passed = [*_read_back(stack, options.passed), *options.passed, *later]
-    asleep = _leave_out(stack, passed)
+    silent = _leave_out(stack, passed)
     steps = agreement.agree_to_up(stack, agreement.Agreement.of(options), passed, out.print)
     with recorded(stack, "up"):
         stack.run_with_progress(
@@ -49,6 +52,7 @@ def up(stack: Stack, arguments: list[str]) -> int:
         )
     for line in tasks.warnings(stack, inventory_of(stack), since):
         out.print(line)
+    unordered = _leave_orders(stack, silent, [*options.passed, *later]) if silent else []
     out.print(f"\nDone in {time.monotonic() - started:.0f} s.\n")
     status(stack, [])
     out.print(
@@ -57,27 +61,45 @@ def up(stack: Stack, arguments: list[str]) -> int:
         if stack.simulated
         else ""
     )
-    if asleep:
-        out.print(f"Not done: {unreachable.said(inventory_of(stack), asleep)}.")
-    return 1 if asleep else 0
+    if silent and silent.down:
+        out.print(f"Not done: {unreachable.said(inventory_of(stack), silent.down)}.")
+    for line in unordered:
+        out.print(f"Not done: {line}", markup=False)
+    return 1 if unordered or (silent and silent.down) else 0
 
 
-def _leave_out(stack: Stack, passed: list[str]) -> list[str]:
-    """Nodes that are down, said; adds to PASSED what leaves them out, and hosts that are away. The engine takes no exclusions
-    beside targets.
+def _leave_orders(stack: Stack, silent: unreachable.Silent, words: list[str]) -> list[str]:
+    """Leave hosts that are away their orders; not those that WORDS, options of the engine's, leave out, nor those whose
+    dependencies did not change either. What could not be done.
+    """
+    inventory = inventory_of(stack)
+    patterns = [word for option, word in pairwise(words) if option == "--exclude"]
+    behind = {*silent.away, *unreachable.on(inventory, silent.down)}
+    out_of_turn = {
+        name
+        for name, host in inventory.managed(stack.phase).items()
+        if behind & set(host.depends_on) or any(fnmatch(f"urn::{name}", pattern) for pattern in patterns)
+    }
+    return orders.leave(stack, inventory, silent.away, out_of_turn, out.print)
+
+
+def _leave_out(stack: Stack, passed: list[str]) -> unreachable.Silent | None:
+    """What does not answer, said; adds to PASSED what leaves it out. None where targets are named: the engine takes no exclusions
+    beside those.
     """
     if {"-t", "--target"} & set(passed):
-        return []
+        return None
     inventory = inventory_of(stack)
     silent = unreachable.silent(stack, inventory)
     if silent.away:
-        out.print(f"{unreachable.said_of_away(silent.away)}.")
+        for line in orders.said_of_away(inventory, silent.away):
+            out.print(f"{line}.", markup=False)
         passed += unreachable.left_out(unreachable.homes_of(silent.away))
     if silent.down:
         out.print(f"{unreachable.said(inventory, silent.down)}.")
         passed += unreachable.exclusions(inventory, silent.down)
         os.environ[unreachable.ENVIRONMENT] = ",".join(silent.down)
-    return silent.down
+    return silent
 
 
 def _example(stack: Stack) -> str:
@@ -111,9 +133,17 @@ def preview(stack: Stack, arguments: list[str]) -> int:
         steps = preview_steps(stack, *passed)
         for notice in reboots(steps):
             out.print(f"\n{notice}")
+        for line in _away_now(stack, steps):
+            out.print(f"\n{line}", markup=False)
         for host, what in content_differences(steps).items():
             out.print(f"\n{host}:\n{textwrap.indent(what, '  ')}")
     return code
+
+
+def _away_now(stack: Stack, steps: list[plan.Step]) -> list[str]:
+    """What is to be said of hosts that STEPS change and that are away now."""
+    inventory = inventory_of(stack)
+    return orders.said_of_away(inventory, unreachable.away(stack, inventory, orders.foreseen(stack, inventory, steps)))
 
 
 def refresh(stack: Stack, arguments: list[str]) -> int:

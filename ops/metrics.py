@@ -31,6 +31,8 @@ HELP = {
     "aether_machine_behind": ("gauge", "1: the repository has another system for the host than was deployed."),
     "aether_machine_unhealthy": ("gauge", "Health checks of the inventory that do not hold."),
     "aether_machine_deployed_timestamp_seconds": ("gauge", "When the host was deployed last."),
+    "aether_machine_pending_timestamp_seconds": ("gauge", "Since when an order waits for the host, which was away."),
+    "aether_machine_order_timestamp_seconds": ("gauge", "When the host took its last order."),
     "aether_machine_backup_timestamp_seconds": ("gauge", "When the host's last good backup was made."),
     "aether_machine_restore_timestamp_seconds": ("gauge", "When the host's backup was restored and proved last; 0: never."),
     "aether_machine_certificate_timestamp_seconds": ("gauge", "When the host's oldest certificate was renewed."),
@@ -96,9 +98,13 @@ def of_fleet(fleet: Fleet) -> Iterator[Sample]:
     """Of the hosts. The label is ``machine``: ``host`` is Prometheus' own, and is the one that has the file."""
     yield "aether_looked_timestamp_seconds", {"stack": fleet.stack}, fleet.at
     for host in fleet.hosts:
+        labels = {"stack": fleet.stack, "machine": host.host}
+        if host.pending:
+            yield "aether_machine_pending_timestamp_seconds", labels, host.pending
         if host.answers is None:
             continue
-        labels = {"stack": fleet.stack, "machine": host.host}
+        if host.ordered:
+            yield "aether_machine_order_timestamp_seconds", labels, host.ordered
         yield "aether_machine_answers", labels, float(host.answers)
         if host.answers and host.deployed_at:
             yield "aether_machine_drifted", labels, float(bool(host.drift))

@@ -1,7 +1,7 @@
 """The change as Markdown, for a merge request: what happens to each host, what is replaced and why, what is risky."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from components.base import Operator
@@ -14,6 +14,7 @@ from ops.costs import cost_table, prices
 from ops.differences import closure_differences
 from ops.fleet import inventory_of
 from ops.order import order_changes
+from ops.orders.leaving import foreseen
 from ops.reboots import reboot_notice
 from ops.stack import REPOSITORY, OpsError, Stack
 
@@ -32,7 +33,8 @@ _REPLACES = ("replace", "create-replacement", "delete-replaced")
 def review_of(stack: Stack) -> str:
     """Markdown of what `up` would do to STACK."""
     steps = preview_steps(stack, *(["--refresh"] if stack.to_read_back() else []))
-    return render(steps, stack.name, {**content_differences(steps), **closure_differences(stack, steps)}, _costs(stack, steps))
+    differences = {**content_differences(steps), **closure_differences(stack, steps)}
+    return render(steps, stack.name, differences, _costs(stack, steps), foreseen(stack, inventory_of(stack), steps))
 
 
 def _costs(stack: Stack, steps: list[dict[str, Any]]) -> list[str]:
@@ -71,9 +73,15 @@ def preview_steps(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
 
 
 def render(
-    steps: Iterable[dict[str, Any]], stack: str, differences: dict[str, str] | None = None, costs: Sequence[str] = ()
+    steps: Iterable[dict[str, Any]],
+    stack: str,
+    differences: Mapping[str, str] | None = None,
+    costs: Sequence[str] = (),
+    remarks: Mapping[str, str] | None = None,
 ) -> str:
-    """Markdown of the STEPS of `pulumi preview --json`; DIFFERENCES is text under a host, by name, COSTS before the hosts."""
+    """Markdown of the STEPS of `pulumi preview --json`; DIFFERENCES is text under a host, by name, REMARKS a line more of one,
+    COSTS stand before the hosts.
+    """
     steps = list(steps)
     changed = [step for step in steps if step["op"] not in ("same", "read") and not _is_component(step)]
     hosts: dict[str, list[str]] = {}
@@ -96,7 +104,8 @@ def render(
     if order:
         lines += ["### Who waits for whom", "", *(f"- {line}" for line in order), ""]
     for host in sorted(hosts):
-        lines += [f"### {host}", "", *(f"- {line}" for line in hosts[host]), ""]
+        remark = [remarks[host]] if remarks and host in remarks else []
+        lines += [f"### {host}", "", *(f"- {line}" for line in (*hosts[host], *remark)), ""]
         if differences and host in differences:
             lines += ["```", differences[host], "```", ""]
     return "\n".join(lines)

@@ -34,6 +34,12 @@ def silent(stack: Stack, inventory: Inventory, seconds: float = 5) -> Silent:
     return Silent(nodes if len(nodes) < len(inventory.nodes) else [], [name for name in roaming if not there[name]])
 
 
+def away(stack: Stack, inventory: Inventory, names: Iterable[str], seconds: float = 5) -> list[str]:
+    """Those of NAMES that do not answer on SSH."""
+    there = _asked(stack, inventory, list(names), seconds)
+    return [name for name, answers in there.items() if not answers]
+
+
 def on(inventory: Inventory, nodes: Iterable[str]) -> list[str]:
     """Guests that the inventory has on NODES."""
     wanted = set(nodes)
@@ -63,12 +69,6 @@ def said(inventory: Inventory, nodes: list[str]) -> str:
         f"{', '.join(nodes)} {verb} not answer: left out, with what is on it ({guests}) and what depends on that. "
         f"Run it again when the node is back"
     )
-
-
-def said_of_away(names: list[str]) -> str:
-    """What it means that the hosts of these NAMES are away."""
-    verb, theirs, them = ("is", "its", "it") if len(names) == 1 else ("are", "their", "them")
-    return f"{', '.join(names)} {verb} away: {theirs} changes wait for the first run that finds {them}"
 
 
 def _asked(stack: Stack, inventory: Inventory, names: list[str], seconds: float) -> dict[str, bool]:

@@ -14,7 +14,7 @@ from ops.arguments import nothing, parser
 from ops.fleet import deployed, inventory_of, out
 from ops.stack import REPOSITORY, OpsError, Stack
 from ops.status import page
-from ops.status.facts import Fleet, HostStatus, ago, look, problems
+from ops.status.facts import PENDING, Fleet, HostStatus, ago, look, problems
 from ops.status.serve import Latest, server
 
 EVERY = 30
@@ -105,6 +105,8 @@ def _show(fleet: Fleet) -> None:
 
 def _row(host: HostStatus, at: int) -> tuple[str, ...]:
     state = host.state if not host.unhealthy else f"{host.state}, not healthy"
+    if host.pending:
+        state = f"{state}{', order' if host.state == PENDING else ', order pending'} left {ago(host.pending, at)}"
     return (
         host.host, host.kind, host.node or "-", host.address, state, host.generation or "-", ago(host.deployed_at, at),
         {None: "-", 0: "never"}.get(host.restored) or ago(host.restored, at),

@@ -11,6 +11,8 @@ from inventory.edges import Edge, edges
 from inventory.load import Inventory, InventoryError, load_all
 from inventory.models import External, Host, NixosFacts, runs_nixos
 from ops import hosts
+from ops.orders.document import Order
+from ops.orders.leaving import lying
 from ops.stack import REPOSITORY, Stack
 from stacks.live import Report, drift, reports
 
@@ -58,6 +60,12 @@ class HostStatus:
     """Its last good backup."""
     restored: int | None = None
     """Its backup was restored, and the copy was good; 0: a job backs it up, and that was never tried."""
+    pending: int | None = None
+    """An order waits for it at the cache since."""
+    ordered: int | None = None
+    """It took its last order then."""
+    order: str = ""
+    """What somebody has to know of its last order."""
     reboot: bool | None = None
     load: float | None = None
     cpu: int | None = None
@@ -94,10 +102,12 @@ def look(stack: Stack, inventory: Inventory, managed: set[str], *, asking: bool 
     answers = reports(config, inventory, health=True) if asking else {}
     at = int(time.time())
     wanted = _wanted(stack, inventory) if asking else {}
+    orders = lying(inventory) if asking else {}
     nodes = [_node(inventory, name, answers.get(name)) for name in inventory.nodes]
     found = [
         _host(name, host, answers.get(name), wanted.get(name), name in managed, asking) for name, host in inventory.hosts.items()
     ]
+    found = [_ordered(host, answers.get(host.host), orders.get(host.host), at) for host in found]
     restored = _restored(inventory, answers)
     found = [replace(host, restored=restored.get(host.host)) for host in found]
     others = _neighbours(inventory)
@@ -109,6 +119,12 @@ def look(stack: Stack, inventory: Inventory, managed: set[str], *, asking: bool 
 
 AWAY = "away"
 """State of a host that roams and does not answer: no failure."""
+PENDING = "pending"
+"""State of one for which an order waits meanwhile."""
+# What a host says of an order that it will not look at again.
+_ENDED = ("taken", "reverted", "failed", "superseded", "expired")
+# As long as the slowest activation, and its health, may take.
+_ORDER_SLOW = 3600
 
 
 def problems(host: HostStatus, at: int) -> list[str]:
@@ -124,6 +140,8 @@ def problems(host: HostStatus, at: int) -> list[str]:
         found.append(f"not armed, nobody takes a bad image back in its boot: {host.unarmed}")
     if host.behind:
         found.append("behind: the repository has another system for it")
+    if host.order:
+        found.append(host.order)
     if host.reboot:
         found.append("waits for a reboot")
     if host.backup is not None and at - host.backup > BACKUP_OLD:
@@ -233,6 +251,38 @@ def _host(name: str, host: Host, report: Report | None, wanted: str | None, mana
         cpu=getattr(host, "cpu", None),
         **_resources(report, getattr(host, "memory", None)),
         **common,
+    )
+
+
+def _ordered(host: HostStatus, report: Report | None, order: Order | None, at: int) -> HostStatus:
+    """HOST with what is known of its order: what lies at the cache, and what it says of the last one itself."""
+    facts = (report.facts if report else None) or {}
+    told: Mapping[str, Any] = facts.get("order") or {}
+    outcome, ended = str(told.get("outcome", "")), int(told.get("ended", 0))
+    waits = (
+        order is not None
+        and order.expires > at
+        and order.desired != facts.get("desired")
+        and not (outcome in _ENDED and int(told.get("at", 0)) >= order.at)
+    )
+    # What was deployed since is the last word.
+    over = ended <= (_number(facts.get("deployed_at")) or 0)
+    words = {
+        "refused": "refused an order",
+        "reverted": "took the system of its order back",
+        "failed": "could not take its order",
+        "boot": "could not take its order",
+        "waiting": "could not take its order yet",
+    }
+    said = f"{words[outcome]}, {ago(ended, at)}: {told.get('why', '')}" if outcome in words and not over else ""
+    if outcome == "begun" and not over and at - ended > _ORDER_SLOW:
+        said = f"began to take its order {ago(ended, at)}, and never ended"
+    return replace(
+        host,
+        state=PENDING if waits and host.state == AWAY else host.state,
+        pending=order.since if order and waits else None,
+        ordered=ended if outcome == "taken" else None,
+        order=said,
     )
 
 

@@ -127,6 +127,10 @@ def _rows(host: HostStatus, fleet: Fleet) -> list[tuple[str, str]]:
             ("last deploy", html.escape(f"{ago(host.deployed_at, at)}{by}{revision}") if host.deployed_at else ""),
             ("drift", "none" if host.deployed_at and not host.drift else html.escape(host.drift)),
             ("behind", {True: "yes", False: "no"}.get(host.behind, "") if host.behind is not None else ""),
+            (
+                "order",
+                f"left {ago(host.pending, at)}" if host.pending else f"taken {ago(host.ordered, at)}" if host.ordered else "",
+            ),
             ("health", _health(host)),
             ("reboot", {True: "waits for one", False: "not needed"}.get(host.reboot, "") if host.reboot is not None else ""),
             ("certificate", ago(host.certificate, at) if host.certificate else ""),

@@ -18,7 +18,9 @@ FLEET = Fleet(
         HostStatus(
             "web", "nixos-vm", "pve1", "192.0.2.1", "running", answers=True, deployed_at=900, drift="runs another", behind=True,
             unhealthy=("tcp 80",), backup=500, certificate=800, restored=0,
+            ordered=850,
         ),
+        HostStatus("road", "nixos-metal", None, "192.0.2.4", "pending", pending=700),
         HostStatus("files", "ansible", None, "192.0.2.2", "does not answer", answers=False),
         HostStatus("talos", "external", None, "192.0.2.3", "not managed", managed=False),
     ),
@@ -48,6 +50,11 @@ def test_every_metric_is_told_with_its_type_and_stands_together() -> None:
     assert told[f"aether_machine_backup_timestamp_seconds{web}"] == 500
     assert told[f"aether_machine_restore_timestamp_seconds{web}"] == 0, "never, which an alert is about"
     assert told['aether_machine_answers{stack="homelab",machine="files"}'] == 0
+    assert told['aether_machine_pending_timestamp_seconds{stack="homelab",machine="road"}'] == 700
+    assert [series for series in told if "road" in series] == [
+        'aether_machine_pending_timestamp_seconds{stack="homelab",machine="road"}'
+    ]
+    assert told[f"aether_machine_order_timestamp_seconds{web}"] == 850
     assert not [series for series in told if "talos" in series], "nobody asked it"
     assert told['aether_pin_timestamp_seconds{pin="nixpkgs"}'] > 1_700_000_000
     assert {series.partition("{")[0] for series in told} == set(HELP), "each metric is declared, and each declared one is told"

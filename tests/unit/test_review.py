@@ -41,6 +41,12 @@ def test_a_redeployment_names_both_closures() -> None:
     assert "caddy: 2.9 -> 2.10" in text
 
 
+def test_what_becomes_of_a_change_whose_host_is_away_is_said() -> None:
+    steps = [step("update", "command:local:Command", "gateway", oldState=system("source:1"), newState=system("source:2"))]
+    text = render(steps, "homelab", remarks={"gateway": "may be away", "other": "is not changed"})
+    assert "- may be away" in text.split("### gateway")[1] and "is not changed" not in text
+
+
 def test_a_replaced_guest_is_a_risk_with_its_reason() -> None:
     text = render(
         [step("replace", "proxmoxve:index/vmLegacy:VmLegacy", "media", replaceReasons=["vmId"], oldState={"protect": True})],

@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 from inventory.edges import KINDS, Edge, edges
 from inventory.load import load_all
 from ops import drift, fleet
+from ops.orders.document import Order
 from ops.stack import Stack
 from ops.status import command, facts, page
 from ops.status.facts import Fleet, HostStatus, ago, problems
@@ -273,3 +275,65 @@ def test_a_host_that_nobody_takes_back_is_told_by_both(
     assert (found.out, found.err) == (
         "{}\n", f"WARNING: gaming is not armed, nobody takes a bad image back in its boot: {why}\n",
     )  # fmt: skip
+
+
+ORDER = Order("laptop", "/nix/store/x", "source:2", "ada@desk", "-", NOW - 100, NOW - 7200, NOW + 1000, 60, 2)
+
+
+def told_of_order(
+    monkeypatch: pytest.MonkeyPatch, answers: dict[str, Report], order: Order | None, told: dict[str, Any] | None, **more: Any
+) -> HostStatus:
+    """The laptop, with ORDER at the cache; it says TOLD of its last one, or is away (None)."""
+    monkeypatch.setattr(facts, "lying", lambda _: {"laptop": order} if order else {})
+    away = Report("laptop", False, reason="No route to host")
+    answers["laptop"] = away if told is None else Report("laptop", True, facts={**GATEWAY, "order": told or None, **more})
+    stack = Stack("homelab")
+    return facts.look(stack, fleet.inventory_of(stack), set(answers)).host("laptop")
+
+
+def test_an_order_is_pending_until_its_host_has_dealt_with_it(
+    monkeypatch: pytest.MonkeyPatch, answers: dict[str, Report], capsys: pytest.CaptureFixture[str]
+) -> None:
+    away = told_of_order(monkeypatch, answers, ORDER, None)
+    assert (away.state, away.pending, away.answers, problems(away, NOW)) == ("pending", NOW - 7200, None, [])
+    assert command.status(Stack("homelab"), []) == 1
+    shown = capsys.readouterr().out
+    assert re.search(r"laptop +nixos-metal +- +192.168.20.11 +pending, order left 2 h ago ", shown), shown
+    assert told_of_order(monkeypatch, answers, None, None).state == "away"
+    assert told_of_order(monkeypatch, answers, replace(ORDER, expires=NOW), None).state == "away"
+    here = told_of_order(monkeypatch, answers, ORDER, {})
+    assert (here.state, here.pending, here.ordered) == ("running", NOW - 7200, None)
+    taken = told_of_order(monkeypatch, answers, ORDER, {"at": ORDER.at, "outcome": "taken", "ended": NOW - 50})
+    assert (taken.state, taken.pending, taken.ordered, taken.order) == ("running", None, NOW - 50, "")
+    # A deployment brought it what was ordered.
+    assert told_of_order(monkeypatch, answers, ORDER, {}, desired="source:2").pending is None
+    older = told_of_order(monkeypatch, answers, ORDER, {"at": ORDER.at - 1, "outcome": "taken", "ended": NOW - 50})
+    assert (older.pending, older.ordered) == (NOW - 7200, NOW - 50)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says", "pending"),
+    [
+        ("reverted", "took the system of its order back, 50 min ago: not healthy", False),
+        ("failed", "could not take its order, 50 min ago: not healthy", False),
+        ("boot", "could not take its order, 50 min ago: not healthy", True),
+        ("refused", "refused an order, 50 min ago: not healthy", True),
+        ("waiting", "could not take its order yet, 50 min ago: not healthy", True),
+        ("superseded", "", False),
+    ],
+)
+def test_how_an_order_ended_is_told_until_the_next_deployment(
+    monkeypatch: pytest.MonkeyPatch, answers: dict[str, Report], outcome: str, says: str, pending: bool
+) -> None:
+    told = {"at": ORDER.at, "outcome": outcome, "why": "not healthy", "ended": NOW - 3000}
+    seen = told_of_order(monkeypatch, answers, ORDER, told)
+    assert (seen.order, seen.pending is not None) == (says, pending)
+    assert (says in problems(seen, NOW)) is bool(says)
+    assert told_of_order(monkeypatch, answers, ORDER, told, deployed_at=NOW - 2000).order == ""
+
+
+def test_an_order_that_was_begun_and_never_ended_is_told(monkeypatch: pytest.MonkeyPatch, answers: dict[str, Report]) -> None:
+    begun = {"at": ORDER.at, "outcome": "begun", "ended": NOW - 60}
+    assert told_of_order(monkeypatch, answers, ORDER, begun).order == ""
+    broken_off = told_of_order(monkeypatch, answers, ORDER, begun | {"ended": NOW - 5000})
+    assert broken_off.order == "began to take its order 1 h ago, and never ended"
