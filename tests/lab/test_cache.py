@@ -1,5 +1,6 @@
 """The fleet's binary cache with real Nix: a closure goes there once, over HTTP, and containers take it into a real store."""
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ops.orders.document import Order, signed
+from ops.orders.place import Place
 from tests.lab.container import PREFIX, Site
 from tests.lab.disk import NIX
 from tests.lab.operator import Operator
@@ -125,6 +128,50 @@ def test_a_path_that_was_asked_for_too_early_is_found_as_soon_as_it_is_there(hos
     assert early.returncode == 11 and "don't know how to build these paths" in early.stderr, early.stderr
     done = host.deploy(drv, ACTIVE)
     assert done.code == 0, done.err
+
+
+def test_a_host_takes_its_order_from_the_cache_by_its_own_timer(site: Site, cache: Cache) -> None:
+    container = site.container("road", 63)
+    served = {"push": cache.push, "pull": cache.pull}
+
+    def system(seconds: int, unit: str = "web.service") -> str:
+        return host.system(units=units(seconds), orders=served, health=[{"unit": unit, "timeout": 5}])
+
+    host = container.operator()
+    container.install(system(1))
+    (container.work / "cache").write_text(f"road {cache.push} {cache.pull} orders\n")
+    container.start()
+    stamp, key = int(time.time()), site.base.signing_key.read_text().strip()
+    good, bad = system(2 + stamp % 1_000_000), system(3, "missing.service")
+
+    def order(drv: str, at: int) -> Order:
+        done = host.deploy(drv, script="order.sh")
+        assert done.code == 0, done.err
+        closure = done.out.split()[0]
+        assert closure == host.built(drv) and container.ssh(f"test -e {closure}").returncode == 1, "it was spoken to"
+        return Order("road", closure, drv, "ada@desk", "-", at, at, stamp + 3600, 60, 1)
+
+    def noted(what: str) -> dict[str, object]:
+        return dict(json.loads(container.ssh(f"cat /var/lib/aether/{what} 2>/dev/null || echo {{}}").stdout))
+
+    first = order(good, stamp)
+    document = signed(first, key)
+    Place(cache.push).write("road", document.replace("settle 1", "settle 0"))
+    container.eventually(lambda: noted("order-refused").get("outcome") == "refused", "it refuses what was tampered with")
+    assert container.ssh("systemctl is-failed aether-order.service").stdout.strip() == "failed"
+    Place(cache.push).write("road", document)
+    container.eventually(lambda: noted("order").get("outcome") == "taken", "it takes its order")
+    assert host.runs() == host.boots() == first.closure
+    container.eventually(
+        lambda: container.ssh("systemctl is-failed aether-order.service").returncode == 1, "its unit is well again"
+    )
+    account = json.loads(container.sh("tail -n 1 /var/lib/aether/deployments.jsonl"))
+    assert (account["outcome"], account["id"], account["closure"]) == ("deployed", f"ada@desk+order:{stamp}", first.closure)
+    Place(cache.push).write("road", signed(order(bad, stamp + 1), key))
+    container.eventually(lambda: noted("order").get("outcome") == "reverted", "it goes back")
+    assert host.runs() == host.boots() == first.closure
+    done = host.deploy(good, ACTIVE)
+    assert done.code == 0 and f"has taken {first.closure} by an order already" in done.err, done.err
 
 
 def test_a_cache_that_does_not_answer_is_said_and_the_host_stays_as_it_is(hosts: dict[str, Operator], cache: Cache) -> None:

@@ -12,11 +12,13 @@ printf '1' >"$out/init-interface-version"
 printf '%s' "$stamp" >"$out/stamp"
 printf '%s\n' "$hostname" >"$out/etc/hostname"
 printf '%s' "$nixConf" >"$out/etc/nix/nix.conf"
-if [ -n "$entry" ]; then
+if [ -n "$checks" ]; then
   mkdir -p "$out/etc/aether"
+  cp "$checks" "$out/etc/aether/checks"
+fi
+if [ -n "$entry" ]; then
   cp "$entry" "$out/etc/aether/host"
   chmod 0555 "$out/etc/aether/host"
-  cp "$checks" "$out/etc/aether/checks"
 fi
 cp "$activationPath" "$out/activation"
 place() { # place FILE TARGET: an executable that knows where its system is

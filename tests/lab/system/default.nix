@@ -25,9 +25,46 @@
   # Deployed by an account that is not root, as nix/modules/deploy-user.nix makes it, with these health checks.
   deploy ? false,
   health ? [ ],
+  # The cache ({ push, pull }) where it finds orders, as nix/modules/orders.nix makes it.
+  orders ? null,
 }:
 let
   deployUser = import ../../../nix/lib/deploy-user.nix;
+  ordering = import ../../../nix/lib/orders.nix;
+  orderUnits =
+    if orders == null then
+      { }
+    else
+      {
+        "aether-order.service" = ''
+          [Unit]
+          Description=Takes the order that was left for this machine, if there is one
+          X-StopOnRemoval=false
+
+          [Service]
+          X-RestartIfChanged=false
+          Type=oneshot
+          ExecStart=${
+            builtins.concatStringsSep " " (
+              ordering.command {
+                shell = "/bin/bash";
+                inherit (ordering) scripts;
+                inherit name;
+                cache = orders;
+                keys = trusted;
+              }
+            )
+          }
+        '';
+        "aether-order.timer" = ''
+          [Unit]
+          Description=Asks for orders
+
+          [Timer]
+          OnActiveSec=2
+          OnUnitInactiveSec=2
+        '';
+      };
   present =
     name:
     derivation {
@@ -55,7 +92,7 @@ let
       Description=Reactivate sysinit units
     '';
   };
-  every = units // (if own then targets else { });
+  every = units // orderUnits // (if own then targets else { });
 in
 derivation {
   name = "nixos-system-${if name == "" then "image" else name}-lab";
@@ -79,7 +116,8 @@ derivation {
   tries = toString tries;
   unitFiles = map (unit: text unit every.${unit}) (builtins.attrNames every);
   unitNames = builtins.attrNames every;
-  inherit wanted activation stamp;
+  wanted = wanted ++ (if orders == null then [ ] else [ "aether-order.timer" ]);
+  inherit activation stamp;
   entry =
     if deploy then
       text "aether-host" (
@@ -90,7 +128,7 @@ derivation {
       )
     else
       "";
-  checks = if deploy then text "checks" (deployUser.checks health) else "";
+  checks = if deploy || orders != null then text "checks" (deployUser.checks health) else "";
   # As large as it likes to be.
   passAsFile = [ "activation" ];
   nixConf = "extra-experimental-features = nix-command flakes\nsubstituters =\ntrusted-public-keys = ${builtins.concatStringsSep " " trusted}\n${
