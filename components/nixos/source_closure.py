@@ -112,7 +112,7 @@ class Sources:
     def summary(self) -> dict[str, str]:
         """Short digests for a person to compare: of each file of the host's own, of the others by folder, of the inventory."""
         return {
-            **grouped(self.files, lambda file: file if file in self.own else "/".join(Path(file).parts[:2])),
+            **grouped(self.files, lambda file: file if file in self.own else "/".join(file.split("/", 2)[:2])),
             **{f"secrets/{file}": content[:DIGITS] for file, content in self.secrets.items()},
             "inventory": short_digest(self.inventory),
         }
@@ -135,18 +135,19 @@ def sources_of(repository: Path, inventory_files: Iterable[Path], hosts: Iterabl
     offers = [path.relative_to(repository) for path in sorted((repository / "nix/hosts").rglob("offers.nix"))]
     shared = [*(Path(common) for common in COMMON), *offers]
     tree = _Tree(repository)
-    common = tree.reachable(shared)
+    common = dict.fromkeys(tree.reachable(shared))
     return {host: _sources_of(tree, tables, common, host) for host in hosts}
 
 
-def _sources_of(tree: "_Tree", tables: list[dict[str, Any]], common: list[Path], host: str) -> Sources:
+def _sources_of(tree: "_Tree", tables: list[dict[str, Any]], common: dict[Path, None], host: str) -> Sources:
     repository = tree.repository
     own: dict[str, Any] = next((table["hosts"][host] for table in tables if host in table.get("hosts", {})), {})
     entry = entry_file(repository, own.get("stands_for", host), own.get("node"))
     mine = [entry] if entry else []
     if entry and entry.name == "default.nix":
         mine = [entry, *tree.below(entry.parent)]
-    files = tree.hashes(sorted({*common, *tree.reachable(mine)}))
+    # Two sorted runs, which costs little to sort.
+    files = tree.hashes(sorted([*common, *(path for path in tree.reachable(mine) if path not in common)]))
     # With what they hold: sops-nix carries the encrypted file in the system, so a rotated secret is a new system.
     paths = {secret: repository / "secrets" / secret for secret in own.get("secrets", ())}
     secrets = {secret: _content_hash(path) if path.exists() else "" for secret, path in paths.items()}

@@ -25,7 +25,7 @@ revision() {
 # theirs: host.sh). What a host cannot keep, a router's shell say, fails nothing.
 account() {
   local line who commit
-  who=$(id -un)@$(uname -n) commit=$(revision)
+  who=$(id -un)@$HOSTNAME commit=$(revision)
   line=$(printf '{"at": %s, "id": "%s", "outcome": "%s", "closure": "%s", "revision": "%s"}' \
     "$(date +%s)" "$who:$$" "$1" "${2//[\"\\]/}" "$commit")
   remote "$AETHER_HOST" "logger -t aether -- $(printf '%q' "$1: $2 by $who, revision $commit");
@@ -45,14 +45,26 @@ remote() {
   ssh -F "$AETHER_SSH_CONFIG" -o ControlPath="$control" -o ControlMaster=no "${as[@]}" "$host" "$@"
 }
 
-# login_name: the account of AETHER_HOST that `remote` takes.
-login_name() {
-  if [[ -n ${AETHER_LOGIN:-} ]]; then
-    printf '%s' "$AETHER_LOGIN"
+# ssh_settings HOST: what ssh makes of the configuration for it, a setting a line. AETHER_HOST's are asked for once.
+ssh_settings() {
+  if [[ $1 == "$AETHER_HOST" && -n ${own_settings:-} ]]; then
+    printf '%s\n' "$own_settings"
   else
-    ssh -F "$AETHER_SSH_CONFIG" -T -G "$AETHER_HOST" | awk '$1 == "user" && !found++ { print $2 }'
+    ssh -F "$AETHER_SSH_CONFIG" -T -G "$1"
   fi
 }
+
+# ssh_setting NAME HOST: the first one of that name.
+ssh_setting() {
+  local name value found=''
+  while read -r name value; do
+    if [[ $name == "$1" ]]; then found=${found:-$value}; fi
+  done < <(ssh_settings "$2")
+  printf '%s' "$found"
+}
+
+# login_name: the account of AETHER_HOST that `remote` takes.
+login_name() { printf '%s' "${AETHER_LOGIN:-$(ssh_setting user "$AETHER_HOST")}"; }
 
 # entry STEP ARG…: command by which the account `deploy` has a step of the protocol run as root (components/nixos/scripts/entry.sh).
 entry() { printf 'sudo -n /run/current-system/etc/aether/host 1'; printf ' %q' "$@"; }
@@ -68,7 +80,7 @@ run_on() {
 }
 
 # own_address HOST: the address that HOST is reached at.
-own_address() { ssh -F "$AETHER_SSH_CONFIG" -T -G "$1" | awk '$1 == "hostname" && !found++ { print $2 }'; }
+own_address() { ssh_setting hostname "$1"; }
 
 # refused TEXT: what ssh's words mean: 22 (another key) or 12 (does not answer).
 refused() {
@@ -111,6 +123,7 @@ hold() {
   held=$(mktemp -d /tmp/aether.XXXXXX)
   ln -s "$(realpath "$AETHER_SSH_CONFIG")" "$held/config"
   trap release EXIT
+  own_settings=$(ssh_settings "$AETHER_HOST")
   within "$2" "${3:-connect}" "$1"
 }
 
@@ -144,7 +157,7 @@ explain() {
       case ${ssh_error:-} in
         *'Permission denied'* | *'Too many authentication failures'*)
           printf '%s at %s lets none of these keys in: %s. Fix: the setting aether:operatorKeyFile, or a key of the site'"'"'s authorized_keys in your SSH agent' \
-            "$2" "$(own_address "$2")" "$(ssh -F "$AETHER_SSH_CONFIG" -T -G "$2" | sed -n 's/^identityfile //p' | paste -sd' ')"
+            "$2" "$(own_address "$2")" "$(ssh_settings "$2" | sed -n 's/^identityfile //p' | paste -sd' ')"
           return
           ;;
       esac
@@ -189,7 +202,24 @@ by_node() {
   return 1
 }
 
-guest_line() { sed -n "s/^$AETHER_HOST //p" "$(dirname "$AETHER_SSH_CONFIG")/guests" 2>/dev/null; }
+guest_line() { own_line guests; }
+
+# beside NAME: path of a file that lies beside the SSH configuration.
+beside() { printf '%s%s' "${AETHER_SSH_CONFIG%"${AETHER_SSH_CONFIG##*/}"}" "$1"; }
+
+# own_line NAME: what the file NAME beside the SSH configuration says of AETHER_HOST, behind its name; 1 where it says nothing.
+own_line() {
+  local file host said
+  file=$(beside "$1")
+  [[ -e $file ]] || return 1
+  while read -r host said; do
+    if [[ $host == "$AETHER_HOST" ]]; then
+      printf '%s\n' "$said"
+      return
+    fi
+  done <"$file"
+  return 1
+}
 
 # give_address: has the node of a guest that does not answer at its address give it that, beside the one that its system has.
 give_address() {

@@ -102,6 +102,14 @@ CASES = (
     ),
     Case(
         "systemd-run",
+        "a timer of a name that is armed is refused",
+        "arm='systemd-run --quiet --on-active=600 --unit=contract-twice true'; "
+        "$arm; $arm; status=$?; systemctl stop contract-twice.timer; exit $status",
+        1,
+        "contract-twice.timer was already loaded or has a fragment file",
+    ),
+    Case(
+        "systemd-run",
         "a timer that was stopped is gone, and does not fire",
         "systemd-run --quiet --on-active=600 --unit=contract-armed touch /run/contract-late && systemctl stop "
         "contract-armed.timer; "

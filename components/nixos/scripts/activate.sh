@@ -34,7 +34,7 @@ if [[ -e $state/boot-trial ]]; then
 fi
 
 previous=$(current)
-if [[ $previous == "$target" && $(readlink -f "$profile") == "$target" ]]; then
+if [[ $previous == "$target" && $profile -ef $target ]]; then
   check_all "$run/checks.$id" || {
     evidence
     fail 31 "runs the wanted system already, but is not healthy: $failed"
@@ -160,6 +160,7 @@ if ! check_all "$run/checks.$id" || ! stay_healthy "$run/checks.$id" "$settle"; 
   evidence
   revert_now 31 "not healthy after activation: $failed"
 fi
+disarm
 arm "$window"
 say "healthy; without a confirmation it reverts in $window s"
 printf 'pending\n'

@@ -11,21 +11,20 @@ lost='unexpected end-of-file|Nix daemon disconnected unexpectedly|Broken pipe|Co
 # in the form of Nix's machines files) take what it hands out. Nix gives up where one dies in mid-build, and passes it over the
 # next time: so it is asked again.
 build_here() {
-  local machines errors status attempt
-  machines=$(paste -sd ';' "$(dirname "$AETHER_SSH_CONFIG")/builders" 2>/dev/null || true)
-  errors=$(mktemp)
+  local machines='' errors status attempt builders
+  builders=$(beside builders)
+  [[ ! -e $builders ]] || machines=$(paste -sd ';' "$builders")
   for ((attempt = 1; ; attempt++)); do
     status=0
     if [[ -z $machines ]]; then
-      nix build --no-link --print-out-paths "$1" 2>"$errors" || status=$?
+      { errors=$(nix build --no-link --print-out-paths "$1" 2>&1 >&3) || status=$?; } 3>&1
     else
-      NIX_SSHOPTS="-F $held/config" nix build --no-link --print-out-paths --builders "$machines" "$1" 2>"$errors" || status=$?
+      { errors=$(NIX_SSHOPTS="-F $held/config" nix build --no-link --print-out-paths --builders "$machines" "$1" 2>&1 >&3) || status=$?; } 3>&1
     fi
-    if [[ $status == 0 || $attempt == 3 || -z $machines ]] || ! grep -qE "$lost" "$errors"; then break; fi
-    say "a builder was lost in mid-build ($(grep -E "$lost" "$errors" | tail -n 1)); builds again on those that answer"
+    if [[ $status == 0 || $attempt == 3 || -z $machines ]] || ! grep -qE "$lost" <<<"$errors"; then break; fi
+    say "a builder was lost in mid-build ($(grep -E "$lost" <<<"$errors" | tail -n 1)); builds again on those that answer"
   done
-  ((status == 0)) || tail -n 8 "$errors" | sed 's/^/    /' >&2
-  rm -f "$errors"
+  ((status == 0)) || tail -n 8 <<<"$errors" | sed 's/^/    /' >&2
   ((status == 0)) || fail 10 "the build failed"
 }
 
@@ -38,7 +37,7 @@ build_at() {
 # to, in $push, where it takes it from, in $pull, and whether it takes orders (orders or -), in $orders.
 cache_of() {
   push='' pull='' orders=-
-  read -r _ push pull orders < <(grep "^$AETHER_HOST " "$(dirname "$AETHER_SSH_CONFIG")/cache" 2>/dev/null) || true
+  read -r push pull orders < <(own_line cache) || true
 }
 
 installable() {
@@ -56,17 +55,13 @@ installable() {
 
 # try CODE WHAT COMMAND…: its output; on failure its last lines and CODE.
 try() {
-  local code=$1 what=$2 status=0
+  local code=$1 what=$2 status=0 errors
   shift 2
-  local errors
-  errors=$(mktemp)
-  "$@" 2>"$errors" || status=$?
+  { errors=$("$@" 2>&1 >&3) || status=$?; } 3>&1
   if ((status != 0)); then
-    tail -n 8 "$errors" | sed 's/^/    /' >&2
-    rm -f "$errors"
+    tail -n 8 <<<"$errors" | sed 's/^/    /' >&2
     fail "$code" "$what"
   fi
-  rm -f "$errors"
 }
 
 # sign OPTION… CLOSURE: with the fleet's key, which every host trusts. A store takes no path that nobody vouches for, from root neither.
@@ -86,5 +81,5 @@ to_cache() {
   {
     flock 8
     try 11 "could not copy ${*: -1} to the cache at $push" nix copy --to "$push" "$@"
-  } 8>>"$(dirname "$AETHER_SSH_CONFIG")/cache.lock"
+  } 8>>"$(beside cache.lock)"
 }

@@ -15,7 +15,7 @@ source components/nixos/scripts/protocol.sh
 # shellcheck source=components/nixos/scripts/building.sh
 source components/nixos/scripts/building.sh
 exec </dev/null
-id="$(id -un)@$(uname -n):$$"
+id="$(id -un)@$HOSTNAME:$$"
 
 # from_cache CLOSURE: the host takes it from there.
 from_cache() {

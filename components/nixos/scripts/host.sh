@@ -25,7 +25,14 @@ fail() {
 
 current() { readlink -f /run/current-system; }
 booted() { readlink -f /run/booted-system 2>/dev/null || true; }
-generation() { basename "$(readlink "$profile")" | sed -E 's/^system-([0-9]+)-link$/\1/'; }
+
+# generation: number of the system profile's link, system-N-link.
+generation() {
+  local link
+  link=$(readlink "$profile")
+  link=${link##*system-}
+  printf '%s\n' "${link%-link}"
+}
 
 # Kernel, initrd or kernel parameters of the booted system differ from CLOSURE's. A container has none of them.
 needs_reboot() {
@@ -33,10 +40,8 @@ needs_reboot() {
   [[ -e /run/booted-system/kernel && -e $1/kernel ]] || return 1
   for part in kernel initrd kernel-params kernel-modules; do
     [[ -e $1/$part ]] || continue
-    if [[ $(readlink -f "/run/booted-system/$part") != "$(readlink -f "$1/$part")" ]]; then
-      # The same content in two closures needs no boot.
-      cmp -s "/run/booted-system/$part" "$1/$part" || return 0
-    fi
+    # The same content in two closures needs no boot.
+    [[ /run/booted-system/$part -ef $1/$part ]] || cmp -s "/run/booted-system/$part" "$1/$part" || return 0
   done
   return 1
 }
@@ -55,10 +60,16 @@ expect_host() {
   [[ " $1 " == *" $(hostname) "* ]] || fail 21 "this machine calls itself $(hostname), not ${1%% *}; nothing was changed"
 }
 
-# arm SECONDS: reverts after that time, whatever happens to this script or to the connection.
+# arm SECONDS: reverts after that time, whatever happens to this script or to the connection. A timer that is armed already, or a revert
+# that failed, has the name: rarely, so systemd is asked first.
 arm() {
-  systemctl stop aether-revert.timer >/dev/null 2>&1 || true
+  revert_in "$1" 2>/dev/null && return
+  disarm
   systemctl reset-failed aether-revert.service >/dev/null 2>&1 || true
+  revert_in "$1"
+}
+
+revert_in() {
   systemd-run --quiet --on-active="$1" --unit=aether-revert --timer-property=AccuracySec=1s \
     "$(command -v bash)" "$run/revert" 9>&-
 }
@@ -74,8 +85,8 @@ reboot_soon() {
 # two leaves a profile that the boot loader does not know of. What the entry boots is on the disk before the entry is. Where it fails,
 # both are PREVIOUS's again.
 commit() {
-  [[ $(readlink -f "$profile") == "$target" ]] || nix-env -p "$profile" --set "$target" || fail 33 "could not set the system profile"
-  sync
+  [[ $profile -ef $target ]] || nix-env -p "$profile" --set "$target" || fail 33 "could not set the system profile"
+  sync --file-system /nix/store "${profile%/*}"
   "$target/bin/switch-to-configuration" boot >>"$log" 2>&1 || {
     [[ -z $1 ]] || { nix-env -p "$profile" --set "$1" && "$1/bin/switch-to-configuration" boot >>"$log" 2>&1; } || true
     fail 33 "could not make it the boot default, see $log"
@@ -145,7 +156,7 @@ broken() {
 # is active for that moment.
 stay_healthy() {
   local until status=0
-  [[ -s $1 ]] || return 0
+  [[ -s $1 ]] && (($2 > 0)) || return 0
   now
   until=$((now + $2))
   awk -F '\t' -v OFS='\t' 'NF && $5 != "warn" { $4 = 0; print }' "$1" >"$1.again"

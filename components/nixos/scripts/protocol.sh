@@ -67,13 +67,12 @@ confirm() {
 insist() {
   local seconds=$1 otherwise=$2 step=$3 deadline=$((SECONDS + $1)) status text errors AETHER_LOGIN='' turned=false
   shift 3
-  text=$(cat)
-  errors=$(mktemp)
+  IFS= read -r -d '' text || true
   while :; do
     status=0
-    printf '%s' "$text" | control=none on_host "$step" "$AETHER_HOSTNAME" "$@" 2>"$errors" || status=$?
+    { errors=$(printf '%s' "$text" | control=none on_host "$step" "$AETHER_HOSTNAME" "$@" 2>&1 >&3) || status=$?; } 3>&1
     if ((status != 255 || SECONDS >= deadline)); then break; fi
-    if ! $turned && grep -q 'Permission denied' "$errors"; then
+    if ! $turned && [[ $errors == *'Permission denied'* ]]; then
       AETHER_LOGIN=$(other_login) turned=true
     elif $turned; then
       AETHER_LOGIN=''
@@ -81,8 +80,7 @@ insist() {
     sleep 0.3
   done
   # ssh's own words are for the log of a debugger; the host's are for everybody.
-  if ((status != 255)); then cat "$errors" >&2; fi
-  rm -f "$errors"
+  if ((status != 255)); then printf '%s' "${errors:+$errors$'\n'}" >&2; fi
   ((status != 255)) || fail 32 "no new connection within $seconds s $otherwise"
   return "$status"
 }

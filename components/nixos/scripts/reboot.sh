@@ -14,7 +14,7 @@ reboot_and_wait
 address=$(own_address "$AETHER_HOST")
 status=0
 printf '%s' "$AETHER_CHECKS" | on_host after-boot \
-  "$AETHER_HOSTNAME" "$closure" "$address" "${AETHER_DESIRED:--}" "$(revision)" "$(id -un)@$(uname -n):$$" || status=$?
+  "$AETHER_HOSTNAME" "$closure" "$address" "${AETHER_DESIRED:--}" "$(revision)" "$(id -un)@$HOSTNAME:$$" || status=$?
 ((status == 0)) || exit "$status"
 say "came back on it, healthy"
 printf '%s\n' "${result/\"reboot\": true/\"reboot\": false}"

@@ -7,7 +7,7 @@
 source components/scripts/operator.sh
 # shellcheck source=components/nixos/scripts/protocol.sh
 source components/nixos/scripts/protocol.sh
-id="rollback-$(id -un)@$(uname -n)-$$"
+id="rollback-$(id -un)@$HOSTNAME-$$"
 
 status=0
 meet 0 || status=$?
