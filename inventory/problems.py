@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -82,3 +82,9 @@ class Lines:
 
 HEADER = re.compile(r"""^\[\[?\s*([A-Za-z0-9_."'-]+)\s*\]\]?\s*(#.*)?$""")
 """A table header on a line of its own."""
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """NAMES in a line: MOST of them, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -12,6 +12,7 @@ from typing import Any
 from inventory import proxmox_rights
 from inventory.load import Inventory
 from inventory.models import Guest
+from inventory.problems import some
 from inventory.proxmox_rights import LEAST_VERSION
 from inventory.secret_store import SecretStoreError, tool
 from ops import hosts
@@ -107,10 +108,9 @@ def proxmox(stack: str, settings: Mapping[str, str], inventory: Inventory, api: 
         yield _node(name, nodes)
     major = 8 if version.startswith("8") else 9
     lacking = proxmox_rights.lacking(proxmox_rights.Use.of(inventory.content.model_dump(), major), rights)
-    more = f" and {len(lacking) - 4} more" if len(lacking) > 4 else ""
     yield Finding(
         "rights of the token",
-        f"lack {', '.join(lacking[:4])}{more}" if lacking else "are what the inventory needs",
+        f"lack {some(lacking, 4)}" if lacking else "are what the inventory needs",
         f"./aether --stack {stack} proxmox role --pve {major}" if lacking else "",
     )
     for name in inventory.nodes:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TextIO
 
+from inventory.problems import some
+
 # " +  command:local:Command gateway creating (0s) gateway: builds"
 _LINE = re.compile(
     r"^ (?P<sign>[-+~= <>]{1,2}) +(?P<type>[\w:/$-]+) (?P<name>\S+) (?P<state>\*{0,2}[a-z]+(?: failed)?\*{0,2})"
@@ -222,7 +224,7 @@ class ProgressPrinter:
             now = time.monotonic()
             if now - self._last >= every:
                 names = sorted(self._at_work)
-                shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+                shown = some(names, 6)
                 self._say(f"    … {now - self._started:.0f} s{f', at work on {shown}' if shown else ''}")
 
     def _say(self, text: str) -> None:
@@ -256,5 +258,4 @@ def without_consequences(lines: Sequence[str]) -> list[str]:
 
 def _listed(names: list[str], most: int = 20) -> str:
     """NAMES in a line; "nothing" where there are none."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return (", ".join(names[:most]) or "nothing") + more
+    return some(names, most) or "nothing"

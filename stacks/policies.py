@@ -8,6 +8,7 @@ import pulumi
 from components.base import REPOSITORY
 from inventory.load import Inventory
 from inventory.policies import Judge, PolicyError, Resource, Subject, Verdict, load_policies
+from inventory.problems import some
 from stacks.settings import Settings, SettingsError
 
 
@@ -41,7 +42,7 @@ def told(verdicts: Sequence[Verdict]) -> list[str]:
     return [
         str(these[0])
         if len(these) == 1
-        else f"{these[0].file}: {', '.join(each.finding.about for each in these)}: break the advisory policy {name}. "
+        else f"{these[0].file}: {some([each.finding.about for each in these], 12)}: break the advisory policy {name}. "
         "Fix: ./aether policies says what to write for each"
         for name, these in found.items()
     ]

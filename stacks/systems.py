@@ -9,8 +9,12 @@ from components.nixos.desired import Desired, EvaluationError, desired_closures,
 from components.nixos.system import NixosSystem, NixosSystemArgs
 from inventory.load import Inventory
 from inventory.models import NixosFacts
+from inventory.problems import some
 from stacks.platforms import builders_systems, foreign, operator_systems, unbuildable
 from stacks.settings import Settings, SettingsError
+
+# Files that a preview names, which says it at every turn of its display.
+_NAMED = 6
 
 
 def desired_systems(settings: Settings, inventory: Inventory, hosts: Mapping[str, NixosFacts]) -> dict[str, Desired]:
@@ -24,7 +28,8 @@ def desired_systems(settings: Settings, inventory: Inventory, hosts: Mapping[str
     if problems := unbuildable(hosts, able and able | builders_systems(inventory)):
         raise SettingsError("\n".join(problems))
     if unseen := untracked(REPOSITORY):
-        pulumi.log.warn(f"git does not track {', '.join(unseen)}, so the flake does not see it. Fix: git add {' '.join(unseen)}")
+        add = " ".join(unseen if len(unseen) <= _NAMED else sorted({file.partition("/")[0] for file in unseen}))
+        pulumi.log.warn(f"git does not track {some(unseen, _NAMED)}, so the flake does not see it. Fix: git add {add}")
     try:
         return desired_closures(
             REPOSITORY,

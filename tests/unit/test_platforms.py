@@ -100,3 +100,18 @@ def test_what_a_builder_builds_is_not_refused() -> None:
     content = cloud_file.content.model_copy(update={"builders": builders})
     assert builders_systems(Inventory(cloud_file.path, content)) == X86 | {"aarch64-linux"}
     assert builders_systems(cloud_file) == frozenset()
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_a_preview_names_few_of_many_files(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Pulumi writes a warning again at every turn of its display."""
+    said: list[str] = []
+    files = [f"nix/hosts/oracle/vm-{number}.nix" for number in range(count)]
+    monkeypatch.setattr("stacks.systems.untracked", lambda _: files)
+    monkeypatch.setattr("pulumi.log.warn", said.append)
+    settings = Settings(stack="unit", composition="cloud", inventory=Path("inventory/cloud.toml"), evaluator="source")
+    desired_systems(settings, load("inventory/cloud.toml"), cloud())
+    (line,) = said
+    assert line.startswith("git does not track nix/hosts/oracle/vm-0.nix, nix/hosts/oracle/vm-1.nix") and len(line) < 300
+    end = "Fix: git add nix/hosts/oracle/vm-0.nix nix/hosts/oracle/vm-1.nix" if count == 2 else "and 34 more, so the flake"
+    assert end in line and (count == 2 or line.endswith("Fix: git add nix"))
