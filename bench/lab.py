@@ -42,6 +42,9 @@ class Lab:
             for name, text in {INVENTORY: fleet.inventory(), **fleet.files()}.items():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 (path / name).write_text(text)
+        # What a flake and the bootstrap see are tracked files.
+        for words in (["init", "-q"], ["add", "--all"]):
+            subprocess.run(["git", *words], cwd=path, check=True, capture_output=True)
         self._environment: dict[str, str] = {}
         self._options: list[str] = []
         self._up: list[str] = []
@@ -62,9 +65,6 @@ class Lab:
         (self.path / ".venv").symlink_to(REPOSITORY / ".venv")
         for shared in ("engine", "pulumi-home"):
             (self.path / ".aether" / shared).symlink_to((REPOSITORY / ".aether" / shared).resolve())
-        # What a flake and the bootstrap see are tracked files.
-        for words in (["init", "-q"], ["add", "--all"]):
-            subprocess.run(["git", *words], cwd=self.path, check=True, capture_output=True)
 
     @property
     def base_environment(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -52,7 +53,10 @@ def timed(
     )
     seconds = time.monotonic() - begun
     if done.returncode not in codes:
-        last = "\n".join(f"    {line}" for line in done.stdout.splitlines()[-25:])
+        lines = done.stdout.splitlines()
+        # Behind a failed host Ansible still says how each of the others fared.
+        said = [line for line in lines[:-25] if re.match(r"fatal|failed|\[?ERROR", line)] + lines[-25:]
+        last = "\n".join(f"    {line}" for line in said)
         raise BenchError(f"{' '.join(map(str, command[:4]))} … ended with {done.returncode}:\n{last}")
     return Timed(seconds, done.stdout)
 
