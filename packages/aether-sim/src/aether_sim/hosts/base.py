@@ -194,6 +194,8 @@ def _make_usr(usr: Path, catalog: catalogue.Catalogue, python: str) -> None:
         place = usr / path
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(f"/{LIBRARY}/{script}")
+    # NixOS and Fedora have one folder of programs.
+    (usr / "bin/runuser").symlink_to("../sbin/runuser")
     units = usr / "lib/systemd/system"
     units.mkdir(parents=True, exist_ok=True)
     _hide_lower(units)

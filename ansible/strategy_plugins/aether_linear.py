@@ -1,0 +1,34 @@
+"""Ansible's linear strategy, by Mitogen where it is installed: one Python a host for all tasks, instead of one or more a task."""
+
+from typing import Any
+
+from ansible.plugins.loader import strategy_loader
+
+DOCUMENTATION = """
+name: aether_linear
+short_description: linear, with Mitogen's connections where Mitogen is installed
+description:
+  - As C(ansible.builtin.linear) in what tasks do and in which order.
+"""
+
+_BASES: tuple[type, ...] = ()
+try:
+    import ansible_mitogen.connection
+    import ansible_mitogen.strategy
+except ImportError:
+    pass
+else:
+    _BASES = (ansible_mitogen.strategy.StrategyMixin,)
+
+    def runuser(spec: Any) -> dict[str, Any]:
+        """`aether_su`: root's way to a user, whatever shell that one has. Mitogen's `su` asks the user's own shell.
+        `runuser -u USER --` asks none, and has the arguments that Mitogen gives doas."""
+        context: dict[str, Any] = ansible_mitogen.connection.CONNECTION_METHOD["doas"](spec)
+        context["kwargs"]["doas_path"] = "runuser"
+        return context
+
+    ansible_mitogen.connection.CONNECTION_METHOD["aether_su"] = runuser
+
+
+class StrategyModule(*_BASES, strategy_loader.get("linear", class_only=True)):  # type: ignore[misc]
+    """``linear``'s, behind Mitogen's where it is there."""
