@@ -1,5 +1,6 @@
 """Ansible's linear strategy, by Mitogen where it is installed: one Python a host for all tasks, instead of one or more a task."""
 
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.loader import strategy_loader
@@ -15,6 +16,7 @@ _BASES: tuple[type, ...] = ()
 try:
     import ansible_mitogen.connection
     import ansible_mitogen.strategy
+    import ansible_mitogen.transport_config
 except ImportError:
     pass
 else:
@@ -28,6 +30,14 @@ else:
         return context
 
     ansible_mitogen.connection.CONNECTION_METHOD["aether_su"] = runuser
+    split = ansible_mitogen.transport_config.parse_python_path
+
+    def whole(said: str, *rest: Any, **named: Any) -> list[str]:
+        """The operator's own Python is one word, whatever folder it lies in; Mitogen takes the words of a shell."""
+        words: list[str] = [said] if said and Path(said).is_file() else split(said, *rest, **named)
+        return words
+
+    ansible_mitogen.transport_config.parse_python_path = whole
 
 
 class StrategyModule(*_BASES, strategy_loader.get("linear", class_only=True)):  # type: ignore[misc]

@@ -1,5 +1,6 @@
 """The strategy of ansible.cfg: Mitogen's where it is installed, Ansible's own where it is not, with one result."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +57,12 @@ def play(folder: Path, *options: str, without: bool = False) -> Result:
     (folder.parent / "play.yml").write_text(PLAY)
     environment = {"ANSIBLE_BECOME_PLUGINS": "ansible/roles/bootstrap_base/become_plugins"}
     # The environment's Python may lie where only root reads.
-    here = ["-i", "localhost,", "-c", "local", "-e", "ansible_python_interpreter=/usr/bin/python3", "-e", f"folder={folder}"]
+    python = folder.parent / "a folder/python3"
+    python.parent.mkdir(exist_ok=True)
+    python.unlink(missing_ok=True)
+    python.symlink_to("/usr/bin/python3")
+    variables = json.dumps({"ansible_python_interpreter": str(python), "folder": str(folder)})
+    here = ["-i", "localhost,", "-c", "local", "-e", variables]
     if without:
         environment["PYTHONPATH"] = str(hidden.parent)
     return ansible("ansible-playbook", *here, *options, folder.parent / "play.yml", env=environment)
