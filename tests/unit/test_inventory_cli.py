@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from inventory import ansible, graph
@@ -79,6 +81,17 @@ def test_the_schema_knows_every_kind(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["schema"]) == 0
     definitions = json.loads(capsys.readouterr().out)["$defs"]
     assert {model.__name__ for model in (*KINDS.values(), *CHECKS.values())} <= set(definitions)
+
+
+def test_the_schema_that_files_name_is_the_models(capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside the files, for editors: a first line names it."""
+    assert main(["schema"]) == 0
+    schema, fix = ROOT / "inventory/schema.json", "./aether inventory schema > inventory/schema.json"
+    assert schema.read_text() == capsys.readouterr().out, f"the models have changed. Fix: {fix}"
+    whole = [path for path in sorted((ROOT / "inventory").glob("*.toml")) if "\nbase = " not in path.read_text()]
+    for path in whole:
+        assert path.read_text().startswith("#:schema ./schema.json\n"), f"{path.name} does not name the schema"
+        jsonschema.validate(tomllib.loads(path.read_text()), json.loads(schema.read_text()))
 
 
 def test_the_picture_has_every_host_and_every_dependency(lab: Path) -> None:

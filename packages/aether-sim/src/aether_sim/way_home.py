@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-import tomllib
 from typing import TYPE_CHECKING
+
+from inventory.overlay import document
 
 if TYPE_CHECKING:
     from aether_sim.hosts.host import Host
@@ -24,10 +25,10 @@ class WayHome:
         self.services: dict[str, str] = {}
         self.gateway, domain = "", ""
         for path in supervisor.inventory_files():
-            document = tomllib.loads(path.read_text())
-            self.gateway = document.get("cloud", {}).get("gateway", self.gateway)
-            domain = document.get("site", {}).get("public_domain", domain)
-            for name, service in document.get("services", {}).items():
+            tables = document(path)
+            self.gateway = tables.get("cloud", {}).get("gateway", self.gateway)
+            domain = tables.get("site", {}).get("public_domain", domain)
+            for name, service in tables.get("services", {}).items():
                 if service.get("public"):
                     self.services[f"{service.get('subdomain', name)}.{domain}"] = service["host"]
 

@@ -62,3 +62,8 @@ def test_a_way_that_is_broken_anywhere_is_a_bad_gateway(broken: dict[str, Any]) 
 
 def test_what_is_no_public_service_has_nothing_to_do_with_the_tunnel() -> None:
     assert status({**world(), "gateway": machine("gateway")}, "grafana.home.example.org") == 200
+
+
+def test_an_environment_has_its_bases_services_at_its_own_hosts() -> None:
+    supervisor: Any = SimpleNamespace(inventory_files=lambda: [ROOT / "inventory/staging.toml"])
+    assert "staging-keycloak" in WayHome(supervisor).services.values()
