@@ -64,6 +64,8 @@ def listing(inventories: Sequence[Inventory]) -> dict[str, Any]:
         for name, facts in _reachable(inventory).items():
             address = where.get(name, Reach()).address or _address(inventory, name, facts)
             hostvars[name] = {**_connection(name, facts, address, where.get(name, Reach()), known), "aether_site": site}
+            if isinstance(facts, Node):
+                hostvars[name]["aether_guest_networks"] = guest_networks(inventory, name)
             for group in _groups(facts):
                 groups.setdefault(group, []).append(name)
     common = {f"aether_{table}": _merged(inventories, table) for table in ("networks", "nodes", "hosts", "services")}
@@ -80,6 +82,13 @@ def peers(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """Who syncs SharedHome, by host: device id and address. Of its own, so that no home is made anew for what else a host is."""
     devices = {name: facts for name, facts in hosts.items() if facts.get("syncthing_id")}
     return {name: {"id": facts["syncthing_id"], "address": facts["address"]} for name, facts in devices.items()}
+
+
+def guest_networks(inventory: Inventory, node: str) -> list[str]:
+    """Names of the networks that guests of NODE are attached to. Of its own, so that one guest more sets no node up anew."""
+    guests = [host for host in inventory.hosts.values() if getattr(host, "node", None) == node]
+    further = {more.network for guest in guests for more in getattr(guest, "interfaces", ())}
+    return sorted(further | {guest.network for guest in guests})
 
 
 def relays(inventories: Sequence[Inventory]) -> dict[str, dict[str, Any]]:

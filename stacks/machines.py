@@ -13,9 +13,9 @@ from components.ansible.sources import Playbooks, playbook_content
 from components.atomic.host import AtomicHost, AtomicHostArgs
 from components.base import REPOSITORY, Operator
 from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
-from inventory.ansible import peers
+from inventory.ansible import guest_networks, peers
 from inventory.load import Inventory
-from inventory.models import AnsibleHost, ManagedHost
+from inventory.models import AnsibleHost, ManagedHost, Node
 from inventory.models import AtomicHost as AtomicHostFacts
 from stacks.ansible_check import checks
 from stacks.images import Images
@@ -53,7 +53,7 @@ class Machines:
             if node.shared:
                 continue
             before = [playbook for other, playbook in made.items() if other not in down][-1:]
-            made[name] = self._playbook(name, node.playbook, node.model_dump(), before)
+            made[name] = self._playbook(name, node.playbook, self._of_node(name, node), before)
         return made
 
     def ansible(self, done: Mapping[str, pulumi.Resource]) -> dict[str, Playbook]:
@@ -142,6 +142,10 @@ class Machines:
             ),
             opts=pulumi.ResourceOptions(depends_on=list(after)),
         )
+
+    def _of_node(self, name: str, node: Node) -> dict[str, Any]:
+        """What the playbook of a NODE is told of it, as ``inventory.ansible`` tells it."""
+        return node.model_dump() | {"guest_networks": guest_networks(self.inventory, name)}
 
     @cached_property
     def _tables(self) -> dict[str, Any]:

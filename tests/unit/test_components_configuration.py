@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from components.ansible.playbook import Playbook, PlaybookArgs
 from components.ansible.sources import Playbooks, playbook_content
 from components.atomic.host import AtomicHost, AtomicHostArgs
-from components.base import Operator
+from components.base import REPOSITORY, Operator
 from components.checks import check_lines
 from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
 from components.nixos.system import NixosSystem, NixosSystemArgs
@@ -196,3 +196,9 @@ def test_a_missing_role_is_named(ansible: Path) -> None:
     (ansible / "ansible/web.yml").write_text("- hosts: all\n  roles: [nobody]\n")
     with pytest.raises(FileNotFoundError, match=r"ansible/roles/nobody does not exist, and ansible/web.yml uses it"):
         playbook_content(Playbooks(ansible), "web.yml", {}, {})
+
+
+def test_one_guest_more_sets_no_node_up_anew() -> None:
+    """A node is told of the networks of its guests, and of no guest: its playbook takes half a minute."""
+    _, words = Playbooks(REPOSITORY).brings("proxmox.yml")
+    assert b"aether_guest_networks" in words and b"aether_hosts" not in words
