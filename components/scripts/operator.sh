@@ -120,11 +120,16 @@ wait_for() { within "$2" reachable "$1"; }
 # hold HOST SECONDS [HOW]: as wait_for, and keeps the connection: `remote` and programs that are given held_options share it, until
 # `release` or the script's end. HOW is the function that makes it: connect, or one that calls that.
 hold() {
+  link_config
+  own_settings=$(ssh_settings "$AETHER_HOST")
+  within "$2" "${3:-connect}" "$1"
+}
+
+# link_config: a link to the SSH configuration, $held/config, whose path has no space; gone with `release` or the script's end.
+link_config() {
   held=$(mktemp -d /tmp/aether.XXXXXX)
   ln -s "$(realpath "$AETHER_SSH_CONFIG")" "$held/config"
   trap release EXIT
-  own_settings=$(ssh_settings "$AETHER_HOST")
-  within "$2" "${3:-connect}" "$1"
 }
 
 connect() {

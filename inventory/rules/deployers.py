@@ -27,11 +27,11 @@ def _hosts(draft: Draft, name: str, group: Deployers, able: set[str]) -> None:
             fix = f"write ssh_user = \"{DEPLOY_USER}\" below [hosts.{host}], or remove '{host}'"
             draft.report("deployers-root", where, "hosts", message, fix)
     tagged = {tag for host in draft.hosts.values() for tag in host.tags}
+    known = set(draft.hosts) == draft.names("hosts")
     for tag in group.tags:
-        if tag not in tagged and set(draft.hosts) == draft.names("hosts"):
+        if tag not in tagged and known:
             message = f"no host has the tag '{tag}'{did_you_mean(tag, tagged)}"
             draft.report("unknown-tag", where, "tags", message, f"write {one_of(tagged)}")
-    known = set(draft.hosts) == draft.names("hosts")
     if known and not group.hosts and not any(group.opens(host, facts) for host, facts in draft.hosts.items()):
         message = f"opens no host that is deployed as {DEPLOY_USER}"
         draft.report("deployers-empty", where, "", message, 'write hosts = ["…"], or tags = ["…"] of such hosts')

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.base import Operator
-from components.nixos.desired import EvaluationError, Evaluator, desired_closures
+from components.nixos.desired import EvaluationError
 from components.requests import DeployRequest, OrderRequest
 from inventory.building import Cache
 from inventory.load import Inventory
@@ -20,6 +20,7 @@ from ops import hosts
 from ops.orders.document import NONE, Order, parsed, signed
 from ops.orders.place import Place
 from ops.stack import REPOSITORY, OpsError, Stack
+from ops.wanted import wanted_closures
 
 LIFE = 30 * 86400
 """Seconds for which an order is good; one that has not half of it left is left anew."""
@@ -126,21 +127,13 @@ class _Office:
 
     @classmethod
     def of(cls, stack: Stack, inventory: Inventory, cache: Cache, chosen: Mapping[str, NixosMetal]) -> "_Office":
-        said = stack.setting("evaluator")
-        evaluator: Evaluator = "nix" if said == "nix" else "source" if said == "source" else "auto"
         try:
-            desired = desired_closures(
-                REPOSITORY,
-                [inventory.path],
-                {name: host.flake or name for name, host in chosen.items()},
-                evaluator=evaluator,
-                nix=stack.setting("nix") or "nix",
-            )
+            wanted = wanted_closures(stack, inventory, chosen)
         except EvaluationError as error:
             raise OpsError(str(error)) from None
         asked = (DeployRequest.fields_of(resource) for resource in stack.recorded())
         known = {fields["host"]: fields["desired"] for fields in asked if fields}
-        return cls(stack, Place(cache.push), _key(stack), {name: each.closure for name, each in desired.items()}, known)
+        return cls(stack, Place(cache.push), _key(stack), wanted, known)
 
     def settle(self, name: str, host: NixosMetal, *, away: bool) -> str:
         """Leave, renew or take back the order of host NAME, or let it lie; what was done, in words.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from components.nixos.desired import EvaluationError, Evaluator, desired_closures
+from components.nixos.desired import EvaluationError
 from inventory.cli import production
 from inventory.edges import Edge, edges
 from inventory.load import Inventory, InventoryError, load_all
@@ -13,7 +13,8 @@ from inventory.models import External, Host, NixosFacts, runs_nixos
 from ops import hosts
 from ops.orders.document import Order
 from ops.orders.leaving import lying
-from ops.stack import REPOSITORY, Stack
+from ops.stack import Stack
+from ops.wanted import wanted_closures
 from stacks.live import Report, drift, reports
 
 DAY = 86400
@@ -183,18 +184,11 @@ def _restored(inventory: Inventory, answers: Mapping[str, Report]) -> dict[str, 
 
 def _wanted(stack: Stack, inventory: Inventory) -> dict[str, str]:
     """What the repository has for each NixOS host, as far as it is known without an evaluation."""
-    attributes = {
-        name: host.flake or name for name, host in inventory.hosts.items() if isinstance(host, NixosFacts) and runs_nixos(host)
-    }
-    said = stack.setting("evaluator")
-    evaluator: Evaluator = "nix" if said == "nix" else "source" if said == "source" else "auto"
+    nixos = {name: host for name, host in inventory.hosts.items() if isinstance(host, NixosFacts) and runs_nixos(host)}
     try:
-        found = desired_closures(
-            REPOSITORY, [inventory.path], attributes, evaluator=evaluator, nix=stack.setting("nix") or "nix", evaluate=False
-        )  # fmt: skip
+        return wanted_closures(stack, inventory, nixos, evaluate=False)
     except (EvaluationError, OSError):
         return {}
-    return {name: desired.closure for name, desired in found.items()}
 
 
 def _neighbours(inventory: Inventory) -> list[Inventory]:

@@ -4,11 +4,8 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +19,7 @@ from ops.stack import OpsError, Stack
 from tests.ansible.conftest import REPO
 from tests.ansible.test_templates import render
 from tests.nix.conftest import CACHE
+from tests.sshd import make_keys, needed, serving, small_debian
 
 ROLE = REPO / "ansible/roles/restic_server"
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
@@ -34,18 +32,6 @@ ListenAddress 127.0.0.1
 UsePAM no
 PidFile none
 Subsystem sftp /usr/lib/openssh/sftp-server
-"""
-# In mounts of its own, gone with the process: Debian's programs, and what the test wrote.
-START = """
-set -e
-mount --make-rprivate /
-mount --bind -o ro {debian} {root}/usr
-for device in null zero urandom; do
-  : >{root}/dev/$device
-  mount --bind /dev/$device {root}/dev/$device
-done
-chroot {root} /usr/sbin/sshd -t -f /etc/ssh/sshd_config.d/aether-restic.conf
-exec chroot {root} /usr/sbin/sshd -D -e -p {port}
 """
 
 
@@ -106,34 +92,15 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("sshd changes its user and its root: needs root on Linux")
-    if not (DEBIAN / "root/usr/sbin/sshd").exists():
-        pytest.skip("sshd and restic are not there: run nix/tools/get-checkers.sh")
+    needed()
     folder = tmp_path_factory.mktemp("restic")
-    for key in ("fleet", "other", "host"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", folder / key], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (folder / "known").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
-    root = tree(folder)
-    script = START.format(debian=DEBIAN / "root/usr", root=root, port=port)
-    with (folder / "log").open("w") as log:
-        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]
-        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        answers(port, running, folder / "log")
+    make_keys(folder, "fleet", "other", "host")
+    with serving(folder, tree(folder), "/etc/ssh/sshd_config.d/aether-restic.conf") as port:
         yield Server(folder, port)
-    finally:
-        # Takes everything in its process namespace along.
-        running.kill()
-        running.wait(10)
 
 
 def tree(folder: Path) -> Path:
     """A small Debian, as the role leaves it: the account, the folder, both files."""
-    root = folder / "root"
     tasks = {task["name"]: task for task in yaml.safe_load((ROLE / "tasks/main.yml").read_text())}
     account = tasks["The user"]["ansible.builtin.user"]
     where = tasks["Where backups go"]["ansible.builtin.file"]
@@ -142,32 +109,13 @@ def tree(folder: Path) -> Path:
         "etc/group": f"nogroup:x:65534:\n{USER}:x:990:\n",
         "etc/shadow": f"sshd:*:20000::::::\n{USER}:{account['password']}:20000::::::\n",
         "etc/ssh/sshd_config": SSHD,
-        "etc/ssh/ssh_host_ed25519_key": (folder / "host").read_text(),
         "etc/ssh/sshd_config.d/aether-restic.conf": render(folder, "smith-storage", "restic_server", "sshd.conf.j2"),
         "etc/ssh/restic_keys": f"restrict {(folder / 'fleet.pub').read_text()}",
     }
-    for name in ("dev", "usr", "run/sshd", ROOT.lstrip("/")):
-        (root / name).mkdir(parents=True)
-    for name in ("bin", "sbin", "lib", "lib64"):
-        (root / name).symlink_to(f"usr/{name}")
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    (root / "etc/ssh/ssh_host_ed25519_key").chmod(0o600)
+    root = small_debian(folder, files, [ROOT.lstrip("/")])
     os.chown(root / ROOT.lstrip("/"), 990, 990)
     (root / ROOT.lstrip("/")).chmod(int(where["mode"], 8))
     return root
-
-
-def answers(port: int, running: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server listens."""
-    for _ in range(100):
-        with socket.socket() as client:
-            if client.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert running.poll() is None, log.read_text()
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
 
 
 def test_a_backup_comes_back(server: Server, tmp_path: Path) -> None:

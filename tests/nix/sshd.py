@@ -4,37 +4,18 @@ What is another's there is the place alone: the files of the store, PAM, and the
 the host's.
 """
 
-import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests import sshd
 
-from .conftest import CACHE
-
-# As nix/tools/get-checkers.sh unpacks it.
-DEBIAN = CACHE / "checkers/backup/root/usr"
 # Files of the store and what this sshd has of its own; without PAM a locked account would be refused, so none is locked.
 _OF_THE_PLACE = {"HostKey", "Subsystem", "UsePAM", "PidFile", "TrustedUserCAKeys", "AuthorizedKeysFile", "Banner", "UseDns"}
-_START = """
-set -e
-mount --make-rprivate /
-mount --bind -o ro {debian} {root}/usr
-for device in null zero urandom; do
-  : >{root}/dev/$device
-  mount --bind /dev/$device {root}/dev/$device
-done
-chroot {root} /usr/sbin/sshd -t -f /etc/ssh/sshd_config
-exec chroot {root} /usr/sbin/sshd -D -e -f /etc/ssh/sshd_config -p {port}
-"""
 
 
 @dataclass(frozen=True)
@@ -68,34 +49,11 @@ def started(folder: Path, host: Mapping[str, Any], authority: str, accounts: lis
     Args:
         host: ``settings`` and ``extraConfig`` of services.openssh; ``file``, the text of /etc/ssh/aether-deployers, or None.
     """
-    if sys.platform != "linux" or os.geteuid() != 0:
-        pytest.skip("sshd changes its user and its root: needs root on Linux")
-    if not (DEBIAN / "sbin/sshd").exists():
-        pytest.skip("sshd is not there: run nix/tools/get-checkers.sh")
+    sshd.needed()
     folder.mkdir()
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "host"], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (folder / "known").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
-    root = _tree(folder, host, authority, accounts)
-    script = _START.format(debian=DEBIAN, root=root, port=port)
-    with (folder / "log").open("w") as log:
-        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]
-        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    server = Server(folder, port)
-    try:
-        for _ in range(100):
-            assert running.poll() is None, server.log
-            with socket.socket() as asked:
-                if asked.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        yield server
-    finally:
-        # Takes everything in its process namespace along.
-        running.kill()
-        running.wait(10)
+    sshd.make_keys(folder, "host")
+    with sshd.serving(folder, _tree(folder, host, authority, accounts)) as port:
+        yield Server(folder, port)
 
 
 def config(host: Mapping[str, Any]) -> str:
@@ -126,7 +84,6 @@ def _value(value: Any) -> str:
 
 def _tree(folder: Path, host: Mapping[str, Any], authority: str, accounts: list[str]) -> Path:
     """A small Debian with the host's files."""
-    root = folder / "root"
     people = [(name, 1000 + number) for number, name in enumerate(accounts)]
     files = {
         "etc/passwd": "root:x:0:0::/:/sh\nsshd:x:100:65534::/run/sshd:/sbin/nologin\n"
@@ -134,19 +91,11 @@ def _tree(folder: Path, host: Mapping[str, Any], authority: str, accounts: list[
         "etc/group": "root:x:0:\nnogroup:x:65534:\n" + "".join(f"{name}:x:{number}:\n" for name, number in people),
         "etc/shadow": "".join(f"{name}:*:20000::::::\n" for name in ("root", "sshd", *accounts)),
         "etc/ssh/sshd_config": config(host),
-        "etc/ssh/ssh_host_ed25519_key": (folder / "host").read_text(),
         "etc/ssh/authority.pub": authority,
     }
     if host["file"]:
         files["etc/ssh/aether-deployers"] = host["file"]["text"]
-    for name in ("dev", "usr", "run/sshd"):
-        (root / name).mkdir(parents=True)
-    for name in ("bin", "sbin", "lib", "lib64"):
-        (root / name).symlink_to(f"usr/{name}")
-    for name, text in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    (root / "etc/ssh/ssh_host_ed25519_key").chmod(0o600)
+    root = sshd.small_debian(folder, files)
     # The accounts' shell: one that wants no more than a C library.
     shutil.copy(Path("/bin/sh").resolve(), root / "sh")
     return root

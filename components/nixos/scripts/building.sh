@@ -13,7 +13,7 @@ lost='unexpected end-of-file|Nix daemon disconnected unexpectedly|Broken pipe|Co
 build_here() {
   local machines='' errors status attempt builders
   builders=$(beside builders)
-  [[ ! -e $builders ]] || machines=$(paste -sd ';' "$builders")
+  [[ ! -s $builders ]] || machines=$(paste -sd ';' "$builders")
   for ((attempt = 1; ; attempt++)); do
     status=0
     if [[ -z $machines ]]; then
@@ -24,8 +24,7 @@ build_here() {
     if [[ $status == 0 || $attempt == 3 || -z $machines ]] || ! grep -qE "$lost" <<<"$errors"; then break; fi
     say "a builder was lost in mid-build ($(grep -E "$lost" <<<"$errors" | tail -n 1)); builds again on those that answer"
   done
-  ((status == 0)) || tail -n 8 <<<"$errors" | sed 's/^/    /' >&2
-  ((status == 0)) || fail 10 "the build failed"
+  ((status == 0)) || fail_with 10 "the build failed" "$errors"
 }
 
 # build_at HOST INSTALLABLE: its path in HOST's store, built there.
@@ -58,10 +57,13 @@ try() {
   local code=$1 what=$2 status=0 errors
   shift 2
   { errors=$("$@" 2>&1 >&3) || status=$?; } 3>&1
-  if ((status != 0)); then
-    tail -n 8 <<<"$errors" | sed 's/^/    /' >&2
-    fail "$code" "$what"
-  fi
+  ((status == 0)) || fail_with "$code" "$what" "$errors"
+}
+
+# fail_with CODE WHAT ERRORS: the last lines of ERRORS, then as fail.
+fail_with() {
+  tail -n 8 <<<"$3" | sed 's/^/    /' >&2
+  fail "$1" "$2"
 }
 
 # sign OPTION… CLOSURE: with the fleet's key, which every host trusts. A store takes no path that nobody vouches for, from root neither.

@@ -10,10 +10,7 @@ source components/scripts/operator.sh
 source components/nixos/scripts/building.sh
 exec </dev/null
 
-# A place without a space for the SSH configuration, as `hold` makes one.
-held=$(mktemp -d /tmp/aether.XXXXXX)
-trap 'rm -rf "$held"' EXIT
-ln -s "$(realpath "$AETHER_SSH_CONFIG")" "$held/config"
+link_config
 cache_of
 [[ -n $push ]] || fail 11 "takes nothing from a cache"
 say "builds"
