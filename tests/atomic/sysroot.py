@@ -219,6 +219,11 @@ class Machine:
         if wait:
             self.eventually(lambda: self.active("basic.target") == "active", "boots")
 
+    @property
+    def on(self) -> bool:
+        """Whether it was booted, and not shut down since."""
+        return self._process is not None
+
     def shutdown(self) -> None:
         """Shuts down in order, and waits for its end."""
         self.run("systemctl", "poweroff", check=False)

@@ -17,9 +17,9 @@ from tests.unit.test_inventory_errors import CASES, edited, problems_of
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {path: path.read_text() for path in (ROOT / "components").rglob("scripts/*.sh")}
 # Scripts that end with a code of somebody else's: what they ran, or a word between two of ours.
-ENDS = r"\b(?:fail|try|revert_now|exit|return) (\d+)\b"
+ENDS = r"\b(?:fail|fail_with|try|revert_now|exit|return) (\d+)\b"
 # A double-quoted text behind the code that it explains.
-SAYS = r'\b(?:fail|try|revert_now) (\d+) "((?:[^"\\]|\\.)*)"'
+SAYS = r'\b(?:fail|fail_with|try|revert_now) (\d+) "((?:[^"\\]|\\.)*)"'
 # What is said by a function of several codes.
 ELSEWHERE = {
     "2": [r"\S+ is neither signed by the fleet's key nor a generation of this host\. Fix: .+"],
@@ -37,7 +37,7 @@ ELSEWHERE = {
 def ended() -> set[str]:
     """Codes that scripts end with; below ten they are between our own scripts, but for a refusal of the host's program."""
     found = {code for text in SCRIPTS.values() for code in re.findall(ENDS, text) if 10 <= int(code) < 100}
-    return found | {code for text in SCRIPTS.values() for code in re.findall(r"\bfail (\d+)\b", text)}
+    return found | {code for text in SCRIPTS.values() for code in re.findall(r"\bfail(?:_with)? (\d+)\b", text)}
 
 
 @cache
