@@ -76,7 +76,7 @@ class Ansible:
         return path
 
     def _inventory(self) -> dict[str, Any]:
-        reach = json.loads((self.lab.path / ".aether/sim/reach.json").read_text())
+        endpoints = json.loads((self.lab.path / ".aether/sim/endpoints.json").read_text())
         levels = {f"level_{index}": {"hosts": dict.fromkeys(names)} for index, names in enumerate(self.fleet.levels())}
         variables = {
             "ansible_user": "root",
@@ -88,7 +88,7 @@ class Ansible:
             "all": {
                 "vars": variables,
                 "children": {
-                    "nixos": {"hosts": {name: {"address": reach[name]["address"]} for name in self.fleet.names}},
+                    "nixos": {"hosts": {name: {"address": endpoints[name]["address"]} for name in self.fleet.names}},
                     **levels,
                 },
             }

@@ -129,7 +129,7 @@ class PlaybookRequest(HostRequest):
     script: ClassVar = "ansible/scripts/playbook.sh"
     playbook: str
     inventory: str
-    reach: str
+    endpoints: str
     mode: Literal["check"] | None = Field(default=None, description="Asked at preview: what a run would change.")
     check: str | None = Field(default=None, description="What that found.")
     var: dict[str, Text] = Field(default={}, description="Extra variables of the playbook.")
@@ -197,7 +197,7 @@ class SoakRequest(HostRequest):
 
     script: ClassVar = "rollout/scripts/soak.sh"
     soak: int = Field(description="Seconds; 0: nobody is asked.")
-    left: Text = Field(description="What the hosts were left with: something else is watched anew.")
+    left: Text = Field(description="What the hosts were left with: something else is watched again.")
 
 
 class WayHomeRequest(HostRequest):

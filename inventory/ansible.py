@@ -21,7 +21,7 @@ _PLAYBOOKS = Path(__file__).resolve().parents[1] / "ansible"
 _PYTHON = {"nixos": "/run/current-system/sw/bin/python3"}
 
 
-class Reach(BaseModel):
+class Endpoint(BaseModel):
     """Where a host is reached, where that differs from the inventory."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -31,22 +31,22 @@ class Reach(BaseModel):
     host_key: SshPublicKey | None = Field(default=None, alias="hostKey")
 
 
-def reach() -> dict[str, Reach]:
-    """Overrides from the JSON file ``{HOST: {address, port, hostKey}}`` that AETHER_REACH names.
+def endpoints() -> dict[str, Endpoint]:
+    """Overrides from the JSON file ``{HOST: {address, port, hostKey}}`` that AETHER_ENDPOINTS names.
 
     Raises:
         SystemExit: the file cannot be used; says which and why.
     """
-    file = os.environ.get("AETHER_REACH")
+    file = os.environ.get("AETHER_ENDPOINTS")
     if not file:
         return {}
     try:
-        return {name: Reach.model_validate(entry) for name, entry in json.loads(Path(file).read_text()).items()}
+        return {name: Endpoint.model_validate(entry) for name, entry in json.loads(Path(file).read_text()).items()}
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
     except (OSError, ValueError, AttributeError) as error:
         wrong = str(error)
-    sys.exit(f"AETHER_REACH={file}: {wrong}. Fix: write {{HOST: {{address, port, hostKey}}}} as JSON")
+    sys.exit(f"AETHER_ENDPOINTS={file}: {wrong}. Fix: write {{HOST: {{address, port, hostKey}}}} as JSON")
 
 
 def listing(inventories: Sequence[Inventory]) -> dict[str, Any]:
@@ -55,15 +55,15 @@ def listing(inventories: Sequence[Inventory]) -> dict[str, Any]:
     Group names have underscores for hyphens: ``kind_nixos_vm``, ``os_debian``, ``node_oracle``, ``tag_personal``,
     ``playbook_vyos``, ``home``. External hosts are left out: they are never logged in to.
     """
-    where = reach()
+    where = endpoints()
     known = _write_known_hosts(inventories, where)
     groups: dict[str, list[str]] = {}
     hostvars: dict[str, dict[str, Any]] = {}
     for inventory in inventories:
         site = inventory.site.model_dump(mode="json")
         for name, facts in _reachable(inventory).items():
-            address = where.get(name, Reach()).address or _address(inventory, name, facts)
-            hostvars[name] = {**_connection(name, facts, address, where.get(name, Reach()), known), "aether_site": site}
+            address = where.get(name, Endpoint()).address or _address(inventory, name, facts)
+            hostvars[name] = {**_connection(name, facts, address, where.get(name, Endpoint()), known), "aether_site": site}
             if isinstance(facts, Node):
                 hostvars[name]["aether_guest_networks"] = guest_networks(inventory, name)
             for group in _groups(facts):
@@ -79,13 +79,13 @@ def listing(inventories: Sequence[Inventory]) -> dict[str, Any]:
 
 
 def peers(hosts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Who syncs SharedHome, by host: device id and address. Of its own, so that no home is made anew for what else a host is."""
+    """Who syncs SharedHome, by host: device id and address. Of its own, so that no home is made again for what else a host is."""
     devices = {name: facts for name, facts in hosts.items() if facts.get("syncthing_id")}
     return {name: {"id": facts["syncthing_id"], "address": facts["address"]} for name, facts in devices.items()}
 
 
 def guest_networks(inventory: Inventory, node: str) -> list[str]:
-    """Names of the networks that guests of NODE are attached to. Of its own, so that one guest more sets no node up anew."""
+    """Names of the networks that guests of NODE are attached to. Of its own, so that one guest more sets no node up again."""
     guests = [host for host in inventory.hosts.values() if getattr(host, "node", None) == node]
     further = {more.network for guest in guests for more in getattr(guest, "interfaces", ())}
     return sorted(further | {guest.network for guest in guests})
@@ -96,12 +96,12 @@ def relays(inventories: Sequence[Inventory]) -> dict[str, dict[str, Any]]:
     return {name: relay.model_dump() for each in inventories if each.cloud for name, relay in each.cloud.relays.items()}
 
 
-def known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Reach]) -> str:
+def known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Endpoint]) -> str:
     """known_hosts lines: the host's name (HostKeyAlias), its address and port, the key of the inventory."""
     lines = []
     for inventory in inventories:
         for name, facts in _reachable(inventory).items():
-            other = where.get(name, Reach())
+            other = where.get(name, Endpoint())
             address, port = other.address or _address(inventory, name, facts), other.port or _port(facts)
             place = address if port == 22 else f"[{address}]:{port}"
             key = " ".join((other.host_key or facts.host_key).split(" ")[:2])
@@ -123,7 +123,7 @@ def _port(facts: Node | ManagedHost) -> int:
     return facts.ssh_port if isinstance(facts, ManagedHost) else 22
 
 
-def _write_known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Reach]) -> Path:
+def _write_known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Endpoint]) -> Path:
     """The pinned keys in a file of their own name, so that two simulators do not share one."""
     text = known_hosts(inventories, where)
     path = Path(".aether", "known_hosts", sha256(text.encode()).hexdigest()[:16]).absolute()
@@ -135,7 +135,7 @@ def _write_known_hosts(inventories: Sequence[Inventory], where: Mapping[str, Rea
     return path
 
 
-def _connection(name: str, facts: Node | ManagedHost, address: str, other: Reach, known: Path) -> dict[str, Any]:
+def _connection(name: str, facts: Node | ManagedHost, address: str, other: Endpoint, known: Path) -> dict[str, Any]:
     os_name, plain = _os(facts), facts.model_dump(mode="json")
     # ssh splits the value at spaces outside its quotes, and Ansible the arguments outside theirs.
     known_hosts = shlex.quote(f'UserKnownHostsFile="{known}"')

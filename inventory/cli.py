@@ -214,7 +214,7 @@ def _ansible(options: argparse.Namespace) -> int:
 
 
 def _known_hosts(options: argparse.Namespace) -> int:
-    print(ansible.known_hosts(load_all(options.file or all_files()), ansible.reach()), end="")
+    print(ansible.known_hosts(load_all(options.file or all_files()), ansible.endpoints()), end="")
     return 0
 
 

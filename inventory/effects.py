@@ -20,7 +20,7 @@ class Effect(StrEnum):
     MIGRATE = "migrated, running, with its local disks"
     MOVE = "stays, with a warning; `./aether move HOST` migrates it (a restart)"
     REFUSED = "refused before anything runs"
-    REPLACE = "refused; with `replace = true` destroyed and made anew"
+    REPLACE = "refused; with `replace = true` destroyed and created again"
     RENAME = "the guest is renamed in place"
     WORD = "says what a change may do; changes nothing by itself"
 

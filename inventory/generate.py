@@ -56,11 +56,11 @@ class Names:
     opens: Mapping[str, str] = field(default_factory=dict)
     """Pattern of ``HOST/KEY`` to what it opens, in words."""
     rotate: Sequence[str] = ()
-    """Patterns of ``HOST/KEY`` that may be made anew by their age."""
+    """Patterns of ``HOST/KEY`` that may be rotated by their age."""
     both: Sequence[str] = ()
-    """Patterns of ``HOST/KEY`` whose old and new value are accepted at the same time while they are made anew."""
+    """Patterns of ``HOST/KEY`` whose old and new value are accepted at the same time while they are rotated."""
     one: Mapping[str, str] = field(default_factory=dict)
-    """Pattern of ``HOST/KEY`` that is made anew by its name to why it can have one value alone."""
+    """Pattern of ``HOST/KEY`` that is rotated by its name to why it can have one value alone."""
 
     def kind(self, name: str) -> str:
         """Kind of the secret HOST/KEY; ``hex`` where nothing is said."""
@@ -75,7 +75,7 @@ class Names:
         return next((text for pattern, text in self.opens.items() if fnmatch(name, pattern)), "what nobody wrote down")
 
     def rotates(self, name: str) -> bool:
-        """Whether HOST/KEY may be made anew by its age."""
+        """Whether HOST/KEY may be rotated by its age."""
         return any(fnmatch(name, pattern) for pattern in self.rotate) and self.kind(name) not in ("ask", "no-password")
 
     def takes_two(self, name: str) -> bool:

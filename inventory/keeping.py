@@ -1,4 +1,4 @@
-"""Secrets over the years: which there are, what each opens and how old it is; making old ones anew; an operator who leaves."""
+"""Secrets over the years: which there are, what each opens and how old it is; rotating old ones; an operator who leaves."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Secret:
     public: str | None
     """File of the repository that has its public half."""
     rotates: bool
-    """`secrets rotate` may make it anew: both sides take it with their next deployment, nothing is encrypted with it."""
+    """`secrets rotate` may rotate it: both sides take it with their next deployment, nothing is encrypted with it."""
 
     @property
     def name(self) -> str:
@@ -73,18 +73,18 @@ def listing(found: Sequence[Secret], today: date, between: Mapping[str, str] = M
 
 
 def rotate_old(manager: SecretManager, days: int, *, dry: bool, today: date | None = None) -> list[str]:
-    """Make anew what is older than DAYS and may be (``[rotate]`` of names.toml), both sides of it; say what is left."""
+    """Rotate what is older than DAYS and may be (``[rotate]`` of names.toml), both sides of it; say what is left."""
     now, every = today or date.today(), secrets(manager)
     old = [secret for secret in every if secret.older(timedelta(days=days), now)]
-    anew = {secret.shared: MAKERS[secret.kind]() for secret in old if secret.rotates}
+    rotated = {secret.shared: MAKERS[secret.kind]() for secret in old if secret.rotates}
     hosts: set[str] = set()
-    for secret in (secret for secret in every if secret.shared in anew):
+    for secret in (secret for secret in every if secret.shared in rotated):
         if not dry:
-            manager.store.set(secret.file, secret.key.split("."), anew[secret.shared])
+            manager.store.set(secret.file, secret.key.split("."), rotated[secret.shared])
             if secret.public:
-                (manager.store.root.parent / secret.public).write_text(public_half(secret.kind, anew[secret.shared]) + "\n")
+                (manager.store.root.parent / secret.public).write_text(public_half(secret.kind, rotated[secret.shared]) + "\n")
         hosts.update((*secret.readers, secret.name.split("/")[0]))
-        print(f"{secret.name}: {'would be made' if dry else 'made'} anew")
+        print(f"{secret.name}: {'would be ' if dry else ''}rotated")
     for secret in (secret for secret in old if not secret.rotates):
         print(f"{secret.name}: left as it is, {by_hand(secret)}")
     if hosts and not dry:
@@ -93,7 +93,7 @@ def rotate_old(manager: SecretManager, days: int, *, dry: bool, today: date | No
 
 
 def by_hand(secret: Secret) -> str:
-    """What makes a secret anew that these commands do not."""
+    """What rotates a secret that these commands do not."""
     host = secret.name.split("/")[0]
     if secret.key == HOST_KEY:
         return f"./aether secrets rotate {host} makes a new one"
@@ -131,7 +131,7 @@ def leave(manager: SecretManager, operator: str, recipient: str | None) -> list[
     for file in sorted(set(manager.store.files()) - set(sops.readers(manager.inventories))):
         if manager.store.rekey(file, owners):
             print(f"{manager.store.root / file}: encrypted to the owners that are left")
-    print(f"\n{operator} has seen {len(seen)} values, and keeps what git had until now. Make them anew:")
+    print(f"\n{operator} has seen {len(seen)} values, and keeps what git had until now. Rotate them:")
     for secret in seen:
         how = "./aether secrets rotate --older 0d" if secret.rotates else by_hand(secret)
         print(f"  {secret.name} (opens {secret.opens}): {how}")

@@ -1,4 +1,4 @@
-"""One named secret made anew: where its service takes two at a time, the new one is accepted, then used, then the old one goes.
+"""One named secret rotated: where its service takes two at a time, the new one is accepted, then used, then the old one goes.
 
 What is in between stands in secrets/rotating.toml, names and dates alone; the new value beside the old one, as KEY-next.
 """
@@ -20,7 +20,7 @@ NEXT = "-next"
 FILE = "rotating.toml"
 RUNS = Path(".aether/runs")
 """Where deployments from this checkout are noted, a line of JSON each (ops/runs.py)."""
-_HEAD = "# Secrets that are being made anew (./aether secrets rotate NAME): how far, and since when. No value.\n"
+_HEAD = "# Secrets that are being rotated (./aether secrets rotate NAME): how far, and since when. No value.\n"
 ACCEPTED, USED = "accepted", "used"
 _MEANS = {
     ACCEPTED: "the new one is accepted beside the old one, which is used",
@@ -61,11 +61,11 @@ class Rotating:
 
 def said_of(between: Between | None) -> str:
     """For a listing: what is in between; empty where nothing is."""
-    return f"; being made anew: {_MEANS[between.stage]} (since {between.since:%Y-%m-%d})" if between else ""
+    return f"; being rotated: {_MEANS[between.stage]} (since {between.since:%Y-%m-%d})" if between else ""
 
 
 def rotate(manager: SecretManager, name: str) -> list[str]:
-    """Begin to make the secret NAME (HOST/KEY) anew; where its service has one value alone, do it.
+    """Begin to rotate the secret NAME (HOST/KEY); where its service has one value alone, do it.
 
     Raises:
         ValueError: there is no such secret, it is in between already, or nothing but its service can make another one.
@@ -73,7 +73,7 @@ def rotate(manager: SecretManager, name: str) -> list[str]:
     names, sides = read_names(manager.store.root), _sides(manager, name)
     first, rotating = sides[0], Rotating(manager.store.root)
     if first.shared in rotating.found:
-        raise ValueError(f"{name} is being made anew: {_MEANS[rotating.found[first.shared].stage]}. Fix: --finish, after make up")
+        raise ValueError(f"{name} is being rotated: {_MEANS[rotating.found[first.shared].stage]}. Fix: --finish, after make up")
     if names.takes_two(_plain(manager, first)) and first.public:
         value = MAKERS[first.kind]()
         for side in sides:
@@ -85,20 +85,20 @@ def rotate(manager: SecretManager, name: str) -> list[str]:
         return []
     why = names.one_alone(_plain(manager, first))
     if not why and not first.rotates:
-        raise ValueError(f"{name} is not made anew here. Fix: {by_hand(first)}")
+        raise ValueError(f"{name} is not rotated here. Fix: {by_hand(first)}")
     value = MAKERS[first.kind]()
     for side in sides:
         manager.store.set(side.file, _path(side.key), value)
         if side.public:
             _publish(manager, side, [value])
-        print(f"{side.name}: made anew")
+        print(f"{side.name}: rotated")
     print(f"It cannot have two values: {why or 'its service knows one'}.")
     print(f"Deploy {_hosts(sides)} in one make up; nothing is left to finish")
     return []
 
 
-def finish(manager: SecretManager, name: str, *, seen: bool = False, runs: Path = RUNS) -> list[str]:
-    """The next step of a secret that is in between, once a deployment since the last one was healthy (or SEEN to be).
+def finish(manager: SecretManager, name: str, *, deployed_elsewhere: bool = False, runs: Path = RUNS) -> list[str]:
+    """The next step of a secret that is in between, once a deployment since the last one was healthy (or DEPLOYED_ELSEWHERE).
 
     Raises:
         ValueError: it is not in between, or no deployment was healthy since.
@@ -107,12 +107,12 @@ def finish(manager: SecretManager, name: str, *, seen: bool = False, runs: Path 
     first, rotating = sides[0], Rotating(manager.store.root)
     between = rotating.found.get(first.shared)
     if between is None:
-        raise ValueError(f"{name} is not being made anew. Fix: ./aether secrets rotate {name}")
-    if not seen and not _healthy_since(runs, between.since):
+        raise ValueError(f"{name} is not being rotated. Fix: ./aether secrets rotate {name}")
+    if not deployed_elsewhere and not _healthy_since(runs, between.since):
         since = f"{between.since:%Y-%m-%d %H:%M} UTC"
         raise ValueError(
             f"{name}: no up from this checkout was healthy since {since}, when this became so: {_MEANS[between.stage]}. "
-            "Fix: make up; or --seen, if every host was deployed from elsewhere and is healthy"
+            "Fix: make up; or --deployed-elsewhere, if every host was deployed from elsewhere and is healthy"
         )
     if between.stage == USED:
         _publish(manager, first, [_value(manager, first)])

@@ -69,7 +69,7 @@ class SecretManager:
 
     def settle(self, made: Mapping[str, str]) -> None:
         """Files of new hosts, MADE their private keys. One of an environment gets every value that the base's host has, another
-        one those that its system and its playbook want; made anew, but for what all hosts have alike.
+        one those that its system and its playbook want; rotated, but for what all hosts have alike.
         """
         fresh: dict[str, dict[str, Any]] = {}
         like: dict[str, list[tuple[str, ...]]] = {}
@@ -195,7 +195,7 @@ class SecretManager:
         return problems
 
     def new_owner(self, key_file: Path, ssh_key: Path) -> None:
-        """Make everything anew: owner, host keys, every value; no old key reads anything afterwards.
+        """Make everything again: owner, host keys, every value; no old key reads anything afterwards.
 
         Raises:
             SecretStoreError: no SSH public key at SSH_KEY.

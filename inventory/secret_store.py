@@ -87,7 +87,7 @@ class SecretStore:
             self._sops(["unset", str(self.root / file), index])
 
     def create(self, file: str, values: Mapping[str, Any], recipients: Sequence[str]) -> None:
-        """Write FILE anew with VALUES alone, encrypted to RECIPIENTS."""
+        """Replace FILE by VALUES alone, encrypted to RECIPIENTS."""
         path = self.root / file
         if not recipients:
             raise SecretStoreError(f"{path}: nobody could read it. Fix: write age_recipients in [site]")

@@ -32,17 +32,17 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     init.add_argument("hosts", nargs="*", metavar="HOST", help="only these")
     init.add_argument("--from", dest="source", type=Path, metavar="DIR", help="take private keys DIR/HOST, where there")
     init.add_argument(
-        "--new-owner", action="store_true", help="make every key and value anew, readable by you alone and the hosts"
+        "--new-owner", action="store_true", help="make every key and value again, readable by you alone and the hosts"
     )
     init.add_argument("--ssh-key", type=Path, default=Path("~/.ssh/id_ed25519.pub"), help="with --new-owner: your SSH public key")
     init.set_defaults(run=_run, act=_init)
 
-    rotate = actions.add_parser("rotate", help="a host's new SSH host key (and age key), one secret anew, or all that is old")
+    rotate = actions.add_parser("rotate", help="a host's new SSH host key (and age key), one secret, or all that is old")
     rotate.add_argument("name", nargs="?", metavar="HOST or HOST/KEY", help="whose host key, or which secret of `secrets list`")
     rotate.add_argument("--finish", action="store_true", help="of HOST/KEY: its next step, once make up was healthy")
-    rotate.add_argument("--seen", action="store_true", help="with --finish: all was deployed from elsewhere, and is healthy")
-    rotate.add_argument("--older", type=_days, metavar="DAYS", help="like 90d: what is older, and may be made anew (names.toml)")
-    rotate.add_argument("--dry-run", action="store_true", help="with --older: say what would be made anew")
+    rotate.add_argument("--deployed-elsewhere", action="store_true", help="with --finish: all was deployed from elsewhere, and is healthy")
+    rotate.add_argument("--older", type=_days, metavar="DAYS", help="like 90d: what is older, and may be rotated (names.toml)")
+    rotate.add_argument("--dry-run", action="store_true", help="with --older: say what would be rotated")
     rotate.set_defaults(run=_run, act=_rotate)
 
     leave = actions.add_parser("leave", help="an operator goes: no login, no secrets from now on, and what that person has seen")
@@ -125,10 +125,10 @@ def _days(text: str) -> int:
 def _rotate(manager: SecretManager, options: argparse.Namespace) -> list[str]:
     if (options.name is None) == (options.older is None):
         raise ValueError("rotate what? Fix: ./aether secrets rotate HOST, HOST/KEY, or --older 90d")
-    if (options.finish or options.seen) and "/" not in (options.name or ""):
+    if (options.finish or options.deployed_elsewhere) and "/" not in (options.name or ""):
         raise ValueError("--finish is of one secret. Fix: ./aether secrets rotate HOST/KEY --finish")
     if options.finish:
-        return rotation.finish(manager, options.name, seen=options.seen)
+        return rotation.finish(manager, options.name, deployed_elsewhere=options.deployed_elsewhere)
     if options.name:
         return rotation.rotate(manager, options.name) if "/" in options.name else manager.rotate(options.name)
     return keeping.rotate_old(manager, options.older, dry=options.dry_run)

@@ -102,7 +102,7 @@ def _states(folder: Path) -> Iterator[str]:
         said = _yaml(path)
         provider = said.get("secretsprovider") or ("passphrase" if said.get("encryptionsalt") else "not made yet")
         yield f"stack {name}: secrets by {provider}"
-    yield "A lost state is no lost homelab: without it `up` makes guests anew, and their data come from the backups."
+    yield "A lost state is no lost homelab: without it `up` creates guests again, and their data come from the backups."
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:
@@ -140,7 +140,7 @@ def _commands(inventories: Sequence[Inventory]) -> Iterator[str]:
     yield f"export SOPS_AGE_KEY_FILE={DEFAULT_KEY_FILE}   # the owner's key, from 2"
     yield "./aether secrets check                        # it opens them"
     if nodes:
-        yield f"Proxmox VE anew on the nodes ({', '.join(nodes)}), their storages back, then docs/first-machine.md"
+        yield f"Proxmox VE reinstalled on the nodes ({', '.join(nodes)}), their storages back, then docs/first-machine.md"
     yield "pulumi login BACKEND; pulumi stack init NAME  # or pulumi stack import, where the state is there"
     yield "./aether --stack NAME doctor                  # what is missing, and what to do"
     yield "./aether --stack NAME restore --all --to place  # guests that are gone, of their backups: docs/disaster.md"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from inventory.load import Inventory
 from inventory.models import ManagedHost
 
-_HEAD = """# Derived from the inventory: do not edit. `./aether inventory sops --write` makes it anew.
+_HEAD = """# Derived from the inventory: do not edit. `./aether inventory sops --write` writes it again.
 # Each file is encrypted to the owners, to the host of its name, and to the hosts whose `secrets` list it.
 creation_rules:
 """

@@ -29,7 +29,7 @@ def follow(stack: Stack, arguments: list[str]) -> int:
 def followed(stack: Stack) -> list[str]:
     """As `follow`; a line a guest.
 
-    The provider asks a container's old node alone, finds nothing there, and would make it anew.
+    The provider asks a container's old node alone, finds nothing there, and would make it again.
     """
     places = {item["urn"].rsplit("::", 1)[1]: item["outputs"] for item in _guests(stack.recorded())}
     if not places:

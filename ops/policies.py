@@ -10,7 +10,7 @@ from ops.stack import REPOSITORY, OpsError, Stack
 from stacks.settings import Settings, key_of
 
 # Settings that policies ask, beside those that are URLs.
-_ASKED = ("proxmox_insecure", "protect", "reach_file")
+_ASKED = ("proxmox_insecure", "protect", "endpoints_file")
 
 
 def policies(stack: Stack, arguments: list[str]) -> int:

@@ -19,7 +19,7 @@ from ops.reboots import reboot_notice
 from ops.stack import REPOSITORY, OpsError, Stack
 
 # Never shown: they say the same on every line, or are how and not what. What `boots` means is said by itself.
-_HIDDEN = (*Operator.model_fields, "instance", "inventory", "reach", "boots")
+_HIDDEN = (*Operator.model_fields, "instance", "inventory", "endpoints", "boots")
 _VERBS = {
     "create": "created",
     "update": "changed",

@@ -73,7 +73,7 @@ def said(inventory: Inventory, nodes: list[str]) -> str:
 
 def _asked(stack: Stack, inventory: Inventory, names: list[str], seconds: float) -> dict[str, bool]:
     """Whether each of NAMES answers on SSH."""
-    known = accesses(inventory, stack.setting("reachFile") or "")
+    known = accesses(inventory, stack.setting("endpointsFile") or "")
     with ThreadPoolExecutor(16) as pool:
         return dict(zip(names, pool.map(lambda name: _answers(known[name], seconds), names), strict=True))
 

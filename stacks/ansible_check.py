@@ -48,7 +48,7 @@ def _check(settings: Settings, operator: Operator, host: str, playbook: str) -> 
         operator=operator,
         playbook=playbook,
         inventory=str(settings.inventory),
-        reach=settings.reach_file,
+        endpoints=settings.endpoints_file,
         mode="check",
     )
     environment = {**os.environ, **request.variables()}

@@ -24,7 +24,7 @@ from stacks import names
 from stacks.existing import Existing, look
 from stacks.images import Images
 from stacks.live import drifts
-from stacks.machines import Machines, seen
+from stacks.machines import Machines, playbook_facts
 from stacks.public import aws_provider, one_region
 from stacks.recorded import outputs_of, resources
 from stacks.rollout import activation_order
@@ -172,9 +172,9 @@ def _configure(context: Context, parent: Component, name: str, facts: CloudVm, m
         PlaybookArgs(
             host=name,
             playbook=playbook,
-            content=playbook_content(Playbooks(REPOSITORY), playbook, seen(facts.model_dump()), _tables(context)),
+            content=playbook_content(Playbooks(REPOSITORY), playbook, playbook_facts(facts.model_dump()), _tables(context)),
             inventory=str(settings.inventory),
-            reach_file=settings.reach_file,
+            endpoints_file=settings.endpoints_file,
             # Where home's connections come from.
             variables={"homelab_gateway": home},
             instance=_reached(context, parent, name, machine),
@@ -233,7 +233,7 @@ def _tables(context: Context) -> dict[str, object]:
         f"aether_{table}": {name: facts for content in contents for name, facts in content[table].items()}
         for table in ("networks", "nodes", "hosts", "services")
     }
-    merged["aether_hosts"] = {name: seen(facts) for name, facts in merged["aether_hosts"].items()}
+    merged["aether_hosts"] = {name: playbook_facts(facts) for name, facts in merged["aether_hosts"].items()}
     return {
         "aether_site": contents[-1]["site"],
         **merged,

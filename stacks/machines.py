@@ -95,7 +95,7 @@ class Machines:
     def homes(
         self, done: Mapping[str, pulumi.Resource], instances: Mapping[str, pulumi.Output[str]] | None = None
     ) -> dict[str, HomeBootstrap]:
-        """The home of each host that has one, once its system is there; anew on another of INSTANCES."""
+        """The home of each host that has one, once its system is there; again on another of INSTANCES."""
         hosts = {name: host for name, host in self._hosts(ManagedHost).items() if host.home is not None}
         made: dict[str, HomeBootstrap] = {}
         for name, before in activation_order(self.inventory, hosts).items():
@@ -105,9 +105,9 @@ class Machines:
                 name,
                 HomeBootstrapArgs(
                     home=host.home,
-                    content=self._content("bootstrap.yml", seen(host.model_dump()), HOME_SOURCES),
+                    content=self._content("bootstrap.yml", playbook_facts(host.model_dump()), HOME_SOURCES),
                     inventory=str(self.settings.inventory),
-                    reach_file=self.settings.reach_file,
+                    endpoints_file=self.settings.endpoints_file,
                     instance=(instances or {}).get(name, ""),
                     operator=self.operator,
                 ),
@@ -136,7 +136,7 @@ class Machines:
                 playbook=playbook,
                 content=self._content(playbook, facts),
                 inventory=str(self.settings.inventory),
-                reach_file=self.settings.reach_file,
+                endpoints_file=self.settings.endpoints_file,
                 check=self.checked.get(name),
                 operator=self.operator,
             ),
@@ -154,7 +154,7 @@ class Machines:
         tables = {
             f"aether_{table}": content.model_dump(include={table})[table] for table in ("site", "networks", "nodes", "services")
         }
-        tables["aether_hosts"] = {name: seen(host.model_dump()) for name, host in self.inventory.hosts.items()}
+        tables["aether_hosts"] = {name: playbook_facts(host.model_dump()) for name, host in self.inventory.hosts.items()}
         tables["aether_peers"] = peers(tables["aether_hosts"])
         return tables
 
@@ -168,7 +168,7 @@ def renamed(host: object) -> list[pulumi.Alias | str]:
     return [pulumi.Alias(name=was)] if was else []
 
 
-def seen(facts: dict[str, Any]) -> dict[str, Any]:
+def playbook_facts(facts: dict[str, Any]) -> dict[str, Any]:
     """A host's facts without those that only its provisioning uses."""
     from components.nixos.source_closure import PROVISIONING_FACTS
 

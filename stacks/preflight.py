@@ -127,7 +127,7 @@ class Preflight:
         if before is None or facts.replace or (found is None and before.vmid == facts.vmid):
             return
         kind = "qemu" if isinstance(facts, NixosVm) else "lxc"
-        again = "or, to have it destroyed and made anew, replace = true"
+        again = "or, to have it destroyed and created again, replace = true"
         if before.vmid != facts.vmid:
             yield (
                 "replaces",

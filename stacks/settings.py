@@ -28,7 +28,7 @@ class Settings(BaseModel):
     evaluator: Literal["auto", "nix", "source"] = "auto"
     nix: str = "nix"
     operator_key_file: str = ""
-    reach_file: str = ""
+    endpoints_file: str = ""
     proxmox_endpoint: str = ""
     proxmox_ca: str = ""
     proxmox_insecure: bool = False

@@ -26,9 +26,9 @@ class Access:
     also: tuple[str, ...] = ()
 
 
-def accesses(inventory: Inventory, reach_file: str) -> dict[str, Access]:
-    """Access of every node and managed host; REACH_FILE (JSON, may be empty) overrides address, port and hostKey."""
-    reach = _reach(reach_file)
+def accesses(inventory: Inventory, endpoints_file: str) -> dict[str, Access]:
+    """Access of every node and managed host; ENDPOINTS_FILE (JSON, may be empty) overrides address, port and hostKey."""
+    endpoints = _endpoints(endpoints_file)
     known = {name: Access(node.address, 22, node.ssh_user, node.host_key) for name, node in inventory.nodes.items()}
     for name, host in inventory.hosts.items():
         if isinstance(host, ManagedHost):
@@ -37,10 +37,10 @@ def accesses(inventory: Inventory, reach_file: str) -> dict[str, Access]:
             known[name] = Access(address, host.ssh_port, host.ssh_user, host.host_key, (address,) if host.elsewhere else ())
     return {
         name: Access(
-            address=str(reach.get(name, {}).get("address", access.address)),
-            port=int(reach.get(name, {}).get("port", access.port)),
+            address=str(endpoints.get(name, {}).get("address", access.address)),
+            port=int(endpoints.get(name, {}).get("port", access.port)),
             user=access.user,
-            host_key=str(reach.get(name, {}).get("hostKey", access.host_key)),
+            host_key=str(endpoints.get(name, {}).get("hostKey", access.host_key)),
             also=access.also,
         )
         for name, access in known.items()
@@ -51,7 +51,7 @@ def write_client_config(settings: Settings, inventory: Inventory) -> str:
     """Write ``config``, ``known_hosts``, ``guests``, ``cache``, ``builders`` of a stack; the first's path, in the repository."""
     folder = _folder(settings)
     known_hosts = folder / "known_hosts"
-    hosts = accesses(inventory, settings.reach_file)
+    hosts = accesses(inventory, settings.endpoints_file)
     _write(REPOSITORY / known_hosts, "".join(f"{name} {_bare(access.host_key)}\n" for name, access in hosts.items()))
     _write(REPOSITORY / folder / "guests", _guests(inventory, settings.snapshots))
     _write(REPOSITORY / folder / "cache", _cache(inventory))
@@ -83,10 +83,10 @@ def write_client_config(settings: Settings, inventory: Inventory) -> str:
 def note_address(settings: Settings, inventory: Inventory, name: str, address: str) -> str:
     """Have SSH reach the cloud machine NAME at ADDRESS, which is returned, whether DNS knows its name yet or not.
 
-    A new zone's name servers are at no registrar during its first deployment. The stack's reach file has the last word.
+    A new zone's name servers are at no registrar during its first deployment. The stack's endpoints file has the last word.
     """
     note = REPOSITORY / _folder(settings) / "addresses" / name
-    if name in _reach(settings.reach_file):
+    if name in _endpoints(settings.endpoints_file):
         note.unlink(missing_ok=True)
     else:
         _write(note, f"Host {name} {inventory.fqdn(name)}\n  HostName {address}\n")
@@ -170,17 +170,17 @@ def _folder(settings: Settings) -> Path:
     return Path(".aether/ssh") / settings.stack
 
 
-def _reach(reach_file: str) -> dict[str, dict[str, str | int]]:
-    if not reach_file:
+def _endpoints(endpoints_file: str) -> dict[str, dict[str, str | int]]:
+    if not endpoints_file:
         return {}
-    path = REPOSITORY / reach_file
+    path = REPOSITORY / endpoints_file
     try:
-        reach: dict[str, dict[str, str | int]] = json.loads(path.read_text())
+        endpoints: dict[str, dict[str, str | int]] = json.loads(path.read_text())
     except FileNotFoundError:
         raise SettingsError(
-            f"aether:reachFile: {reach_file} does not exist. Fix: start the simulator (make up), or remove the setting"
+            f"aether:endpointsFile: {endpoints_file} does not exist. Fix: start the simulator (make up), or remove the setting"
         ) from None
-    return reach
+    return endpoints
 
 
 def _bare(key: str) -> str:

@@ -54,7 +54,7 @@ def deployed_system(
     was: str | None = None,
     aliases: Sequence[pulumi.Alias | str] | None = None,
 ) -> NixosSystem:
-    """The system of a host, deployed AFTER what it stands on and what it depends on; anew on another INSTANCE.
+    """The system of a host, deployed AFTER what it stands on and what it depends on; again on another INSTANCE.
 
     WAS and ALIASES are of a host that had another name.
     """

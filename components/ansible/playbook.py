@@ -18,12 +18,12 @@ class PlaybookArgs(Args):
         description="What it is made of: roles, variables, facts of the host. Shown by previews; another one runs it again."
     )
     inventory: str = Field(description="Inventory file, relative to the repository; ansible/inventory.py reads it.")
-    reach_file: str = Field(default="", description="As the stack's aether:reachFile.")
+    endpoints_file: str = Field(default="", description="As the stack's aether:endpointsFile.")
     variables: dict[str, Text] = Field(default={}, description="Extra variables. Nothing secret: they are shown.")
     secret_environment: dict[str, Text] = Field(
         default={}, description="Environment of the run that holds secrets, kept as secrets in the state."
     )
-    instance: Text = Field(default="", description="Of the machine; one that was made anew is configured anew.")
+    instance: Text = Field(default="", description="Of the machine; one that was recreated is configured again.")
     check: str | None = Field(default=None, description="What --check --diff would change, found at preview; None: not asked.")
     operator: Operator
 
@@ -47,7 +47,7 @@ class Playbook(Component):
             operator=args.operator,
             playbook=args.playbook,
             inventory=args.inventory,
-            reach=args.reach_file,
+            endpoints=args.endpoints_file,
             check=args.check or "",
             var=args.variables,
             instance=args.instance,

@@ -52,7 +52,7 @@ class DataDisk(Component):
 
     Creates:
         - ``aws:ebs:Volume``: encrypted gp3, protected, with a last snapshot should it ever be destroyed.
-        - ``aws:ec2:VolumeAttachment``, made anew for each machine; the old one is stopped before it is taken from it.
+        - ``aws:ec2:VolumeAttachment``, made again for each machine; the old one is stopped before it is taken from it.
         - ``aws:dlm:LifecyclePolicy`` and the role that it works with, if snapshots are kept.
 
     Outputs:

@@ -119,7 +119,7 @@ class PublicGateway(Component):
             args.site.public_domain,
             name=args.site.public_domain,
             comment="Public names of the homelab",
-            # The name servers are at the registrar: a zone made anew has others.
+            # The name servers are at the registrar: a zone made again has others.
             opts=self.child(
                 provider=args.provider,
                 protect=args.protect,

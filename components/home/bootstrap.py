@@ -16,7 +16,7 @@ class HomeBootstrapArgs(Args):
         description="What the bootstrap is made of: its roles, home/, nix/home and the host's variables, as a Playbook's."
     )
     inventory: str
-    reach_file: str = ""
+    endpoints_file: str = ""
     instance: Text = ""
     operator: Operator
 
@@ -43,7 +43,7 @@ class HomeBootstrap(Component):
                 playbook="bootstrap.yml",
                 content=args.content,
                 inventory=args.inventory,
-                reach_file=args.reach_file,
+                endpoints_file=args.endpoints_file,
                 instance=args.instance,
                 operator=args.operator,
             ),

@@ -132,8 +132,8 @@ def sources_of(repository: Path, inventory_files: Iterable[Path], hosts: Iterabl
     """The sources of each of HOSTS; what they share is read once."""
     tables = [document(repository / file) for file in inventory_files]
     # What hosts say to each other: nix/lib reads every one.
-    offers = [path.relative_to(repository) for path in sorted((repository / "nix/hosts").rglob("offers.nix"))]
-    shared = [*(Path(common) for common in COMMON), *offers]
+    exports = [path.relative_to(repository) for path in sorted((repository / "nix/hosts").rglob("exports.nix"))]
+    shared = [*(Path(common) for common in COMMON), *exports]
     tree = _Tree(repository)
     common = dict.fromkeys(tree.reachable(shared))
     return {host: _sources_of(tree, tables, common, host) for host in hosts}
@@ -152,8 +152,8 @@ def _sources_of(tree: "_Tree", tables: list[dict[str, Any]], common: dict[Path, 
     paths = {secret: repository / "secrets" / secret for secret in own.get("secrets", ())}
     secrets = {secret: _content_hash(path) if path.exists() else "" for secret, path in paths.items()}
     every_group = any(file.suffix == ".nix" and ALL_GROUPS in (repository / file).read_text(errors="replace") for file in mine)
-    seen = json.dumps([_as_seen_by(host, table, every_group) for table in tables], sort_keys=True, default=str)
-    return Sources(files, frozenset(map(str, mine)), secrets, seen)
+    visible = json.dumps([_visible_to(host, table, every_group) for table in tables], sort_keys=True, default=str)
+    return Sources(files, frozenset(map(str, mine)), secrets, visible)
 
 
 class _Tree:
@@ -167,14 +167,14 @@ class _Tree:
         self._named: dict[Path, list[Path]] = {}
 
     def reachable(self, entries: Iterable[Path]) -> list[Path]:
-        seen: set[Path] = set()
+        found: set[Path] = set()
         todo = list(entries)
         while todo:
             file = todo.pop()
-            if file not in seen and (read := self._read_by(file)) is not None:
-                seen.add(file)
+            if file not in found and (read := self._read_by(file)) is not None:
+                found.add(file)
                 todo.extend(read)
-        return sorted(seen)
+        return sorted(found)
 
     def hashes(self, files: Iterable[Path]) -> dict[str, str]:
         """The content of each of FILES."""
@@ -233,21 +233,21 @@ def image_hash(repository: Path) -> str:
     return digest.hexdigest()
 
 
-def _as_seen_by(host: str, table: dict[str, object], every_group: bool = False) -> dict[str, object]:
+def _visible_to(host: str, table: dict[str, object], every_group: bool = False) -> dict[str, object]:
     """The inventory without what cannot matter to HOST."""
     hosts = table.get("hosts")
-    seen = {key: value for key, value in table.items() if key not in ("hosts", "deployers", *CLUSTER_TABLES)}
+    visible = {key: value for key, value in table.items() if key not in ("hosts", "deployers", *CLUSTER_TABLES)}
     if groups := _groups_of(host, table, every_group):
-        seen["deployers"] = groups
+        visible["deployers"] = groups
     if isinstance(hosts, dict):
         if "cache" in table and hosts.get(host, {}).get("roams"):
             # Where it asks for its orders.
-            seen["cache"] = table["cache"]
-        seen["hosts"] = {
+            visible["cache"] = table["cache"]
+        visible["hosts"] = {
             name: facts if name == host else {key: value for key, value in facts.items() if key not in UNSEEN_FACTS}
             for name, facts in hosts.items()
         }
-    return seen
+    return visible
 
 
 def _groups_of(host: str, table: dict[str, Any], every_group: bool) -> list[str]:

@@ -28,7 +28,7 @@ class NixosSystemArgs(Args):
     confirm_timeout: int = Field(default=60, ge=5, description="Seconds until an unconfirmed activation reverts.")
     reboot: Literal["never", "ask", "auto"] = Field(default="ask", description="When the kernel changes.")
     build_on: str = Field(default="operator", description="operator, target, or the name of a builder host.")
-    instance: Text = Field(default="", description="Of the guest; a guest that was made anew is deployed anew.")
+    instance: Text = Field(default="", description="Of the guest; a guest that was recreated is deployed again.")
     drift: str | None = Field(default=None, description="What the host was found to run instead; None: not found, or not asked.")
     operator: Operator
 

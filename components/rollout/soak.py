@@ -16,7 +16,7 @@ from inventory.models import ManagedHost, runs_nixos
 class SoakArgs(Args):
     hosts: dict[str, ManagedHost] = Field(description="The wave's hosts: their health is watched.")
     seconds: int = Field(default=0, ge=0, description="For which it has to hold, since the last deployment; 0: not at all.")
-    left: dict[str, Text] = Field(description="What each host's deployments left it with. Something else is watched anew.")
+    left: dict[str, Text] = Field(description="What each host's deployments left it with. Something else is watched again.")
     operator: Operator
 
 

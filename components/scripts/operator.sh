@@ -33,7 +33,7 @@ account() {
     </dev/null >/dev/null 2>&1 || true
 }
 
-# The socket of the connection that `hold` keeps; none: every command makes one of its own.
+# The socket of the connection that `open_connection` keeps; none: every command makes one of its own.
 control=none
 
 # remote HOST COMMAND…: over the connection that is held, or a new one each time; the key must be the inventory's. The account is the
@@ -117,41 +117,41 @@ within() {
 # wait_for HOST SECONDS: until HOST answers with its own key; the result is the last one of reachable.
 wait_for() { within "$2" reachable "$1"; }
 
-# hold HOST SECONDS [HOW]: as wait_for, and keeps the connection: `remote` and programs that are given held_options share it, until
-# `release` or the script's end. HOW is the function that makes it: connect, or one that calls that.
-hold() {
+# open_connection HOST SECONDS [HOW]: as wait_for, and keeps the connection: `remote` and programs that are given connection_options share it, until
+# `close_connection` or the script's end. HOW is the function that makes it: connect, or one that calls that.
+open_connection() {
   link_config
   own_settings=$(ssh_settings "$AETHER_HOST")
   within "$2" "${3:-connect}" "$1"
 }
 
-# link_config: a link to the SSH configuration, $held/config, whose path has no space; gone with `release` or the script's end.
+# link_config: a link to the SSH configuration, $connection/config, whose path has no space; gone with `close_connection` or the script's end.
 link_config() {
-  held=$(mktemp -d /tmp/aether.XXXXXX)
-  ln -s "$(realpath "$AETHER_SSH_CONFIG")" "$held/config"
-  trap release EXIT
+  connection=$(mktemp -d /tmp/aether.XXXXXX)
+  ln -s "$(realpath "$AETHER_SSH_CONFIG")" "$connection/config"
+  trap close_connection EXIT
 }
 
 connect() {
   local status=0
   # In the background it keeps nothing of this script's open; it goes by itself when nobody used it for ten minutes.
-  ssh -F "$AETHER_SSH_CONFIG" -o ControlMaster=yes -o ControlPath="$held/socket" -o ControlPersist=600 -l "$(login_name)" -fN "$1" \
-    </dev/null >/dev/null 2>"$held/error" || status=$?
+  ssh -F "$AETHER_SSH_CONFIG" -o ControlMaster=yes -o ControlPath="$connection/socket" -o ControlPersist=600 -l "$(login_name)" -fN "$1" \
+    </dev/null >/dev/null 2>"$connection/error" || status=$?
   if ((status == 0)); then
-    control=$held/socket
+    control=$connection/socket
     return 0
   fi
-  ssh_error=$(<"$held/error")
+  ssh_error=$(<"$connection/error")
   refused "$ssh_error"
 }
 
 # Options for programs that take them in one text and split it at spaces: none of these paths has one.
-held_options() { printf -- '-F %s -o ControlPath=%s -o ControlMaster=no -o User=%s' "$held/config" "$control" "$(login_name)"; }
+connection_options() { printf -- '-F %s -o ControlPath=%s -o ControlMaster=no -o User=%s' "$connection/config" "$control" "$(login_name)"; }
 
-release() {
+close_connection() {
   if [[ $control != none ]]; then ssh -F "$AETHER_SSH_CONFIG" -o ControlPath="$control" -O exit "$AETHER_HOST" >/dev/null 2>&1 || true; fi
   control=none
-  rm -rf "${held:-}"
+  rm -rf "${connection:-}"
 }
 
 # explain STATUS HOST: the sentence for a result of reachable.
@@ -259,7 +259,7 @@ boot_limit() {
 # As many as the boot loader gives a new entry tries (nix/modules/boot.nix): after those it takes the one before.
 resets=3
 
-# reboot_and_wait: reboots AETHER_HOST and waits, boot_limit seconds at most, until it has booted anew. A guest that shows no sign of
+# reboot_and_wait: reboots AETHER_HOST and waits, boot_limit seconds at most, until it has booted again. A guest that shows no sign of
 # life in that time hangs where its own watchdog does not count yet (firmware, boot loader, kernel): its node resets it, and the boot
 # loader goes on to the system before. A connection that is held is one to the new boot afterwards.
 reboot_and_wait() {
@@ -275,7 +275,7 @@ reboot_and_wait() {
     *) fail 34 "its node could not reboot it (above); look at its console" ;;
   esac
   # Only now: the wish goes over the connection that is held.
-  release
+  close_connection
   for ((reset = 1; ; reset++)); do
     if booted_since "$before" "$limit"; then break; fi
     if ((reset > resets)) || ! by_node reset-guest.sh; then
@@ -283,7 +283,7 @@ reboot_and_wait() {
     fi
     say "did not come back within $limit s: its node reset it ($reset of $resets times at most)"
   done
-  [[ $shared == none ]] || hold "$AETHER_HOST" 20 || fail 12 "$(explain 12 "$AETHER_HOST")"
+  [[ $shared == none ]] || open_connection "$AETHER_HOST" 20 || fail 12 "$(explain 12 "$AETHER_HOST")"
 }
 
 reboot_command() { if [[ $(login_name) == deploy ]]; then entry reboot; else printf 'systemctl reboot'; fi; }

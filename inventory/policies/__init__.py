@@ -43,7 +43,7 @@ class Subject:
     @property
     def simulated(self) -> bool:
         """The hosts are the simulator's: nothing that they hold is worth protecting."""
-        return bool(self.settings.get("reach_file"))
+        return bool(self.settings.get("endpoints_file"))
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def _without_backup(subject: Subject) -> Iterator[Finding]:
 def _without_monitoring(subject: Subject) -> Iterator[Finding]:
     for name, host in subject.inventory.hosts.items():
         if runs_nixos(host) and _says(subject.repository, host.stands_for or name, _UNWATCHED):
-            yield Finding(name, "is not watched", "remove watched = false from its offers.nix")
+            yield Finding(name, "is not watched", "remove watched = false from its exports.nix")
         elif isinstance(host, External) and not host.health and not subject.inventory.base:
             yield Finding(name, "nobody asks whether it is there", "write health = [{ tcp = PORT }]", field="health")
 

@@ -39,7 +39,7 @@ let
           name = "${host.config.networking.hostName}-${format}";
           imageFormat = format;
         };
-        aether.abilities.disk.encrypt = false;
+        aether.features.disk.encrypt = false;
       };
     in
     config.system.build.diskoImages
@@ -47,7 +47,7 @@ let
       # What the orchestrator wants to know before it builds: how large each disk is, and (it asks then) whether the
       # machine would have encrypted what is in it.
       sizes = lib.mapAttrs (_: disk: disk.imageSize) config.disko.devices.disk;
-      plain = host.config.aether.abilities.disk.enable && host.config.aether.abilities.disk.encrypt;
+      plain = host.config.aether.features.disk.enable && host.config.aether.features.disk.encrypt;
     };
 
   # The script is this machine's, what it boots may be another architecture's.

@@ -18,7 +18,7 @@ rec {
     };
 
   # All modules of a directory: every `*.nix` but default.nix, and every folder that holds a default.nix.
-  # Adding an ability is adding a file.
+  # Adding a feature is adding a file.
   modulesIn =
     dir:
     let

@@ -49,24 +49,34 @@ rec {
     name: builtins.any (path: builtins.pathExists (root + "/${path}")) (candidates name nixos.${name})
   ) (builtins.attrNames nixos);
 
-  # What a host says to others, readable without evaluating it: `offers.nix` in its folder, a function from
+  # What a host says to others, readable without evaluating it: `exports.nix` in its folder, a function from
   # { inventory, name, host } to
   #   exporters  Prometheus exporters by name, with their ports (the node exporter and the collector are everybody's)
   #   clients    OIDC clients by id: redirects, logouts (where a logout may lead; default: the redirects), roles, public
   #   watched    whether monitoring expects it to ship logs and metrics at all
   # Others may not look into its configuration: their own would then depend on every host, and break with each.
-  offers =
+  exports =
     name:
     let
       host = nixos.${name} or null;
-      files =
+      found =
+        file:
         if host == null then
           [ ]
         else
-          builtins.filter builtins.pathExists (
-            map (folder: root + "/${folder}/offers.nix") (folders name host)
+          builtins.filter (path: builtins.pathExists (root + "/${path}")) (
+            map (folder: "${folder}/${file}") (folders name host)
           );
-      said = if files == [ ] then { } else import (builtins.head files) { inherit inventory name host; };
+      files = found "exports.nix";
+      # Its name in 0.1.0: what it says would be lost without a word.
+      old = found "offers.nix";
+      said =
+        if old != [ ] then
+          throw "${builtins.head old}: what a host says to others is in exports.nix. Fix: git mv ${builtins.head old} ${builtins.dirOf (builtins.head old)}/exports.nix"
+        else if files == [ ] then
+          { }
+        else
+          import (root + "/${builtins.head files}") { inherit inventory name host; };
     in
     {
       watched = said.watched or true;

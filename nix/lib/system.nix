@@ -26,7 +26,7 @@ rec {
     };
   };
 
-  # Our abilities, and those of the inputs that they are made of.
+  # Our features, and those of the inputs that they are made of.
   modules = [
     ../modules
     inputs.sops-nix.nixosModules.sops

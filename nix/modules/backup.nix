@@ -1,4 +1,4 @@
-# Backups of what matters, by restic: each ability names its own paths, one job a host carries them off.
+# Backups of what matters, by restic: each feature names its own paths, one job a host carries them off.
 {
   config,
   lib,

@@ -21,7 +21,7 @@ in
     key = lib.mkOption {
       type = lib.types.str;
       default = lib.fileContents ../pki/cockpit-fleet.pub;
-      description = "Public half of the console's SSH key; two, a line each, while it is made anew.";
+      description = "Public half of the console's SSH key; two, a line each, while it is rotated.";
     };
   };
 

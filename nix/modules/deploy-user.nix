@@ -11,7 +11,7 @@ let
   inherit (aether.lib) deployUser;
   # Groups that deploy this host, beside those that deploy every one.
   parts = aether.inventory.deployersOf aether.name;
-  # Two while it is made anew.
+  # Two while it is rotated.
   key = lib.replaceStrings [ "\n" ] [ " " ] (lib.fileContents ../pki/nix-signing.pub);
   entry = pkgs.writeScript "aether-host" (
     deployUser.entry {

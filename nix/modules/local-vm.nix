@@ -52,8 +52,8 @@ in
     # A container has no kernel of its own; its VM needs one.
     boot.isContainer = lib.mkForce false;
     # Its one disk is QEMU's, plain and kept: what the machine's own layout carries has nothing to stand on.
-    aether.abilities.ephemeral.enable = lib.mkForce false;
-    aether.abilities.snapshots.enable = lib.mkForce false;
+    aether.features.ephemeral.enable = lib.mkForce false;
+    aether.features.snapshots.enable = lib.mkForce false;
     services.btrfs.autoScrub.enable = lib.mkForce false;
     services.getty.autologinUser = "root";
     security.audit.enable = lib.mkForce false;

@@ -10,15 +10,15 @@
 let
   inherit (lib) types mkOption mkDefault;
   cfg = config.aether.otel;
-  offers = aether.lib.hosts.offers aether.name;
+  exports = aether.lib.hosts.exports aether.name;
   way = aether.inventory.way aether.name cfg.server 4317;
 in
 {
   options.aether.otel = {
     enable = mkOption {
       type = types.bool;
-      default = offers.watched;
-      defaultText = lib.literalMD "`watched` of the host's offers.nix, else true";
+      default = exports.watched;
+      defaultText = lib.literalMD "`watched` of the host's exports.nix, else true";
       description = "Ship logs, metrics and traces to host monitoring.";
     };
     server = mkOption {
@@ -42,8 +42,8 @@ in
     exporters = mkOption {
       type = types.attrsOf types.port;
       readOnly = true;
-      default = offers.exporters;
-      defaultText = lib.literalMD "`exporters` of the host's offers.nix, the node exporter and the collector";
+      default = exports.exporters;
+      defaultText = lib.literalMD "`exporters` of the host's exports.nix, the node exporter and the collector";
       description = "Prometheus exporters of this host, name and port: opened to monitoring, which scrapes them.";
     };
   };

@@ -50,7 +50,7 @@ in
         restartUnits = lib.optional config.services.syncthing.enable "syncthing.service";
       })
     );
-    home-manager.users = lib.mkIf config.aether.abilities.home.enable {
+    home-manager.users = lib.mkIf config.aether.features.home.enable {
       ${config.aether.users.operator}.services.syncthing = cfg.identity;
     };
   };

@@ -32,8 +32,8 @@ in
     clients = lib.mkOption {
       type = lib.types.attrsOf lib.types.attrs;
       readOnly = true;
-      default = (aether.lib.hosts.offers aether.name).clients;
-      defaultText = lib.literalMD "`clients` of the host's offers.nix";
+      default = (aether.lib.hosts.exports aether.name).clients;
+      defaultText = lib.literalMD "`clients` of the host's exports.nix";
       description = "OIDC clients of this host, by client id: redirects, roles, public. Host keycloak makes them.";
     };
   };

@@ -4,5 +4,5 @@
   imports = [ ./toolchains.nix ];
   aether.security.relaxed.enable = lib.mkDefault true;
   aether.security.hardened.enable = lib.mkDefault false;
-  aether.abilities.plasma.enable = lib.mkDefault true;
+  aether.features.plasma.enable = lib.mkDefault true;
 }

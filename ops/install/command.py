@@ -30,13 +30,13 @@ FIRST_CONTACT = 900
 def install(stack: Stack, arguments: list[str]) -> int:
     """Install a NixOS host over what its machine runs now: bare metal from a rescue system, or a virtual machine in place.
 
-    By nixos-anywhere: it loads the NixOS installer into the machine's memory (kexec), makes the disks anew (disko), and copies
+    By nixos-anywhere: it loads the NixOS installer into the machine's memory (kexec), makes the disks again (disko), and copies
     the system. Nothing is changed before the checks, a backup, and the host's name, typed.
     """
     options = _parser().parse_args(arguments)
     inventory = inventory_of(stack)
     facts = installable(inventory, options.host)
-    access = accesses(inventory, stack.setting("reachFile") or "")
+    access = accesses(inventory, stack.setting("endpointsFile") or "")
     pinned = {name: one.host_key for name, one in access.items()}
     config = hosts.ssh_config(stack.name)
     if not config.exists():
@@ -99,7 +99,7 @@ def installable(inventory: Inventory, name: str) -> NixosHost:
     if isinstance(facts, NixosLxc):
         raise OpsError(
             f"{name} is a container: it has its node's kernel, and no disk to partition. Fix: replace = true in [hosts.{name}], "
-            "and an `up` makes it anew"
+            "and an `up` makes it again"
         )
     what = f"is of kind {facts.kind}" if facts is not None else f"is no host of {inventory.path}"
     kind = 'kind = "nixos-metal" (or "nixos-vm", with vmid and adopted = true, for a guest of Proxmox)'
@@ -121,7 +121,7 @@ def evaluated(stack: Stack, attribute: str, host: str) -> Layout:
     if not layout.disks:
         raise OpsError(
             f"{host} has no disk layout (disko.devices.disk): nothing says how to partition its machine. Fix: "
-            "aether.abilities.disk.enable = true in its Nix file"
+            "aether.features.disk.enable = true in its Nix file"
         )
     return layout
 

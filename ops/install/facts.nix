@@ -2,7 +2,7 @@
 { config, pkgs, ... }:
 let
   disks = builtins.mapAttrs (_: disk: disk.device) (config.disko.devices.disk or { });
-  ephemeral = config.aether.abilities.ephemeral or { enable = false; };
+  ephemeral = config.aether.features.ephemeral or { enable = false; };
   loader = config.boot.loader;
 in
 {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 LINK = "/dev/aether/system"
-"""Device of a layout that leads to no disk until somebody chose one (nix/modules/abilities/disk.nix)."""
+"""Device of a layout that leads to no disk until somebody chose one (nix/modules/features/disk.nix)."""
 # nixos-anywhere's docs/requirements.md; the installer runs in memory.
 LEAST_MEMORY = 1500
 _IN_USE = ("[SWAP]",)
@@ -159,7 +159,7 @@ def refusals(machine: Machine, layout: Layout, serial: str) -> list[str]:
 
 def _of_machine(machine: Machine, layout: Layout) -> Iterator[str]:
     if machine.container:
-        yield f"it is a container ({machine.container}), which has its node's kernel. Fix: make it anew instead (replace = true)"
+        yield f"it is a container ({machine.container}), which has its node's kernel. Fix: make it again instead (replace = true)"
     if machine.user != 0:
         yield "the login is not root. Fix: --user root"
     if machine.memory < LEAST_MEMORY and not machine.installer:

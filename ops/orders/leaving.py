@@ -23,7 +23,7 @@ from ops.stack import REPOSITORY, OpsError, Stack
 from ops.wanted import wanted_closures
 
 LIFE = 30 * 86400
-"""Seconds for which an order is good; one that has not half of it left is left anew."""
+"""Seconds for which an order is good; one that has not half of it left is renewed."""
 GLANCE = 3
 """Seconds that the cache is given where somebody only looks."""
 

@@ -43,7 +43,7 @@ def place(stack: Stack, inventory: Inventory, nodes: Mapping[str, Node], hosts: 
             continue
         out.print(f"{name}: is back, after {time.monotonic() - begun:.0f} s")
     if without:
-        out.print(f"Without a backup: {', '.join(without)}. `up` makes them anew; their data: restic, docs/runbook.md")
+        out.print(f"Without a backup: {', '.join(without)}. `up` creates them again; their data: restic, docs/runbook.md")
     if failed:
         out.print(f"Not restored: {', '.join(failed)}. Mend it and run the same again")
     return int(bool(failed))

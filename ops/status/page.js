@@ -1,5 +1,5 @@
 // Choosing a host, in the picture or by its name, shows what leads to it and from it. On a live page (data-every seconds) what is
-// shown is asked for anew; without this script the page shows everything once.
+// shown is asked for again; without this script the page shows everything once.
 const choose = (name) => {
   for (const svg of document.querySelectorAll("svg")) {
     svg.classList.toggle("chosen", Boolean(name));

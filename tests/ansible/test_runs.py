@@ -49,7 +49,7 @@ class Simulator:
         values = {"nix_installer_url": NOWHERE, "chezmoi_release": NOWHERE, "bootstrap_repository": str(self.source), **values}
         secrets = {"AETHER_SECRET_WIREGUARD_PRIVATE_KEY": WIREGUARD_KEY, "AETHER_SECRET_SAMBA_PASSWORD": "s3cret-password"}
         env = {
-            "AETHER_REACH": str(self.state / "reach.json"),
+            "AETHER_ENDPOINTS": str(self.state / "endpoints.json"),
             "ANSIBLE_PRIVATE_KEY_FILE": str(self.state / "keys" / "operator"),
             "AETHER_SECRETS": str(self.state / "secrets"),
             "SOPS_AGE_KEY_FILE": str(self.state / "keys" / "age.txt"),
@@ -66,7 +66,7 @@ class Simulator:
 
     def ssh(self, host: str, command: str, user: str = "root") -> str:
         """Run a command on a host: its output."""
-        where = json.loads((self.state / "reach.json").read_text())[host]
+        where = json.loads((self.state / "endpoints.json").read_text())[host]
         options = ["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
         key = ["-i", str(self.state / "keys" / "operator"), "-o", "IdentitiesOnly=yes"]
         target = ["-p", str(where["port"]), f"{user}@{where['address']}", command]
@@ -247,12 +247,12 @@ def test_what_somebody_changed_on_the_router_is_put_right(simulator: Simulator) 
 @pytest.mark.fault
 def test_another_host_key_is_refused(simulator: Simulator, tmp_path: Path) -> None:
     """Both ways in: OpenSSH's and the tunnel that network_cli goes through."""
-    reach = json.loads((simulator.state / "reach.json").read_text())
+    endpoints = json.loads((simulator.state / "endpoints.json").read_text())
     for host, playbook in (("router", "vyos.yml"), ("smith-storage", "smith.yml")):
-        reach[host]["hostKey"] = reach["oracle"]["hostKey"]
-        file = tmp_path / "reach.json"
-        file.write_text(json.dumps(reach))
-        env = {"AETHER_REACH": str(file), "ANSIBLE_PRIVATE_KEY_FILE": str(simulator.state / "keys" / "operator")}
+        endpoints[host]["hostKey"] = endpoints["oracle"]["hostKey"]
+        file = tmp_path / "endpoints.json"
+        file.write_text(json.dumps(endpoints))
+        env = {"AETHER_ENDPOINTS": str(file), "ANSIBLE_PRIVATE_KEY_FILE": str(simulator.state / "keys" / "operator")}
         done = ansible("ansible-playbook", "-i", "ansible/inventory.py", "--limit", host, f"ansible/{playbook}", env=env)
         assert done.code != 0, done.output
         assert done.count(host, "ok") <= 1, done.output

@@ -26,7 +26,7 @@ OWNED = ["firewall", "service dhcp-server", "service dns forwarding", "interface
 @pytest.fixture
 def inventory(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the dynamic inventory gives the role, as its vars/main.yml names it."""
-    monkeypatch.delenv("AETHER_REACH", raising=False)
+    monkeypatch.delenv("AETHER_ENDPOINTS", raising=False)
     monkeypatch.chdir(REPO)
     listed = listing(load_all([f"inventory/{name}.toml" for name in ("homelab", "cloud")]))
     tables = ("networks", "nodes", "hosts", "services")

@@ -96,7 +96,7 @@ def choose(machine: Machine) -> int:
 
 def _disk(machine: Machine, disk: str) -> None:
     """Writes a disk with GRUB before its only partition, which is /boot."""
-    image = machine.seen(disk)
+    image = machine.from_here(disk)
     core = f"{machine.work}/core.img"
     run, modules = str(programs() / "run"), str(programs() / "root/usr/lib/grub/i386-pc")
     machine.outside(
@@ -108,7 +108,7 @@ def _disk(machine: Machine, disk: str) -> None:
     partition = struct.pack("<B3sB3sII", 0x80, b"\0\0\0", 0x83, b"\0\0\0", _START, (size // _SECTOR) - _START)
     first = boot + partition + bytes(3 * 16) + b"\x55\xaa"
     with image.open("wb") as file:
-        file.write(first + machine.seen(core).read_bytes())
+        file.write(first + machine.from_here(core).read_bytes())
         file.truncate(size)
     offset = _START * _SECTOR
     machine.outside(

@@ -99,9 +99,9 @@ class Machine:
 
     def there(self, path: str) -> Path:
         """A file of the disk, from here; PATH begins with /."""
-        return self.seen(f"{self.disk}{path}")
+        return self.from_here(f"{self.disk}{path}")
 
-    def seen(self, path: str) -> Path:
+    def from_here(self, path: str) -> Path:
         """PATH of the machine's namespaces, from here."""
         return self._ground.mounted / path.lstrip("/")
 
@@ -122,7 +122,7 @@ class Machine:
     def build(self, image: str, packages: Callable[[Path], None] | None = None) -> None:
         """Commits the system as IMAGE: Debian's root, what PACKAGES adds to that tree, the image's files and enabled units."""
         name = f"{self.work}/tree"
-        tree = self.seen(name)
+        tree = self.from_here(name)
         self.outside("cp", "-a", f"{programs()}/root", name)
         for folder in ("var", "home", "root", "boot", "tmp"):
             shutil.rmtree(tree / folder, ignore_errors=True)
@@ -168,7 +168,7 @@ class Machine:
 
     def derive(self, image: str, base: str, files: dict[str, str]) -> None:
         """Commits IMAGE: as BASE, with FILES (by their path below /, which is /usr in an image) added."""
-        layer = self.seen(f"{self.work}/layer")
+        layer = self.from_here(f"{self.work}/layer")
         for path, text in files.items():
             file = layer / path.lstrip("/")
             file.parent.mkdir(parents=True, exist_ok=True)

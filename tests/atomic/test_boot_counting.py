@@ -187,7 +187,7 @@ def test_one_that_greenboot_finds_red_boots_three_times_and_is_rolled_back(host:
     for _ in range(3):
         assert start(host, stays=False) == 0
         counts.append(loader.environment(host).get("boot_counter"))
-    # greenboot rolls back at the end of the third, and the next counts anew.
+    # greenboot rolls back at the end of the third, and the next counts again.
     assert counts == ["2", "1", None]
     assert start(host) == 0
     assert host.deployments()[0] == ("booted", "one")

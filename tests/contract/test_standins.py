@@ -71,7 +71,7 @@ def server(sim: Simulator, tmp_path_factory: pytest.TempPathFactory) -> dict[Cas
 
 @pytest.fixture(scope="module")
 def born(sim: Simulator, backups: dict[Case, Answer]) -> dict[Case, Answer]:
-    """Of the guest `vm`, which is made anew after the node's cases."""
+    """Of the guest `vm`, which is made again after the node's cases."""
     del backups
     private, api = (sim.state / "keys/hosts/vm").read_text(), Api(sim)
     assert api.destroy(100) == "OK"
@@ -81,7 +81,7 @@ def born(sim: Simulator, backups: dict[Case, Answer]) -> dict[Case, Answer]:
     assert api.create_vm(cicustom="user=local:snippets/born.yaml") == "OK"
     wait_until("it boots", lambda: sim.answers("vm"))
     wait_until("its commands are run", lambda: sim.ssh("vm", "ls /root/ran-words").code == 0)
-    key = sim.reach()["vm"]["hostKey"].split()[1]
+    key = sim.endpoints()["vm"]["hostKey"].split()[1]
     return answers(asking(sim, "vm"), FIRST_BOOT_CASES, {"key": key, "owner": owner.split()[1]})
 
 

@@ -69,11 +69,11 @@ class Machine:
         """Socket of the guest agent."""
         return self.work / "agent"
 
-    def on(self, *, anew: bool = False) -> "Machine":
+    def on(self, *, fresh: bool = False) -> "Machine":
         """Switch it on and wait until it answers on SSH. The first time it goes on from where the image's first boot had come to,
-        unless ANEW: then it boots.
+        unless FRESH: then it boots.
         """
-        resumed = not (anew or self.booted) and self.base.state.exists()
+        resumed = not (fresh or self.booted) and self.base.state.exists()
         (self.work / "console").write_bytes(b"")
         self._start(["-incoming", f"exec:cat {shlex.quote(str(self.base.state))}"] if resumed else [])
         assert self.boot
@@ -100,7 +100,7 @@ class Machine:
         threading.Thread(target=self._go_on, args=(self.boot,), daemon=True).start()
 
     def _go_on(self, boot: Boot) -> None:
-        """Boot anew where a reset, the guest's or its watchdog's, ended BOOT; one whose power was cut stays off."""
+        """Boot again where a reset, the guest's or its watchdog's, ended BOOT; one whose power was cut stays off."""
         code = boot.process.wait()
         with self._switch:
             if code == 0 and self.boot is boot:
@@ -197,10 +197,10 @@ class Machine:
     def boot_id(self) -> str:
         return self.hears("cat /proc/sys/kernel/random/boot_id")
 
-    def booted_anew(self, before: str, seconds: int = BOOT_DEADLINE) -> None:
+    def booted_again(self, before: str, seconds: int = BOOT_DEADLINE) -> None:
         """Wait until it has booted since BEFORE, a ``boot_id``."""
         assert self.boot
-        self.boot.until(lambda: self.boot_id() not in ("", before), seconds, f"{self.name} to boot anew")
+        self.boot.until(lambda: self.boot_id() not in ("", before), seconds, f"{self.name} to boot again")
 
     def configure(self, machines: "Sequence[Machine]", host_keys: dict[str, str] | None = None) -> Path:
         """An OpenSSH client configuration for MACHINES with pinned keys, as stacks/ssh.py writes it."""

@@ -36,14 +36,14 @@ def test_one_try_of_the_boot_loader_leads_there_and_an_unhealthy_one_back(web: O
     assert web.boots() == before
     boot = web.machine.boot_id()
     web.machine.sh("systemctl reboot || true")
-    web.machine.booted_anew(boot)
+    web.machine.booted_again(boot)
     assert web.runs() == web.machine.sh("readlink /run/booted-system") == tried
     assert web.boots() == before
     boot = web.machine.boot_id()
     judged = web.on_host("confirm-boot.sh", web.machine.name, tried, "127.0.0.1", "-", "0", stdin="tcp\t4711\t-\t1\n")
     assert judged.returncode == 31, judged.stderr
     assert f"boots back into {before}" in judged.stderr
-    web.machine.booted_anew(boot)
+    web.machine.booted_again(boot)
     assert web.runs() == web.boots() == before
 
 

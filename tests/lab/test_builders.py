@@ -24,7 +24,7 @@ BUILD = """\
 set -euo pipefail
 source components/scripts/operator.sh
 source components/nixos/scripts/building.sh
-hold "$AETHER_HOST" 20
+open_connection "$AETHER_HOST" 20
 build_here "$1"
 """
 

@@ -158,5 +158,5 @@ def test_a_way_back_that_fails_ends_in_the_old_boot_entry(web: Operator) -> None
     before = web.machine.boot_id()
     done = web.deploy(web.system(units=units(bad=FAILS)), ACTIVE)
     assert done.code == 37, done.err
-    web.machine.booted_anew(before)
+    web.machine.booted_again(before)
     assert web.runs() == web.boots() == old

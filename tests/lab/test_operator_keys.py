@@ -37,13 +37,13 @@ class Server:
         """The client configuration that a stack writes for host ``web``, which is this server."""
         text = inventory().replace(public_key("owner"), authorized or public_key("owner"))
         (self.work / "homelab.toml").write_text(text)
-        reach = {"web": {"address": "127.0.0.1", "port": self.port, "hostKey": self.base.host_key}}
-        (self.work / "reach.json").write_text(json.dumps(reach))
+        endpoints = {"web": {"address": "127.0.0.1", "port": self.port, "hostKey": self.base.host_key}}
+        (self.work / "endpoints.json").write_text(json.dumps(endpoints))
         settings = Settings(
             stack="lab-keys",
             composition="homelab",
             inventory=self.work / "homelab.toml",
-            reach_file=str(self.work / "reach.json"),
+            endpoints_file=str(self.work / "endpoints.json"),
             operator_key_file=key_file,
         )
         return write_client_config(settings, load(self.work / "homelab.toml"))
@@ -100,7 +100,7 @@ def test_the_operators_key_file_is_tried_and_no_other(server: Server) -> None:
 
 def test_an_error_says_which_keys_were_tried(server: Server) -> None:
     key = str(server.work / "key0")
-    text = "source components/scripts/operator.sh; hold web 0 || explain $? web"
+    text = "source components/scripts/operator.sh; open_connection web 0 || explain $? web"
     values = ("env", "AETHER_HOST=web", f"AETHER_SSH_CONFIG={server.config(key_file=key)}")
     told = server.run(*values, "bash", "-c", text).stdout
     assert f"web at 127.0.0.1 lets none of these keys in: {key}. Fix: the setting aether:operatorKeyFile" in told

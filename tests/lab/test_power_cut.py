@@ -157,7 +157,7 @@ def test_while_a_trial_is_committed(web: Operator) -> None:
     before, tried = armed(web, 9360)
     boot = web.machine.boot_id()
     web.machine.sh("systemctl reboot || true")
-    web.machine.booted_anew(boot)
+    web.machine.booted_again(boot)
     assert web.runs() == tried
     stop_at(web, f"{tried}/bin/install-boot-loader", STOP)
     commit(web, "confirm-boot.sh", web.machine.name, tried, "127.0.0.1", "-", "0")

@@ -61,7 +61,7 @@ def evaluated(copy: Path, attribute: str, *, apply: str | None = None) -> Any:
             _record(test, number, answer)
         elif kept and kept[0]["sources"] == now["sources"]:
             # Hashes of store paths are those of the place where the store is.
-            assert golden.normalised(kept[0]) == golden.normalised(answer), f"{FILE.name} says something else: record it anew"
+            assert golden.normalised(kept[0]) == golden.normalised(answer), f"{FILE.name} says something else: record it again"
     elif not kept or (kept[0]["ask"], kept[0]["apply"]) != (attribute, apply):
         raise golden.NotRecorded(f"{attribute} of this change is not in {FILE.name}: tests/nix/changes.py says how to record it")
     else:

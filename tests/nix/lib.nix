@@ -182,8 +182,8 @@ in
     expr = hosts.file "lonely" == fixture + "/nix/hosts/lonely.nix";
     expected = true;
   };
-  offers_of_a_folder = {
-    expr = hosts.offers "web";
+  exports_of_a_folder = {
+    expr = hosts.exports "web";
     expected = {
       watched = true;
       exporters = {
@@ -199,8 +199,8 @@ in
       };
     };
   };
-  offers_of_a_host_that_says_nothing = {
-    expr = hosts.offers "lonely";
+  exports_of_a_host_that_says_nothing = {
+    expr = hosts.exports "lonely";
     expected = {
       watched = true;
       exporters = {
@@ -210,8 +210,12 @@ in
       clients = { };
     };
   };
-  offers_of_an_image = {
-    expr = (hosts.offers "no-host").watched;
+  exports_by_their_old_name_are_not_passed_over = {
+    expr = (builtins.tryEval (hosts.exports "twice").watched).success;
+    expected = false;
+  };
+  exports_of_an_image = {
+    expr = (hosts.exports "no-host").watched;
     expected = true;
   };
   secret_keys = {

@@ -14,8 +14,8 @@ from nix.tools import evaluate
 from .conftest import ask
 
 FACTS = """host: let c = host.config; inherit (host.pkgs) lib; in {
-  refind = c.aether.abilities.boot-menu.conf.text;
-  theme = c.aether.abilities.boot-menu.themeConf.text;
+  refind = c.aether.features.boot-menu.conf.text;
+  theme = c.aether.features.boot-menu.themeConf.text;
   files = lib.attrNames c.boot.loader.systemd-boot.extraFiles;
   entries = c.boot.loader.systemd-boot.extraEntries;
   esp = c.boot.loader.efi.efiSysMountPoint;
@@ -191,7 +191,7 @@ class TestFirst:
         state = tmp_path / "variables"
         if variables is not None:
             state.write_text(variables)
-        script = evaluate.ROOT / "nix/modules/abilities/boot-menu/first.sh"
+        script = evaluate.ROOT / "nix/modules/features/boot-menu/first.sh"
         environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "VARIABLES": str(state)}
         command = [str(script), "/boot/efi", "rEFInd", "\\EFI\\refind\\refind_x64.efi"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -199,7 +199,7 @@ class TestKeycloak:
         assert "BOOTSTRAP" not in unit
 
     def test_two_hosts_with_one_client_id_are_an_error(self, copy: Path) -> None:
-        (copy / "nix/hosts/trinity/media/offers.nix").write_text("_: { clients.gateway.redirects = [ ]; }")
+        (copy / "nix/hosts/trinity/media/exports.nix").write_text("_: { clients.gateway.redirects = [ ]; }")
         with pytest.raises(evaluate.NixError, match=r"'gateway' is declared by gateway and media\. Give one of them"):
             evaluated(copy, "nixosConfigurations.keycloak.config.aether.keycloak.clients")
 

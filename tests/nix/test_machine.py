@@ -18,7 +18,7 @@ from .esp import Real, fill
 from .machine import SERIALS, Machine
 
 INSTALLER = evaluate.ROOT / "nix/images/installer/install.sh"
-FIRST = evaluate.ROOT / "nix/modules/abilities/boot-menu/first.sh"
+FIRST = evaluate.ROOT / "nix/modules/features/boot-menu/first.sh"
 HERE = Path(__file__).parent
 HOSTS = ["bifrost", "laptop"]
 
@@ -26,7 +26,7 @@ FACTS = """host: let c = host.config; inherit (host.pkgs) lib; in {
   erase = c.disko.devices._disko;
   mount = c.disko.devices._mount;
   esp = c.boot.loader.efi.efiSysMountPoint;
-  store = if c.aether.abilities.ephemeral.enable then c.aether.abilities.ephemeral.store else "";
+  store = if c.aether.features.ephemeral.enable then c.aether.features.ephemeral.store else "";
   fileSystems = map (f: { inherit (f) mountPoint device fsType options; }) (
     lib.filter (f: f.device != "none" && ! lib.elem "bind" f.options) (lib.attrValues c.fileSystems));
 }"""

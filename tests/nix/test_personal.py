@@ -19,7 +19,7 @@ EPHEMERAL = ["desktop", "laptop"]
 HOSTS = nixos_hosts()
 
 # Facts of a host that these tests ask for; names as in the options.
-FACTS = """host: let c = host.config; inherit (host.pkgs) lib; e = c.aether.abilities.ephemeral; in {
+FACTS = """host: let c = host.config; inherit (host.pkgs) lib; e = c.aether.features.ephemeral; in {
   root = c.fileSystems."/".fsType;
   units = lib.mapAttrs (_: u: u.text) (
     lib.filterAttrs (n: u: u.enable && u.text != null && lib.hasSuffix ".service" n) c.systemd.units);
@@ -178,7 +178,7 @@ def test_the_home_environment_is_the_shared_one(host: str) -> None:
 
 def test_a_service_whose_state_would_be_lost_stops_the_evaluation(copy: Path) -> None:
     replace(
-        copy / "nix/modules/abilities/wireless.nix",
+        copy / "nix/modules/features/wireless.nix",
         '      "/var/lib/NetworkManager"\n',
         "",
     )

@@ -1,4 +1,4 @@
-"""What a profile bundles, who decides, that a new ability is one file, and that a changed package is another."""
+"""What a profile bundles, who decides, that a new feature is one file, and that a changed package is another."""
 
 import re
 from pathlib import Path
@@ -94,7 +94,7 @@ WITH_AND_WITHOUT = """host: {
 }"""
 
 
-def test_a_new_ability_is_one_file(copy: Path) -> None:
+def test_a_new_feature_is_one_file(copy: Path) -> None:
     """As nix/modules/README.md says: dropping it is enough, and it is off until a host says otherwise."""
     before = {path for path in copy.rglob("*") if path.is_file()}
     (copy / "nix/modules/greeting.nix").write_text(ABILITY)

@@ -86,7 +86,7 @@ class TestPrometheus:
 
     def test_asks_the_node_exporter_of_every_watched_host_and_node(self) -> None:
         asked = targets("node")
-        watched = ask("lib.hosts", "h: builtins.mapAttrs (name: _: (h.offers name).watched) h.nixos")
+        watched = ask("lib.hosts", "h: builtins.mapAttrs (name: _: (h.exports name).watched) h.nixos")
         for name, host in INVENTORY["hosts"].items():
             if host["kind"].startswith("nixos-"):
                 assert (asked.get(f"{host['address']}:9100", {}).get("host") == name) == watched[name], name

@@ -69,7 +69,7 @@ def test_atomic_hosts_run_what_the_image_repository_published(both: Both) -> Non
     assert now["container-image-reference"] == f"ostree-image-signed:docker://ghcr.io/example/aether-kinoite-nvidia@{digest}"
 
 
-def test_an_image_that_was_built_anew_changes_the_hosts_that_run_it_and_no_other(both: Both) -> None:
+def test_an_image_that_was_built_again_changes_the_hosts_that_run_it_and_no_other(both: Both) -> None:
     """As the weekly build does, which no commit asks for: another text in aether:imageBuild looks for it."""
     simulator, tools = both.cloud.simulator, both.cloud.lab.path / ".aether/engine/bin"
     registry = both.cloud.images()["aether-kinoite-nvidia"].partition("@")[0]

@@ -71,7 +71,7 @@ def applied(cloud: CloudLab) -> str:
 
 
 def pulumi(cloud: CloudLab, *arguments: str) -> Result:
-    """The engine alone: `ops` would have the simulator write the stack's settings anew."""
+    """The engine alone: `ops` would have the simulator write the stack's settings again."""
     code = f"from ops.stack import Stack; raise SystemExit(Stack('sim-cloud').run(*{arguments!r}, check=False))"
     return cloud.lab.run(cloud.lab.python, "-c", code)
 
@@ -368,7 +368,7 @@ class TestEnd:
         assert set(deployed.lab.preview().changes()) == {"unchanged"}
 
     def test_another_login_key_replaces_key_pairs_and_no_machine(self, deployed: CloudLab) -> None:
-        """Late, because everything is configured anew; nothing is put back."""
+        """Late, because everything is configured again; nothing is put back."""
         machines = {name: instance["InstanceId"] for name, instance in deployed.instances().items()}
         (before,) = {key["KeyFingerprint"] for key in deployed.aws("ec2").describe_key_pairs()["KeyPairs"]}
         (key,) = cloud_inventory(deployed)["site"]["authorized_keys"]
@@ -381,7 +381,7 @@ class TestEnd:
         assert after != before
 
     def test_another_zone_moves_every_machine_and_keeps_the_addresses(self, deployed: CloudLab) -> None:
-        """Late, because everything is made anew; nothing is put back."""
+        """Late, because everything is made again; nothing is put back."""
         before = deployed.instances()
         deployed.lab.replace(INVENTORY, 'availability_zone = "eu-central-1a"', 'availability_zone = "eu-central-1b"')
         applied(deployed)

@@ -151,7 +151,7 @@ def test_the_host_keeps_an_account_of_its_deployments(host: Host) -> None:
 
 def test_a_host_says_how_it_is(host: Host) -> None:
     """status.sh: what holds and what does not, asked once; certificates and the last backup by their time."""
-    address = host.sim.reach()["metal"]["address"]
+    address = host.sim.endpoints()["metal"]["address"]
     host.says("mkdir -p /var/lib/acme/{old,new} /var/lib/node-exporter-text; touch /var/lib/acme/new/cert.pem")
     host.says("touch -d @1700000000 /var/lib/acme/old/cert.pem")
     host.says("echo aether_backup_last_success_timestamp_seconds 1750000000 >/var/lib/node-exporter-text/backup.prom")
@@ -340,7 +340,7 @@ def test_a_trial_boot_whose_confirmation_lost_its_connection_is_confirmed_again(
 
 def test_a_trial_boot_that_waits_for_its_confirmation_is_left_alone(host: Host) -> None:
     """Another deployment is refused; its own, given again, confirms it."""
-    before, path, address = host.state(), only_bootable(host), str(host.sim.reach()["metal"]["address"])
+    before, path, address = host.state(), only_bootable(host), str(host.sim.endpoints()["metal"]["address"])
     armed = host.on_host("arm-boot.sh", "metal", path, "gone@elsewhere:1", "300", "300")
     assert armed.code == 0, armed.err
     host.sim.reboot("metal")
@@ -465,7 +465,7 @@ def test_a_trial_that_nobody_confirms_ends_by_itself_and_cannot_be_confirmed_aft
     before = host.state()
     host.change()
     path = host.built()
-    address = str(host.sim.reach()["metal"]["address"])
+    address = str(host.sim.endpoints()["metal"]["address"])
     trial = host.on_host("activate.sh", "metal", path, "15", "gone@elsewhere:1", address, "0", stdin=CHECKS)
     assert (trial.code, trial.out) == (0, "pending\n"), trial.err
     assert host.state() == (path, before[1], before[2])

@@ -62,7 +62,7 @@ def test_it_is_deployed_and_rolled_back_and_root_is_not_let_in(host: DeployedByU
 
 
 def test_it_reboots_and_says_how_it_is(host: DeployedByUser) -> None:
-    told = json.loads(host.says(f"{ENTRY} status {host.sim.reach()['metal']['address']} yes"))
+    told = json.loads(host.says(f"{ENTRY} status {host.sim.endpoints()['metal']['address']} yes"))
     assert told["unhealthy"] == [] and told["current"] == host.state()[0]
     boot = host.says("cat /proc/sys/kernel/random/boot_id")
     done = host.sim.script("components/nixos/scripts/reboot.sh", host._operator(), host.state()[0])

@@ -66,14 +66,14 @@ def test_the_fleet_is_back_by_the_document(tmp_path: Path) -> None:
     shutil.rmtree(old.path)
 
     begun = time.monotonic()
-    path = tmp_path / "anew"
+    path = tmp_path / "again"
     subprocess.run(["git", "clone", "-q", str(tmp_path / "remote.git"), str(path)], check=True)
     share(path)
     (path / ".aether/sim").mkdir()
     shutil.copytree(keys, path / ".aether/sim/keys")
     lab = Lab(path)
     try:
-        assert lab.sim("start", "--stack", "sim").code == 0, "Proxmox, installed anew"
+        assert lab.sim("start", "--stack", "sim").code == 0, "Proxmox, installed again"
         assert lab.guests() == {}
         took = {}
         for line in documented():

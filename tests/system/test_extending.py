@@ -105,7 +105,7 @@ def test_a_step_writes_where_the_recipe_says(step: int) -> None:
     assert not untouched, f"docs/extending.md, step {step}, names {untouched}"
 
 
-def test_nothing_that_exists_is_written_anew() -> None:
+def test_nothing_that_exists_is_written_again() -> None:
     """What is there keeps its lines: they are added to."""
     for write in STEPS.values():
         for file, text in write().items():

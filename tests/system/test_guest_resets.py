@@ -17,7 +17,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     yield from deployed(tmp_path_factory.mktemp("resets"))
 
 
-def deployed_anew(lab: Lab) -> tuple[str, str]:
+def deployed_again(lab: Lab) -> tuple[str, str]:
     """What host web ran, and what it runs since another deployment."""
     first = lab.system("web")
     lab.touch("web", f"after {first}")
@@ -39,7 +39,7 @@ def trial_boot(lab: Lab, closure: str) -> Result:
 
 @pytest.mark.fault
 def test_a_guest_that_hangs_in_a_trial_boot_is_reset_by_its_node_and_boots_the_system_before(fleet: Lab) -> None:
-    first, before = deployed_anew(fleet)
+    first, before = deployed_again(fleet)
     fleet.fault("web", "boot-hangs")
     hung = trial_boot(fleet, first)
     fleet.clear_faults()
@@ -53,7 +53,7 @@ def test_a_guest_that_hangs_in_a_trial_boot_is_reset_by_its_node_and_boots_the_s
 
 @pytest.mark.fault
 def test_a_guest_whose_agent_answers_is_not_reset(fleet: Lab) -> None:
-    first, _ = deployed_anew(fleet)
+    first, _ = deployed_again(fleet)
     fleet.fault("web", "ssh-lost")
     lost = trial_boot(fleet, first)
     booted = fleet.ssh("pve1", "qm guest exec 110 -- readlink /run/booted-system").text

@@ -153,7 +153,7 @@ def test_what_needs_a_new_container_is_refused_until_the_entry_says_so_and_then_
     fleet.replace(INVENTORY, "vmid = 112\n", "vmid = 116\n")
     refused = fleet.up()
     assert refused.code != 0
-    assert "write vmid = 112, or, to have it destroyed and made anew, replace = true" in refused.text, refused.text
+    assert "write vmid = 112, or, to have it destroyed and created again, replace = true" in refused.text, refused.text
     assert boot(fleet, "log") == before
     fleet.replace(INVENTORY, "vmid = 116\n", "vmid = 116\nreplace = true\n")
     up = fleet.up()

@@ -45,7 +45,7 @@ def test_both_kinds_have_the_pinned_card_and_the_reserved_address(fleet: Lab) ->
 
 
 @pytest.mark.parametrize(("host", "tool", "vmid"), [("web", "qm", 110), ("dns", "pct", 111)])
-def test_a_guest_that_was_made_anew_is_greeted_again_though_its_card_is_the_same(
+def test_a_guest_that_was_made_again_is_greeted_again_though_its_card_is_the_same(
     fleet: Lab, host: str, tool: str, vmid: int
 ) -> None:
     assert fleet.ssh("pve1", f"{tool} stop {vmid} && {tool} destroy {vmid}").code == 0

@@ -73,7 +73,7 @@ def recorded(small: Lab) -> tuple[Use, list[Request]]:
     assert again.code == 0, again.text[-4000:]
     assert not {"to update", "to create", "to replace", "to delete"} & set(again.changes()), again.text[-4000:]
     assert boots == 2
-    # A changed inventory starts the simulator anew, which forgets what it was asked.
+    # A changed inventory starts the simulator again, which forgets what it was asked.
     asked = requests_of(small)
     small.replace("inventory/homelab.toml", "memory = 512", "memory = 1024")
     changed = small.up()

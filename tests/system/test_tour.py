@@ -1,4 +1,4 @@
-"""docs/tour.md: every command of it does what the page says. `python -m tests.system.tour` writes it anew."""
+"""docs/tour.md: every command of it does what the page says. `python -m tests.system.tour` writes it again."""
 
 from pathlib import Path
 

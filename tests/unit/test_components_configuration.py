@@ -198,7 +198,7 @@ def test_a_missing_role_is_named(ansible: Path) -> None:
         playbook_content(Playbooks(ansible), "web.yml", {}, {})
 
 
-def test_one_guest_more_sets_no_node_up_anew() -> None:
+def test_one_guest_more_sets_no_node_up_again() -> None:
     """A node is told of the networks of its guests, and of no guest: its playbook takes half a minute."""
     _, words = Playbooks(REPOSITORY).brings("proxmox.yml")
     assert b"aether_guest_networks" in words and b"aether_hosts" not in words

@@ -99,14 +99,14 @@ def test_nix_errors_are_shown_as_they_are(repository: Path) -> None:
     assert not (repository / ".aether/cache/evaluations.json").exists()
 
 
-def test_a_damaged_cache_is_made_anew(repository: Path) -> None:
+def test_a_damaged_cache_is_made_again(repository: Path) -> None:
     desired(repository)
     (repository / ".aether/cache/evaluations.json").write_text('{"half')
     assert desired(repository)["h1"].closure == "/nix/store/h1.drv"
     assert json.loads((repository / ".aether/cache/evaluations.json").read_text())
 
 
-def test_a_cache_of_before_knows_less_and_is_filled_anew(repository: Path) -> None:
+def test_a_cache_of_before_knows_less_and_is_filled_again(repository: Path) -> None:
     desired(repository)
     file = repository / ".aether/cache/evaluations.json"
     file.write_text(json.dumps({digest: entry[:2] for digest, entry in json.loads(file.read_text()).items()}))

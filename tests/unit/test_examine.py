@@ -149,7 +149,7 @@ def test_a_stack_that_cannot_be_read_is_said_and_that_is_all(monkeypatch: pytest
     ]
 
 
-def test_a_stack_whose_secrets_are_sealed_is_not_told_to_be_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_whose_secrets_are_sealed_is_not_told_to_be_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     said = (
         "error: getting stack configuration: get stack secrets manager: secrets (code=Unknown): Error making API request.\n\n"
         "URL: PUT http://bao.example.org:8200/v1/transit/decrypt/aether\nCode: 503. Errors:\n\n* SecretStore is sealed"

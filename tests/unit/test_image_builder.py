@@ -403,7 +403,7 @@ class TestFiles:
         assert made.make("box", "raw") == 0
         assert foreign.read_text() == text and len([line for line in said if str(foreign) in line]) == 1
 
-    def test_a_torn_manifest_of_the_same_image_is_written_anew(self, nix: Nix, output: Path, tmp_path: Path) -> None:
+    def test_a_torn_manifest_of_the_same_image_is_written_again(self, nix: Nix, output: Path, tmp_path: Path) -> None:
         nix.add("box", "raw", output)
         (tmp_path / "dist/3_deploy").mkdir(parents=True)
         (tmp_path / "dist/3_deploy/box-raw.json").write_text('{"host": "b')

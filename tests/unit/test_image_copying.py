@@ -41,7 +41,7 @@ def test_an_interrupted_copy_continues(tmp_path: Path, torn: bool) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["a.raw"]
 
 
-def test_a_copy_of_something_else_starts_anew(tmp_path: Path) -> None:
+def test_a_copy_of_something_else_starts_again(tmp_path: Path) -> None:
     source, target = tmp_path / "a.raw", tmp_path / "dist/a.raw"
     source.write_bytes(b"new")
     begun(Path("/nix/store/another"), target, b"old and longer")
@@ -50,7 +50,7 @@ def test_a_copy_of_something_else_starts_anew(tmp_path: Path) -> None:
     assert target.read_bytes() == b"new" and said == []
 
 
-def test_a_file_that_was_complete_is_not_copied_anew(tmp_path: Path) -> None:
+def test_a_file_that_was_complete_is_not_copied_again(tmp_path: Path) -> None:
     """Its result was not: the note of its source is still there."""
     source, target = tmp_path / "a.raw", tmp_path / "dist/a.raw"
     source.write_bytes(os.urandom(3 * CHUNK))

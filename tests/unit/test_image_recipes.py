@@ -99,13 +99,13 @@ def test_units_that_the_image_brings_and_enables_exist() -> None:
 def test_openbox_comes_with_what_an_x_session_needs(path: Path) -> None:
     """Plasma brings no X server; the login manager starts the session by xinit's Xsession."""
     assert {"openbox", "xorg-x11-server-Xorg", "xorg-x11-xinit"} <= packages(path)
-    nixos = set(re.findall(r"pkgs\.(\w+)", (IMAGE.parent / "nix/modules/abilities/openbox.nix").read_text()))
+    nixos = set(re.findall(r"pkgs\.(\w+)", (IMAGE.parent / "nix/modules/features/openbox.nix").read_text()))
     assert nixos - packages(path) == {"tint2"}, "of the NixOS half's session, Fedora lacks the panel alone"
 
 
 def test_the_session_starts_as_on_nixos_with_a_panel_that_the_image_has() -> None:
     text = (IMAGE / "files/system/etc/xdg/openbox/autostart").read_text()
-    nixos = (IMAGE.parent / "nix/modules/abilities/openbox.nix").read_text()
+    nixos = (IMAGE.parent / "nix/modules/features/openbox.nix").read_text()
     (lines,) = re.findall(r"\"xdg/openbox/autostart\"\.text = ''\n(.*?)''", nixos, re.DOTALL)
     assert text.split() == lines.replace("tint2", "lxpanel").split()
     brought_by = {"lxpanel": "lxpanel", "nm-applet": "network-manager-applet"}

@@ -24,7 +24,7 @@ FILES = [ROOT / "inventory" / "homelab.toml", ROOT / "inventory" / "cloud.toml"]
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AETHER_REACH", raising=False)
+    monkeypatch.delenv("AETHER_ENDPOINTS", raising=False)
     (tmp_path / "lab.toml").write_text(GOOD)
     return tmp_path / "lab.toml"
 
@@ -125,9 +125,9 @@ def test_pictures_in_the_documentation_are_current() -> None:
 
 
 def test_ansible_gets_groups_addresses_and_pinned_keys(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reach = lab.with_name("reach.json")
-    reach.write_text(json.dumps({"desk": {"address": "127.9.20.10", "port": 2222, "hostKey": KEYS[5]}}))
-    monkeypatch.setenv("AETHER_REACH", str(reach))
+    endpoints = lab.with_name("endpoints.json")
+    endpoints.write_text(json.dumps({"desk": {"address": "127.9.20.10", "port": 2222, "hostKey": KEYS[5]}}))
+    monkeypatch.setenv("AETHER_ENDPOINTS", str(endpoints))
     listing = ansible.listing(load_all([lab]))
     hosts: dict[str, Any] = listing["_meta"]["hostvars"]
     assert set(hosts) == {"metal", "web", "dns", "desk"}, "an external host is never logged in to"
@@ -158,10 +158,10 @@ def test_vyos_is_reached_as_a_network_device() -> None:
     assert "ansible_python_interpreter" not in router
 
 
-def test_a_wrong_reach_file_is_named(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lab.with_name("reach.json").write_text('{"desk": {"port": "x"}}')
-    monkeypatch.setenv("AETHER_REACH", "reach.json")
-    with pytest.raises(SystemExit, match=r"AETHER_REACH=reach\.json: .*Fix: "):
+def test_a_wrong_endpoints_file_is_named(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.with_name("endpoints.json").write_text('{"desk": {"port": "x"}}')
+    monkeypatch.setenv("AETHER_ENDPOINTS", "endpoints.json")
+    with pytest.raises(SystemExit, match=r"AETHER_ENDPOINTS=endpoints\.json: .*Fix: "):
         ansible.listing(load_all([lab]))
 
 

@@ -12,7 +12,7 @@ LEAVES = re.compile(
     r"\|\s*(?:grep\s+(?:-\S+\s+)*(?:-[a-zA-Z]*[qm]|--quiet|--max-count)|head\b(?! -n \"?-)"
     r"|sed\s[^|]*['\"\d;]q\b|awk\b[^|]*\bexit\b)"
 )
-_FIRST = "nix/modules/abilities/boot-menu/first.sh"
+_FIRST = "nix/modules/features/boot-menu/first.sh"
 ALLOWED = {
     # Its status is nobody's: what it counted is compared, and it may leave gigabytes unread.
     ("nix/modules/data-disk.sh", "| head -c 1 | wc -c"),

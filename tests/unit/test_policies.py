@@ -79,7 +79,7 @@ def test_data_is_protected(write: Write) -> None:
     fleet = write(("disks = [{ size = 8 }]", "disks = [{ size = 8 }]\ndisposable = true"))
     assert "protected-data" not in broken(fleet, protect=True)
     assert broken(fleet, protect=False, stack="homelab")["protected-data"] == ["stack"]
-    assert "protected-data" not in broken(fleet, protect=False, reach_file="x"), "the simulator's hosts hold nothing"
+    assert "protected-data" not in broken(fleet, protect=False, endpoints_file="x"), "the simulator's hosts hold nothing"
 
 
 def test_certificates_are_checked(write: Write) -> None:
@@ -97,7 +97,7 @@ def test_every_host_has_health_backup_and_monitoring(write: Write) -> None:
     (folder / "web.nix").write_text('{ aether.backup.paths = [ "/srv" ]; }\n')
     (folder / "dns/default.nix").write_text("{ imports = [ ./zone.nix ]; }\n")
     (folder / "dns/zone.nix").write_text('{ aether = { backup.paths = [ "/var/lib/dns" ]; }; }\n')
-    (folder / "dns/offers.nix").write_text("{ watched = false; }\n")
+    (folder / "dns/exports.nix").write_text("{ watched = false; }\n")
     builtin._files.cache_clear()
     found = broken(fleet)
     assert (found["has-backup"], found["has-monitoring"]) == (["log"], ["dns"])

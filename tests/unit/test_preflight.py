@@ -96,7 +96,7 @@ def test_a_rename_that_is_said_is_one() -> None:
 def test_a_changed_vmid_or_kind_is_refused_unless_the_entry_says_replace() -> None:
     other = there(vmid=212)
     assert (
-        "write vmid = 212, or, to have it destroyed and made anew, replace = true"
+        "write vmid = 212, or, to have it destroyed and created again, replace = true"
         in refused(preflight(other, state=recorded(vmid=212)))[0]
     )
     preflight(other, state=recorded(vmid=212), replace=True).check()
@@ -198,7 +198,7 @@ def test_a_guest_with_a_pinned_card_is_another_one_each_time_it_is_made() -> Non
     greeted = births_of({urn: command, other: system})
     assert greeted == {"step-ca": 2}
     assert preflight(there(), state=recorded()).births(greeted)["step-ca"] == 2
-    assert preflight(state={}).births(greeted)["step-ca"] == 3, "the state lost it: it is made anew"
+    assert preflight(state={}).births(greeted)["step-ca"] == 3, "the state lost it: it is made again"
     assert preflight(there(), state=recorded(), replace=True).births(greeted)["step-ca"] == 3
     renamed = preflight(there(name="ca"), state={"ca": recorded()["step-ca"]}, was="ca")
     assert renamed.births({"ca": 2})["step-ca"] == 2

@@ -76,7 +76,7 @@ def test_lines_words_flags_and_variables_of_a_playbook_are_written_as_they_are_r
     )  # fmt: skip
     assert rebase.variables()["AETHER_SIGNED"] == "yes"
     playbook = PlaybookRequest(
-        host="web", operator=OPERATOR, playbook="a.yml", inventory="i.toml", reach="", var={"colour": "dark blue"}
+        host="web", operator=OPERATOR, playbook="a.yml", inventory="i.toml", endpoints="", var={"colour": "dark blue"}
     )
     assert playbook.variables()["AETHER_VAR_colour"] == "dark blue" and "AETHER_MODE" not in playbook.variables()
 

@@ -1,4 +1,4 @@
-"""One secret made anew by its name: nobody is locked out in between, and what is in between is said."""
+"""One secret rotated by its name: nobody is locked out in between, and what is in between is said."""
 
 import io
 import json
@@ -93,7 +93,7 @@ def test_the_new_one_is_accepted_then_used_and_then_alone(made: Path, capsys: py
     assert used(made) == new and accepted(made) == [new]
     assert not (made / "secrets/rotating.toml").exists()
     assert run("rotate", KEY, "--finish") == 1
-    assert "is not being made anew" in capsys.readouterr().err
+    assert "is not being rotated" in capsys.readouterr().err
 
 
 @needs_sops
@@ -110,8 +110,8 @@ def test_no_step_is_taken_before_health_was_seen(made: Path, capsys: pytest.Capt
     assert run("rotate", KEY, "--finish") == 1
     assert (accepted(made), used(made)) == before
     assert run("rotate", KEY) == 1
-    assert "is being made anew" in capsys.readouterr().err
-    assert run("rotate", KEY, "--finish", "--seen") == 0
+    assert "is being rotated" in capsys.readouterr().err
+    assert run("rotate", KEY, "--finish", "--deployed-elsewhere") == 0
     assert used(made) == before[0][1]
 
 
@@ -125,14 +125,14 @@ def test_a_step_that_broke_off_is_taken_again(made: Path, monkeypatch: pytest.Mo
         raise ValueError("stopped")
 
     monkeypatch.setattr(rotation.Rotating, "note", stop)
-    assert run("rotate", KEY, "--finish", "--seen") == 1
+    assert run("rotate", KEY, "--finish", "--deployed-elsewhere") == 1
     monkeypatch.setattr(rotation.Rotating, "note", note)
-    assert run("rotate", KEY, "--finish", "--seen") == 0
+    assert run("rotate", KEY, "--finish", "--deployed-elsewhere") == 0
     assert used(made) == new and accepted(made) == [new, old]
 
 
 @needs_sops
-def test_what_can_have_one_value_alone_is_made_anew_on_both_sides_at_once(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_can_have_one_value_alone_is_rotated_on_both_sides_at_once(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("rotate", "dns/oidc-b") == 0
     told = capsys.readouterr().out
     value = _values(made, "web")["oidc-a"]

@@ -502,7 +502,7 @@ def test_every_secret_has_an_age_readers_and_what_it_opens(aged: Path, capsys: p
 
 
 @needs_sops
-def test_what_is_old_is_made_anew_on_both_sides_and_the_rest_is_named(aged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_old_is_rotated_on_both_sides_and_the_rest_is_named(aged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = _values(aged, "web")
     assert run("rotate", "--older", "90d") == 0
     assert _values(aged, "web") == before, "nothing is that old"
@@ -510,7 +510,7 @@ def test_what_is_old_is_made_anew_on_both_sides_and_the_rest_is_named(aged: Path
     made.write_text(re.sub(r"\d{4}-\d\d-\d\d", "2020-01-01", made.read_text()))
     capsys.readouterr()
     assert run("rotate", "--older", "90d", "--dry-run") == 0
-    assert "web/oidc-a: would be made anew" in capsys.readouterr().out and _values(aged, "web") == before
+    assert "web/oidc-a: would be rotated" in capsys.readouterr().out and _values(aged, "web") == before
     assert run("rotate", "--older", "90d") == 0
     told = capsys.readouterr().out
     after, other = _values(aged, "web"), _values(aged, "dns")
@@ -518,7 +518,7 @@ def test_what_is_old_is_made_anew_on_both_sides_and_the_rest_is_named(aged: Path
     assert {key: after[key] for key in after if key != "oidc-a"} == {key: before[key] for key in before if key != "oidc-a"}
     assert "web/restic-password: left as it is" in told and "web/token: left as it is" in told and "Deploy dns, web" in told
     assert run("rotate", "--older", "90d") == 0
-    assert "made anew" not in capsys.readouterr().out, "they are new now"
+    assert "rotated" not in capsys.readouterr().out, "they are new now"
     assert (run("rotate"), run("rotate", "web", "--older", "1d")) == (1, 1)
 
 

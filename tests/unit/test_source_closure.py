@@ -118,13 +118,13 @@ def test_a_fact_is_seen_by_the_hosts_that_it_can_matter_to(repository: Path, old
 
 @given(st.sampled_from(sorted(UNSEEN_FACTS)), st.integers(1, 10**6))
 def test_no_fact_of_provisioning_or_rebasing_another_host_matters(fact: str, value: int) -> None:
-    from components.nixos.source_closure import _as_seen_by
+    from components.nixos.source_closure import _visible_to
 
     def table(own: int) -> dict[str, object]:
         return {"hosts": {"web": {"address": "a"}, "dns": {fact: own}}}
 
-    assert _as_seen_by("web", table(value)) == _as_seen_by("web", table(value + 1))
-    assert _as_seen_by("dns", table(value)) != _as_seen_by("dns", table(value + 1))
+    assert _visible_to("web", table(value)) == _visible_to("web", table(value + 1))
+    assert _visible_to("dns", table(value)) != _visible_to("dns", table(value + 1))
 
 
 def test_a_cache_is_part_of_who_asks_it_for_orders_alone(repository: Path) -> None:

@@ -52,8 +52,8 @@ def test_a_module_changes_every_host(repository: Path) -> None:
 
 
 def test_what_a_host_offers_changes_those_who_read_it(repository: Path) -> None:
-    """keycloak and monitoring read offers.nix of all: a cached evaluation must not outlive a change there."""
-    assert {"gateway", "keycloak", "monitoring"} <= changed_by(repository, "nix/hosts/oracle/gateway/offers.nix")
+    """keycloak and monitoring read exports.nix of all: a cached evaluation must not outlive a change there."""
+    assert {"gateway", "keycloak", "monitoring"} <= changed_by(repository, "nix/hosts/oracle/gateway/exports.nix")
 
 
 def test_documents_and_images_change_no_host(repository: Path) -> None:

@@ -78,7 +78,7 @@ def test_machines_behind_the_gateway_are_configured_after_it_is_healthy() -> Non
     assert any("public-gateway" in urn for urn in deployment.depends_on), deployment.depends_on
 
 
-def test_a_workstation_gets_its_home_after_its_system_and_anew_on_a_new_machine() -> None:
+def test_a_workstation_gets_its_home_after_its_system_and_again_on_a_new_machine() -> None:
     home = compose().one("local:Command", "cloud-workstation-home")
     assert home.environment["AETHER_PLAYBOOK"] == "bootstrap.yml"
     assert home.environment["AETHER_INSTANCE"] == "cloud-workstation-id"
@@ -100,7 +100,7 @@ def test_a_builder_of_another_architecture_is_the_inventorys_word() -> None:
     assert recording.one("local:Command", "cloud-workstation").environment["AETHER_BUILD_ON"] == "target"
 
 
-def test_what_was_changed_by_hand_is_deployed_anew_where_the_stack_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_changed_by_hand_is_deployed_again_where_the_stack_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud, "drifts", lambda ssh_config, inventory, phase: {"vps": "runs /nix/store/other"})
     assert compose(detect_drift=True).one("local:Command", "vps").environment["AETHER_DRIFT"] == "runs /nix/store/other"
     assert compose().one("local:Command", "vps").environment["AETHER_DRIFT"] == ""
@@ -144,7 +144,7 @@ def test_no_other_stack_is_asked() -> None:
     assert compose().of("StackReference") == {}
 
 
-def test_a_service_that_becomes_public_configures_the_gateway_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_becomes_public_configures_the_gateway_again(monkeypatch: pytest.MonkeyPatch) -> None:
     homelab = load("inventory/homelab.toml")
 
     def version(public: bool) -> str:
@@ -157,7 +157,7 @@ def test_a_service_that_becomes_public_configures_the_gateway_anew(monkeypatch: 
 
 
 @pytest.mark.parametrize("change", [{"ami": "ami-0c3000000000000c3"}, {"open": ()}, {"instance_type": "t4g.small"}])
-def test_what_only_aws_is_told_of_a_machine_configures_none_anew(change: dict[str, object]) -> None:
+def test_what_only_aws_is_told_of_a_machine_configures_none_again(change: dict[str, object]) -> None:
     inventory = load(CLOUD)
 
     def versions(changed: Inventory) -> dict[str, object]:
@@ -216,11 +216,11 @@ class TestAddresses:
         assert self.reached(name) == "198.51.100.7"
         assert self.reached(f"{name}.cloud.example.org") == "198.51.100.7", "what Ansible calls it"
 
-    def test_the_reach_file_has_the_last_word(self, tmp_path: Path) -> None:
+    def test_the_endpoints_file_has_the_last_word(self, tmp_path: Path) -> None:
         compose()
-        reach = tmp_path / "reach.json"
-        reach.write_text(json.dumps({"vps": {"address": "127.1.2.3", "port": 2222}}))
-        compose(reach_file=str(reach))
+        endpoints = tmp_path / "endpoints.json"
+        endpoints.write_text(json.dumps({"vps": {"address": "127.1.2.3", "port": 2222}}))
+        compose(endpoints_file=str(endpoints))
         assert self.reached("vps") == "127.1.2.3"
 
     def test_ansible_calls_it_by_the_name_that_leads_to_it(self) -> None:

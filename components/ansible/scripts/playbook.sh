@@ -2,7 +2,7 @@
 # Runs one playbook on one host. Prints Ansible's recap of it; the whole output goes to .aether/logs/ansible-HOST.log.
 # With AETHER_MODE=check nothing is changed: the differences that a run would make go to standard output, then the recap.
 # Standard input: what the run is made of, for those who review the change; not read.
-# Environment: AETHER_HOST, AETHER_PLAYBOOK, AETHER_INVENTORY, AETHER_REACH, AETHER_SSH_CONFIG, AETHER_SECRETS, AETHER_VAR_name.
+# Environment: AETHER_HOST, AETHER_PLAYBOOK, AETHER_INVENTORY, AETHER_ENDPOINTS, AETHER_SSH_CONFIG, AETHER_SECRETS, AETHER_VAR_name.
 # Exit codes: 12 unreachable, 22 wrong host key, 50 the playbook failed.
 # shellcheck source=components/scripts/operator.sh
 source components/scripts/operator.sh

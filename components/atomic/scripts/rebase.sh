@@ -15,7 +15,7 @@ if [[ -z $AETHER_DIGEST ]]; then
 fi
 [[ $AETHER_DIGEST == sha256:* ]] || fail 60 "$AETHER_DIGEST is no digest; write sha256:… (a tag may mean another image tomorrow)"
 status=0
-hold "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
+open_connection "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
 name=$(remote "$AETHER_HOST" hostname </dev/null)
 [[ $name == "$AETHER_HOSTNAME" ]] || fail 21 "this machine calls itself $name, not $AETHER_HOSTNAME; nothing was changed"

@@ -19,7 +19,7 @@ build_here() {
     if [[ -z $machines ]]; then
       { errors=$(nix build --no-link --print-out-paths "$1" 2>&1 >&3) || status=$?; } 3>&1
     else
-      { errors=$(NIX_SSHOPTS="-F $held/config" nix build --no-link --print-out-paths --builders "$machines" "$1" 2>&1 >&3) || status=$?; } 3>&1
+      { errors=$(NIX_SSHOPTS="-F $connection/config" nix build --no-link --print-out-paths --builders "$machines" "$1" 2>&1 >&3) || status=$?; } 3>&1
     fi
     if [[ $status == 0 || $attempt == 3 || -z $machines ]] || ! grep -qE "$lost" <<<"$errors"; then break; fi
     say "a builder was lost in mid-build ($(grep -E "$lost" <<<"$errors" | tail -n 1)); builds again on those that answer"

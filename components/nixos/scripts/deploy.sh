@@ -63,13 +63,13 @@ case ${closure:+taken}:$AETHER_BUILD_ON in
       from_cache "$closure"
     else
       say "copies $closure"
-      NIX_SSHOPTS=$(held_options) try 11 "could not copy $closure" \
+      NIX_SSHOPTS=$(connection_options) try 11 "could not copy $closure" \
         nix copy --substitute-on-destination --to "ssh-ng://$AETHER_HOST" "$closure"
     fi
     ;;
   *)
     # Another machine's connection cannot be shared, and Nix has one set of options for both.
-    export NIX_SSHOPTS="-F $held/config"
+    export NIX_SSHOPTS="-F $connection/config"
     # The builder is deployed as root (the inventory's rule), and so is a target that builds.
     builder=$AETHER_BUILD_ON
     [[ $builder == target ]] && builder=$AETHER_HOST
@@ -89,7 +89,7 @@ esac
 
 snapshot take
 activate_for_trial "$closure" "$id"
-release
+close_connection
 if [[ $tried == boot ]]; then
   "$scripts/boot-trial.sh" "$closure" "$id" || exit $?
   snapshot drop

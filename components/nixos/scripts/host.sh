@@ -81,7 +81,7 @@ reboot_soon() {
   systemd-run --quiet --on-active=3 --unit=aether-reboot systemctl reboot 9>&- || systemctl reboot || reboot -f
 }
 
-# commit PREVIOUS: $target becomes the system profile and the boot default, in this order and each time anew: a power cut between the
+# commit PREVIOUS: $target becomes the system profile and the boot default, in this order and each time: a power cut between the
 # two leaves a profile that the boot loader does not know of. What the entry boots is on the disk before the entry is. Where it fails,
 # both are PREVIOUS's again.
 commit() {

@@ -19,7 +19,7 @@ if [[ $AETHER_BUILD_ON == operator ]]; then
   sign "$closure"
   to_cache "$closure"
 else
-  export NIX_SSHOPTS="-F $held/config"
+  export NIX_SSHOPTS="-F $connection/config"
   closure=$(build_at "$AETHER_BUILD_ON" "$(installable)")
   sign --store "ssh-ng://$AETHER_BUILD_ON" "$closure"
   to_cache --from "ssh-ng://$AETHER_BUILD_ON" "$closure"

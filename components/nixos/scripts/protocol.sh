@@ -17,11 +17,11 @@ on_host() {
 # other_login: of the two accounts that a host can be deployed by, the one that is not taken.
 other_login() { if [[ $(login_name) == root ]]; then printf deploy; else printf root; fi; }
 
-# meet SECONDS: as hold. What runs on a host may know the other account alone: it was born with root's, or the inventory named another
+# meet SECONDS: as open_connection. What runs on a host may know the other account alone: it was born with root's, or the inventory named another
 # one. That is then taken, and exported, until the new system is there.
 meet() {
   local turns=0
-  hold "$AETHER_HOST" "$1" greet
+  open_connection "$AETHER_HOST" "$1" greet
 }
 
 # greet HOST: connects by the inventory's account, and where the host does not let that in, by the other one. Not for ever: whoever

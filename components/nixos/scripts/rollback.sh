@@ -15,7 +15,7 @@ meet 0 || status=$?
 target=$(on_host previous "$AETHER_HOSTNAME" </dev/null) || exit $?
 say "goes back to $target"
 activate_for_trial "$target" "$id"
-release
+close_connection
 if [[ $tried == boot ]]; then
   AETHER_DESIRED=- "$scripts/boot-trial.sh" "$target" "$id" >/dev/null || exit $?
   exit

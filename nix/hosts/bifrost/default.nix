@@ -7,7 +7,7 @@
     ./storage.nix
     ./security.nix
   ];
-  aether.abilities = {
+  aether.features = {
     openbox.enable = true;
     plasma.touch = true;
     portable.enable = true;

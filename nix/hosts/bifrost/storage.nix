@@ -2,7 +2,7 @@
 # that its boot loader can read, outside the container.
 { config, ... }:
 {
-  aether.abilities = {
+  aether.features = {
     disk = {
       enable = true;
       espMount = "/boot/efi";

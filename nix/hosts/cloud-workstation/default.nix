@@ -5,7 +5,7 @@
     ../../images/amazon.nix
     ../../profiles/toolchains.nix
   ];
-  aether.abilities = {
+  aether.features = {
     containers.enable = true;
     home.enable = true;
     memory.enable = true;

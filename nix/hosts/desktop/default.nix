@@ -1,4 +1,4 @@
-# Desktop: the machine at the desk. Its root is empty at every boot; what stays is declared by each ability.
+# Desktop: the machine at the desk. Its root is empty at every boot; what stays is declared by each feature.
 { aether, ... }:
 {
   imports = [
@@ -10,7 +10,7 @@
     ../../profiles/personal.nix
   ];
 
-  aether.abilities = {
+  aether.features = {
     ephemeral.enable = true;
     disk = {
       enable = true;

@@ -9,7 +9,7 @@
     ../../profiles/personal.nix
   ];
 
-  aether.abilities = {
+  aether.features = {
     ephemeral.enable = true;
     disk = {
       enable = true;

@@ -9,7 +9,7 @@ in
     ./common.nix
     ../../profiles/dev.nix
   ];
-  aether.abilities.containers.enable = true;
+  aether.features.containers.enable = true;
   networking.networkmanager.enable = false;
   services.displayManager.autoLogin = {
     enable = true;

@@ -8,7 +8,7 @@ in
     ../../images/amazon.nix
     ../../profiles/server.nix
   ];
-  aether.abilities.memory.enable = true;
+  aether.features.memory.enable = true;
 
   services.caddy = {
     enable = true;

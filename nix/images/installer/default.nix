@@ -34,7 +34,7 @@ let
             AETHER_ERASE = "${target.system.build.diskoScript}";
             AETHER_MOUNT = "${target.system.build.mountScript}";
             AETHER_IDENTITY =
-              if target.aether.abilities.ephemeral.enable then target.aether.abilities.ephemeral.store else "";
+              if target.aether.features.ephemeral.enable then target.aether.features.ephemeral.store else "";
             AETHER_HOST_KEY = target.programs.ssh.knownHosts.${name}.publicKey;
           };
           text = builtins.readFile ./install.sh;

@@ -106,7 +106,7 @@ derivation {
   activate = ./activate.sh;
   switch = if own then ./wrapper.sh else ./switch-to-configuration.sh;
   program = if own then present "switch-to-configuration" else "";
-  # One path as long as its text is the same, or systemd would be started anew by each switch.
+  # One path as long as its text is the same, or systemd would be started again by each switch.
   manager = text "system.conf" "[Manager]\n";
   check = ./pre-switch-check.sh;
   loader = ./install-boot-loader.sh;

@@ -63,7 +63,7 @@ in
     from = [ "servers" ];
   };
 
-  # The credentials of both fabrics: without them every device is paired anew.
+  # The credentials of both fabrics: without them every device is paired again.
   aether.backup.paths = [
     "/var/lib/thread"
     "/var/lib/private/matter-server"

@@ -22,10 +22,10 @@ let
     labels = labelsOf name facts;
   };
 
-  # The exporters that each NixOS host at home says it has (offers.nix); one elsewhere tells its metrics itself.
+  # The exporters that each NixOS host at home says it has (exports.nix); one elsewhere tells its metrics itself.
   declared = lib.mapAttrs (_: offer: offer.exporters) (
     lib.filterAttrs (name: offer: offer.watched && home ? ${name}) (
-      lib.mapAttrs (name: _: aether.lib.hosts.offers name) aether.lib.hosts.nixos
+      lib.mapAttrs (name: _: aether.lib.hosts.exports name) aether.lib.hosts.nixos
     )
   );
 

@@ -1,10 +1,10 @@
-# The OIDC clients that hosts offer (offers.nix), from every NixOS host of the inventory. Two hosts with the same
+# The OIDC clients that hosts offer (exports.nix), from every NixOS host of the inventory. Two hosts with the same
 # client id would overwrite each other: an error.
 { lib, aether }:
 let
   inherit (aether.lib) hosts;
   declared = lib.concatMap (
-    host: lib.mapAttrsToList (id: client: { inherit id host client; }) (hosts.offers host).clients
+    host: lib.mapAttrsToList (id: client: { inherit id host client; }) (hosts.exports host).clients
   ) (lib.attrNames hosts.nixos);
   byId = lib.groupBy (entry: entry.id) declared;
 in
@@ -15,5 +15,5 @@ lib.mapAttrs (
   else
     throw "OIDC client '${id}' is declared by ${
       lib.concatMapStringsSep " and " (entry: entry.host) entries
-    }. Give one of them another name in its offers.nix."
+    }. Give one of them another name in its exports.nix."
 ) byId

@@ -24,7 +24,7 @@ in
     type = lib.types.attrsOf lib.types.attrs;
     readOnly = true;
     default = import ./clients-of-hosts.nix { inherit lib aether; };
-    defaultText = lib.literalMD "`clients` in every host's offers.nix";
+    defaultText = lib.literalMD "`clients` in every host's exports.nix";
     description = "OIDC clients of the realm.";
   };
 

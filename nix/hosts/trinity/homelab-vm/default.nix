@@ -7,5 +7,5 @@
     ./forge.nix
     ./shared-home.nix
   ];
-  aether.abilities.memory.enable = true;
+  aether.features.memory.enable = true;
 }

@@ -156,7 +156,7 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
 
 
 def _datacentre(options: dict[str, Any]) -> dict[str, Any]:
-    """What makes one datacentre another one: a stack that stands in the same is no reason to start anew."""
+    """What makes one datacentre another one: a stack that stands in the same is no reason to start again."""
     return {**options, "stack": TOGETHER if options["stack"] in TOGETHER else options["stack"]}
 
 

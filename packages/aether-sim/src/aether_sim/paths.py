@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-# The packages of this checkout, by which the simulator starts itself anew; and the checkout, whose inventory it stands for.
+# The packages of this checkout, by which the simulator starts itself again; and the checkout, whose inventory it stands for.
 SOURCES = Path(__file__).resolve().parents[1]
 REPO = SOURCES.parents[2]
 # Stacks that stand in one datacentre: starting it for the one gives the others their files, too.

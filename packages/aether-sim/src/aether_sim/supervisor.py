@@ -247,7 +247,7 @@ class Supervisor:
         if self._claim is not None:
             self._claim.close()
 
-    def reach(self) -> dict[str, dict[str, Any]]:
+    def endpoints(self) -> dict[str, dict[str, Any]]:
         """Where every host of the inventory answers, and with which key."""
         return {
             name: {"address": self.address_of(facts), "port": self.ssh_port, "hostKey": self.keys.host_public(name)}
@@ -255,13 +255,13 @@ class Supervisor:
         }
 
     def _write_stack(self) -> None:
-        reach_file = self.paths.state / "reach.json"
-        write_atomic(reach_file, json.dumps(self.reach(), indent=1).encode(), 0o644)
+        endpoints_file = self.paths.state / "endpoints.json"
+        write_atomic(endpoints_file, json.dumps(self.endpoints(), indent=1).encode(), 0o644)
         operator_nix = SOURCES / "aether_sim" / "operator" / "nix"
         dynamic: dict[str, Any] = {
             **self.proxmox.stack_settings(),
             "aether:secrets": str(self.paths.secrets),
-            "aether:reachFile": str(reach_file),
+            "aether:endpointsFile": str(endpoints_file),
             "aether:operatorKeyFile": str(self.keys.operator),
             "aether:nix": str(operator_nix),
         }

@@ -123,12 +123,12 @@ class Simulator:
     def _write_config(self) -> None:
         known = self.directory / "known_hosts"
         lines, keys = [], []
-        for name, reach in self.reach().items():
+        for name, endpoint in self.endpoints().items():
             user = "vyos" if name == "router" else "root"
             lines.append(
-                f"Host {name}\n HostName {reach['address']}\n Port {reach['port']}\n HostKeyAlias {name}\n User {user}\n"
+                f"Host {name}\n HostName {endpoint['address']}\n Port {endpoint['port']}\n HostKeyAlias {name}\n User {user}\n"
             )
-            keys.append(f"{name} {reach['hostKey']}\n")
+            keys.append(f"{name} {endpoint['hostKey']}\n")
         lines.append(
             f"Host *\n IdentityFile {self.state}/keys/operator\n IdentitiesOnly yes\n UserKnownHostsFile {known}\n"
             " StrictHostKeyChecking yes\n BatchMode yes\n ConnectTimeout 10\n LogLevel ERROR\n"
@@ -136,8 +136,8 @@ class Simulator:
         self.config.write_text("".join(lines))
         known.write_text("".join(keys))
 
-    def reach(self) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = json.loads((self.state / "reach.json").read_text())
+    def endpoints(self) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = json.loads((self.state / "endpoints.json").read_text())
         return found
 
     def status(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from aether_sim.aws.errors import refuse
 from aether_sim.aws.moto_process import Moto, MotoError
 
 
-def test_a_server_that_did_not_start_in_time_is_said_and_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_did_not_start_in_time_is_said_and_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
 
     async def both() -> int:

@@ -75,8 +75,8 @@ def test_keys_decide_who_may_log_in(sim: Simulator, tmp_path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     as_stranger = ["-o", f"IdentityFile={key}"]
     command = ["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
-    reach = sim.reach()["debian"]
-    target = ["-p", str(reach["port"]), f"root@{reach['address']}", "echo in"]
+    endpoint = sim.endpoints()["debian"]
+    target = ["-p", str(endpoint["port"]), f"root@{endpoint['address']}", "echo in"]
     assert subprocess.run([*command, *as_stranger, *target], capture_output=True, check=False).returncode == 255
     sim.ssh("debian", "mkdir -p /root/.ssh; cat >> /root/.ssh/authorized_keys", key.with_suffix(".pub").read_text())
     done = subprocess.run([*command, *as_stranger, *target], capture_output=True, text=True, check=False)
@@ -96,8 +96,8 @@ def test_many_sessions_over_one_connection(sim: Simulator, tmp_path: Path) -> No
 
 
 def test_forwarding_is_for_jumps_through_nodes(sim: Simulator) -> None:
-    address = sim.reach()["metal"]["address"]
-    port = str(sim.reach()["metal"]["port"])
+    address = sim.endpoints()["metal"]["address"]
+    port = str(sim.endpoints()["metal"]["port"])
     assert sim.ssh("pve1", "", "", "-W", f"{address}:{port}").out.startswith("SSH-2.0")
     assert sim.ssh("pve1", "", "", "-W", "127.0.0.1:22").code != 0
     assert sim.ssh("debian", "", "", "-W", f"{address}:{port}").code != 0

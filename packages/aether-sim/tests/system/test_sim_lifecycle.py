@@ -53,7 +53,7 @@ def test_start_is_idempotent_and_writes_the_stack_file(sim: Simulator) -> None:
     stack = yaml.safe_load((sim.state / "Pulumi.sim.yaml").read_text())
     assert stack["config"]["aether:proxmoxEndpoint"] == sim.status()["api"]
     assert Path(stack["config"]["aether:operatorKeyFile"]).stat().st_mode & 0o777 == 0o600
-    # Nothing changed: the same process still serves (a start that lacks sops for secrets starts anew).
+    # Nothing changed: the same process still serves (a start that lacks sops for secrets starts again).
     if not first["warnings"]:
         assert sim.status()["pid"] == first["pid"]
 
@@ -71,23 +71,23 @@ def test_a_guest_that_was_added_since_is_taken_in_and_a_machine_is_a_new_start(s
     text = sim.inventory.read_text()
     sim.inventory.write_text(text + NEW.format(name="notes", kind="nixos-vm") + 'node = "pve1"\nvmid = 133\n')
     assert sim.cli("start", *sim.options()).code == 0
-    reach = sim.reach()["notes"]
-    assert reach["address"].endswith(".10.60") and reach["hostKey"].startswith("ssh-ed25519 ")
+    endpoint = sim.endpoints()["notes"]
+    assert endpoint["address"].endswith(".10.60") and endpoint["hostKey"].startswith("ssh-ed25519 ")
     if not first["warnings"]:
         assert sim.status()["pid"] == first["pid"], "the others go on"
         assert (sim.state / "secrets/hosts/notes.yaml").exists()
     # Its key is the same from then on.
-    assert sim.cli("start", *sim.options()).code == 0 and sim.reach()["notes"] == reach
+    assert sim.cli("start", *sim.options()).code == 0 and sim.endpoints()["notes"] == endpoint
     sim.inventory.write_text(text + NEW.format(name="den", kind="nixos-metal"))
     assert sim.cli("start", *sim.options()).code == 0
-    assert sim.status()["pid"] != first["pid"] and "den" in sim.reach()
+    assert sim.status()["pid"] != first["pid"] and "den" in sim.endpoints()
     # What cannot be read is for the program to refuse.
     pid = sim.status()["pid"]
     sim.inventory.write_text(text + "[hosts.")
     assert sim.cli("start", *sim.options()).code == 0 and sim.status()["pid"] == pid
 
 
-def test_a_simulator_that_is_older_than_its_files_starts_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_simulator_that_is_older_than_its_files_starts_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """After an upgrade: it does not know what it is asked, and what it named may be gone."""
 
     def ask(*_: object, **__: object) -> None:
@@ -122,11 +122,11 @@ def test_guests_disks_and_keys_survive_a_restart(sim: Simulator) -> None:
     api = Api(sim)
     assert api.create_vm() == "OK"
     wait_until("the guest is up", lambda: sim.status()["hosts"]["vm"]["state"] == "up")
-    key = sim.reach()["metal"]["hostKey"]
+    key = sim.endpoints()["metal"]["hostKey"]
     sim.ssh("metal", "echo kept > /root/file; echo gone > /run/file")
     assert sim.cli("stop").code == 0
     sim.start()
-    assert sim.reach()["metal"]["hostKey"] == key
+    assert sim.endpoints()["metal"]["hostKey"] == key
     assert sim.ssh("metal", "cat /root/file; ls /run/file").out == "kept\n"
     assert [guest["status"] for guest in sim.status()["guests"]] == ["running"]
     assert sim.status()["hosts"]["vm"]["state"] == "up"
@@ -160,7 +160,7 @@ def test_two_side_by_side(sim: Simulator, tmp_path: Path) -> None:
     try:
         other.start()
         assert other.status()["block"] != sim.status()["block"]
-        assert other.reach()["debian"]["hostKey"] != sim.reach()["debian"]["hostKey"]
+        assert other.endpoints()["debian"]["hostKey"] != sim.endpoints()["debian"]["hostKey"]
         sim.ssh("debian", "echo one > /root/mine")
         assert other.ssh("debian", "cat /root/mine").code != 0
         assert other.cli("stop").code == 0
@@ -172,14 +172,14 @@ def test_two_side_by_side(sim: Simulator, tmp_path: Path) -> None:
 def test_reset_forgets_guests_and_keeps_keys(sim: Simulator) -> None:
     api = Api(sim)
     assert api.create_vm() == "OK"
-    # A datacentre that is begun anew would have what its next deployment makes.
+    # A datacentre that starts over would have what its next deployment makes.
     api.call("POST", "/pools", poolid="prod")
     api.call("POST", "/cluster/mapping/usb", id="stick", map="node=pve1,id=0658:0200")
-    key = sim.reach()["debian"]["hostKey"]
+    key = sim.endpoints()["debian"]["hostKey"]
     sim.ssh("debian", "echo x > /root/file")
     assert sim.cli("reset").code == 0
     sim.start()
     assert sim.status()["guests"] == []
     assert [Api(sim).call("GET", path) for path in ("/pools", "/cluster/mapping/usb")] == [[], []]
-    assert sim.reach()["debian"]["hostKey"] == key
+    assert sim.endpoints()["debian"]["hostKey"] == key
     assert sim.ssh("debian", "cat /root/file").code != 0

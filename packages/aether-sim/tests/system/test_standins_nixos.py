@@ -54,7 +54,7 @@ def test_a_system_is_activated_and_committed(sim: Simulator) -> None:
     done = sim.ssh("metal", f"{path}/bin/switch-to-configuration test")
     assert done.code == 0, done.err
     assert "the following new units were started: web.service" in done.err
-    address = sim.reach()["metal"]["address"]
+    address = sim.endpoints()["metal"]["address"]
     assert sim.ssh("metal", f"echo > /dev/tcp/{address}/8080 && systemctl is-active web").out.strip() == "active"
     # A trial is not the boot default.
     sim.reboot("metal")

@@ -50,13 +50,13 @@ def test_a_real_service_runs_fails_and_is_journalled(sim: Simulator) -> None:
 
 def test_a_simulated_service_listens_on_the_hosts_own_address(sim: Simulator) -> None:
     unit(sim, "web.service", "/opt/web", extra="[X-Simulator]\nListen=18080/http\nListen=18081/http/503\n")
-    address = sim.reach()["debian"]["address"]
+    address = sim.endpoints()["debian"]["address"]
     status = f"curl -s -o /dev/null -w %{{http_code}} http://{address}:"
     assert sim.ssh("debian", f"{status}18080").out == "000"
     assert sim.ssh("debian", "systemctl start web").code == 0
     assert sim.ssh("debian", f"{status}18080; {status}18081").out == "200503"
     # Only there: another host's address has no such port.
-    other = sim.reach()["fedora"]["address"]
+    other = sim.endpoints()["fedora"]["address"]
     assert sim.ssh("debian", f"curl -s -o /dev/null -w %{{http_code}} http://{other}:18080").out == "000"
     unit(sim, "web2.service", "/opt/web", extra="[X-Simulator]\nListen=18080/http\n")
     assert sim.ssh("debian", "systemctl start web2").code == 1

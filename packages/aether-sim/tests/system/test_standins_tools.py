@@ -63,7 +63,7 @@ def test_apt_installs_what_exists_and_starts_it(sim: Simulator) -> None:
     assert sim.ssh("pve1", query).code == 1
     assert sim.ssh("pve1", "apt-get update --quiet && apt-get install --yes prometheus-node-exporter").code == 0
     assert sim.ssh("pve1", query).out == "installed"
-    address = sim.reach()["pve1"]["address"]
+    address = sim.endpoints()["pve1"]["address"]
     assert sim.ssh("pve1", f"curl -s -o /dev/null -w %{{http_code}} http://{address}:9100/metrics").out == "200"
     unknown = sim.ssh("pve1", "apt-get install --yes not-a-package")
     assert (unknown.code, unknown.err.strip()) == (100, "E: Unable to locate package not-a-package")

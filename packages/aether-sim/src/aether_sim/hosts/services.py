@@ -362,7 +362,7 @@ class ServiceManager:
         unit.listening.clear()
 
     async def restart(self, name: str) -> bool:
-        """Stop and start; sshd reads its host key anew."""
+        """Stop and start; sshd reads its host key again."""
         real = self.real_name(name)
         if self.file(real) is None and real not in self.units:
             raise KeyError(name)

@@ -14,7 +14,7 @@ from fakepve.qemu import split_drive
 _FAST = frozenset(
     (
         *("shares", "migrate_downtime", "migrate_speed", "vmstatestorage"),
-        # The cloud-init options: the drive is written anew when the guest starts.
+        # The cloud-init options: the drive is written again when the guest starts.
         *("cicustom", "cipassword", "citype", "ciupgrade", "ciuser", "nameserver", "searchdomain", "sshkeys"),
         *("cpulimit", "cpuunits"),
     )

@@ -141,7 +141,7 @@ class Registry:
         await self.gate.open(f"http://127.0.0.1:{inner}")
 
     def _first_images(self) -> None:
-        """crane keeps manifests in memory alone: the images are made anew at each start, with the same digests."""
+        """crane keeps manifests in memory alone: the images are made at each start, with the same digests."""
         for reference in self.facts.foreign:
             # Its builders are others: nobody here signs it.
             images.push(self.tools, f"127.0.0.1:{self.port}/{reference}", f"{reference}\n")

@@ -6,9 +6,9 @@
   ...
 }:
 {
-  options.aether.abilities.openbox.enable = lib.mkEnableOption "the Openbox session";
+  options.aether.features.openbox.enable = lib.mkEnableOption "the Openbox session";
 
-  config = lib.mkIf config.aether.abilities.openbox.enable {
+  config = lib.mkIf config.aether.features.openbox.enable {
     services.xserver.enable = true;
     services.xserver.windowManager.openbox.enable = true;
     environment.systemPackages = [

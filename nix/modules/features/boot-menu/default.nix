@@ -8,7 +8,7 @@
 }:
 let
   inherit (lib) types mkOption;
-  cfg = config.aether.abilities.boot-menu;
+  cfg = config.aether.features.boot-menu;
   esp = config.boot.loader.efi.efiSysMountPoint;
   backslash = lib.replaceStrings [ "/" ] [ "\\" ];
 
@@ -39,7 +39,7 @@ let
   '';
 in
 {
-  options.aether.abilities.boot-menu = {
+  options.aether.features.boot-menu = {
     enable = lib.mkEnableOption "rEFInd in front of several systems";
     timeout = mkOption {
       type = types.ints.unsigned;
@@ -102,12 +102,12 @@ in
     assertions = [
       {
         assertion = lib.any (entry: entry.title == cfg.default) (lib.attrValues cfg.entries);
-        message = "aether.abilities.boot-menu.default is '${cfg.default}', which is no title of an entry (${
+        message = "aether.features.boot-menu.default is '${cfg.default}', which is no title of an entry (${
           lib.concatMapStringsSep ", " (entry: entry.title) (lib.attrValues cfg.entries)
         }).";
       }
     ];
-    aether.abilities.boot-menu.entries.nixos = {
+    aether.features.boot-menu.entries.nixos = {
       title = "NixOS";
       loader = "/EFI/systemd/systemd-bootx64.efi";
       icon = "/EFI/refind/icons/os_nixos.png";

@@ -12,10 +12,10 @@ let
   madeUp = builtins.match ".[26ae]:.*" mac != null;
 in
 {
-  options.aether.abilities.wireless.enable =
+  options.aether.features.wireless.enable =
     lib.mkEnableOption "networks chosen by whoever sits at the machine";
 
-  config = lib.mkIf config.aether.abilities.wireless.enable {
+  config = lib.mkIf config.aether.features.wireless.enable {
     networking = {
       useDHCP = false;
       networkmanager = {

@@ -2,13 +2,13 @@
 # another machine (aether.backup).
 { config, lib, ... }:
 let
-  cfg = config.aether.abilities.snapshots;
+  cfg = config.aether.features.snapshots;
   nameOf =
     path:
     if path == "/" then "root" else lib.replaceStrings [ "/" ] [ "-" ] (lib.removePrefix "/" path);
 in
 {
-  options.aether.abilities.snapshots = {
+  options.aether.features.snapshots = {
     enable = lib.mkEnableOption "hourly snapshots";
     of = lib.mkOption {
       type = lib.types.listOf lib.types.str;
@@ -34,9 +34,9 @@ in
         assertion = lib.all (path: config.fileSystems.${path}.fsType or null == "btrfs") (
           cfg.of ++ [ cfg.directory ]
         );
-        message = "aether.abilities.snapshots: ${
+        message = "aether.features.snapshots: ${
           lib.concatStringsSep ", " (cfg.of ++ [ cfg.directory ])
-        } must each be a mounted BTRFS subvolume; add the missing one to aether.abilities.disk.subvolumes.";
+        } must each be a mounted BTRFS subvolume; add the missing one to aether.features.disk.subvolumes.";
       }
     ];
     aether.persist.volatile."/var/lib/btrbk" =

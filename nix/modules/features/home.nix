@@ -9,7 +9,7 @@
   ...
 }:
 let
-  cfg = config.aether.abilities.home;
+  cfg = config.aether.features.home;
   operator = config.aether.users.operator;
   source = ".local/share/aether";
   # As in the inventory (Home in models.py).
@@ -21,7 +21,7 @@ let
     ];
 in
 {
-  options.aether.abilities.home.enable =
+  options.aether.features.home.enable =
     lib.mkEnableOption "the operator's Home Manager configuration";
 
   config = lib.mkIf cfg.enable {
@@ -42,7 +42,7 @@ in
     programs.zsh.enable = true;
     users.users.${operator}.shell = pkgs.zsh;
 
-    systemd.user.services.restore-home = lib.mkIf config.aether.abilities.ephemeral.enable {
+    systemd.user.services.restore-home = lib.mkIf config.aether.features.ephemeral.enable {
       description = "Dotfiles and links of the owner's home";
       wantedBy = [ "default.target" ];
       # Plasma reads its settings once.

@@ -6,10 +6,10 @@
   ...
 }:
 let
-  cfg = config.aether.abilities.plasma;
+  cfg = config.aether.features.plasma;
 in
 {
-  options.aether.abilities.plasma = {
+  options.aether.features.plasma = {
     enable = lib.mkEnableOption "KDE Plasma 6";
     touch = lib.mkEnableOption "an on-screen keyboard, for machines without another";
   };

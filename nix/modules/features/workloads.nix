@@ -6,11 +6,11 @@
   ...
 }:
 let
-  cfg = config.aether.abilities;
+  cfg = config.aether.features;
   operator = config.aether.users.operator;
 in
 {
-  options.aether.abilities = {
+  options.aether.features = {
     containers.enable = lib.mkEnableOption "rootless containers, toolbox and distrobox";
     flatpak.enable = lib.mkEnableOption "applications by Flatpak, from Flathub";
     virtualisation.enable = lib.mkEnableOption "virtual machines by libvirt";
@@ -65,7 +65,7 @@ in
         qemu.swtpm.enable = true;
         onBoot = "ignore";
       };
-      programs.virt-manager.enable = config.aether.abilities.plasma.enable;
+      programs.virt-manager.enable = config.aether.features.plasma.enable;
       users.users.${operator}.extraGroups = [ "libvirtd" ];
       aether.persist.directories = [ "/var/lib/libvirt" ];
       aether.persist.volatile."/var/lib/swtpm-localca" =

@@ -8,7 +8,7 @@
 }:
 let
   inherit (lib) types mkOption;
-  cfg = config.aether.abilities.disk;
+  cfg = config.aether.features.disk;
   subvolumes =
     lib.mapAttrs (
       _: mountpoint:
@@ -70,7 +70,7 @@ let
   };
 in
 {
-  options.aether.abilities.disk = {
+  options.aether.features.disk = {
     enable = lib.mkEnableOption "the encrypted disk of a personal machine";
     device = mkOption {
       type = types.str;

@@ -1,10 +1,10 @@
 # Memory that is short: compressed swap in memory first, the file of the encrypted pool after it.
 { config, lib, ... }:
 let
-  cfg = config.aether.abilities.memory;
+  cfg = config.aether.features.memory;
 in
 {
-  options.aether.abilities.memory.enable = lib.mkEnableOption "zram, and a watch on memory pressure";
+  options.aether.features.memory.enable = lib.mkEnableOption "zram, and a watch on memory pressure";
 
   config = lib.mkIf cfg.enable {
     zramSwap = {

@@ -8,7 +8,7 @@
 }:
 let
   inherit (lib) types mkOption;
-  cfg = config.aether.abilities.ephemeral;
+  cfg = config.aether.features.ephemeral;
   inherit (config.aether) persist;
   operator = config.aether.users.operator;
 
@@ -49,7 +49,7 @@ let
   ];
 in
 {
-  options.aether.abilities.ephemeral = {
+  options.aether.features.ephemeral = {
     enable = lib.mkEnableOption "a root that is empty at every boot, with what persists declared";
     store = mkOption {
       type = types.str;
@@ -84,10 +84,10 @@ in
   config = lib.mkIf cfg.enable {
     assertions = [
       {
-        assertion = config.aether.abilities.disk.enable;
+        assertion = config.aether.features.disk.enable;
         message = ''
           ${config.networking.hostName} has an ephemeral root, but nothing that makes its disk: a running system cannot lose its root, and an image of somebody else's has another one.
-          Write `aether.abilities.disk.enable = true;` with subvolumes for /nix and ${cfg.store}, and install it from its own image or medium (make image).'';
+          Write `aether.features.disk.enable = true;` with subvolumes for /nix and ${cfg.store}, and install it from its own image or medium (make image).'';
       }
       {
         assertion = lost == { };
@@ -101,7 +101,7 @@ in
       }
     ];
 
-    fileSystems = lib.mkIf config.aether.abilities.disk.enable {
+    fileSystems = lib.mkIf config.aether.features.disk.enable {
       "/" = {
         device = "none";
         fsType = "tmpfs";

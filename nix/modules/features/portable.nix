@@ -1,10 +1,10 @@
 # A machine with a battery and a lid: power profiles, sleep, and what happens when the lid shuts.
 { config, lib, ... }:
 let
-  cfg = config.aether.abilities.portable;
+  cfg = config.aether.features.portable;
 in
 {
-  options.aether.abilities.portable = {
+  options.aether.features.portable = {
     enable = lib.mkEnableOption "battery, lid and power profiles";
     hibernateAfter = lib.mkOption {
       type = lib.types.nullOr lib.types.str;
@@ -17,8 +17,8 @@ in
   config = lib.mkIf cfg.enable {
     assertions = [
       {
-        assertion = cfg.hibernateAfter == null || config.aether.abilities.disk.swap > 0;
-        message = "aether.abilities.portable.hibernateAfter needs somewhere to write memory to: set aether.abilities.disk.swap to the machine's memory in GiB.";
+        assertion = cfg.hibernateAfter == null || config.aether.features.disk.swap > 0;
+        message = "aether.features.portable.hibernateAfter needs somewhere to write memory to: set aether.features.disk.swap to the machine's memory in GiB.";
       }
     ];
     # Plasma's power settings speak to this one; TLP would fight it.
@@ -36,7 +36,7 @@ in
     };
     # Inside a session Plasma's power management holds the lid, and logind's settings above are for the login screen.
     environment.etc."xdg/powerdevilrc" =
-      lib.mkIf (config.aether.abilities.plasma.enable && cfg.hibernateAfter != null)
+      lib.mkIf (config.aether.features.plasma.enable && cfg.hibernateAfter != null)
         {
           # 3 is "standby, then hibernate" (PowerDevil's SleepMode).
           text = ''

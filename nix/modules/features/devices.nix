@@ -1,10 +1,10 @@
 # What people plug in or pair: Bluetooth, printers, firmware updates of the machine itself.
 { config, lib, ... }:
 let
-  cfg = config.aether.abilities;
+  cfg = config.aether.features;
 in
 {
-  options.aether.abilities = {
+  options.aether.features = {
     bluetooth.enable = lib.mkEnableOption "Bluetooth";
     printing.enable = lib.mkEnableOption "printing, without drivers: IPP Everywhere";
     firmware.enable = lib.mkEnableOption "firmware updates by fwupd";
