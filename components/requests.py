@@ -12,7 +12,7 @@ import pulumi_command as command
 from pydantic import Field
 
 from components.base import Args, Operator, Text, script
-from components.checks import check_lines
+from components.health.checks import check_lines
 from inventory.models import HealthCheck
 
 _PREFIX = "AETHER_"
@@ -187,7 +187,7 @@ class CloudContactRequest(HostRequest):
 
 
 class HealthRequest(HostRequest):
-    script: ClassVar = "scripts/healthy.sh"
+    script: ClassVar = "health/scripts/healthy.sh"
     checks: tuple[HealthCheck, ...]
     after: Text
 

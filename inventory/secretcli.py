@@ -40,7 +40,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     rotate = actions.add_parser("rotate", help="a host's new SSH host key (and age key), one secret, or all that is old")
     rotate.add_argument("name", nargs="?", metavar="HOST or HOST/KEY", help="whose host key, or which secret of `secrets list`")
     rotate.add_argument("--finish", action="store_true", help="of HOST/KEY: its next step, once make up was healthy")
-    rotate.add_argument("--deployed-elsewhere", action="store_true", help="with --finish: all was deployed from elsewhere, and is healthy")
+    rotate.add_argument(
+        "--deployed-elsewhere", action="store_true", help="with --finish: all was deployed from elsewhere, and is healthy"
+    )
     rotate.add_argument("--older", type=_days, metavar="DAYS", help="like 90d: what is older, and may be rotated (names.toml)")
     rotate.add_argument("--dry-run", action="store_true", help="with --older: say what would be rotated")
     rotate.set_defaults(run=_run, act=_rotate)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.base import REPOSITORY
-from components.checks import check_lines
+from components.health.checks import check_lines
 from inventory.load import Inventory
 from inventory.models import DEPLOY_USER, AtomicHost, ManagedHost, runs_nixos
 
@@ -154,7 +154,9 @@ def _status_command(host: ManagedHost, health_at: str) -> str:
     if host.ssh_user == DEPLOY_USER:
         return entry_command("status", health_at, "yes" if health_at else "no")
     asked = [health_at, check_lines(host.health)] if health_at else []
-    return " ".join([host_script("nixos/scripts/host.sh", "nixos/scripts/status.sh"), *map(shlex.quote, asked)])
+    return " ".join(
+        [host_script("health/scripts/health.sh", "nixos/scripts/host.sh", "nixos/scripts/status.sh"), *map(shlex.quote, asked)]
+    )
 
 
 def entry_command(step: str, *arguments: str) -> str:

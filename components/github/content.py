@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from components.checks import check_lines
 from components.github.trust import policy_files
+from components.health.checks import check_lines
 from inventory.models import AtomicHost
 
 SYSTEM = "files/system"

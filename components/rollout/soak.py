@@ -8,7 +8,7 @@ import pulumi_command as command
 from pydantic import Field
 
 from components.base import Args, Component, Operator, Text
-from components.checks import check_lines
+from components.health.checks import check_lines
 from components.requests import SoakRequest, local_command
 from inventory.models import ManagedHost, runs_nixos
 

@@ -3,6 +3,7 @@
 let
   # The steps that the entry knows, each by its name: what the operator's machine runs beside them is no part of a host.
   steps = [
+    ../../components/health/scripts/health.sh
     ../../components/nixos/scripts/host.sh
     ../../components/nixos/scripts/activate.sh
     ../../components/nixos/scripts/confirm.sh
@@ -21,11 +22,7 @@ rec {
   # By the running system, which is another one once a trial is on.
   path = "/run/current-system/etc/aether/host";
 
-  scripts = builtins.path {
-    name = "aether-protocol";
-    path = dirOf (builtins.head steps);
-    filter = path: _: builtins.elem (baseNameOf path) (map baseNameOf steps);
-  };
+  scripts = import ./scripts.nix "aether-protocol" steps;
 
   # The program that sudo starts. `shell` is an absolute path, `key` the public key of the fleet.
   entry =
@@ -33,13 +30,13 @@ rec {
     builtins.replaceStrings
       [
         "#!/usr/bin/env bash\n"
-        "scripts=@scripts@"
+        "@scripts@"
         "@key@"
       ]
       [
         # Privileged: neither functions nor options come from the environment.
         "#!${shell} -p\n"
-        "scripts=${scripts}"
+        "${scripts}"
         key
       ]
       (builtins.readFile ../../components/nixos/scripts/entry.sh);

@@ -2,6 +2,7 @@
 # the lab by hand on its own machines. Texts alone, without nixpkgs.
 let
   steps = [
+    ../../components/health/scripts/health.sh
     ../../components/nixos/scripts/take-order.sh
     ../../components/nixos/scripts/pull.sh
     ../../components/nixos/scripts/host.sh
@@ -19,11 +20,7 @@ in
     && (host.build_on or "operator") != "target"
     && builtins.match "https?://.*" (cache.pull or cache.push) != null;
 
-  scripts = builtins.path {
-    name = "aether-orders";
-    path = dirOf (builtins.head steps);
-    filter = path: _: builtins.elem (baseNameOf path) (map baseNameOf steps);
-  };
+  scripts = import ./scripts.nix "aether-orders" steps;
 
   # The words that start it. `shell` is an absolute path, `keys` are the public keys of the fleet.
   command =
@@ -38,7 +35,7 @@ in
     }:
     [
       shell
-      "${scripts}/take-order.sh"
+      "${scripts}/nixos/scripts/take-order.sh"
       name
       (cache.pull or cache.push)
       address

@@ -15,7 +15,7 @@ _GIBIBYTE = 1024  # MiB
 def files(answers: Answers) -> dict[str, str]:
     """Path to text of each file.
 
-    Keys are those of nobody: `secrets init --new-owner` makes every one again. Secrets hold names alone, which is what it goes by.
+    Keys are those of nobody: `secrets init --new-owner` makes new ones. Secrets hold names alone, which is what it goes by.
     """
     node, container, vm = (answers[name] for name in ("node", "container", "vm"))
     values = {**answers, "address": node_address(answers), "cidr": str(network(answers))}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from components.checks import check_lines, check_name
+from components.health.checks import check_lines, check_name
 from inventory.models import CommandCheck, Guest, HealthCheck, HttpCheck, UnitCheck
 from stacks.live import SCRIPTS
 

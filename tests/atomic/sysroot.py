@@ -155,7 +155,7 @@ class Machine:
 
     def _add_image(self, name: str, tree: Path) -> None:
         """What the recipes add that is not a package."""
-        self.outside("cp", "-r", f"{IMAGE}/files/system/.", name)
+        self.outside("cp", "-r", "--dereference", f"{IMAGE}/files/system/.", name)
         for script in tree.glob("usr/libexec/aether/*"):
             script.chmod(0o755)
         # A script of the recipe, as it is while the image is built.

@@ -76,7 +76,7 @@ class Operator:
 
     def on_host(self, script: str, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Run a script of the host's side, as the operator's scripts do."""
-        text = "\n".join((SCRIPTS / name).read_text() for name in ("host.sh", script))
+        text = "\n".join((SCRIPTS / name).read_text() for name in ("../../health/scripts/health.sh", "host.sh", script))
         return self.machine.ssh(f"bash -c {shlex.quote(text)} aether {shlex.join(arguments)}", stdin, timeout=DEADLINE)
 
     def environment(self, drv: str, checks: str) -> dict[str, str]:

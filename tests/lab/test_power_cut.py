@@ -167,7 +167,7 @@ def test_while_a_trial_is_committed(web: Operator) -> None:
 
 def commit(web: Operator, script: str, *arguments: str) -> None:
     """A confirmation that goes on until the machine comes to a stop."""
-    text = "\n".join((SCRIPTS / name).read_text() for name in ("host.sh", script))
+    text = "\n".join((SCRIPTS / name).read_text() for name in ("../../health/scripts/health.sh", "host.sh", script))
     web.machine.sh(f"setsid bash -c {shlex.quote(text)} aether {shlex.join(arguments)} >/run/commit 2>&1 </dev/null &")
     assert web.machine.boot is not None
     web.machine.boot.until(lambda: web.machine.ssh("test -e /run/stopped").returncode == 0, 900, "the commit")

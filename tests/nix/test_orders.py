@@ -31,7 +31,7 @@ def test_a_host_that_may_be_away_asks_the_cache_by_its_timer(copy: Path) -> None
     found: dict[str, Any] = evaluated(copy, "nixosConfigurations.laptop.config", apply=ASKED)
     words = found["service"]["ExecStart"].split()
     key = (evaluate.ROOT / "nix/pki/nix-signing.pub").read_text().split()
-    assert words[1].strip('"').endswith("-aether-orders/take-order.sh")
+    assert words[1].strip('"').endswith("-aether-orders/nixos/scripts/take-order.sh")
     assert [word.strip('"') for word in words[2:]] == ["laptop", "https://cache.example.org", "127.0.0.1", *key]
     # It is at work while systems are switched.
     assert (found["service"]["Type"], found["service"]["restartIfChanged"], found["service"]["X-StopOnRemoval"]) == (

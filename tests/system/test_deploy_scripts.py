@@ -14,7 +14,7 @@ import pytest
 
 from aether_sim.paths import REPO, SOURCES
 from aether_sim.testing import INVENTORY, SSH, Outcome, Simulator, started, wait_until, wrapped_ssh
-from components.checks import check_lines
+from components.health.checks import check_lines
 from inventory.models import TcpCheck, UnitCheck
 
 SCRIPTS = Path("components/nixos/scripts")
@@ -52,7 +52,7 @@ class Host:
 
     def on_host(self, script: str, *arguments: str, stdin: str = "") -> Outcome:
         """Run a script of the host's side, as the operator's scripts do."""
-        text = "\n".join((REPO / SCRIPTS / name).read_text() for name in ("host.sh", script))
+        text = "\n".join((REPO / SCRIPTS / name).read_text() for name in ("../../health/scripts/health.sh", "host.sh", script))
         return self.sim.ssh("metal", f"bash -c {shlex.quote(text)} aether {shlex.join(arguments)}", stdin)
 
     def says(self, command: str) -> str:

@@ -11,7 +11,7 @@ from components.ansible.playbook import Playbook, PlaybookArgs
 from components.ansible.sources import Playbooks, playbook_content
 from components.atomic.host import AtomicHost, AtomicHostArgs
 from components.base import REPOSITORY, Operator
-from components.checks import check_lines
+from components.health.checks import check_lines
 from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
 from components.nixos.system import NixosSystem, NixosSystemArgs
 from inventory.models import CommandCheck, Home, HttpCheck, TcpCheck, UnitCheck

@@ -67,8 +67,16 @@ def test_a_rotated_secret_changes_its_host(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "part"), [("deploy.sh", False), ("building.sh", False), ("host.sh", True), ("entry.sh", True)]
+    ("script", "part"),
+    [
+        ("nixos/scripts/deploy.sh", False),
+        ("nixos/scripts/building.sh", False),
+        ("nixos/scripts/host.sh", True),
+        ("nixos/scripts/entry.sh", True),
+        ("health/scripts/health.sh", True),
+        ("health/scripts/prove.sh", False),
+    ],
 )
 def test_what_the_operators_machine_runs_is_no_part_of_a_host(script: str, part: bool) -> None:
     read = {str(path) for path in sources_of(ROOT, INVENTORY, ["gateway"])["gateway"].files}
-    assert (f"components/nixos/scripts/{script}" in read) is part
+    assert (f"components/{script}" in read) is part

@@ -11,7 +11,7 @@ check=greenboot/check/required.d/50-aether.sh
 # file MODE PATH: standard input as a file of the host.
 file() { printf '%s %s %s\n' "$1" "$2" "$(base64 --wrap=0)"; }
 
-for name in boot-counting health; do file 644 "/etc/aether/$name" <"$system/usr/libexec/aether/$name"; done
+for name in boot-counting health health.sh; do file 644 "/etc/aether/$name" <"$system/usr/libexec/aether/$name"; done
 for name in "$system"/usr/share/aether/grub/*.cfg; do file 644 "/etc/aether/grub/${name##*/}" <"$name"; done
 file 644 "/etc/aether/checks/$1"
 wait=greenboot-healthcheck.service.d/20-aether.conf

@@ -6,7 +6,7 @@
 # Exit codes: 12 unreachable, 21 wrong host, 22 wrong host key, 34 did not come back, 60 rebase, 61 signature, 62 greenboot red, 63 health.
 # shellcheck source=components/scripts/operator.sh
 source components/scripts/operator.sh
-host_scripts="components/nixos/scripts/host.sh components/atomic/scripts/verdict.sh"
+host_scripts="components/health/scripts/health.sh components/nixos/scripts/host.sh components/atomic/scripts/verdict.sh"
 
 if [[ -z $AETHER_DIGEST ]]; then
   say "stays as it is: $AETHER_IMAGE has no digest yet"

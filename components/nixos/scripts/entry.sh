@@ -4,7 +4,8 @@
 # be signed by the fleet, or be generations of this host; health checks are the system's own; every other argument is looked at first.
 # Arguments: version of the protocol, step, then the step's (its script says which). Exit codes: the step's; 2: refused.
 set -euo pipefail
-scripts=@scripts@
+scripts=@scripts@/nixos/scripts
+health=@scripts@/health/scripts/health.sh
 key='@key@'
 version=1
 export PATH=/run/current-system/sw/bin LC_ALL=C
@@ -62,7 +63,9 @@ vouched() {
 own_checks() { cat "$1/etc/aether/checks" 2>/dev/null || cat /run/current-system/etc/aether/checks 2>/dev/null || true; }
 
 run_step() {
-  # shellcheck disable=SC1090,SC1091 # beside this script
+  # shellcheck disable=SC1090 # in the host's system
+  source "$health"
+  # shellcheck disable=SC1090,SC1091
   source "$scripts/host.sh"
   # shellcheck disable=SC1090
   source "$scripts/$step.sh" "${given[@]}"

@@ -10,7 +10,7 @@ on_host() {
   if [[ $(login_name) == deploy ]]; then
     remote "$AETHER_HOST" "$(entry "$step" "$@")"
   else
-    run_on "$AETHER_HOST" "$scripts/host.sh $scripts/$step.sh" "$@"
+    run_on "$AETHER_HOST" "components/health/scripts/health.sh $scripts/host.sh $scripts/$step.sh" "$@"
   fi
 }
 

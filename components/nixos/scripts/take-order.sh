@@ -117,7 +117,7 @@ superseded() {
 # step NAME ARG…: a step of the protocol, in a shell of its own, which ends where the step does.
 step() {
   # shellcheck disable=SC2016 # the inner shell expands it
-  bash -c 'source "$0/host.sh"; source "$0/$1.sh" "${@:2}"' "$scripts" "$@"
+  bash -c 'source "$0/../../health/scripts/health.sh"; source "$0/host.sh"; source "$0/$1.sh" "${@:2}"' "$scripts" "$@"
 }
 
 # take_back: the system before, now, and not when the timer finds that nobody confirmed.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from aether_sim.keys import Keys
+from aether_sim.operator.deploy_user import copy_scripts
 from aether_sim.paths import SimPaths
-from components.checks import check_lines
+from components.health.checks import check_lines
 from inventory.building import Cache
 from inventory.models import DEPLOY_USER, HealthCheck
 
@@ -42,14 +42,12 @@ def write_orders(target: Path, repository: Path, facts: Mapping[str, Any], table
     cache = Cache.model_validate(table) if table else None
     if not (cache and cache.has_orders and facts.get("roams") and facts.get("pulls", True) and facts.get("build_on") != "target"):
         return {}
-    scripts, own = repository / "components/nixos/scripts", target / "etc/aether"
-    (own / "orders").mkdir(parents=True)
-    for script in ("take-order", "pull", "host", "activate", "confirm"):
-        shutil.copy(scripts / f"{script}.sh", own / "orders")
+    own = target / "etc/aether"
+    copy_scripts(repository, own / "orders", "take-order", "pull", "host", "activate", "confirm")
     if facts.get("ssh_user", "root") != DEPLOY_USER:
         checks = TypeAdapter(tuple[HealthCheck, ...]).validate_python(facts.get("health", ()))
         (own / "checks").write_text(check_lines(checks))
     # Its services answer at its own address alone, which its name leads to.
-    words = ["/run/current-system/etc/aether/orders/take-order.sh", facts["name"], cache.url, facts["name"]]
+    words = ["/run/current-system/etc/aether/orders/nixos/scripts/take-order.sh", facts["name"], cache.url, facts["name"]]
     command = " ".join([*words, Keys(SimPaths.of_checkout(repository)).signing_public])
     return {"aether-order.service": _SERVICE.format(command=command), "aether-order.timer": _TIMER}

@@ -28,7 +28,9 @@ class Healthy(Component):
     checks: command.local.Command
 
     def __init__(self, name: str, args: HealthyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("aether:aws:Healthy", name, opts)
+        # Its area until 0.1.0.
+        was = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_="aether:aws:Healthy")])
+        super().__init__("aether:health:Healthy", name, pulumi.ResourceOptions.merge(opts, was))
         request = HealthRequest(host=name, operator=args.operator, checks=args.health, after=args.after)
         self.checks = local_command(f"{name}-health", request, self.child())
         self.healthy = self.checks.stdout

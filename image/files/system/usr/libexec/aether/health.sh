@@ -1,0 +1,1 @@
+../../../../../../components/health/scripts/health.sh
