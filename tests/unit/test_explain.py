@@ -37,7 +37,8 @@ ELSEWHERE = {
 def ended() -> set[str]:
     """Codes that scripts end with; below ten they are between our own scripts, but for a refusal of the host's program."""
     found = {code for text in SCRIPTS.values() for code in re.findall(ENDS, text) if 10 <= int(code) < 100}
-    return found | {code for text in SCRIPTS.values() for code in re.findall(r"\bfail(?:_with)? (\d+)\b", text)}
+    refusals = re.findall(r"\nrefuse\(\) \{[^}]*exit (\d+)", (ROOT / "components/nixos/scripts/entry.sh").read_text())
+    return found | set(refusals) | {code for text in SCRIPTS.values() for code in re.findall(r"\bfail (\d+)\b", text)}
 
 
 @cache
