@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -103,11 +104,11 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
         "boot_seconds": arguments.boot_seconds,
         "services": None if arguments.services is None else [name for name in arguments.services.split(",") if name],
     }
-    remembered = paths.state / "options.json"
+    remembered, begins = paths.state / "options.json", {**options, "sources": _sources()}
     if _running(paths) is not None:
         status = _answering(paths)
         if status is not None:
-            same = remembered.exists() and _datacentre(json.loads(remembered.read_text())) == _datacentre(options)
+            same = remembered.exists() and _datacentre(json.loads(remembered.read_text())) == _datacentre(begins)
             if same and not _has_to_rewrite(paths, status) and _follows(paths):
                 _wait_for_images(paths, arguments.stack)
                 if not arguments.quiet:
@@ -118,7 +119,7 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
         # Another start (or a stop) is at work: its end is what counts.
         return _wait_for_other(paths, arguments)
     paths.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    remembered.write_text(json.dumps(options))
+    remembered.write_text(json.dumps(begins))
     begun = time.monotonic()
     with paths.log.open("ab") as log:
         child = subprocess.Popen(
@@ -158,6 +159,14 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
 def _datacentre(options: dict[str, Any]) -> dict[str, Any]:
     """What makes one datacentre another one: a stack that stands in the same is no reason to start again."""
     return {**options, "stack": TOGETHER if options["stack"] in TOGETHER else options["stack"]}
+
+
+def _sources() -> str:
+    """Digest of the simulator's own files: one that runs may be older, and what it named may be called otherwise now."""
+    found = hashlib.sha256()
+    for path in sorted(path for path in (SOURCES / "aether_sim").rglob("*") if path.suffix in (".py", ".sh") and path.is_file()):
+        found.update(f"{path.relative_to(SOURCES)}\0".encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def _wait_for_images(paths: SimPaths, stack: str) -> None:

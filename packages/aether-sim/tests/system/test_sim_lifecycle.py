@@ -87,8 +87,17 @@ def test_a_guest_that_was_added_since_is_taken_in_and_a_machine_is_a_new_start(s
     assert sim.cli("start", *sim.options()).code == 0 and sim.status()["pid"] == pid
 
 
-def test_a_simulator_that_is_older_than_its_files_starts_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """After an upgrade: it does not know what it is asked, and what it named may be gone."""
+def test_a_simulator_that_is_older_than_its_files_starts_again(sim: Simulator) -> None:
+    """After an upgrade: what it named, a setting of the stack, may be called otherwise now."""
+    pid, options = sim.status()["pid"], sim.state / "options.json"
+    options.write_text(json.dumps({**json.loads(options.read_text()), "sources": "of before"}))
+    assert sim.cli("start", *sim.options()).code == 0 and sim.status()["pid"] != pid
+    now = sim.status()
+    if not now["warnings"]:
+        assert sim.cli("start", *sim.options()).code == 0 and sim.status()["pid"] == now["pid"]
+
+
+def test_a_simulator_that_does_not_know_what_it_is_asked_starts_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     def ask(*_: object, **__: object) -> None:
         raise control.Failed("'Supervisor' object has no attribute '_ask_follow'")
