@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from components.aws.client import NoLibraryError, client
 from ops.stack import OpsError, Stack
 
 _ACTION = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
 _CREDENTIALS = re.compile(r"Expired|AuthFailure|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch")
-_NO_BOTO3 = "boto3 is not installed. Fix: python3 ops/setup.py --stack cloud"
 _REFUSED = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 
 
@@ -34,20 +34,11 @@ class Account:
         return cls(region, simulated, stack.setting("awsAccessKey"), stack.setting("awsSecretKey"))
 
     def client(self, service: str, **options: Any) -> Any:
-        """A client of SERVICE; throttling and server errors are tried again. Raises OpsError without boto3."""
+        """boto3's client of SERVICE. Raises OpsError without boto3."""
         try:
-            import boto3  # type: ignore[import-untyped]
-            from botocore.config import Config  # type: ignore[import-untyped]
-        except ImportError:
-            raise OpsError(_NO_BOTO3) from None
-        return boto3.client(
-            service,
-            region_name=self.region,
-            endpoint_url=self.endpoint,
-            aws_access_key_id=self.key,
-            aws_secret_access_key=self.secret,
-            config=Config(retries={"mode": "standard", "max_attempts": 10}, **options),
-        )
+            return client(service, self.region, endpoint=self.endpoint, key=self.key, secret=self.secret, **options)
+        except NoLibraryError as error:
+            raise OpsError(str(error)) from None
 
 
 @contextmanager
@@ -67,7 +58,7 @@ def answering(account: Account, policy: str) -> Iterator[None]:
             UnauthorizedSSOTokenError,
         )
     except ImportError:
-        raise OpsError(_NO_BOTO3) from None
+        raise OpsError(str(NoLibraryError())) from None
     login, again = "set AWS_PROFILE, or run aws sso login", "when it is mended, run the same command again"
     try:
         yield

@@ -52,6 +52,9 @@ TESTED = (
 )
 # Packages without a program: a file that each brings.
 TESTED_FILES = ((Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), "ovmf"),)
+# What simulated hosts answer SFTP with; where it lies is the simulator's to know, for every system that has it.
+SFTP_SERVER = "openssh-sftp-server"
+SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
 
 
 class StepFailed(Exception):
@@ -117,6 +120,16 @@ def machine_packages(missing: list[str]) -> None:
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     step("package list", ["apt-get", "update", "-q"], quiet)
     step("machine packages", ["apt-get", "install", "-qy", "--no-install-recommends", *missing], quiet)
+
+
+def sftp_server() -> None:
+    """OpenSSH's server of SFTP, for the simulated hosts; without it nothing but `scp` and `sftp` to them fails."""
+    if any(Path(path).exists() for path in SFTP_SERVERS):
+        return
+    try:
+        machine_packages([SFTP_SERVER])
+    except StepFailed as error:
+        print(f"  no SFTP on simulated hosts: {error}", flush=True)
 
 
 def checkers() -> None:
@@ -233,6 +246,8 @@ def main() -> int:
         try:
             if options.only != "engine":
                 environment([*options.group, *groups])
+            if options.stack.startswith("sim") and not options.only:
+                sftp_server()
             if options.tests and not options.only:
                 checkers()
             if options.only != "environment":

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from components.aws.client import client
 from stacks.settings import Settings, SettingsError
 
 
@@ -16,12 +17,8 @@ class Amazon:
     region: str
 
     def client(self, service: str) -> Any:
-        """A client of SERVICE."""
-        # Imported here: most stacks ask nothing of AWS before they register.
-        import boto3  # type: ignore[import-untyped]
-
-        endpoint = self.settings.aws_endpoint or None
-        return boto3.client(service, region_name=self.region, endpoint_url=endpoint, **self.settings.aws_keys())
+        """boto3's client of SERVICE."""
+        return client(service, self.region, endpoint=self.settings.aws_endpoint or None, **self.settings.aws_keys())
 
     @contextmanager
     def asking(self, cannot: str, field: str) -> Iterator[None]:

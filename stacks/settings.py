@@ -54,7 +54,7 @@ class Settings(BaseModel):
     def aws_keys(self) -> dict[str, str]:
         """Credentials for AWS's own library, where the stack has any; else it finds them as the AWS tools do."""
         access, secret = _plain("awsAccessKey"), _plain("awsSecretKey")
-        return {"aws_access_key_id": access, "aws_secret_access_key": secret} if access and secret else {}
+        return {"key": access, "secret": secret} if access and secret else {}
 
     @classmethod
     def read(cls, config: pulumi.Config) -> "Settings":

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import requests
 
+from components.aws.client import NoLibraryError, client
 from inventory.files import write_whole
 from ops.stack import OpsError
 
@@ -87,22 +88,18 @@ class _S3:
 
     def __init__(self, url: str) -> None:
         try:
-            import boto3  # type: ignore[import-untyped]
-            from botocore.config import Config  # type: ignore[import-untyped]
             from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]
         except ImportError:
-            raise PlaceError("orders at s3:// want boto3. Fix: python3 ops/setup.py --group cloud") from None
+            raise PlaceError(f"{url}: {NoLibraryError()}") from None
         parts = urlsplit(url)
         said = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         endpoint = said.get("endpoint")
         if endpoint and "://" not in endpoint:
             endpoint = f"{said.get('scheme', 'https')}://{endpoint}"
         self.url, self.bucket = url, parts.netloc
-        self.session = boto3.Session(profile_name=said.get("profile"), region_name=said.get("region", "us-east-1"))
+        self.region, self.endpoint, self.profile = said.get("region", "us-east-1"), endpoint, said.get("profile")
         # A server of one's own has its buckets below its name.
-        self.options = {"endpoint_url": endpoint}
         self.style = {"s3": {"addressing_style": "path"}} if endpoint else {}
-        self.config = Config
         self.refusals = ClientError
         self.errors = (BotoCoreError, ClientError)
 
@@ -121,6 +118,6 @@ class _S3:
             raise PlaceError(f"{self.url}: {error}") from None
 
     def _client(self, timeout: float):  # type: ignore[no-untyped-def] # boto3 has no types
-        retries = {"max_attempts": 2}
-        config = self.config(connect_timeout=timeout, read_timeout=timeout, retries=retries, **self.style)
-        return self.session.client("s3", config=config, **self.options)
+        limits = {"connect_timeout": timeout, "read_timeout": timeout}
+        where = {"endpoint": self.endpoint, "profile": self.profile}
+        return client("s3", self.region, attempts=2, **where, **limits, **self.style)

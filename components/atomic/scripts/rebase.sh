@@ -62,17 +62,21 @@ way_back() {
 # verdict: what is wrong with the boot that runs, on standard output; its exit code is verdict.sh's.
 verdict() { printf '%s' "$AETHER_CHECKS" | run_on "$AETHER_HOST" "$host_scripts" "$(own_address "$AETHER_HOST")"; }
 
-# The boot, greenboot's verdict and the health checks; on red the host is back on what it ran before.
-prove() {
-  local expected=$1 status=0 wrong now
+# look: the verdict on the boot that runs, in $status and $wrong, and what was booted, in $now; empty where the host does not say.
+look() {
+  status=0
   wrong=$(verdict) || status=$?
   now=$(booted) || now=
+}
+
+# The boot, greenboot's verdict and the health checks; on red the host is back on what it ran before.
+prove() {
+  local expected=$1 status wrong now
+  look
   if [[ -z $now ]]; then
     # greenboot boots a red host again: what counts is what it says then.
     within "$(boot_limit)" reachable "$AETHER_HOST" || true
-    status=0
-    wrong=$(verdict) || status=$?
-    now=$(booted) || now=
+    look
   fi
   if [[ $now != "$expected" ]]; then
     fail 62 "$(way_back "$expected")${wrong:+ ($wrong)}"

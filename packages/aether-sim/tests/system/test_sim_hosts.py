@@ -60,6 +60,11 @@ def test_files_both_ways(sim: Simulator, tmp_path: Path) -> None:
     assert listing.returncode == 0, listing.stderr
     assert "-rw-------" in listing.stdout
     assert sftp(sim, "get /nonexistent\n").returncode != 0
+    sim.fault("debian", "disk-full")
+    full = sftp(sim, "put sent /root/full\n", tmp_path)
+    sim.fault("debian", "disk-full", off=True)
+    assert full.returncode != 0 and "remote write" in full.stderr, full.stderr
+    assert sftp(sim, "put sent /root/full\n", tmp_path).returncode == 0
 
 
 def test_sftp_links_do_not_lead_out_of_the_host(sim: Simulator, tmp_path: Path) -> None:
