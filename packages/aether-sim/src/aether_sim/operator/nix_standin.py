@@ -138,27 +138,28 @@ def _eval(installables: list[str], options: dict[str, list[str]]) -> int:
     return 0
 
 
-def _host_of(installable: str) -> str | None:
-    """The host an installable builds, or None for one that is not a host."""
+def _host_of(installable: str) -> tuple[str | None, str | None]:
+    """The host an installable builds (None: it is not a host), and where that is a derivation, the digest that it was evaluated to."""
     if installable.startswith("/nix/store/"):
         drv = store() / Path(installable.partition("^")[0]).name
         if not drv.name.endswith(".drv") or not drv.exists():
             raise NixError(f"error: path '{installable.partition('^')[0]}' is not valid")
-        return str(json.loads(drv.read_text())["host"])
+        evaluated = json.loads(drv.read_text())
+        return str(evaluated["host"]), str(evaluated["digest"])
     import re
 
     attribute = installable.partition("#")[2]
     found = re.fullmatch(r'nixosConfigurations\."?([\w-]+)"?\.config\.system\.build\.toplevel', attribute)
-    return found[1] if found else None
+    return (found[1] if found else None), None
 
 
 def _build(installables: list[str], options: dict[str, list[str]]) -> int:
     from aether_sim.operator import closure
 
     for installable in installables:
-        host = _host_of(installable)
+        host, digest = _host_of(installable)
         if host is not None:
-            name = closure.build(REPO, store(), host)
+            name = closure.build(REPO, store(), host, digest)
             path = f"/nix/store/{name}"
             for remote in options.get("--store", []):
                 _send(remote, [name], built=True)
