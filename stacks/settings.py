@@ -1,7 +1,7 @@
 """The stack's configuration as one frozen model; keys and their meaning are declared in Pulumi.yaml."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pulumi
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -51,7 +51,7 @@ class Settings(BaseModel):
     cloud_stack: str = ""
     prove_way_home: bool = False
 
-    def aws_keys(self) -> dict[str, str]:
+    def aws_keys(self) -> dict[str, Any]:
         """Credentials for AWS's own library, where the stack has any; else it finds them as the AWS tools do."""
         access, secret = _plain("awsAccessKey"), _plain("awsSecretKey")
         return {"key": access, "secret": secret} if access and secret else {}

@@ -23,7 +23,8 @@ def client(
 ) -> Any:
     """boto3's client of SERVICE in REGION; throttling and server errors are tried again, ATTEMPTS times in all.
 
-    Without KEY and SECRET the credentials are those of PROFILE, or found as the AWS tools find them. OPTIONS are botocore's ``Config``.
+    Without KEY and SECRET the credentials are those of PROFILE, or found as the AWS tools find them. OPTIONS
+    are botocore's ``Config``.
 
     Raises:
         NoLibraryError: it is not installed.

@@ -4,6 +4,7 @@ credentials.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import requests
@@ -118,6 +119,5 @@ class _S3:
             raise PlaceError(f"{self.url}: {error}") from None
 
     def _client(self, timeout: float):  # type: ignore[no-untyped-def] # boto3 has no types
-        limits = {"connect_timeout": timeout, "read_timeout": timeout}
-        where = {"endpoint": self.endpoint, "profile": self.profile}
-        return client("s3", self.region, attempts=2, **where, **limits, **self.style)
+        options: dict[str, Any] = {"connect_timeout": timeout, "read_timeout": timeout, **self.style}
+        return client("s3", self.region, endpoint=self.endpoint, profile=self.profile, attempts=2, **options)

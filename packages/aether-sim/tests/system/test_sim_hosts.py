@@ -63,7 +63,7 @@ def test_files_both_ways(sim: Simulator, tmp_path: Path) -> None:
     sim.fault("debian", "disk-full")
     full = sftp(sim, "put sent /root/full\n", tmp_path)
     sim.fault("debian", "disk-full", off=True)
-    assert full.returncode != 0 and "remote write" in full.stderr, full.stderr
+    assert full.returncode != 0 and "Failure" in full.stderr, full.stderr
     assert sftp(sim, "put sent /root/full\n", tmp_path).returncode == 0
 
 

@@ -139,7 +139,7 @@ def _eval(installables: list[str], options: dict[str, list[str]]) -> int:
 
 
 def _host_of(installable: str) -> tuple[str | None, str | None]:
-    """The host an installable builds (None: it is not a host), and where that is a derivation, the digest that it was evaluated to."""
+    """The host an installable builds (None: it is not a host), and the digest that a derivation was evaluated to."""
     if installable.startswith("/nix/store/"):
         drv = store() / Path(installable.partition("^")[0]).name
         if not drv.name.endswith(".drv") or not drv.exists():
