@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,11 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aether_sim.operator.errors import NixError
-from aether_sim.paths import SimPaths
 from aether_sim.standins.nixos_image import SSHD, SWITCH, kernel_of
 from aether_sim.standins.store import store_name
-from inventory.overlay import document as tables_of
-from inventory.overlay import environment_of
+
+# What reads the inventory is imported where that is done: a deployment builds what was evaluated before, fifty at a time.
 
 _KERNEL_LINE = re.compile(r"^\s*boot\.(?:kernel|initrd)[\w.]*\s*=.*$", re.MULTILINE)
 
@@ -31,6 +31,9 @@ class BuildError(NixError):
 
 def inventory_of(repository: Path, host: str) -> tuple[list[Path], Mapping[str, Any], Mapping[str, Any]]:
     """The inventory files, and of the one that names the host: its document and the host's facts. Raises BuildError."""
+    from inventory.overlay import document as tables_of
+    from inventory.overlay import environment_of
+
     files = sorted((repository / "inventory").glob("*.toml"))
     for path in [*files, *extra_inventories(repository)]:
         document = tables_of(path)
@@ -45,6 +48,8 @@ def inventory_of(repository: Path, host: str) -> tuple[list[Path], Mapping[str, 
 
 def extra_inventories(repository: Path) -> list[Path]:
     """Inventories that the running simulator was started with (benchmarks)."""
+    from aether_sim.paths import SimPaths
+
     try:
         options = json.loads((SimPaths.of_checkout(repository).state / "options.json").read_text())
     except (OSError, ValueError):
@@ -52,11 +57,14 @@ def extra_inventories(repository: Path) -> list[Path]:
     return [Path(path) for path in options.get("inventories", []) if Path(path).exists()]
 
 
-def source_hash_of(repository: Path, host: str) -> str:
-    """Hash of everything the host's system is made of."""
+def evaluated(repository: Path, host: str) -> dict[str, Any]:
+    """What the host's derivation holds: host, digest of everything it is made of, its facts and the tables that it reads.
+
+    Raises BuildError.
+    """
     from components.nixos.source_closure import source_hash
 
-    files, _document, facts = inventory_of(repository, host)
+    files, document, facts = inventory_of(repository, host)
     digest = source_hash(repository, files, facts["name"])
     # A file that is nothing but a throw stands for a configuration that does not evaluate.
     failing = re.compile(r"(?:\s*#[^\n]*\n)*\s*throw\s+\"([^\"]*)\"\s*")
@@ -64,7 +72,9 @@ def source_hash_of(repository: Path, host: str) -> str:
         found = failing.fullmatch(path.read_text(errors="replace"))
         if found:
             raise BuildError(f"error: {found[1]}\n       at {path}")
-    return digest
+    services = {name: service for name, service in document.get("services", {}).items() if service.get("host") == facts["name"]}
+    tables = {"services": services, "cache": document.get("cache")}
+    return {"host": facts["name"], "digest": digest, "facts": dict(facts), "tables": tables}
 
 
 def host_files(repository: Path, facts: Mapping[str, Any]) -> list[Path]:
@@ -85,19 +95,15 @@ def name_of(host: str, digest: str) -> str:
     return store_name(hashlib.sha256(f"system {host} {digest}".encode()).digest(), f"nixos-system-{host}-25.05.{digest[:7]}")
 
 
-def build(repository: Path, store: Path, host: str, digest: str | None = None) -> str:
-    """Make the closure in the operator's store if it is not there; its store name. Raises BuildError.
-
-    A derivation has its DIGEST already: building evaluates nothing.
-    """
-    digest = digest or source_hash_of(repository, host)
-    _files, document, facts = inventory_of(repository, host)
-    name = name_of(facts["name"], digest)
+def build(repository: Path, store: Path, derivation: Mapping[str, Any]) -> str:
+    """Make the closure of what was EVALUATED in the operator's store if it is not there; its store name. Raises BuildError."""
+    digest, facts = derivation["digest"], derivation["facts"]
+    name = name_of(derivation["host"], digest)
     target = store / name
     if not target.exists():
-        draft = store / f".{name}.{hashlib.sha256(repr(id(facts)).encode()).hexdigest()[:6]}"
+        draft = store / f".{name}.{os.getpid()}"
         shutil.rmtree(draft, ignore_errors=True)
-        _write_system(draft, repository, document, facts, digest)
+        _write_system(draft, repository, derivation["tables"], facts, digest)
         try:
             draft.rename(target)
         except OSError:

@@ -101,18 +101,17 @@ def _drv(host: str) -> str:
     from aether_sim.operator import closure
     from aether_sim.standins.store import store_name
 
-    digest = closure.source_hash_of(REPO, host)
+    derivation = closure.evaluated(REPO, host)
+    digest = derivation["digest"]
     name = closure.name_of(host, digest).partition("-")[2]
     path = f"/nix/store/{store_name(hashlib.sha256(f'drv {host} {digest}'.encode()).digest(), name)}.drv"
-    # The derivation says which host it builds: `nix build DRV^out` finds it again.
-    (store() / Path(path).name).write_text(json.dumps({"host": host, "digest": digest}))
+    # The derivation says what it builds: `nix build DRV^out` evaluates nothing.
+    (store() / Path(path).name).write_text(json.dumps(derivation, default=str))
     return path
 
 
 def _eval(installables: list[str], options: dict[str, list[str]]) -> int:
     import re
-
-    from aether_sim.operator import closure
 
     if not installables:
         raise NixError("error: eval needs an installable")
@@ -125,12 +124,10 @@ def _eval(installables: list[str], options: dict[str, list[str]]) -> int:
             raise NixError("error: the function of --apply is not simulated")
         value = {name: {"drv": _drv(host), "boots": {}, "system": {}} for name, host in wanted}
     else:
-        found = re.fullmatch(
-            r'nixosConfigurations\."?([\w-]+)"?\.config\.system\.build\.toplevel(\.drvPath|\.outPath)?', attribute
-        )
+        found = re.fullmatch(r'nixosConfigurations\."?([\w-]+)"?\.config\.system\.build\.toplevel\.drvPath', attribute)
         if not found:
             raise NixError(f"error: attribute '{attribute}' is not simulated")
-        value = _drv(found[1]) if found[2] != ".outPath" else f"/nix/store/{closure.build(REPO, store(), found[1])}"
+        value = _drv(found[1])
     if "--raw" in options:
         sys.stdout.write(value)
     else:
@@ -138,28 +135,29 @@ def _eval(installables: list[str], options: dict[str, list[str]]) -> int:
     return 0
 
 
-def _host_of(installable: str) -> tuple[str | None, str | None]:
-    """The host an installable builds (None: it is not a host), and the digest that a derivation was evaluated to."""
+def _derivation_of(installable: str) -> dict[str, Any] | None:
+    """The derivation of a host that an installable names, evaluated where it is none; None where it is not of a host."""
     if installable.startswith("/nix/store/"):
         drv = store() / Path(installable.partition("^")[0]).name
         if not drv.name.endswith(".drv") or not drv.exists():
             raise NixError(f"error: path '{installable.partition('^')[0]}' is not valid")
-        evaluated = json.loads(drv.read_text())
-        return str(evaluated["host"]), str(evaluated["digest"])
+        return dict(json.loads(drv.read_text()))
     import re
+
+    from aether_sim.operator import closure
 
     attribute = installable.partition("#")[2]
     found = re.fullmatch(r'nixosConfigurations\."?([\w-]+)"?\.config\.system\.build\.toplevel', attribute)
-    return (found[1] if found else None), None
+    return closure.evaluated(REPO, found[1]) if found else None
 
 
 def _build(installables: list[str], options: dict[str, list[str]]) -> int:
     from aether_sim.operator import closure
 
     for installable in installables:
-        host, digest = _host_of(installable)
-        if host is not None:
-            name = closure.build(REPO, store(), host, digest)
+        derivation = _derivation_of(installable)
+        if derivation is not None:
+            name = closure.build(REPO, store(), derivation)
             path = f"/nix/store/{name}"
             for remote in options.get("--store", []):
                 _send(remote, [name], built=True)
