@@ -13,9 +13,11 @@ state=/var/lib/aether
 profile=/nix/var/nix/profiles/system
 log=$run/activation.log
 umask 022
-mkdir -p "$run" "$state"
+[[ -d $run && -d $state ]] || mkdir -p "$run" "$state"
+# As the kernel calls this machine: every line says it, so no process is started for it.
+read -r own_name </proc/sys/kernel/hostname
 
-say() { printf '%s: %s\n' "$(hostname)" "$*" >&2 2>/dev/null || true; }
+say() { printf '%s: %s\n' "$own_name" "$*" >&2 2>/dev/null || true; }
 
 fail() {
   local code=$1
@@ -58,7 +60,7 @@ lock() {
 
 # expect_host NAMES: the machine is called so; a host that is being renamed has two.
 expect_host() {
-  [[ " $1 " == *" $(hostname) "* ]] || fail 21 "this machine calls itself $(hostname), not ${1%% *}; nothing was changed"
+  [[ " $1 " == *" $own_name "* ]] || fail 21 "this machine calls itself $own_name, not ${1%% *}; nothing was changed"
 }
 
 # arm SECONDS: reverts after that time, whatever happens to this script or to the connection. A timer that is armed already, or a revert

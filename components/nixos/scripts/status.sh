@@ -48,7 +48,7 @@ order=$(cat "$state/order-refused" 2>/dev/null || cat "$state/order" 2>/dev/null
 certificate=$(oldest_certificate || true)
 backup=$(last_backup)
 printf '{"host": "%s", "current": "%s", "booted": "%s", "generation": "%s", "desired": "%s", "deployed": "%s", "since": "%s", "kernel": "%s", ' \
-  "$(hostname)" "$(current)" "$(booted)" "$(generation)" "$desired" "$deployed" "$(stat -c %Y /run/current-system 2>/dev/null || echo 0)" \
+  "$own_name" "$(current)" "$(booted)" "$(generation)" "$desired" "$deployed" "$(stat -c %Y /run/current-system 2>/dev/null || echo 0)" \
   "$(needs_reboot "$(current)" && echo other || echo same)"
 printf '"deployed_at": %s, "last": %s, "order": %s, "certificate": %s, "backup": %s, "load": %s, "memory": %s, "available": %s, ' \
   "$(stat -c %Y "$state/deployed" 2>/dev/null || echo null)" "${last:-null}" "${order:-null}" "${certificate:-null}" "${backup:-null}" "$load" \
