@@ -1,7 +1,7 @@
 """The boots of a bad deployment are counted, by the real GRUB, on a host rebased from stock; else greenboot is not armed.
 
 greenboot itself is the real program where `greenboot` is among the checkers (greenboot-rs 0.16.4, from its source; no registry
-has it), and a stand-in (greenboot.sh) elsewhere.
+has it), and a fake (greenboot.sh) elsewhere.
 """
 
 import shutil

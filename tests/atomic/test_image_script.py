@@ -2,7 +2,7 @@
 
 Programs are real (rpm and its database, systemctl, jq, just, lsinitrd); packages are those that the recipe installs, built by
 rpmbuild with the files and units that packages.toml and units.toml say they bring; files, policy and units are the image's own.
-Stand-ins: what the packages hold, the kernel's initramfs (a cpio of names), `bootc container lint`.
+Fakes: what the packages hold, the kernel's initramfs (a cpio of names), `bootc container lint`.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Each recipe through a real builder (buildah), as far as no base image is needed: order, mounts, scripts, units.
 
 The Containerfile has the statements of BlueBuild 0.9.40's template, which its own tool is asked for elsewhere
-(tests/system/test_image_bluebuild.py); modules are stand-ins (module.sh), the base a small root of Debian's programs with the
+(tests/system/test_image_bluebuild.py); modules are fakes (module.sh), the base a small root of Debian's programs with the
 units of units.toml. What a recipe gets wrong about stages, files, scripts and units ends the build here as it would there.
 """
 

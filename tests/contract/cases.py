@@ -1,4 +1,4 @@
-"""What deployments ask of a NixOS host, and what it answers: the same of the simulator's stand-ins and of a real machine.
+"""What deployments ask of a NixOS host, and what it answers: the same of the simulator's fakes and of a real machine.
 
 Cases run in their order, as root. ``$system`` is what the host runs, ``$new`` a system in its store that it never ran, whose
 web.service is new or differs, ``$profile`` the system profile.

@@ -1,4 +1,4 @@
-"""Real programs keep the contract that the simulator's stand-ins are held to in the gate (tests/contract).
+"""Real programs keep the contract that the simulator's fakes are held to in the gate (tests/contract).
 
 In the gate a container answers, with systemd, Nix and OpenSSH; with --all also a machine, with firmware and a boot loader.
 """

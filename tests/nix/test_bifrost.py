@@ -176,7 +176,7 @@ if "--quiet" not in arguments:
 
 
 class TestFirst:
-    """first.sh, with a stand-in for the firmware."""
+    """first.sh, with a fake for the firmware."""
 
     def run(self, tmp_path: Path, variables: str | None) -> list[str]:
         tools = tmp_path / "bin"

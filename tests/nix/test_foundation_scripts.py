@@ -1,4 +1,4 @@
-"""Shell scripts of the foundation hosts, against stand-ins for the programs they call."""
+"""Shell scripts of the foundation hosts, against fakes for the programs they call."""
 
 import json
 import os

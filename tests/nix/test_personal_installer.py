@@ -1,4 +1,4 @@
-"""The installer's program, with stand-ins for the disks and for what would erase them: nothing happens by default."""
+"""The installer's program, with fakes for the disks and for what would erase them: nothing happens by default."""
 
 import json
 import os

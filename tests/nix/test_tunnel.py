@@ -4,7 +4,7 @@ Network namespaces. The public gateway has what its roles write, rendered by Ans
 (wireguard-go, where the kernel has no WireGuard), Caddy stands at its door, and a relay listens for its neighbours. Home has
 the gateway's golden texts: HAProxy, Caddy and WireProxy, whose addresses are home's own, and its own authority. Outside there
 are a visitor and the world's certificate authority (step-ca), which asks both for proof by ACME. Keys are made here; nothing
-reaches the machine's own network. Where WireProxy is missing, wireguard-go and a stand-in for its forwarding are home's end.
+reaches the machine's own network. Where WireProxy is missing, wireguard-go and a fake for its forwarding are home's end.
 """
 
 import base64

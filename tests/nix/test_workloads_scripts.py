@@ -1,4 +1,4 @@
-"""Scripts that the workload hosts run, run for real against stand-ins of what they talk to."""
+"""Scripts that the workload hosts run, run for real against fakes of what they talk to."""
 
 import json
 import os

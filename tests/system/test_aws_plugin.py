@@ -1,4 +1,4 @@
-"""The stand-in for the aws plugin under the real engine, against moto; and errors that moto does not make."""
+"""The fake for the aws plugin under the real engine, against moto; and errors that moto does not make."""
 
 import contextlib
 import http.server
@@ -292,7 +292,7 @@ def test_the_real_aws_is_refused_with_what_to_install(moto: str, tmp_path: Path)
     stack = make_stack(tmp_path, moto, program + "aws.ec2.Eip('one', domain='vpc', opts=options)\n")
     failed, said = stack.run("up", "--yes", "--skip-preview", "--suppress-progress")
     assert failed != 0
-    assert "stand-in for the aws plugin, for the simulator only" in said
+    assert "fake for the aws plugin, for the simulator only" in said
     assert "pulumi plugin install resource aws 7.51.1 --reinstall" in said
 
 
@@ -301,4 +301,4 @@ def test_wrong_arguments_are_refused_before_anything_is_made(moto: str, tmp_path
     stack = make_stack(tmp_path, moto, program)
     failed, said = stack.run("preview")
     assert failed != 0
-    assert "enableDns64" in said and "is not an argument that the stand-in for the aws plugin has" in said
+    assert "enableDns64" in said and "is not an argument that the fake for the aws plugin has" in said

@@ -1,4 +1,4 @@
-"""`./aether install` of a guest in place: real SSH to a simulated machine and its node; nixos-anywhere is a stand-in."""
+"""`./aether install` of a guest in place: real SSH to a simulated machine and its node; nixos-anywhere is a fake."""
 
 import json
 import os

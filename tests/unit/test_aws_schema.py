@@ -1,4 +1,4 @@
-"""The stand-in for the aws plugin against the released provider: what every argument's change does, and every default."""
+"""The fake for the aws plugin against the released provider: what every argument's change does, and every default."""
 
 import json
 import tomllib
@@ -15,7 +15,7 @@ NAMED = {("aws:route53/zone:Zone", "name"), ("aws:ssm/parameter:Parameter", "nam
 
 
 def arguments(token: str) -> dict[str, dict[str, Any]]:
-    """Every argument of a resource of the stand-in, those in objects as `object.argument`."""
+    """Every argument of a resource of the fake, those in objects as `object.argument`."""
     found: dict[str, dict[str, Any]] = {}
 
     def add(properties: dict[str, Any], required: list[str], outputs: set[str], prefix: str) -> None:

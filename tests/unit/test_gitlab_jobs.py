@@ -1,6 +1,6 @@
 """GitLab's jobs by a runner that reads GitLab's language (gitlab-ci-local): which run when, and each line in its order.
 
-What the lines start (make, nix, aether) are stand-ins that write down how they were called; the shell, the rules, the
+What the lines start (make, nix, aether) are fakes that write down how they were called; the shell, the rules, the
 variables are the runner's.
 """
 
@@ -32,7 +32,7 @@ FORK = {**REQUEST, "CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "4"}
 
 @dataclass(frozen=True)
 class Clone:
-    """A clone as a runner has it, whose commands are stand-ins."""
+    """A clone as a runner has it, whose commands are fakes."""
 
     path: Path
 

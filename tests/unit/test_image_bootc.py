@@ -1,4 +1,4 @@
-"""Media and disks of Atomic hosts: what bootc-image-builder is given, and what a stand-in for podman is asked."""
+"""Media and disks of Atomic hosts: what bootc-image-builder is given, and what a fake for podman is asked."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The image builder's own behaviour, with a stand-in Nix: order, formats, refusals, resuming, manifest, ports."""
+"""The image builder's own behaviour, with a fake Nix: order, formats, refusals, resuming, manifest, ports."""
 
 import errno
 import hashlib
@@ -31,7 +31,7 @@ arguments = sys.argv[1:]
 with open(os.environ["FACTS"] + ".log", "a") as log:
     log.write(json.dumps(arguments) + "\n")
 if arguments[:2] == facts.get("fails"):
-    sys.exit("stand-in: told to fail")
+    sys.exit("fake: told to fail")
 
 
 def applied(image, expression):
@@ -72,7 +72,7 @@ IMAGES = f"{URL}#legacyPackages.x86_64-linux.images"
 
 
 class Nix:
-    """The stand-in: what it knows, and what it was asked."""
+    """The fake: what it knows, and what it was asked."""
 
     def __init__(self, directory: Path) -> None:
         self.file = directory / "facts.json"
@@ -750,7 +750,7 @@ class TestCommand:
 
     def test_lines_are_in_order_with_those_of_nix(self, nix: Nix, output: Path, tmp_path: Path) -> None:
         program = tmp_path / "nix"
-        program.write_text(program.read_text() + 'if arguments[:2] == ["flake", "check"]: print("stand-in: checks")\n')
+        program.write_text(program.read_text() + 'if arguments[:2] == ["flake", "check"]: print("fake: checks")\n')
         nix.add("box", "raw", output)
         script = "import sys; from ops.image.command import image; sys.exit(image(sys.argv[1:]))"
         said = subprocess.run(
@@ -761,14 +761,14 @@ class TestCommand:
             text=True,
             check=True,
         ).stdout
-        assert re.search(r"(?s)2/4 check.*stand-in: checks.*3/4 build", said)
+        assert re.search(r"(?s)2/4 check.*fake: checks.*3/4 build", said)
 
     def test_nix_ends_in_order_on_ctrl_c(self, nix: Nix, output: Path, tmp_path: Path) -> None:
         nix.add("box", "raw", output)
-        (tmp_path / "nix").rename(tmp_path / "stand-in")
+        (tmp_path / "nix").rename(tmp_path / "fake")
         (tmp_path / "nix").write_text(
             f"""#!/bin/bash
-[ "$1" = build ] || exec {tmp_path}/stand-in "$@"
+[ "$1" = build ] || exec {tmp_path}/fake "$@"
 trap 'sleep 1; echo kept >{tmp_path}/ended; exit 0' INT
 touch {tmp_path}/building
 for _ in $(seq 100); do sleep 0.1; done

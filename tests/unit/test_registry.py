@@ -1,4 +1,4 @@
-"""What a registry's answer means, with stand-ins for crane and cosign; and the simulated registry's private packages."""
+"""What a registry's answer means, with fakes for crane and cosign; and the simulated registry's private packages."""
 
 import asyncio
 import json

@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def table() -> set[str]:
     """Packages of every simulated distribution."""
-    folder = REPOSITORY / "packages/aether-sim/src/aether_sim/standins/host"
+    folder = REPOSITORY / "packages/aether-sim/src/aether_sim/fakes/host"
     sys.path.insert(0, str(folder))
     try:
         found = importlib.util.spec_from_file_location("package_table", folder / "package_table.py")

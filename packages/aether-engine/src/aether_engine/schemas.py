@@ -18,7 +18,7 @@ PLUGINS: tuple[Part, ...] = tuple(part for part in PARTS if part.plugin is not N
 
 
 def is_bridge(part: Part) -> bool:
-    """Bridges have a generator, and their schema inside the plugin; the stand-ins tell theirs when asked."""
+    """Bridges have a generator, and their schema inside the plugin; the fakes tell theirs when asked."""
     return (part.source / "gen").is_dir()
 
 

@@ -1,4 +1,4 @@
-"""The stand-in for the command plugin, row by row of the table in docs/engine.md, under the real engine."""
+"""The fake for the command plugin, row by row of the table in docs/engine.md, under the real engine."""
 
 import json
 import os

@@ -146,7 +146,7 @@ class Supervisor:
                         old.rename(new)
 
     def _make_site(self) -> None:
-        from aether_sim.standins import served
+        from aether_sim.fakes import served
 
         names = {facts.name: self.address_of(facts) for facts in self.world.hosts.values()}
         names |= {f"{name}.{self.world.domain}": address for name, address in list(names.items())}
@@ -191,7 +191,7 @@ class Supervisor:
         self.site.operator_key = self.operator_public
         self.site.signing_key = self.keys.signing_public
         self.proxmox = Proxmox(self.paths.pve, self.world, f"127.{self.block}.0.1", self.make_host, self.log)
-        from aether_sim.standins.served import proxmox as node_commands
+        from aether_sim.fakes.served import proxmox as node_commands
 
         node_commands.cluster = self.proxmox
         self.site.powered_off = self.proxmox.guest_powered_off

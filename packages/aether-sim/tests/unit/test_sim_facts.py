@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aether_sim import block, stackfile, world
+from aether_sim.fakes import catalogue
+from aether_sim.fakes.store import store_name
 from aether_sim.hosts import firstboot
 from aether_sim.pve import guests
 from aether_sim.pve.storage import NodeStores, current_node, new_stores
-from aether_sim.standins import catalogue
-from aether_sim.standins.store import store_name
 
 INVENTORY = """
 [site]

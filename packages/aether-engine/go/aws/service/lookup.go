@@ -23,7 +23,7 @@ var (
 	flag = func() *table.Field { return &table.Field{Kind: table.Bool} }
 )
 
-// Functions are the look-ups that the stand-in has.
+// Functions are the look-ups that the fake has.
 func (s *Session) Functions() []*table.Function {
 	filters := &table.Field{Kind: table.Objects, Type: "ec2/getAmiFilter", Elem: table.Fields{
 		"name": {Kind: table.String, Required: true}, "values": {Kind: table.Strings, Required: true},

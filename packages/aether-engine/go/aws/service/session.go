@@ -127,7 +127,7 @@ func onlySimulated(values table.Values) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("this is Aether's stand-in for the aws plugin, for the simulator only, and no endpoint of a simulator is " +
+	return fmt.Errorf("this is Aether's fake for the aws plugin, for the simulator only, and no endpoint of a simulator is " +
 		"set.\nFix: install the released plugin where Pulumi's releases can be downloaded, and run again:\n" +
 		"  PULUMI_HOME=.aether/pulumi-home pulumi plugin install resource aws " + Released + " --reinstall\n" +
 		"(docs/aws.md; on a machine without access, copy the archive there and add --file ARCHIVE)")
@@ -195,7 +195,7 @@ func (s *Session) arn(service, owner, rest string) string {
 	return fmt.Sprintf("arn:aws:%s:%s:%s:%s", service, s.region, owner, rest)
 }
 
-// Resources are all that the stand-in has.
+// Resources are all that the fake has.
 func (s *Session) Resources() []*table.Resource {
 	return slices.Concat(s.networkResources(), s.routeResources(), s.groupResources(), s.machineResources(),
 		s.addressResources(), s.iamResources(), s.dnsResources(), s.parameterResources(), s.budgetResources(), s.volumeResources(), s.snapshotResources())

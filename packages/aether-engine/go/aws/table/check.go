@@ -78,7 +78,7 @@ func checkFields(fields Fields, in Values, path string) []p.CheckFailure {
 	}
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		if field := fields[name]; (field == nil || field.Output) && in[name] != nil && !strings.HasPrefix(name, "__") {
-			refuse(name, "is not an argument that the stand-in for the aws plugin has (engine/go/aws)")
+			refuse(name, "is not an argument that the fake for the aws plugin has (engine/go/aws)")
 		}
 	}
 	return failures

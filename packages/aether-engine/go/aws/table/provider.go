@@ -51,7 +51,7 @@ func (made *provider) resource(urn presource.URN) (*Resource, error) {
 	if found := made.resources[string(urn.Type())]; found != nil {
 		return found, nil
 	}
-	return nil, fmt.Errorf("the stand-in for the %s plugin has no resource %s (engine/go/%s)", made.name, urn.Type(), made.name)
+	return nil, fmt.Errorf("the fake for the %s plugin has no resource %s (engine/go/%s)", made.name, urn.Type(), made.name)
 }
 
 func (made *provider) check(_ context.Context, request p.CheckRequest) (p.CheckResponse, error) {
@@ -171,7 +171,7 @@ func (made *provider) invoke(ctx context.Context, request p.InvokeRequest) (p.In
 	function := made.functions[string(request.Token)]
 	if function == nil {
 		return p.InvokeResponse{}, fmt.Errorf(
-			"the stand-in for the %s plugin has no function %s (engine/go/%s)", made.name, request.Token, made.name)
+			"the fake for the %s plugin has no function %s (engine/go/%s)", made.name, request.Token, made.name)
 	}
 	in, _ := decode(request.Args)
 	if failures := checkFields(function.Inputs, in, ""); failures != nil {

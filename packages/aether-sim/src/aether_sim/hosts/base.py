@@ -1,4 +1,4 @@
-"""The lower layers of a host's root: one a flavour, made from the machine's /usr and the simulator's stand-ins.
+"""The lower layers of a host's root: one a flavour, made from the machine's /usr and the simulator's fakes.
 
 Of the machine, a host sees /usr (read-only, below its own layer) and a few files of /etc that programs in /usr need
 (loader cache, alternatives, certificates). Nothing else: no /home, no /root, no checkout, no /var, no /run.
@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aether_sim.standins import catalogue
-from aether_sim.standins.catalogue import words
+from aether_sim.fakes import catalogue
+from aether_sim.fakes.catalogue import words
 
 # What programs under /usr look for in /etc, besides the account files made here.
 _ETC_COPIED = words(
@@ -49,7 +49,7 @@ class Base:
 
 
 def machine_python() -> tuple[str, tuple[tuple[str, str], ...]]:
-    """An interpreter for stand-ins, as a host sees it, and what must be bound into the host for it."""
+    """An interpreter for fakes, as a host sees it, and what must be bound into the host for it."""
     system = Path("/usr/bin/python3")
     if system.exists():
         return str(system), ()

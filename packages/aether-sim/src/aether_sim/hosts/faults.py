@@ -116,7 +116,7 @@ class HostFaults:
         return self._foreign_key
 
     def publish(self) -> None:
-        """Let the host's own stand-ins know, by a file beside the agent's socket."""
+        """Let the host's own fakes know, by a file beside the agent's socket."""
         directory = self._host.directory / "agent"
         if directory.exists():
             state = {name: {"value": value, "good": self._good.get(name)} for name, value in self._on.items()}

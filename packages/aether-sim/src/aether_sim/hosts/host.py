@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aether_sim.fakes import catalogue
 from aether_sim.hosts import base as bases
 from aether_sim.hosts import boot, firstboot, ostree
 from aether_sim.hosts import process as proc
@@ -24,7 +25,6 @@ from aether_sim.hosts.faults import HostFaults
 from aether_sim.hosts.inroot import HostRoot
 from aether_sim.hosts.services import ServiceManager
 from aether_sim.hosts.ssh import HOST_KEY, HostSsh
-from aether_sim.standins import catalogue
 from aether_sim.world import HostFacts, sim_address
 
 # <asm-generic/ioctls.h>; the termios module does not name them.
@@ -101,7 +101,7 @@ class Host:
 
     @property
     def python(self) -> str:
-        """The interpreter of stand-ins, as the host sees it."""
+        """The interpreter of fakes, as the host sees it."""
         return bases.machine_python()[0]
 
     def log(self, message: str) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from aether_sim.fakes.nixos_image import SSHD, SWITCH, kernel_of
+from aether_sim.fakes.store import store_name
 from aether_sim.operator.errors import NixError
-from aether_sim.standins.nixos_image import SSHD, SWITCH, kernel_of
-from aether_sim.standins.store import store_name
 
 # What reads the inventory is imported where that is done: a deployment builds what was evaluated before, fifty at a time.
 

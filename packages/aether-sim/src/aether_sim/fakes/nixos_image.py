@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from aether_sim.fakes.store import store_name
 from aether_sim.paths import REPO
-from aether_sim.standins.store import store_name
 
 SWITCH = "/usr/lib/aether-sim/switch_to_configuration.py"
 NAME = store_name(hashlib.sha256(b"aether simulated NixOS image 25.05").digest(), "nixos-system-nixos-image-25.05")

@@ -19,7 +19,7 @@ from aether_sim.pve.storage import current_node
 
 async def vzdump(call: Call) -> int:
     """`vzdump VMID [--mode snapshot|suspend|stop] [--storage STORAGE] [--notes-template TEXT] [--compress zstd]`."""
-    from aether_sim.standins.served import proxmox
+    from aether_sim.fakes.served import proxmox
 
     call.need_root("please run as root.")
     if len(call.argv) < 2:
@@ -89,7 +89,7 @@ async def pct_restore(call: Call, words: list[str]) -> int:
 
 
 async def _restore(call: Call, names: list[str], rest: list[str]) -> int:
-    from aether_sim.standins.served import proxmox
+    from aether_sim.fakes.served import proxmox
 
     call.need_root("please run as root.")
     if len(names) < 2:
@@ -117,7 +117,7 @@ async def _restore(call: Call, names: list[str], rest: list[str]) -> int:
 
 def link(call: Call, words: list[str]) -> int:
     """`ip link add NAME type bridge`, `set dev NAME …`, `delete NAME`, `show dev NAME` on a node."""
-    from aether_sim.standins.served import proxmox
+    from aether_sim.fakes.served import proxmox
 
     bridges, node = proxmox._cluster().own_bridges, call.host.name
     if call.uid != 0 and words[:1] != ["show"]:

@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 """Packages that simulated distributions have: what each brings. A name that is not here does not exist.
 
-`units`: unit -> its [X-Simulator] lines; `programs`: command -> stand-in in this directory (or "" for one that only says its
+`units`: unit -> its [X-Simulator] lines; `programs`: command -> fake in this directory (or "" for one that only says its
 version); `files`: path -> text. Distributions start a Debian package's units at once; the others leave that to `systemctl`.
 """
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from aether_sim.fakes.served import backups, journalctl, machine, openrc, proxmox, sudo, systemctl, systemd_run
 from aether_sim.hosts.agent import Call, Handler, Refused
-from aether_sim.standins.served import backups, journalctl, machine, openrc, proxmox, sudo, systemctl, systemd_run
 
 COMMANDS: dict[str, Handler] = {
     "systemctl": systemctl.run,

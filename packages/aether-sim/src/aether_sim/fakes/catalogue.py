@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from aether_sim.standins import nixos_image
+from aether_sim.fakes import nixos_image
 
 HERE = Path(__file__).resolve().parent / "host"
 CLIENT = "agent_client.py"

@@ -4,7 +4,7 @@
 
 Imitates nix(1) of Nix 2.28 as far as hosts are asked: --version, store info|ping|gc|verify (of signatures), path-info (--json),
 profile list.
-It builds Home Manager's generations alone (nix_home.py); systems are the operator's stand-in's (operator/nix).
+It builds Home Manager's generations alone (nix_home.py); systems are the operator's fake's (operator/nix).
 """
 
 import json

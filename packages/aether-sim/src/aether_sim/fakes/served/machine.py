@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 
+from aether_sim.fakes.served import backups
 from aether_sim.hosts import units
 from aether_sim.hosts.agent import Call, Refused
-from aether_sim.standins.served import backups
 
 # The command still gets its answer before the connection breaks.
 _GRACE = 0.05

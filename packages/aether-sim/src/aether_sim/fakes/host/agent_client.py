@@ -2,7 +2,7 @@
 # mypy: ignore-errors
 """Hand this command to the supervisor and print what it answers (systemctl, journalctl, reboot, pct, qm …).
 
-Installed under the name of each command that the supervisor serves; see standins/served.
+Installed under the name of each command that the supervisor serves; see fakes/served.
 Frames of the answer: o stdout, e stderr, x exit code; each a letter, a 32-bit length and the bytes. Commands that read
 their standard input send it in pieces, each with a 32-bit length, an empty one at its end.
 """

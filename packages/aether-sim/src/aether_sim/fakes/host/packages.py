@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""What apt, dpkg, dnf, rpm and apk stand-ins share: one small database of a host, and what installing brings."""
+"""What apt, dpkg, dnf, rpm and apk fakes share: one small database of a host, and what installing brings."""
 
 import os
 import subprocess

@@ -98,8 +98,8 @@ def _command(words: list[str], options: dict[str, list[str]]) -> int:  # noqa: P
 def _drv(host: str) -> str:
     import hashlib
 
+    from aether_sim.fakes.store import store_name
     from aether_sim.operator import closure
-    from aether_sim.standins.store import store_name
 
     derivation = closure.evaluated(REPO, host)
     digest = derivation["digest"]
@@ -174,7 +174,7 @@ def _build_image(installable: str) -> str:
     import io
     import tarfile
 
-    from aether_sim.standins.store import store_name
+    from aether_sim.fakes.store import store_name
 
     attribute = installable.rpartition(".")[2].strip('"')
     if attribute not in _IMAGES:

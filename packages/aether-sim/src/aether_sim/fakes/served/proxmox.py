@@ -16,6 +16,7 @@ from typing import Any
 
 from fakepve import FakeCt, FakeVm, PveError
 
+from aether_sim.fakes.served import backups
 from aether_sim.hosts import process as proc
 from aether_sim.hosts.agent import Call, Refused
 from aether_sim.hosts.host import Host
@@ -23,7 +24,6 @@ from aether_sim.pve.guests import interfaces
 from aether_sim.pve.pending import effective
 from aether_sim.pve.service import Proxmox
 from aether_sim.pve.storage import CONTENT_DIRECTORIES, current_node
-from aether_sim.standins.served import backups
 
 _CT_NUMBERS = frozenset(("cores", "cpuunits", "memory", "onboot", "protection", "swap", "tty"))
 # What has to run for them, in PVE's words.

@@ -14,9 +14,9 @@ import secrets
 import shlex
 from datetime import UTC, datetime
 
+from aether_sim.fakes.catalogue import words as split_words
 from aether_sim.hosts import units
 from aether_sim.hosts.agent import Call, Refused
-from aether_sim.standins.catalogue import words as split_words
 
 _VALUED = split_words(
     "--unit -u --on-active --on-calendar --description --property -p --setenv -E --working-directory --uid --gid "

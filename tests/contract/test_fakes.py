@@ -1,4 +1,4 @@
-"""The simulator's stand-ins keep the contract of this folder, which real programs keep in tests/lab."""
+"""The simulator's fakes keep the contract of this folder, which real programs keep in tests/lab."""
 
 from collections.abc import Callable, Iterator
 
@@ -91,7 +91,7 @@ def test_a_simulated_first_boot_is_as_cloud_inits(born: dict[Case, Answer], case
 
 
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_a_standin_answers_as_the_real_program(system: dict[Case, Answer], case: Case) -> None:
+def test_a_fake_answers_as_the_real_program(system: dict[Case, Answer], case: Case) -> None:
     assert not (wrong := disagreement(case, system[case])), wrong
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import time
 
+from aether_sim.fakes.catalogue import words as split_words
+from aether_sim.fakes.served import machine
 from aether_sim.hosts import units
 from aether_sim.hosts.agent import Call, Refused
 from aether_sim.hosts.services import Unit
-from aether_sim.standins.catalogue import words as split_words
-from aether_sim.standins.served import machine
 
 _WITH_VALUE = (
     "-p",
