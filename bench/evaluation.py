@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import re
+import shlex
 import shutil
-import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.lab import REPOSITORY
 from bench.measure import BenchError, Report
-from components.nixos.desired import desired_closures
+from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.source_closure import entry_file
 from inventory.load import load
 from inventory.models import CloudVm, NixosHost
+from nix.tools import evaluate
 
 INVENTORIES = (Path("inventory/homelab.toml"), Path("inventory/cloud.toml"))
 # Answers with a made-up derivation for each host that it is asked for, and writes down which those were; its store keeps all.
@@ -81,8 +81,8 @@ def measure(report: Report, work: Path) -> None:
     begun = time.monotonic()
     evaluated()
     report.seconds("evaluation_hash_seconds", time.monotonic() - begun, f"hashing the sources of {len(hosts)} hosts, warm")
-    if os.environ.get("NIXTREES"):
-        _with_nix(report, sorted(hosts))
+    if local := evaluate.trees():
+        _with_nix(report, repository, stacks, real_nix(work / "real-nix", local))
 
 
 def _nixos_hosts(file: Path) -> dict[str, tuple[str, str | None]]:
@@ -95,12 +95,30 @@ def _nixos_hosts(file: Path) -> dict[str, tuple[str, str | None]]:
     }
 
 
-def _with_nix(report: Report, attributes: list[str]) -> None:
-    for name, wanted in (("evaluation_nix_one_seconds", attributes[:1]), ("evaluation_nix_all_seconds", attributes)):
+def real_nix(path: Path, local: evaluate.Trees) -> Path:
+    """A `nix` at PATH that evaluates with LOCAL trees in place of the flake's inputs."""
+    options = shlex.join(local.overrides())
+    path.write_text(f'#!/bin/sh\ncase " $* " in *" eval "*) set -- "$@" {options} ;; esac\nexec {evaluate.NIX} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def _with_nix(report: Report, repository: Path, stacks: Mapping[Path, Mapping[str, tuple[str, str | None]]], nix: Path) -> None:
+    """As a preview asks: the homelab's hosts with nothing known, with one host's file touched, and with nothing touched."""
+    file = INVENTORIES[0]
+    attributes = {name: attribute for name, (attribute, _) in stacks[file].items()}
+    (repository / ".aether/cache/evaluations.json").unlink(missing_ok=True)
+
+    def seconds(name: str, text: str) -> None:
         begun = time.monotonic()
-        done = subprocess.run(
-            ["python3", "-m", "nix.tools.evaluate", *wanted], cwd=REPOSITORY, capture_output=True, text=True, check=False
-        )
-        if done.returncode or len(re.findall(r"/nix/store/\S+\.drv", done.stdout)) < len(wanted):
-            raise BenchError(f"nix could not evaluate {wanted}: {done.stderr[-2000:]}")
-        report.seconds(name, time.monotonic() - begun, f"real Nix, {len(wanted)} of the hosts")
+        try:
+            desired_closures(repository, [file], attributes, evaluator="nix", nix=str(nix))
+        except EvaluationError as error:
+            raise BenchError(str(error)[-2000:]) from None
+        report.seconds(name, time.monotonic() - begun, text)
+
+    seconds("evaluation_nix_all_seconds", f"real Nix, {len(attributes)} hosts of the homelab, nothing cached")
+    path = repository / next(entry for name, (_, node) in stacks[file].items() if (entry := entry_file(repository, name, node)))
+    path.write_text(path.read_text() + f"\n# {time.time()}\n")
+    seconds("evaluation_nix_one_seconds", f"real Nix, {path.relative_to(repository)} touched")
+    seconds("evaluation_nix_none_seconds", "real Nix, nothing touched")

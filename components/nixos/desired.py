@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -166,19 +167,27 @@ def _kept(drvs: set[str], repository: Path, nix: str) -> set[str]:
 
 
 def _evaluate(repository: Path, nix: str, attributes: Mapping[str, str]) -> dict[str, Desired]:
-    """What each host should run, so many at a time as there is memory for; hosts that fail are named, all of them."""
+    """What each host should run, so many at a time as there is memory for; hosts that fail are named, all of them.
+
+    An evaluation keeps one core busy, so there are as many side by side as there are cores.
+    """
     found, failed = dict[str, Desired](), dict[str, str]()
-    for batch in batched(list(attributes), batch_size()):
-        evaluated, error = _evaluate_batch(repository, nix, {host: attributes[host] for host in batch})
-        if error and len(batch) > 1:
-            # One host's error is all that Nix says of a batch.
-            for host in batch:
-                alone, reason = _evaluate_batch(repository, nix, {host: attributes[host]})
-                found |= alone
-                failed |= {host: reason} if reason else {}
-        else:
+    at_once = batch_size()
+    workers = max(1, min(os.cpu_count() or 1, at_once, len(attributes)))
+    size = max(1, min(at_once, -(-len(attributes) // workers), at_once // workers))
+
+    def batch_of(hosts: Sequence[str]) -> tuple[dict[str, Desired], dict[str, str]]:
+        evaluated, error = _evaluate_batch(repository, nix, {host: attributes[host] for host in hosts})
+        if not error or len(hosts) == 1:
+            return evaluated, {hosts[0]: error} if error else {}
+        # One host's error is all that Nix says of a batch.
+        alone = [batch_of([host]) for host in hosts]
+        return {k: v for made, _ in alone for k, v in made.items()}, {k: v for _, wrong in alone for k, v in wrong.items()}
+
+    with ThreadPoolExecutor(workers) as pool:
+        for evaluated, wrong in pool.map(batch_of, batched(list(attributes), size)):
             found |= evaluated
-            failed |= {batch[0]: error} if error else {}
+            failed |= wrong
     if failed:
         raise EvaluationError("\n".join(f"nix could not evaluate {host}:\n{error}" for host, error in failed.items()))
     return found

@@ -46,8 +46,9 @@ def write_nix(repository: Path, fail: bool = False) -> None:
 
 @pytest.fixture(autouse=True)
 def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory for all hosts at once, however much of it this machine has free."""
+    """Memory for all hosts at once and one core, whatever this machine has."""
     monkeypatch.setattr("components.nixos.desired.batch_size", lambda: 16)
+    monkeypatch.setattr("components.nixos.desired.os.cpu_count", lambda: 1)
 
 
 def desired(repository: Path, evaluator: str = "nix") -> dict[str, Desired]:
@@ -118,6 +119,16 @@ def test_hosts_are_evaluated_so_many_at_a_time_as_there_is_memory_for(repository
     monkeypatch.setattr("components.nixos.desired.batch_size", lambda: 4)
     assert len(desired(repository)) == 15
     assert evaluations(repository) == [4, 4, 4, 3]
+
+
+@pytest.mark.parametrize(("memory", "asked"), [(16, [8, 7]), (4, [2] * 7 + [1]), (1, [1] * 15)])
+def test_cores_evaluate_side_by_side_and_share_the_memory(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, memory: int, asked: list[int]
+) -> None:
+    monkeypatch.setattr("components.nixos.desired.batch_size", lambda: memory)
+    monkeypatch.setattr("components.nixos.desired.os.cpu_count", lambda: 2)
+    assert len(desired(repository)) == 15
+    assert sorted(evaluations(repository), reverse=True) == asked
 
 
 def test_each_host_that_fails_is_named(repository: Path) -> None:
