@@ -15,6 +15,8 @@ from inventory.load import Inventory
 from inventory.models import DEPLOY_USER, AtomicHost, ManagedHost, runs_nixos
 
 SCRIPTS = REPOSITORY / "components"
+STATUS = ("health/scripts/health.sh", "nixos/scripts/host.sh", "nixos/scripts/status.sh")
+"""What a NixOS host is asked how it is by, one behind the other."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +156,7 @@ def _status_command(host: ManagedHost, health_at: str) -> str:
     if host.ssh_user == DEPLOY_USER:
         return entry_command("status", health_at, "yes" if health_at else "no")
     asked = [health_at, check_lines(host.health)] if health_at else []
-    return " ".join(
-        [host_script("health/scripts/health.sh", "nixos/scripts/host.sh", "nixos/scripts/status.sh"), *map(shlex.quote, asked)]
-    )
+    return " ".join([host_script(*STATUS), *map(shlex.quote, asked)])
 
 
 def entry_command(step: str, *arguments: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from components.health.checks import check_lines, check_name
 from inventory.models import CommandCheck, Guest, HealthCheck, HttpCheck, UnitCheck
-from stacks.live import SCRIPTS
+from stacks.live import SCRIPTS, STATUS
 
 BOOT = 300
 """Seconds until a copy must answer."""
@@ -52,7 +52,7 @@ def prove(ask: Callable[..., str | None], host: Guest, address: str, others: Map
     """Ask until everything holds that can, or until its time is over. ASK runs a script in the copy, and gives what it prints."""
     outside = beyond(host.health, others)
     checks = tuple(check for check in host.health if check_name(check) not in outside)
-    text = "\n".join((SCRIPTS / f"nixos/scripts/{name}.sh").read_text() for name in ("host", "status", "waits"))
+    text = "\n".join((SCRIPTS / name).read_text() for name in (*STATUS, "nixos/scripts/waits.sh"))
     deadline, answered = time.monotonic() + BOOT, False
     found = Found(left_out=outside)
     good_since: float | None = None
