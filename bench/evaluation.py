@@ -43,7 +43,7 @@ def measure(report: Report, work: Path) -> None:
     """Touch each host's own file in turn; count what is evaluated. With NIXTREES, also the seconds that real Nix takes."""
     report.section("Evaluation: hosts evaluated after a change")
     repository = work / "repository"
-    for folder in ("nix", "inventory", "secrets"):
+    for folder in ("nix", "components", "inventory", "secrets"):
         shutil.copytree(REPOSITORY / folder, repository / folder)
     for file in ("flake.nix", "flake.lock"):
         shutil.copy(REPOSITORY / file, repository / file)

@@ -24,7 +24,7 @@ from . import golden
 
 FILE = Path(__file__).with_name("changes.json")
 # What the flake is made of.
-PARTS = ("flake.nix", "flake.lock", "nix", "components/nixos/scripts", "inventory", "secrets")
+PARTS = ("flake.nix", "flake.lock", "nix", "components/health/scripts", "components/nixos/scripts", "inventory", "secrets")
 Answer = dict[str, Any]
 
 _asked: Counter[str] = Counter()
