@@ -67,7 +67,7 @@ def container_without_digest(copy: Path) -> None:
     [
         (
             two_postures,
-            r'(?s)hardened\.enable \(set in the inventory, security = "hardened" of \[hosts\.cockpit\]\) and '
+            r"(?s)hardened\.enable \(set in nix/profiles/appliance\.nix\) and "
             r"aether\.security\.relaxed\.enable \(set in .*cockpit\.nix\) exclude each other\..*Remove one",
         ),
         (
