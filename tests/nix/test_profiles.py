@@ -76,7 +76,7 @@ def test_profiles_that_contradict_each_other_are_refused(copy: Path) -> None:
         evaluated(copy, "nixosConfigurations.dev.config.system.build.toplevel.drvPath")
 
 
-ABILITY = """# Says something to whoever logs in.
+FEATURE = """# Says something to whoever logs in.
 { config, lib, aether, ... }:
 let
   cfg = config.aether.greeting;
@@ -97,10 +97,19 @@ WITH_AND_WITHOUT = """host: {
 def test_a_new_feature_is_one_file(copy: Path) -> None:
     """As nix/modules/README.md says: dropping it is enough, and it is off until a host says otherwise."""
     before = {path for path in copy.rglob("*") if path.is_file()}
-    (copy / "nix/modules/greeting.nix").write_text(ABILITY)
+    (copy / "nix/modules/greeting.nix").write_text(FEATURE)
     assert {path for path in copy.rglob("*") if path.is_file()} - before == {copy / "nix/modules/greeting.nix"}
     found = evaluated(copy, "nixosConfigurations.cockpit", WITH_AND_WITHOUT)
     assert found == {"off": "", "on": "This is cockpit of home.example.org."}
+
+
+def test_features_are_taken_by_their_name_of_0_1_0(copy: Path) -> None:
+    """Hosts that an owner wrote before say aether.abilities; a warning names the line."""
+    path = copy / "nix/hosts/laptop/default.nix"
+    path.write_text(path.read_text().replace("  aether.features = {", "  aether.abilities = {"))
+    wanted = "host: { inherit (host.config.aether.features.disk) enable; warned = builtins.length host.config.warnings; }"
+    found = evaluated(copy, "nixosConfigurations.laptop", wanted)
+    assert found["enable"] and found["warned"] > 0
 
 
 PACKAGE = """host: {
