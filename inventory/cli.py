@@ -8,22 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inventory import ansible, graph, sops
-from inventory.load import Inventory, InventoryError, load_all
-from inventory.overlay import overlays
+from inventory.load import FILES, Inventory, InventoryError, all_files, load_all, production
 from inventory.problems import explained
-
-FILES = ("inventory/homelab.toml", "inventory/cloud.toml")
-"""What stands in production. An environment beside it is an overlay (overlay.py)."""
-
-
-def production() -> tuple[str, ...]:
-    """Those of FILES that are there; the first also where none is, so that its absence is told. A fleet may have no cloud."""
-    return tuple(file for file in FILES if Path(file).exists()) or FILES[:1]
-
-
-def all_files() -> tuple[str, ...]:
-    """Production and every environment that is laid over it."""
-    return (*production(), *(str(path) for path in overlays(Path("inventory"))))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

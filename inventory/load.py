@@ -19,13 +19,26 @@ from inventory.models import (
     Service,
     Site,
 )
+from inventory.overlay import overlays
 from inventory.parse import Draft, parse
 from inventory.problems import InventoryError, Problem
 from inventory.proxmox import Backup
 
-__all__ = ["Inventory", "InventoryError", "Problem", "load", "load_all"]
+__all__ = ["Inventory", "InventoryError", "Problem", "all_files", "load", "load_all", "production"]
 
 T = TypeVar("T")
+FILES = ("inventory/homelab.toml", "inventory/cloud.toml")
+"""What stands in production. An environment beside it is an overlay (overlay.py)."""
+
+
+def production() -> tuple[str, ...]:
+    """Those of FILES that are there; the first also where none is, so that its absence is told. A fleet may have no cloud."""
+    return tuple(file for file in FILES if Path(file).exists()) or FILES[:1]
+
+
+def all_files() -> tuple[str, ...]:
+    """Production and every environment that is laid over it."""
+    return (*production(), *(str(path) for path in overlays(Path("inventory"))))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inventory import breakglass, keeping, rotation
-from inventory.load import load_all
+from inventory.load import all_files, load_all
 from inventory.newcomers import give_keys
 from inventory.secret_manager import SecretManager, recipient_of
 from inventory.secret_store import DEFAULT_KEY_FILE, SecretStore, SecretStoreError
@@ -88,8 +88,6 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def _run(options: argparse.Namespace) -> int:
-    from inventory.cli import all_files
-
     files = [Path(file) for file in options.file or all_files()]
     store = SecretStore(Path(options.secrets), options.key_file)
     try:

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from components.nixos.desired import EvaluationError
-from inventory.cli import production
 from inventory.edges import Edge, edges
-from inventory.load import Inventory, InventoryError, load_all
+from inventory.load import Inventory, InventoryError, load_all, production
 from inventory.models import External, Host, NixosFacts, runs_nixos
 from ops import hosts
 from ops.orders.document import Order

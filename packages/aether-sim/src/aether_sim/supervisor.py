@@ -191,9 +191,9 @@ class Supervisor:
         self.site.operator_key = self.operator_public
         self.site.signing_key = self.keys.signing_public
         self.proxmox = Proxmox(self.paths.pve, self.world, f"127.{self.block}.0.1", self.make_host, self.log)
-        from aether_sim.fakes.served import proxmox as node_commands
+        from aether_sim.fakes.served import nodes
 
-        node_commands.cluster = self.proxmox
+        nodes.serve(self.proxmox)
         self.site.powered_off = self.proxmox.guest_powered_off
         self.site.tls = self.proxmox.tls_context
         standing = [facts for facts in self.world.hosts.values() if facts.stands_alone]

@@ -12,6 +12,7 @@ from typing import Any
 
 from fakepve import FakeVm
 
+from aether_sim.fakes.served import nodes
 from aether_sim.hosts.agent import Call, Refused
 from aether_sim.pve import archives
 from aether_sim.pve.storage import current_node
@@ -19,13 +20,11 @@ from aether_sim.pve.storage import current_node
 
 async def vzdump(call: Call) -> int:
     """`vzdump VMID [--mode snapshot|suspend|stop] [--storage STORAGE] [--notes-template TEXT] [--compress zstd]`."""
-    from aether_sim.fakes.served import proxmox
-
     call.need_root("please run as root.")
     if len(call.argv) < 2:
         raise Refused("400 not enough arguments", 255)
-    vmid, options = call.argv[1], proxmox._options(call.argv[2:])
-    cluster = proxmox._cluster()
+    vmid, options = call.argv[1], nodes.options_of(call.argv[2:])
+    cluster = nodes.cluster()
     guest = cluster.api.guest(int(vmid))
     if guest is None or guest.node != call.host.name:
         raise Refused(f"ERROR: unable to find VM '{vmid}'", 255)
@@ -39,14 +38,14 @@ async def vzdump(call: Call) -> int:
     call.out(f"INFO: status = {guest.status}\nINFO: {'VM' if machine else 'CT'} Name: {guest.name}")
     at = time.time()
     if running and options.get("mode") == "stop":
-        await proxmox._power(call, guest, "shutdown")
+        await nodes.power(call, guest, "shutdown")
     _lock(cluster.api, guest, "backup")
     try:
         path, size = await cluster.back_up(guest, at, _notes(options.get("notes-template", ""), guest))
     finally:
         _lock(cluster.api, guest, None)
     if running and options.get("mode") == "stop":
-        await proxmox._power(call, guest, "start")
+        await nodes.power(call, guest, "start")
     call.out(f"INFO: creating vzdump archive '{path}'\nINFO: archive file size: {max(1, size >> 20)}MB")
     call.out(f"INFO: Finished Backup of VM {vmid} ({time.strftime('%H:%M:%S', time.gmtime(time.time() - at))})")
     call.out("INFO: Backup job finished successfully")
@@ -89,37 +88,33 @@ async def pct_restore(call: Call, words: list[str]) -> int:
 
 
 async def _restore(call: Call, names: list[str], rest: list[str]) -> int:
-    from aether_sim.fakes.served import proxmox
-
     call.need_root("please run as root.")
     if len(names) < 2:
         raise Refused("400 not enough arguments", 255)
     vmid, archive = names
     if not vmid.isdigit():
         raise Refused(f"400 Parameter verification failed.\nvmid: type check ('integer') failed - got '{vmid}'", 255)
-    options = proxmox._options(rest)
+    options = nodes.options_of(rest)
     if unknown := set(options) - {"storage", "unique"}:
         raise Refused(f"Unknown option: {sorted(unknown)[0]}\n400 unable to parse option", 255)
     if archive.startswith(f"{archives.FOLDER}/"):
         archive = f"local:backup/{archive.rpartition('/')[2]}"
-    api, values = proxmox._cluster().api, {"node": call.host.name, "vmid": int(vmid), **options}
+    api, values = nodes.cluster().api, {"node": call.host.name, "vmid": int(vmid), **options}
     path = f"{archives.FOLDER}/{archive.rpartition('/')[2]}"
     if call.argv[0] == "pct":
         call.out(f"recovering backed-up configuration from '{archive}'")
-        await proxmox._api(call, api._lxc_create("root@pam", {**values, "ostemplate": archive, "restore": 1}))
+        await nodes.run_api(call, api._lxc_create("root@pam", {**values, "ostemplate": archive, "restore": 1}))
         call.out(f"restoring '{archive}' now..\nextracting archive '{path}'\nmerging backed-up and given configuration..")
     else:
         call.out(f"restore vma archive: zstd -q -d -c {path} | vma extract -v -r /var/tmp/vzdumptmp.fifo - /var/tmp/vzdumptmp")
-        await proxmox._api(call, api._qm_create({**values, "archive": archive}, "root@pam"))
+        await nodes.run_api(call, api._qm_create({**values, "archive": archive}, "root@pam"))
         call.out("progress 100% (duration 0 sec)\nrescan volumes...")
     return 0
 
 
 def link(call: Call, words: list[str]) -> int:
     """`ip link add NAME type bridge`, `set dev NAME …`, `delete NAME`, `show dev NAME` on a node."""
-    from aether_sim.fakes.served import proxmox
-
-    bridges, node = proxmox._cluster().own_bridges, call.host.name
+    bridges, node = nodes.cluster().own_bridges, call.host.name
     if call.uid != 0 and words[:1] != ["show"]:
         raise Refused("RTNETLINK answers: Operation not permitted", 2)
     match words:

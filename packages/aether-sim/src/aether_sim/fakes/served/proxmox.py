@@ -11,18 +11,16 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from fakepve import FakeCt, FakeVm, PveError
 
-from aether_sim.fakes.served import backups
+from aether_sim.fakes.served import backups, nodes
 from aether_sim.hosts import process as proc
 from aether_sim.hosts.agent import Call, Refused
 from aether_sim.hosts.host import Host
 from aether_sim.pve.guests import interfaces
 from aether_sim.pve.pending import effective
-from aether_sim.pve.service import Proxmox
 from aether_sim.pve.storage import CONTENT_DIRECTORIES, current_node
 
 _CT_NUMBERS = frozenset(("cores", "cpuunits", "memory", "onboot", "protection", "swap", "tty"))
@@ -33,89 +31,6 @@ _INSIDE = {
     "pull": "can only pull files from a running VM",
 }
 _SNAPSHOTS = ("snapshot", "delsnapshot", "listsnapshot")
-# Set by the supervisor: the cluster whose nodes the callers are.
-cluster: Proxmox | None = None
-
-
-def _cluster() -> Proxmox:
-    if cluster is None:
-        raise Refused("ipcc_send_rec[1] failed: Connection refused", 255)
-    return cluster
-
-
-def _guest(call: Call, vmid: str, kind: Any) -> Any:
-    """The guest on this node. Raises Refused in PVE's words."""
-    api = _cluster().api
-    if not vmid.isdigit():
-        raise Refused(f"400 Parameter verification failed.\nvmid: type check ('integer') failed - got '{vmid}'", 255)
-    guest = api.guest(int(vmid))
-    where = "qemu-server" if kind is FakeVm else "lxc"
-    if guest is None or not isinstance(guest, kind) or guest.node != call.host.name:
-        raise Refused(f"Configuration file 'nodes/{call.host.name}/{where}/{vmid}.conf' does not exist", 2)
-    return guest
-
-
-def _host(guest: Any) -> Host | None:
-    return _cluster().guest_hosts.get(guest.vmid)
-
-
-async def _started(
-    host: Host, command: list[str], environment: Mapping[str, str] | None = None, user: proc.User | None = None
-) -> asyncio.subprocess.Process:
-    """A command in a host, as root with a login's environment, unless told."""
-    user = user or proc.find_user(host.root, "root")
-    assert user is not None
-    argv = [*proc.enter_command(host.pid, user, environment or host.environment(user)), *command]
-    return await proc.spawn(argv, stdin=asyncio.subprocess.PIPE)
-
-
-async def inside(
-    call: Call,
-    host: Host,
-    command: list[str],
-    environment: Mapping[str, str] | None = None,
-    user: proc.User | None = None,
-) -> int:
-    """Run a command in a host, as root unless told, with the caller's streams; its exit code."""
-    child = await _started(host, command, environment, user)
-    assert child.stdin is not None and child.stdout is not None and child.stderr is not None
-
-    async def feed() -> None:
-        assert child.stdin is not None
-        try:
-            while piece := await call.stdin():
-                child.stdin.write(piece)
-                await child.stdin.drain()
-        except ConnectionError:
-            return
-        finally:
-            child.stdin.close()
-
-    async def pass_on(stream: asyncio.StreamReader, error: bool) -> None:
-        while data := await stream.read(65536):
-            call.raw(data, error)
-
-    feeding = asyncio.create_task(feed())
-    await asyncio.gather(pass_on(child.stdout, False), pass_on(child.stderr, True))
-    code = await child.wait()
-    feeding.cancel()
-    return code
-
-
-async def _api(call: Call, action: Any) -> str:
-    """Run an API handler for this node; the task's outcome as the command line prints it."""
-    token = current_node.set(call.host.name)
-    try:
-        upid = await action
-    except PveError as error:
-        fields = "".join(f"\n{key}: {text}" for key, text in (error.errors or {}).items())
-        raise Refused(f"{error.message}{fields}", 255) from error
-    finally:
-        current_node.reset(token)
-    record = _cluster().api.tasks.get(upid)
-    if record and record.get("exitstatus", "OK") != "OK":
-        raise Refused(str(record["exitstatus"]), 255)
-    return str(upid)
 
 
 def _config(call: Call, guest: Any, *, current: bool) -> int:
@@ -136,47 +51,22 @@ def _pending(call: Call, guest: Any) -> int:
     return 0
 
 
-def _options(words: list[str]) -> dict[str, str]:
-    """`--key value`, `-key value` and `--key=value`."""
-    found: dict[str, str] = {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            raise Refused(f"400 too many arguments: {word}", 255)
-        key, eq, value = word.lstrip("-").partition("=")
-        found[key] = value if eq else rest.pop(0) if rest and not rest[0].startswith("--") else "1"
-    return found
-
-
-async def _power(call: Call, guest: Any, action: str) -> int:
-    api = _cluster().api
-    if isinstance(guest, FakeVm):
-        handler = getattr(api, f"_do_{action}")
-        await _api(call, handler(guest, "root@pam", {}))
-    else:
-        handler = getattr(api, f"_lxc_{action}")
-        await _api(call, handler("root@pam", {"node": call.host.name, "vmid": guest.vmid}))
-    await _cluster().settle()
-    return 0
-
-
 async def _snapshots(call: Call, guest: Any, verb: str, words: list[str]) -> int:
     """`snapshot NAME`, `delsnapshot NAME`, `listsnapshot` of either tool."""
-    api = _cluster().api
+    api = nodes.cluster().api
     if verb == "listsnapshot":
         for name in [*guest.snapshots, "current"]:
             call.out(f"`-> {name}")
         return 0
     if not words:
         raise Refused("400 not enough arguments\nsnapname: property is missing and it is not optional", 255)
-    values = {"node": call.host.name, "vmid": guest.vmid, "snapname": words[0], **_options(words[1:])}
+    values = {"node": call.host.name, "vmid": guest.vmid, "snapname": words[0], **nodes.options_of(words[1:])}
     suffix = "_snapshot" if verb == "snapshot" else "_snapshot_delete"
     if isinstance(guest, FakeVm):
-        await _api(call, getattr(api, f"_qm{suffix}")(values, "root@pam"))
+        await nodes.run_api(call, getattr(api, f"_qm{suffix}")(values, "root@pam"))
     else:
-        await _api(call, getattr(api, f"_lxc{suffix}")("root@pam", values))
-    _cluster().touched(guest.vmid)
+        await nodes.run_api(call, getattr(api, f"_lxc{suffix}")("root@pam", values))
+    nodes.cluster().touched(guest.vmid)
     return 0
 
 
@@ -187,7 +77,7 @@ async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subco
     verb = words.pop(0) if words else ""
     if verb == "list":
         call.out("VMID       Status     Lock         Name")
-        for ct in _cluster().api.cts:
+        for ct in nodes.cluster().api.cts:
             if ct.node == call.host.name:
                 call.out(f"{ct.vmid:<10} {ct.status:<10} {ct.lock or '':<12} {ct.name}")
         return 0
@@ -195,12 +85,12 @@ async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subco
         return await backups.pct_restore(call, words)
     if not words:
         raise Refused("400 not enough arguments", 255)
-    ct = _guest(call, words.pop(0), FakeCt)
+    ct = nodes.guest_of(call, words.pop(0), FakeCt)
     if verb == "status":
         call.out(f"status: {ct.status}")
         return 0
     if verb == "config":
-        return _config(call, ct, current=_options(words).get("current", "0") == "1")
+        return _config(call, ct, current=nodes.options_of(words).get("current", "0") == "1")
     if verb == "pending":
         return _pending(call, ct)
     if verb in _SNAPSHOTS:
@@ -208,23 +98,23 @@ async def pct(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subco
     if verb in ("resize", "migrate"):
         return await {"resize": _pct_resize, "migrate": _pct_migrate}[verb](call, ct, words)
     if verb in ("start", "stop", "shutdown", "reboot"):
-        return await _power(call, ct, verb)
+        return await nodes.power(call, ct, verb)
     if verb == "unlock":
-        _cluster().api.unlock(ct.vmid)
+        nodes.cluster().api.unlock(ct.vmid)
         return 0
     if verb == "set":
         # The API's schema makes these numbers.
-        given = {key: int(value) if key in _CT_NUMBERS else value for key, value in _options(words).items()}
+        given = {key: int(value) if key in _CT_NUMBERS else value for key, value in nodes.options_of(words).items()}
         values = {"node": call.host.name, "vmid": ct.vmid, **given}
-        await _api(call, _cluster().api._lxc_config_put("root@pam", values))
-        _cluster().touched(ct.vmid)
+        await nodes.run_api(call, nodes.cluster().api._lxc_config_put("root@pam", values))
+        nodes.cluster().touched(ct.vmid)
         return 0
     if verb == "destroy":
-        values = {"node": call.host.name, "vmid": ct.vmid, **_options(words)}
-        await _api(call, _cluster().api._lxc_destroy("root@pam", values))
-        await _cluster().settle()
+        values = {"node": call.host.name, "vmid": ct.vmid, **nodes.options_of(words)}
+        await nodes.run_api(call, nodes.cluster().api._lxc_destroy("root@pam", values))
+        await nodes.cluster().settle()
         return 0
-    host = _host(ct)
+    host = nodes.host_of(ct)
     if verb in _INSIDE:
         if ct.status != "running" or host is None or host.state == "down":
             raise Refused(_INSIDE[verb].format(ct.vmid), 255)
@@ -238,18 +128,18 @@ async def _pct_resize(call: Call, ct: Any, words: list[str]) -> int:
     if len(words) < 2:
         raise Refused("400 not enough arguments", 255)
     values = {"node": call.host.name, "vmid": ct.vmid, "disk": words[0], "size": words[1]}
-    await _api(call, _cluster().api._lxc_resize("root@pam", values))
-    _cluster().touched(ct.vmid)
+    await nodes.run_api(call, nodes.cluster().api._lxc_resize("root@pam", values))
+    nodes.cluster().touched(ct.vmid)
     return 0
 
 
 async def _pct_migrate(call: Call, ct: Any, words: list[str]) -> int:
     if not words:
         raise Refused("400 not enough arguments", 255)
-    values = {"node": call.host.name, "vmid": ct.vmid, "target": words[0], **_options(words[1:])}
-    await _api(call, _cluster().api._lxc_migrate("root@pam", values))
-    _cluster().touched(ct.vmid)
-    await _cluster().settle()
+    values = {"node": call.host.name, "vmid": ct.vmid, "target": words[0], **nodes.options_of(words[1:])}
+    await nodes.run_api(call, nodes.cluster().api._lxc_migrate("root@pam", values))
+    nodes.cluster().touched(ct.vmid)
+    await nodes.cluster().settle()
     return 0
 
 
@@ -259,14 +149,14 @@ async def _pct_exec(call: Call, host: Host, words: list[str]) -> int:
     if not words:
         raise Refused("400 not enough arguments", 255)
     # As `lxc-attach --keep-env` has it: the node's PATH knows nothing of NixOS.
-    return await inside(call, host, words, {**call.environment(), "container": "lxc"})
+    return await nodes.inside(call, host, words, {**call.environment(), "container": "lxc"})
 
 
 def _positional(words: list[str]) -> tuple[list[str], dict[str, str]]:
     names = [word for word in words[:2] if not word.startswith("-")]
     if len(names) != 2:
         raise Refused("400 not enough arguments", 255)
-    return names, _options(words[2:])
+    return names, nodes.options_of(words[2:])
 
 
 async def _pct_push(call: Call, host: Host, words: list[str]) -> int:
@@ -308,7 +198,7 @@ async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcom
     verb = words.pop(0) if words else ""
     if verb == "list":
         call.out("      VMID NAME                 STATUS     MEM(MB)    BOOTDISK(GB) PID")
-        for vm in _cluster().api.vms:
+        for vm in nodes.cluster().api.vms:
             if vm.node == call.host.name:
                 call.out(f"{vm.vmid:>10} {vm.name:<20} {vm.status:<10} {vm.config.get('memory', 512)}")
         return 0
@@ -318,27 +208,30 @@ async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcom
         verb = f"{verb} {words.pop(0)}"
     if not words:
         raise Refused("400 not enough arguments", 255)
-    vm = _guest(call, words.pop(0), FakeVm)
+    vm = nodes.guest_of(call, words.pop(0), FakeVm)
     if verb == "status":
         call.out(f"status: {vm.status}")
         return 0
     if verb == "config":
-        return _config(call, vm, current=_options(words).get("current", "0") == "1")
+        return _config(call, vm, current=nodes.options_of(words).get("current", "0") == "1")
     if verb == "pending":
         return _pending(call, vm)
     if verb in ("start", "stop", "shutdown", "reboot", "reset"):
-        return await _power(call, vm, verb)
+        return await nodes.power(call, vm, verb)
     if verb in _SNAPSHOTS:
         return await _snapshots(call, vm, verb, words)
     if verb == "unlock":
-        _cluster().api.unlock(vm.vmid)
+        nodes.cluster().api.unlock(vm.vmid)
         return 0
     if verb == "destroy":
-        await _api(call, _cluster().api._qm_destroy({"node": call.host.name, "vmid": vm.vmid, **_options(words)}, "root@pam"))
-        await _cluster().settle()
+        await nodes.run_api(
+            call,
+            nodes.cluster().api._qm_destroy({"node": call.host.name, "vmid": vm.vmid, **nodes.options_of(words)}, "root@pam"),
+        )
+        await nodes.cluster().settle()
         return 0
     if verb == "set":
-        return await _qm_set(call, vm, _options(words))
+        return await _qm_set(call, vm, nodes.options_of(words))
     if verb in ("agent", "guest cmd"):
         return _qm_agent(call, vm, words)
     if verb == "guest exec":
@@ -347,12 +240,12 @@ async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcom
         return await _qm_import(call, vm, words)
     if verb in ("resize", "disk resize") and len(words) >= 2:
         values = {"node": call.host.name, "vmid": vm.vmid, "disk": words[0], "size": words[1]}
-        await _api(call, _cluster().api._qm_resize(values, "root@pam"))
+        await nodes.run_api(call, nodes.cluster().api._qm_resize(values, "root@pam"))
         return 0
     if verb == "migrate" and words:
-        values = {"node": call.host.name, "vmid": vm.vmid, "target": words[0], **_options(words[1:])}
-        await _api(call, _cluster().api._qm_migrate(values, "root@pam"))
-        await _cluster().settle()
+        values = {"node": call.host.name, "vmid": vm.vmid, "target": words[0], **nodes.options_of(words[1:])}
+        await nodes.run_api(call, nodes.cluster().api._qm_migrate(values, "root@pam"))
+        await nodes.cluster().settle()
         return 0
     if verb == "cloudinit":
         return 0
@@ -361,17 +254,17 @@ async def qm(call: Call) -> int:  # noqa: PLR0911, PLR0912 - one branch a subcom
 
 async def _qm_set(call: Call, vm: Any, options: dict[str, str]) -> int:
     async def apply() -> str:
-        await _cluster().api._apply_config(vm, "root@pam", dict(options))
+        await nodes.cluster().api._apply_config(vm, "root@pam", dict(options))
         return ""
 
-    await _api(call, apply())
-    _cluster().touched(vm.vmid)
+    await nodes.run_api(call, apply())
+    nodes.cluster().touched(vm.vmid)
     call.out(" ".join([f"update VM {vm.vmid}:", *(f"-{key} {value}" for key, value in options.items())]))
     return 0
 
 
 def _agent_host(vm: Any) -> Host:
-    host = _host(vm)
+    host = nodes.host_of(vm)
     agent = str(vm.config.get("agent", "0"))
     if vm.status != "running":
         raise Refused(f"VM {vm.vmid} is not running", 255)
@@ -387,7 +280,7 @@ def _qm_agent(call: Call, vm: Any, words: list[str]) -> int:
     if words[:1] == ["ping"]:
         return 0
     if words[:1] == ["network-get-interfaces"]:
-        call.out(_json(interfaces(vm, _cluster().address_of(vm))))
+        call.out(_json(interfaces(vm, nodes.cluster().address_of(vm))))
         return 0
     raise Refused(
         f"400 Parameter verification failed.\ncommand: value '{' '.join(words)}' does not have a value in the enumeration", 255
@@ -410,7 +303,7 @@ async def _qm_guest_exec(call: Call, vm: Any, words: list[str]) -> int:
             data += piece
         if len(data) > 1 << 20:
             raise Refused("'input-data' (STDIN) is limited to 1 MiB, aborting", 255)
-    child = await _started(host, words)
+    child = await nodes.started(host, words)
     ended = asyncio.create_task(child.communicate(data))
     _commands.add(ended)
     ended.add_done_callback(_commands.discard)
@@ -447,7 +340,7 @@ async def _qm_import(call: Call, vm: Any, words: list[str]) -> int:
     source, storage, *rest = words
     if not call.host.root.exists(source):
         raise Refused(f"unable to find disk image '{source}'", 255)
-    api = _cluster().api
+    api = nodes.cluster().api
 
     async def allocate() -> str:
         volume, _format = api._qm_alloc(storage, vm.vmid, None, api._import_size(source))
@@ -458,9 +351,9 @@ async def _qm_import(call: Call, vm: Any, words: list[str]) -> int:
         call.out(f"unused{number}: successfully imported disk '{volume}'")
         return ""
 
-    _options(rest)
-    await _api(call, allocate())
-    _cluster().touched(vm.vmid)
+    nodes.options_of(rest)
+    await nodes.run_api(call, allocate())
+    nodes.cluster().touched(vm.vmid)
     return 0
 
 
@@ -468,7 +361,7 @@ async def pvesm(call: Call) -> int:  # noqa: PLR0912 - one branch a subcommand
     """`pvesm status|list STORAGE|path VOLUME|set STORAGE --content TYPES|apiinfo`."""
     call.need_root("please run as root.")
     words = call.argv[1:]
-    api = _cluster().api
+    api = nodes.cluster().api
     token = current_node.set(call.host.name)
     try:
         if words[:1] == ["apiinfo"]:
@@ -476,7 +369,7 @@ async def pvesm(call: Call) -> int:  # noqa: PLR0912 - one branch a subcommand
             return 0
         if words[:1] == ["status"]:
             call.out("Name             Type     Status           Total            Used       Available        %")
-            wanted = _options(words[1:]).get("content")
+            wanted = nodes.options_of(words[1:]).get("content")
             for name, store in sorted(api.storages.items()):
                 if wanted is not None and wanted not in store["content"].split(","):
                     continue
@@ -486,9 +379,9 @@ async def pvesm(call: Call) -> int:  # noqa: PLR0912 - one branch a subcommand
         if words[:1] == ["set"] and len(words) > 1:
             if words[1] not in api.storages:
                 raise Refused(f"update storage failed: storage '{words[1]}' does not exist", 255)
-            content = _options(words[2:]).get("content")
+            content = nodes.options_of(words[2:]).get("content")
             if content is not None:
-                _cluster().take(words[1], content)
+                nodes.cluster().take(words[1], content)
             return 0
         if words[:1] == ["path"] and len(words) > 1:
             storage, _, name = words[1].partition(":")
@@ -521,11 +414,11 @@ async def pvesh(call: Call) -> int:  # noqa: PLR0912 - one branch a path
     call.need_root("please run as root.")
     network = re.fullmatch(r"/nodes/([^/]+)/network(?:/([^/]+))?", call.argv[2] if len(call.argv) > 2 else "")
     if call.argv[1:2] == ["set"] and network:
-        return _set_bridge(call, network[1], network[2] or "", _options(call.argv[3:]))
+        return _set_bridge(call, network[1], network[2] or "", nodes.options_of(call.argv[3:]))
     words = [word for word in call.argv[1:] if not word.startswith("--") and word not in ("json", "json-pretty", "text")]
     if words[:1] != ["get"] or len(words) < 2:
         raise Refused("pvesh: only `get` is simulated", 255)
-    api = _cluster().api
+    api = nodes.cluster().api
     path = words[1].rstrip("/")
     found: Any
     if path == "/version":
@@ -535,7 +428,7 @@ async def pvesh(call: Call) -> int:  # noqa: PLR0912 - one branch a path
     elif path == "/cluster/resources":
         found = [{"vmid": g.vmid, "name": g.name, "node": g.node, "status": g.status} for g in [*api.vms, *api.cts]]
     elif match := re.fullmatch(r"/nodes/([^/]+)/storage/([^/]+)/content", path):
-        found = await _content(call, match[1], match[2], _options([word for word in call.argv[3:] if word]))
+        found = await _content(call, match[1], match[2], nodes.options_of([word for word in call.argv[3:] if word]))
     elif path.startswith("/storage/"):
         store = api.stores_of(call.host.name).get(path.removeprefix("/storage/"))
         if store is None:
@@ -544,13 +437,13 @@ async def pvesh(call: Call) -> int:  # noqa: PLR0912 - one branch a path
     elif network and network[2]:
         if not network[2].startswith("vmbr"):
             raise Refused("interface does not exist", 255)
-        aware = int((network[1], network[2]) in _cluster().vlan_aware)
+        aware = int((network[1], network[2]) in nodes.cluster().vlan_aware)
         found = {"type": "bridge", "bridge_ports": "eno1", "autostart": 1, "bridge_vlan_aware": aware, "method": "manual"}
     elif match := re.fullmatch(r"/nodes/([^/]+)/(qemu|lxc)", path):
         guests = api.vms if match[2] == "qemu" else api.cts
         found = [{"vmid": g.vmid, "name": g.name, "status": g.status} for g in guests if g.node == match[1]]
     elif match := re.fullmatch(r"/nodes/([^/]+)/lxc/(\d+)/interfaces", path):
-        _guest(call, match[2], FakeCt)
+        nodes.guest_of(call, match[2], FakeCt)
         found = await api._lxc_interfaces("root@pam", {"node": match[1], "vmid": int(match[2])})
     else:
         raise Refused(f"No 'get' handler defined for '{path}'", 255)
@@ -560,7 +453,7 @@ async def pvesh(call: Call) -> int:  # noqa: PLR0912 - one branch a path
 
 async def _content(call: Call, node: str, storage: str, options: dict[str, str]) -> Any:
     """What a storage has, of one content type and one guest where that is asked for."""
-    api = _cluster().api
+    api = nodes.cluster().api
     vmid = {"vmid": int(options["vmid"])} if "vmid" in options else {}
     token = current_node.set(node)
     try:
@@ -577,18 +470,20 @@ def _set_bridge(call: Call, node: str, bridge: str, options: dict[str, str]) -> 
     if bridge and "type" not in options:
         raise Refused("400 not enough arguments\ntype: property is missing and it is not optional", 255)
     if bridge and options.get("bridge_vlan_aware") == "1":
-        _cluster().vlan_aware.add((node, bridge))
+        nodes.cluster().vlan_aware.add((node, bridge))
     return 0
 
 
 async def pveversion(call: Call) -> int:
     """The version line."""
-    call.out(f"pve-manager/{_cluster().api.version}/simulated (running kernel: 6.14.11-2-pve)")
+    call.out(f"pve-manager/{nodes.cluster().api.version}/simulated (running kernel: 6.14.11-2-pve)")
     return 0
 
 
 async def nproc(call: Call) -> int:
     """In a guest: the cores that it was started with."""
-    guest = next((guest for guest in [*_cluster().api.vms, *_cluster().api.cts] if _host(guest) is call.host), None)
+    guest = next(
+        (guest for guest in [*nodes.cluster().api.vms, *nodes.cluster().api.cts] if nodes.host_of(guest) is call.host), None
+    )
     call.out(str(guest.config.get("cores", 1) if guest is not None else os.cpu_count()))
     return 0

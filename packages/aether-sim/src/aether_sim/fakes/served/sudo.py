@@ -7,7 +7,7 @@ Of sudoers it reads lines USER ALL=(root) NOPASSWD: PROGRAM; who has none of the
 
 from __future__ import annotations
 
-from aether_sim.fakes.served.proxmox import inside
+from aether_sim.fakes.served.nodes import inside
 from aether_sim.hosts import process as proc
 from aether_sim.hosts.agent import Call, Refused
 from inventory.models import DEPLOY_USER
