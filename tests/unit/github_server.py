@@ -11,6 +11,8 @@ from aiohttp import web
 
 from aether_sim.github.actions import Actions, JobFailed
 from aether_sim.github.api import Api
+from aether_sim.github.environments import Environments
+from aether_sim.github.gitdata import GitData
 from aether_sim.github.store import Repository, Store
 from components.github.api import Api as Client
 
@@ -59,6 +61,7 @@ def served(directory: Path) -> Iterator[Served]:
     """GitHub with one repository, whose workflows run at once."""
     loop = asyncio.new_event_loop()
     api = Api(Store(directory), "example", TOKEN, lambda _: None)
+    api.more += [GitData(api).routes, Environments(api).routes]
     made: list[Served] = []
 
     async def publish(repository: Repository, image: str, commit: str) -> str:

@@ -1,6 +1,6 @@
 """Services beside Proxmox and the hosts (AWS, GitHub): modules of their own that the supervisor starts and stops.
 
-A module named here that exists offers `create(supervisor) -> Extension`. Faults are switched by name, settings go into the
+A module named here that exists offers `create(datacentre) -> Extension`. Faults are switched by name, settings go into the
 stack file that the simulator writes.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from aether_sim.supervisor import Supervisor
+    from aether_sim.datacentre import Datacentre
 
 MODULES = (
     "aether_sim.aws.service",
@@ -48,7 +48,7 @@ class Extension(Protocol):
         """Turn a fault on or off."""
 
 
-def load(supervisor: Supervisor, wanted: Collection[str] | None = None) -> list[Extension]:
+def load(datacentre: Datacentre, wanted: Collection[str] | None = None) -> list[Extension]:
     """The extensions that exist; with names (`aws`, `github`, `registry`), those alone."""
     found: list[Extension] = []
     for module in MODULES:
@@ -56,5 +56,5 @@ def load(supervisor: Supervisor, wanted: Collection[str] | None = None) -> list[
         if wanted is not None and package.rpartition(".")[2] not in wanted:
             continue
         if importlib.util.find_spec(package) is not None and importlib.util.find_spec(module) is not None:
-            found.append(importlib.import_module(module).create(supervisor))
+            found.append(importlib.import_module(module).create(datacentre))
     return found

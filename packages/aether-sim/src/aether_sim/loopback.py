@@ -11,7 +11,7 @@ from aiohttp import web
 from aether_sim.paths import write_atomic
 
 if TYPE_CHECKING:
-    from aether_sim.supervisor import Supervisor
+    from aether_sim.datacentre import Datacentre
 
 
 class LoopbackService:
@@ -20,10 +20,10 @@ class LoopbackService:
     name: ClassVar[str]
     faults: ClassVar[Mapping[str, str]]
 
-    def __init__(self, supervisor: Supervisor, host: int) -> None:
-        self.supervisor = supervisor
-        self.address = f"127.{supervisor.block}.0.{host}"
-        self.directory: Path = supervisor.paths.state / self.name
+    def __init__(self, datacentre: Datacentre, host: int) -> None:
+        self.datacentre = datacentre
+        self.address = f"127.{datacentre.block}.0.{host}"
+        self.directory: Path = datacentre.paths.state / self.name
         self.on: dict[str, int] = {}
         self.port = 0
         self._runner: web.AppRunner | None = None

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from inventory.overlay import document
 
 if TYPE_CHECKING:
+    from aether_sim.datacentre import Datacentre
     from aether_sim.hosts.host import Host
-    from aether_sim.supervisor import Supervisor
 
 FRONT_DOOR, HERE, THERE, HOME_DOOR = "caddy.service", "wg-quick@wg0.service", "wireproxy.service", "caddy.service"
 _BAD_GATEWAY = 502
@@ -20,11 +20,11 @@ _BAD_GATEWAY = 502
 class WayHome:
     """Answers for the front door of the public gateway, by the name that was asked for."""
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
+    def __init__(self, datacentre: Datacentre) -> None:
+        self.datacentre = datacentre
         self.services: dict[str, str] = {}
         self.gateway, domain = "", ""
-        for path in supervisor.inventory_files():
+        for path in datacentre.inventory_files():
             tables = document(path)
             self.gateway = tables.get("cloud", {}).get("gateway", self.gateway)
             domain = tables.get("site", {}).get("public_domain", domain)
@@ -47,12 +47,12 @@ class WayHome:
         except OSError:
             return False
         keys = dict(re.findall(r"^(PrivateKey|PublicKey) = (\S+)", text, re.MULTILINE))
-        other = (self.supervisor.paths.repo / "nix/pki/gateway-wireguard.pub").read_text().strip()
+        other = (self.datacentre.paths.repo / "nix/pki/gateway-wireguard.pub").read_text().strip()
         return _is_key(keys.get("PrivateKey", "")) and keys.get("PublicKey") == other
 
     def _behind(self, service_host: str) -> bool:
         """The homelab's end of the tunnel, its reverse proxy, and the host of the service."""
-        hosts = self.supervisor.hosts.values()
+        hosts = self.datacentre.hosts.values()
         ends = [host for host in hosts if host.state == "up" and host.services.is_active(THERE)]
         serving = any(host.name == service_host and host.state == "up" and not host.services.failed() for host in hosts)
         return serving and any(end.services.is_active(HOME_DOOR) for end in ends)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from aether_sim.hosts import firstboot
 
 if TYPE_CHECKING:
+    from aether_sim.datacentre import Datacentre
     from aether_sim.hosts.host import Host
-    from aether_sim.supervisor import Supervisor
 
 HOST_TAG = "aether:host"
 _UP = ("pending", "running")
@@ -19,8 +19,8 @@ _UP = ("pending", "running")
 class Machines:
     """Brings hosts in step with instances, by the tag that names the host."""
 
-    def __init__(self, supervisor: Supervisor, region: str) -> None:
-        self.supervisor, self.region = supervisor, region
+    def __init__(self, datacentre: Datacentre, region: str) -> None:
+        self.datacentre, self.region = datacentre, region
         self.instances: dict[str, str] = {}
         self._lock = asyncio.Lock()
 
@@ -40,13 +40,13 @@ class Machines:
         if known is not None and known != facts["id"]:
             await self._destroy(name)
             known = None
-        host = self.supervisor.hosts.get(name)
+        host = self.datacentre.hosts.get(name)
         if host is None or known is None:
-            world = self.supervisor.world.hosts.get(name)
+            world = self.datacentre.world.hosts.get(name)
             if world is None:
-                self.supervisor.log(f"aws: instance {facts['id']} is for {name}, which is not in the inventory")
+                self.datacentre.log(f"aws: instance {facts['id']} is for {name}, which is not in the inventory")
                 return
-            host = self.supervisor.make_host(world)
+            host = self.datacentre.make_host(world)
             host.seed = seed_of(facts, name, world.users)
             self.instances[name] = facts["id"]
         if facts["state"] in _UP and host.state != "up":
@@ -61,7 +61,7 @@ class Machines:
                 await host.reboot()
 
     def _host(self, name: str) -> Host | None:
-        return self.supervisor.hosts.get(name)
+        return self.datacentre.hosts.get(name)
 
     async def _destroy(self, name: str) -> None:
         del self.instances[name]

@@ -19,7 +19,7 @@ from aether_sim.loopback import LoopbackService
 from aether_sim.paths import write_atomic
 
 if TYPE_CHECKING:
-    from aether_sim.supervisor import Supervisor
+    from aether_sim.datacentre import Datacentre
 
 _POWER = {"RunInstances", "StartInstances", "StopInstances", "TerminateInstances", "RebootInstances"}
 
@@ -35,17 +35,17 @@ class Aws(LoopbackService):
         "expired-token": "every request is refused with ExpiredToken",
     }
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        super().__init__(supervisor, 2)
-        facts = cloud_facts.load(supervisor.inventory_files())
-        self.moto = Moto(self.directory, self.address, facts.region, supervisor.log)
+    def __init__(self, datacentre: Datacentre) -> None:
+        super().__init__(datacentre, 2)
+        facts = cloud_facts.load(datacentre.inventory_files())
+        self.moto = Moto(self.directory, self.address, facts.region, datacentre.log)
         self.policies = Policies(self.directory, facts.region)
-        self.machines = Machines(supervisor, facts.region)
+        self.machines = Machines(datacentre, facts.region)
         self._awake: asyncio.Task[None] | None = None
         self.access_key, self.secret_key = self._credentials()
 
     def _credentials(self) -> tuple[str, str]:
-        file = self.supervisor.paths.keys / "aws-credentials"
+        file = self.datacentre.paths.keys / "aws-credentials"
         if not file.exists():
             write_atomic(file, f"AKIA{secrets.token_hex(8).upper()} {secrets.token_urlsafe(30)}".encode())
         key, secret = file.read_text().split()
@@ -98,7 +98,7 @@ class Aws(LoopbackService):
         try:
             status, kept, answer = await self.moto.send(request.method, request.raw_path, headers, body)
         except (MotoError, aiohttp.ClientError) as error:
-            self.supervisor.log(f"aws: {error}")
+            self.datacentre.log(f"aws: {error}")
             return refuse(service, 500, "InternalError", f"the simulator's own AWS: {error}")
         if service == "ec2" and action in _POWER and status < 300:
             if action == "RebootInstances":
@@ -126,6 +126,6 @@ class Aws(LoopbackService):
         return None
 
 
-def create(supervisor: Supervisor) -> Aws:
-    """The service of this supervisor."""
-    return Aws(supervisor)
+def create(datacentre: Datacentre) -> Aws:
+    """The service of this datacentre."""
+    return Aws(datacentre)

@@ -7,15 +7,13 @@ import itertools
 import time
 from collections.abc import Awaitable, Callable
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 from aiohttp import web
 
+from aether_sim.github.api import Api
 from aether_sim.github.store import Git, NotThere, Repository
-
-if TYPE_CHECKING:
-    from aether_sim.github.api import Api
 
 PATH = "/api/v3/repos/{owner}/{name}/actions"
 FOLDER = ".github/workflows"

@@ -12,8 +12,6 @@ from typing import Any
 from aiohttp import web
 from nacl.exceptions import CryptoError
 
-from aether_sim.github.environments import Environments
-from aether_sim.github.gitdata import GitData
 from aether_sim.github.permissions import EVERYTHING, refusal, writes_workflows
 from aether_sim.github.store import BRANCH, Conflict, NotThere, Repository, Store
 
@@ -60,7 +58,8 @@ class Api:
         self.before: Callable[[web.Request], web.Response | None] = lambda request: None
         # Repository, branch, commit, changed paths: what a push starts.
         self.pushed: Callable[[Repository, str, str, list[str]], None] = lambda *_: None
-        self.more: list[Callable[[web.Application], None]] = [GitData(self).routes, Environments(self).routes]
+        # Routes of the modules beside this one.
+        self.more: list[Callable[[web.Application], None]] = []
         self.requests: list[tuple[str, str]] = []
         self.plan = "free"
         # Permission -> read or write, of the token.

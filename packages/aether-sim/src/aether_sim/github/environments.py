@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
+from aether_sim.github.api import Api
 from aether_sim.github.store import Conflict, NotThere, Repository
-
-if TYPE_CHECKING:
-    from aether_sim.github.api import Api
 
 PATH = "/api/v3/repos/{owner}/{name}/environments/{environment}"
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
+from aether_sim.github.api import Api
 from aether_sim.github.store import BRANCH, Git, Repository
-
-if TYPE_CHECKING:
-    from aether_sim.github.api import Api
 
 PATH = "/api/v3/repos/{owner}/{name}/git"
 

@@ -1,4 +1,4 @@
-"""The simulated GitHub as a service of the supervisor, with its faults."""
+"""The simulated GitHub as a service of the datacentre, with its faults."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from aiohttp import web
 from aether_sim import cloud_facts
 from aether_sim.github.actions import Actions, JobFailed
 from aether_sim.github.api import Api
+from aether_sim.github.environments import Environments
+from aether_sim.github.gitdata import GitData
 from aether_sim.github.permissions import GRANTED
 from aether_sim.github.store import Repository, Store
 from aether_sim.loopback import LoopbackService
@@ -19,7 +21,7 @@ from aether_sim.paths import write_atomic
 from aether_sim.registry.images import ImageError
 
 if TYPE_CHECKING:
-    from aether_sim.supervisor import Supervisor
+    from aether_sim.datacentre import Datacentre
 
 
 class GitHub(LoopbackService):
@@ -35,18 +37,18 @@ class GitHub(LoopbackService):
         "expired-token": "every request gets 401, as with a token that has expired or was revoked",
     }
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        super().__init__(supervisor, 3)
+    def __init__(self, datacentre: Datacentre) -> None:
+        super().__init__(datacentre, 3)
         self.token = self._token()
-        self.api = Api(Store(self.directory), cloud_facts.load(supervisor.inventory_files()).owner, self.token, supervisor.log)
+        self.api = Api(Store(self.directory), cloud_facts.load(datacentre.inventory_files()).owner, self.token, datacentre.log)
         self.api.before = self._faulty
         self.api.granted = GRANTED
         self.actions = Actions(self.api, self._publish, self.counts)
         self.api.pushed = self.actions.pushed
-        self.api.more.append(self.actions.routes)
+        self.api.more += [GitData(self.api).routes, Environments(self.api).routes, self.actions.routes]
 
     def _token(self) -> str:
-        file = self.supervisor.paths.keys / "github-token"
+        file = self.datacentre.paths.keys / "github-token"
         if not file.exists():
             write_atomic(file, ("ghp_" + secrets.token_hex(18)).encode())
         return file.read_text()
@@ -64,7 +66,7 @@ class GitHub(LoopbackService):
         """What the workflow's last job does: the image as `latest` of the registry, signed with the environment's key."""
         from aether_sim.registry.service import Registry
 
-        running: list[object] = [*self.supervisor.extensions]
+        running: list[object] = [*self.datacentre.extensions]
         registry = next((item for item in running if isinstance(item, Registry) and item.usable), None)
         if registry is None:
             raise JobFailed("Error: the registry does not answer")
@@ -107,6 +109,6 @@ def _refuse(status: int, message: str, headers: dict[str, str] | None = None) ->
     return web.json_response({"message": message, "documentation_url": link}, status=status, headers=headers)
 
 
-def create(supervisor: Supervisor) -> GitHub:
-    """The service of this supervisor."""
-    return GitHub(supervisor)
+def create(datacentre: Datacentre) -> GitHub:
+    """The service of this datacentre."""
+    return GitHub(datacentre)

@@ -15,7 +15,7 @@ from aether_sim.loopback import LoopbackService
 from aether_sim.paths import write_atomic
 
 if TYPE_CHECKING:
-    from aether_sim.supervisor import Supervisor
+    from aether_sim.datacentre import Datacentre
 
 # The label that says which host of the inventory a server is.
 HOST_LABEL = "aether-host"
@@ -30,8 +30,8 @@ class Hcloud(LoopbackService):
         "server-error": "the next VALUE requests (default 1) get 500",
     }
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        super().__init__(supervisor, 4)
+    def __init__(self, datacentre: Datacentre) -> None:
+        super().__init__(datacentre, 4)
         self.token = self._token()
         self.store = Store(self.directory)
         for architecture in ("x86", "arm"):
@@ -47,7 +47,7 @@ class Hcloud(LoopbackService):
         self._lock = asyncio.Lock()
 
     def _token(self) -> str:
-        file = self.supervisor.paths.keys / "hcloud-token"
+        file = self.datacentre.paths.keys / "hcloud-token"
         if not file.exists():
             write_atomic(file, secrets.token_hex(32).encode())
         return file.read_text()
@@ -76,26 +76,26 @@ class Hcloud(LoopbackService):
             for name, number in list(self._servers.items()):
                 if name not in live or live[name]["id"] != number:
                     del self._servers[name]
-                    await self.supervisor.hosts[name].destroy()
+                    await self.datacentre.hosts[name].destroy()
             for name, server in live.items():
                 await self._power(name, server)
 
     async def _power(self, name: str, server: dict[str, Any]) -> None:
-        facts = self.supervisor.world.hosts.get(name)
+        facts = self.datacentre.world.hosts.get(name)
         if facts is None:
-            self.supervisor.log(f"hcloud: server {server['id']} is for {name}, which is not in the inventory")
+            self.datacentre.log(f"hcloud: server {server['id']} is for {name}, which is not in the inventory")
             return
         if name not in self._servers:
-            host = self.supervisor.make_host(facts)
+            host = self.datacentre.make_host(facts)
             host.seed = seed_of({"data": server["user_data"], "id": f"hcloud-{server['id']}"}, name, facts.users)
             self._servers[name] = server["id"]
-        host = self.supervisor.hosts[name]
+        host = self.datacentre.hosts[name]
         if server["status"] == "running" and host.state != "up":
             await host.power_on()
         elif server["status"] != "running" and host.state == "up":
             await host.power_off()
 
 
-def create(supervisor: Supervisor) -> Hcloud:
-    """The service of this supervisor."""
-    return Hcloud(supervisor)
+def create(datacentre: Datacentre) -> Hcloud:
+    """The service of this datacentre."""
+    return Hcloud(datacentre)

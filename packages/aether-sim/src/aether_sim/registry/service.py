@@ -1,4 +1,4 @@
-"""The registry as a service of the supervisor, with its faults."""
+"""The registry as a service of the datacentre, with its faults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aether_sim.registry.gate import Gate
 from aether_sim.registry.images import ImageError, Signer
 
 if TYPE_CHECKING:
-    from aether_sim.supervisor import Supervisor
+    from aether_sim.datacentre import Datacentre
 
 _FIRST = "the first build\n"
 # Seconds that crane may take to listen, on a busy machine.
@@ -40,14 +40,14 @@ class Registry:
         "offline": "the registry does not answer",
     }
 
-    def __init__(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
-        self.facts = cloud_facts.load(supervisor.inventory_files())
-        self.directory = supervisor.paths.state / "registry"
-        self.tools = supervisor.paths.engine_bin
+    def __init__(self, datacentre: Datacentre) -> None:
+        self.datacentre = datacentre
+        self.facts = cloud_facts.load(datacentre.inventory_files())
+        self.directory = datacentre.paths.state / "registry"
+        self.tools = datacentre.paths.engine_bin
         self.login = self.directory / "login"
-        self.signer = Signer(supervisor.paths.keys / "image", self.tools, self.login)
-        self.other = Signer(supervisor.paths.keys / "image-other", self.tools, self.login)
+        self.signer = Signer(datacentre.paths.keys / "image", self.tools, self.login)
+        self.other = Signer(datacentre.paths.keys / "image-other", self.tools, self.login)
         self.on: set[str] = set()
         # crane keeps manifests in memory alone: what is published again at each start, with the same digests.
         last = self.directory / "last.json"
@@ -90,12 +90,12 @@ class Registry:
     async def start(self) -> None:
         """Serve, with the images signed."""
         if not self.usable:
-            self.supervisor.warnings.append("the registry needs crane and sops. Fix: make setup, then start again")
+            self.datacentre.warnings.append("the registry needs crane and sops. Fix: make setup, then start again")
             return
         try:
             await self._serve()
         except ImageError as error:
-            self.supervisor.warnings.append(f"the registry has no images: {error}")
+            self.datacentre.warnings.append(f"the registry has no images: {error}")
             return
         self._filling = asyncio.create_task(self._fill())
 
@@ -111,7 +111,7 @@ class Registry:
         try:
             await asyncio.to_thread(self._first_images)
         except (ImageError, KeysError) as error:
-            self.supervisor.warnings.append(f"the registry has no images: {error}")
+            self.datacentre.warnings.append(f"the registry has no images: {error}")
 
     async def _serve(self) -> None:
         (self.directory / "blobs").mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ class Registry:
         if self._without_own:
             return
         self.signer.ensure()
-        self.supervisor.keys.write_secret_file(
+        self.datacentre.keys.write_secret_file(
             "image.yaml", {"cosign_private_key": self.signer.private.read_text(), "cosign_password": self.signer.password}
         )
         for image in self.facts.images:
@@ -227,6 +227,6 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def create(supervisor: Supervisor) -> Registry:
-    """The service of this supervisor."""
-    return Registry(supervisor)
+def create(datacentre: Datacentre) -> Registry:
+    """The service of this datacentre."""
+    return Registry(datacentre)
