@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import evaluation, fleets, gate, homelab, previews, scale
+from bench import cold, evaluation, fleets, gate, homelab, previews, scale
 from bench.measure import BenchError, Report
 from bench.settings import Run
 
@@ -25,10 +25,11 @@ BENCHMARKS: dict[str, tuple[Callable[[Run, Report], None], str]] = {
     "whole": (fleets.measure_large, "the same with 50 hosts"),
     "deploys": (fleets.measure_deploys, "50 hosts, no change and one change, against Ansible"),
     "scale": (scale.measure, "300 and 1,000 machines in one stack, against 100; only when it is named"),
+    "cold": (cold.measure, "a first `make up` with every cache empty; only when it is named"),
     "gate": (gate.measure, "CPU time of the gate's set-up and tests, by folder; only when it is named"),
 }
-# Half an hour by themselves.
-ON_REQUEST = ("scale", "gate")
+# Up to half an hour by themselves.
+ON_REQUEST = ("scale", "cold", "gate")
 
 
 def main() -> int:

@@ -68,22 +68,29 @@ def adopting() -> Iterator[None]:
         prctl(_PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
-def cpu_seconds(command: Sequence[str], log: Path) -> float:
+def cpu_seconds(
+    command: Sequence[str],
+    log: Path,
+    *,
+    cwd: Path = REPOSITORY,
+    env: Mapping[str, str] | None = None,
+    codes: Sequence[int] = _RAN,
+) -> float:
     """CPU seconds of a command and of all that it started, user and system; what it left running is ended first.
 
     Raises:
-        BenchError: it ended in a way that no run of tests ends in; with the path of its log.
+        BenchError: it ended otherwise than by one of CODES (default: those of a run of tests); with the path of its log.
     """
     before, others = resource.getrusage(resource.RUSAGE_CHILDREN), _children()
     with log.open("wb") as output:
         code = subprocess.run(
-            command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
+            command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False
         ).returncode
     while left := _children() - others:
         for child in left:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-    if code not in _RAN:
+    if code not in codes:
         raise BenchError(f"{' '.join(command[:6])} … ended with {code}: {log}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2094 # shared with the scripts that follow it; a file of checks is only read
+# shellcheck shell=bash disable=SC2034,SC2094,SC2154 # shared with the scripts that follow it; a file of checks is only read
 # How a host's health is asked, everywhere: in a trial, after a boot, in a soak, by greenboot. Runs on the host, in front of what needs it.
 # Wants say TEXT, and in $address where the host's services answer. A line of checks is KIND, VALUE, STATUS, SECONDS, tab-separated; what
 # has a fifth word, warn, is only told of.
