@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import gate
+from bench import cold, gate
 from bench.measure import BenchError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -48,3 +48,10 @@ def test_shares_are_told_dearest_first() -> None:
         "tests/unit                            3.0 min  75.0%",
         "set-up                                1.0 min  25.0%",
     ]
+
+
+def test_a_first_start_says_what_was_built_and_how_long_its_deployment_took() -> None:
+    text = "engine: building pulumi 3.259.0 … 20 s so far\nengine: building pulumi 3.259.0: done in 279 s\n\nDuration: 1m31s\n"
+    assert cold._DONE.findall(text) == [("pulumi 3.259.0", "279")]
+    assert cold._DURATION.findall(text) == [("1", "31")]
+    assert cold._DURATION.findall("Duration: 59s\n") == [("", "59")]
