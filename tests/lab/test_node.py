@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,11 @@ def _encrypt(file: Path, name: str, value: str, recipient: str) -> None:
 @pytest.mark.parametrize("host", IDS)
 def test_a_new_guest_is_given_its_own_host_key_through_its_node(fleet: Fleet, host: str) -> None:
     guest = fleet.guests[host]
-    unknown = guest.ssh("true")
+    unknown, deadline = guest.ssh("true"), time.monotonic() + 60
+    while "Connection refused" in unknown.stderr and time.monotonic() < deadline:
+        # Its server is still starting.
+        time.sleep(0.3)
+        unknown = guest.ssh("true")
     assert unknown.returncode == 255
     assert "Host key verification failed" in unknown.stderr
     done = fleet.script("first-contact.sh", host)

@@ -6,6 +6,7 @@ Prometheus and Tempo are one small HTTP server that keeps what it is sent.
 
 import gzip
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -114,6 +115,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             assert process.poll() is None, log.read_text()
             with suppress(OSError):
                 found.metrics()
+                # Its receivers listen after that.
+                for port in (hosts, journal):
+                    socket.create_connection(("127.0.0.1", port), timeout=5).close()
                 break
             time.sleep(0.2)
         yield found

@@ -44,9 +44,15 @@ def record(version: str) -> Path:
     return path
 
 
+# Settings that have another name since a state was recorded.
+RENAMED = {"aether:reachFile": "aether:endpointsFile"}
+
+
 def restored(path: Path, repository: Path) -> str:
     """The state at PATH as the stack of the checkout at REPOSITORY, which is made, would have it; for `pulumi stack import`."""
     text = gzip.decompress(path.read_bytes()).decode()
+    for old, new in RENAMED.items():
+        text = text.replace(f"@{old}@", f"@{new}@")
     for value, name in placeholders(repository).items():
         text = text.replace(name, json.dumps(value)[1:-1])
     left = set(re.findall(r"@aether:\w+@", text))

@@ -36,7 +36,7 @@ inventory = load(path, {str(ROOT / "secrets")!r})
 settings = Settings(stack=pulumi.get_stack(), composition="cloud", inventory=path, aws_endpoint=os.environ["API"],
     aws_access_key=pulumi.Output.secret(os.environ["KEY"]), aws_secret_key=pulumi.Output.secret(os.environ["SECRET"]),
     protect=os.environ.get("PROTECT", "yes") == "yes")
-Settings.aws_keys = lambda _: {{"aws_access_key_id": os.environ["KEY"], "aws_secret_access_key": os.environ["SECRET"]}}
+Settings.aws_keys = lambda _: {{"key": os.environ["KEY"], "secret": os.environ["SECRET"]}}
 facts = inventory.hosts["public-gateway"]
 names = ("public-gateway.cloud.example.org", "public-gateway.example.org", "example.org")
 try:

@@ -15,7 +15,7 @@ from tests.system.lab import REPOSITORY
 
 # Outland has a number of its own on the simulator's loopback, as each service has.
 SIMULATOR = "packages/aether-sim/src/aether_sim"
-PLACE = "super().__init__(supervisor, 4)", "super().__init__(supervisor, 9)"
+PLACE = "super().__init__(datacentre, 4)", "super().__init__(datacentre, 9)"
 
 
 def renamed(text: str) -> str:
