@@ -195,8 +195,9 @@ def test_a_service_that_crashes_after_its_start_takes_the_system_back(host: Host
     before = host.state()
     host.sim.fault("metal", "health")
     done = host.deploy()
-    assert done.code == 31, done.err
-    assert "FAILED: not healthy after activation: unit web.service; back on generation" in done.err
+    # On a busy machine it has crashed before the switch is over, which then sees it.
+    seen_by = {30: "activation failed: this switch broke web.service", 31: "not healthy after activation: unit web.service"}
+    assert f"FAILED: {seen_by.get(done.code)}; back on generation" in done.err, done.err
     assert "injected fault: health" in done.err
     assert host.state() == before
     assert not host.armed()
