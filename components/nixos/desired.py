@@ -173,23 +173,25 @@ def _evaluate(repository: Path, nix: str, attributes: Mapping[str, str]) -> dict
     """
     found, failed = dict[str, Desired](), dict[str, str]()
     at_once = batch_size()
-    workers = max(1, min(os.cpu_count() or 1, at_once, len(attributes)))
-    size = max(1, min(at_once, -(-len(attributes) // workers), at_once // workers))
+    workers = min(os.cpu_count() or 1, at_once, len(attributes))
+    size = min(-(-len(attributes) // workers), at_once // workers)
 
-    def batch_of(hosts: Sequence[str]) -> tuple[dict[str, Desired], dict[str, str]]:
+    def evaluate(hosts: Sequence[str]) -> None:
         evaluated, error = _evaluate_batch(repository, nix, {host: attributes[host] for host in hosts})
-        if not error or len(hosts) == 1:
-            return evaluated, {hosts[0]: error} if error else {}
-        # One host's error is all that Nix says of a batch.
-        alone = [batch_of([host]) for host in hosts]
-        return {k: v for made, _ in alone for k, v in made.items()}, {k: v for _, wrong in alone for k, v in wrong.items()}
+        found.update(evaluated)
+        if error and len(hosts) == 1:
+            failed[hosts[0]] = error
+        elif error:
+            # One host's error is all that Nix says of a batch.
+            for host in hosts:
+                evaluate([host])
 
     with ThreadPoolExecutor(workers) as pool:
-        for evaluated, wrong in pool.map(batch_of, batched(list(attributes), size)):
-            found |= evaluated
-            failed |= wrong
+        # The list is for what they raise.
+        list(pool.map(evaluate, batched(list(attributes), size)))
     if failed:
-        raise EvaluationError("\n".join(f"nix could not evaluate {host}:\n{error}" for host, error in failed.items()))
+        told = (f"nix could not evaluate {host}:\n{failed[host]}" for host in attributes if host in failed)
+        raise EvaluationError("\n".join(told))
     return found
 
 

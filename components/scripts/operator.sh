@@ -79,6 +79,13 @@ run_on() {
   remote "$host" "bash -c $(printf '%q' "$text") aether ${quoted[*]}"
 }
 
+# prove_health HOST [SECONDS [ADDRESS]]: the health checks of standard input hold there, and go on holding (health/scripts/prove.sh).
+prove_health() {
+  local host=$1
+  shift
+  run_on "$host" "components/health/scripts/health.sh components/health/scripts/prove.sh" "$@"
+}
+
 # own_address HOST: the address that HOST is reached at.
 own_address() { ssh_setting hostname "$1"; }
 
@@ -117,15 +124,16 @@ within() {
 # wait_for HOST SECONDS: until HOST answers with its own key; the result is the last one of reachable.
 wait_for() { within "$2" reachable "$1"; }
 
-# open_connection HOST SECONDS [HOW]: as wait_for, and keeps the connection: `remote` and programs that are given connection_options share it, until
-# `close_connection` or the script's end. HOW is the function that makes it: connect, or one that calls that.
+# open_connection HOST SECONDS [HOW]: as wait_for, and keeps the connection: `remote` and programs that are given connection_options share
+# it, until `close_connection` or the script's end. HOW is the function that makes it: connect, or one that calls that.
 open_connection() {
   link_config
   own_settings=$(ssh_settings "$AETHER_HOST")
   within "$2" "${3:-connect}" "$1"
 }
 
-# link_config: a link to the SSH configuration, $connection/config, whose path has no space; gone with `close_connection` or the script's end.
+# link_config: a link to the SSH configuration, $connection/config, whose path has no space; gone with `close_connection` or the script's
+# end.
 link_config() {
   connection=$(mktemp -d /tmp/aether.XXXXXX)
   ln -s "$(realpath "$AETHER_SSH_CONFIG")" "$connection/config"

@@ -8,5 +8,5 @@ source components/scripts/operator.sh
 status=0
 wait_for "$AETHER_HOST" "${AETHER_WAIT:-20}" || status=$?
 ((status == 0)) || fail "$status" "$(explain "$status" "$AETHER_HOST")"
-run_on "$AETHER_HOST" "components/health/scripts/health.sh components/health/scripts/prove.sh" <<<"$AETHER_CHECKS"
+prove_health "$AETHER_HOST" <<<"$AETHER_CHECKS"
 printf '%s\n' "$AETHER_HOST"

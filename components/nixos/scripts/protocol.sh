@@ -17,8 +17,8 @@ on_host() {
 # other_login: of the two accounts that a host can be deployed by, the one that is not taken.
 other_login() { if [[ $(login_name) == root ]]; then printf deploy; else printf root; fi; }
 
-# meet SECONDS: as open_connection. What runs on a host may know the other account alone: it was born with root's, or the inventory named another
-# one. That is then taken, and exported, until the new system is there.
+# meet SECONDS: as open_connection. What runs on a host may know the other account alone: it was born with root's, or the inventory named
+# another one. That is then taken, and exported, until the new system is there.
 meet() {
   local turns=0
   open_connection "$AETHER_HOST" "$1" greet

@@ -8,7 +8,6 @@
 source components/scripts/operator.sh
 
 ((AETHER_SOAK > 0)) || exit 0
-prove="components/health/scripts/health.sh components/health/scripts/prove.sh"
 soak=$AETHER_SOAK
 # Seconds of one look, and for which a host may be silent: it may restart its network, its SSH server, or a switch on the way.
 look=20 silence=60
@@ -66,10 +65,10 @@ healthy() {
       if [[ $(login_name) == deploy ]]; then
         healthy_by_account "$1" "$2"
       else
-        run_on "$1" "$prove" "$2" "$(own_address "$1")" <<<"${checks[$1]}"
+        prove_health "$1" "$2" "$(own_address "$1")" <<<"${checks[$1]}"
       fi
       ;;
-    other) run_on "$1" "$prove" "$2" <<<"${checks[$1]}" ;;
+    other) prove_health "$1" "$2" <<<"${checks[$1]}" ;;
     *) remote "$1" true </dev/null && sleep "$2" ;;
   esac
 }
