@@ -57,6 +57,10 @@ SFTP_SERVER = "openssh-sftp-server"
 SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
 
 
+# Seconds for another apt that holds its locks.
+LOCKED = 600
+
+
 class StepFailed(Exception):
     """A step of the set-up failed; the message ends with the log's path."""
 
@@ -118,8 +122,19 @@ def machine_packages(missing: list[str]) -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise StepFailed(f"Missing on this machine. Fix: sudo apt install {' '.join(missing)} (or what your system calls them)")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    step("package list", ["apt-get", "update", "-q"], quiet)
-    step("machine packages", ["apt-get", "install", "-qy", "--no-install-recommends", *missing], quiet)
+    # A fresh machine updates itself in its first minutes. apt waits for dpkg's lock where it is told to, and never for its lists'.
+    end = time.monotonic() + LOCKED
+    while True:
+        try:
+            step("package list", ["apt-get", "update", "-q"], quiet)
+            break
+        except StepFailed as error:
+            if "Could not get lock" not in str(error) or time.monotonic() > end:
+                raise
+        print("  package list: another apt is at work; waits for it", flush=True)
+        time.sleep(3)
+    install = ["apt-get", "install", "-qy", "--no-install-recommends", "-o", f"DPkg::Lock::Timeout={LOCKED}"]
+    step("machine packages", [*install, *missing], quiet)
 
 
 def sftp_server() -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ansible.module_utils.basic import AnsibleModule
@@ -82,15 +83,24 @@ def _apk(run: Run, package: str) -> bool:
     return run(["apk", "info", "--installed", package])[0] == 0
 
 
+# Seconds for somebody else's lock: a fresh Debian updates itself for minutes. dnf waits by itself, without an end.
+WAIT = "600"
+APT_WAIT = ("-o", f"DPkg::Lock::Timeout={WAIT}")
 APT = Manager(
     "apt",
     _dpkg,
-    ("apt-get", "install", "--yes", "--no-install-recommends"),
-    ("apt-get", "remove", "--yes"),
+    ("apt-get", "install", "--yes", "--no-install-recommends", *APT_WAIT),
+    ("apt-get", "remove", "--yes", *APT_WAIT),
     ("apt-get", "update", "--quiet"),
 )
 DNF = Manager("dnf", _rpm, ("dnf", "install", "--assumeyes"), ("dnf", "remove", "--assumeyes"))
-APK = Manager("apk", _apk, ("apk", "add", "--quiet"), ("apk", "del", "--quiet"), ("apk", "update", "--quiet"))
+APK = Manager(
+    "apk",
+    _apk,
+    ("apk", "add", "--quiet", "--wait", WAIT),
+    ("apk", "del", "--quiet", "--wait", WAIT),
+    ("apk", "update", "--quiet", "--wait", WAIT),
+)
 RPM_OSTREE = Manager(
     "rpm-ostree",
     _rpm,
@@ -121,6 +131,16 @@ def pending_layers(run: Run) -> set[str]:
         return set()
     first = deployments[0] if deployments else {}
     return {*first.get("requested-packages", ()), *first.get("packages", ())}
+
+
+def refresh(run: Run, command: Sequence[str], seconds: float = float(WAIT), pause: float = 2) -> None:
+    """Fetch what packages there are. `apt-get update` never waits for the lock of its lists: it is asked again.
+
+    A failure is no reason to stop: the package may be in the cache or on a mirror that answers.
+    """
+    end = time.monotonic() + seconds
+    while "Could not get lock" in run(list(command))[2] and time.monotonic() < end:
+        time.sleep(pause)
 
 
 def last_lines(text: str, count: int = 3) -> str:
@@ -165,8 +185,7 @@ def main() -> None:
 
     command = [*(manager.install if present else manager.remove), *todo]
     if present and manager.refresh:
-        # A failed refresh is no reason to stop: the package may be in the cache or on a mirror that answers.
-        module.run_command(list(manager.refresh))
+        refresh(module.run_command, manager.refresh)
     code, out, err = module.run_command(command)
     if code != 0:
         reason = f"`{' '.join(command)}` ended with {code}: {last_lines(err or out)}"

@@ -24,6 +24,13 @@ here=$(dirname "$(realpath "$0")")
 cache=${AETHER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/aether}
 dir=$(mkdir -p "${1:-$cache/checkers}/bin" && realpath "${1:-$cache/checkers}")
 
+# One at a time: what another checkout gets is there afterwards.
+exec 9>"$dir/.lock"
+if ! flock --nonblock 9; then
+  echo "get-checkers.sh: waits for another one that is at work in $dir" >&2
+  flock 9
+fi
+
 # nixpkgs' version.
 step_ca=v0.29.0
 

@@ -62,3 +62,26 @@ def test_a_homelab_with_an_image_repository_needs_githubs(tmp_path: Path, monkey
     assert setup.needs("own", False)[0] == []
     (tmp_path / "own.toml").write_text("[site]\n[image]\n")
     assert setup.needs("own", False)[0] == ["cloud"]
+
+
+def test_another_apt_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fresh machine updates itself in its first minutes. What fails otherwise is told at once."""
+    script = tmp_path / "apt-get"
+    script.write_text(
+        "#!/bin/sh\necho \"$*\" >> $0.log\n"
+        '[ "$1" = update ] && [ ! -e $0.2 ] && { touch $0.2; echo "E: Could not get lock /var/lib/apt/lists/lock." >&2; exit 100; }\n'
+        "exit 0\n"
+    )
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("ops.setup.time.sleep", lambda _: None)
+    monkeypatch.setattr(setup, "LOGS", tmp_path / "logs")
+    monkeypatch.setattr(setup, "REPOSITORY", tmp_path)
+    setup.machine_packages(["make"])
+    update, again, install = (tmp_path / "apt-get.log").read_text().splitlines()
+    assert update == again == "update -q" and "DPkg::Lock::Timeout=600" in install
+    assert "another apt is at work" in capsys.readouterr().out
+    script.write_text("#!/bin/sh\necho 'E: no network' >&2; exit 100\n")
+    with pytest.raises(setup.StepFailed, match="no network"):
+        setup.machine_packages(["make"])

@@ -11,6 +11,10 @@ from simlib import Refused, faults, locked, need_root, run
 
 
 def main(argv):
+    wait = "--wait" in argv
+    if wait:
+        at = argv.index("--wait")
+        argv = [*argv[:at], *argv[at + 2 :]]
     words = [word for word in argv if not word.startswith("-")]
     verb, *names = words or [""]
     database = Database("alpine")
@@ -32,7 +36,7 @@ def main(argv):
     if verb in ("version", "policy", "list", "search"):
         return 0
     need_root("ERROR: Unable to lock database: Permission denied\nERROR: Failed to open apk database: Permission denied")
-    with locked("/lib/apk/db/lock", "ERROR: Unable to lock database: Resource temporarily unavailable"):
+    with locked("/lib/apk/db/lock", "ERROR: Unable to lock database: Resource temporarily unavailable", wait=wait):
         if verb in ("update", "upgrade", "fix", "cache"):
             print("OK: 120 MiB in 60 packages")
             return 0

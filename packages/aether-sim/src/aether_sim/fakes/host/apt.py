@@ -4,7 +4,7 @@
 
 Imitates apt-get(8) 2.6 and dpkg-query(1) 1.21: update, install, remove, purge, upgrade, autoremove, clean; --show with
 --showformat, -W, -s, -l, --list; policy. Nothing is downloaded: packages are those of package_table.py. Refuses unknown
-packages (exit 100), callers who are not root, a held lock, a full disk.
+packages (exit 100), callers who are not root, a held lock (with DPkg::Lock::Timeout it is waited for), a full disk.
 """
 
 import os
@@ -38,7 +38,10 @@ def apt(argv):
     if verb in ("", "help", "list", "show", "search"):
         return 0
     need_root(f"E: Could not open lock file {LOCK} - open (13: Permission denied)")
-    with locked(LOCK, f"E: Could not get lock {LOCK}. It is held by another process"):
+    # The time-out is for dpkg's lock alone.
+    lock = "/var/lib/apt/lists/lock" if verb == "update" else LOCK
+    wait = verb != "update" and any(word.startswith("DPkg::Lock::Timeout=") for word in argv)
+    with locked(lock, f"E: Could not get lock {lock}. It is held by another process", wait=wait):
         database = Database("debian")
         if verb in ("update", "clean", "autoclean", "autoremove", "upgrade", "dist-upgrade", "full-upgrade"):
             print(
