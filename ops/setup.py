@@ -122,7 +122,7 @@ def machine_packages(missing: list[str]) -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise StepFailed(f"Missing on this machine. Fix: sudo apt install {' '.join(missing)} (or what your system calls them)")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    # A fresh machine updates itself in its first minutes. apt waits for dpkg's lock where it is told to, and never for its lists'.
+    # A fresh machine updates itself in its first minutes. apt waits for dpkg's lock when told to, never for its lists'.
     end = time.monotonic() + LOCKED
     while True:
         try:

@@ -68,8 +68,8 @@ def test_another_apt_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     """A fresh machine updates itself in its first minutes. What fails otherwise is told at once."""
     script = tmp_path / "apt-get"
     script.write_text(
-        "#!/bin/sh\necho \"$*\" >> $0.log\n"
-        '[ "$1" = update ] && [ ! -e $0.2 ] && { touch $0.2; echo "E: Could not get lock /var/lib/apt/lists/lock." >&2; exit 100; }\n'
+        '#!/bin/sh\necho "$*" >> $0.log\n'
+        '[ "$1" = update ] && [ ! -e $0.2 ] && { touch $0.2; echo "E: Could not get lock lists/lock." >&2; exit 100; }\n'
         "exit 0\n"
     )
     script.chmod(0o755)
