@@ -1,9 +1,10 @@
 """Ansible's linear strategy, by Mitogen where it is installed: one Python a host for all tasks, instead of one or more a task."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ansible.plugins.loader import strategy_loader
+from ansible.plugins.loader import filter_loader, strategy_loader, test_loader
 
 DOCUMENTATION = """
 name: aether_linear
@@ -12,9 +13,14 @@ description:
   - As C(ansible.builtin.linear) in what tasks do and in which order.
 """
 
+# Each task is a fork of this process, and would read every filter and test by itself.
+for loader in (filter_loader, test_loader):
+    list(loader.all())
+
 _BASES: tuple[type, ...] = ()
 try:
     import ansible_mitogen.connection
+    import ansible_mitogen.module_finder
     import ansible_mitogen.strategy
     import ansible_mitogen.transport_config
 except ImportError:
@@ -38,6 +44,11 @@ else:
         return words
 
     ansible_mitogen.transport_config.parse_python_path = whole
+
+    # What a module needs is found by compiling all that it imports, once for each module; most of it is the same each time.
+    walk = ansible_mitogen.module_finder.walk_imports
+    ansible_mitogen.module_finder.compile = lru_cache(maxsize=None)(compile)
+    ansible_mitogen.module_finder.walk_imports = lru_cache(maxsize=None)(lambda code, prefix=None: tuple(walk(code, prefix)))
 
 
 class StrategyModule(*_BASES, strategy_loader.get("linear", class_only=True)):  # type: ignore[misc]
