@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import cold, evaluation, fleets, gate, homelab, previews, scale
+from bench import cold, cpu, evaluation, fleets, gate, homelab, previews, scale
 from bench.measure import BenchError, Report
 from bench.settings import Run
 
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, tuple[Callable[[Run, Report], None], str]] = {
     "evaluation": (lambda run, report: evaluation.measure(report, run.work), "hosts evaluated after one was touched"),
     "up": (homelab.measure_up, "up of the sim homelab against the longest path of its graph"),
     "program": (homelab.measure_program, "program time before the first resource"),
+    "cpu": (cpu.measure, "CPU time of three cheap figures against what they were; the gate asks them, too"),
     "preview": (previews.measure_homelab, "no-change preview of the sim homelab against bare Pulumi and OpenTofu"),
     "preview-vms": (previews.measure_vms, "the same with 100 virtual machines"),
     "whole-small": (fleets.measure_small, "10 hosts from nothing to configured against OpenTofu and Ansible"),
@@ -65,6 +66,9 @@ def main() -> int:
             print(f"Kept: {work}")
         else:
             shutil.rmtree(work, ignore_errors=True)
+    if report.rivals:
+        print("\nHow many times as long as Aether (| as long, > the target)")
+        print(*report.chart(), sep="\n")
     if report.missed:
         print(f"\nTargets missed: {', '.join(report.missed)}")
     return 1 if failed else 0

@@ -30,7 +30,7 @@ class Ansible:
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
         shutil.copy(RIVAL / f"{style}.cfg", self.path / "ansible.cfg")
-        self.ssh_config = self._ssh_config(pinned)
+        self.ssh_config = ssh_config(lab, self.path, pinned=pinned)
         (self.path / "hosts.json").write_text(json.dumps(self._inventory()))
         (self.path / "site.yml").write_text(yaml.safe_dump(self._plays(), sort_keys=False))
 
@@ -65,15 +65,6 @@ class Ansible:
             "site.yml",
         ]
         return timed(command, cwd=self.path, env=environment)
-
-    def _ssh_config(self, pinned: bool) -> Path:
-        text = (self.lab.path / f".aether/ssh/{STACK}/config").read_text()
-        if not pinned:
-            text = re.sub(r"StrictHostKeyChecking yes", "StrictHostKeyChecking no", text)
-            text = re.sub(r"UserKnownHostsFile \S+", "UserKnownHostsFile /dev/null\n  LogLevel ERROR", text)
-        path = self.path / "ssh_config"
-        path.write_text(text)
-        return path
 
     def _inventory(self) -> dict[str, Any]:
         endpoints = json.loads((self.lab.path / ".aether/sim/endpoints.json").read_text())
@@ -112,3 +103,14 @@ class Ansible:
                 for index, _ in enumerate(self.fleet.levels())
             ),
         ]
+
+
+def ssh_config(lab: Lab, folder: Path, *, pinned: bool) -> Path:
+    """The lab's configuration of SSH, written to FOLDER; any host key is taken where it is not PINNED."""
+    text = (lab.path / f".aether/ssh/{STACK}/config").read_text()
+    if not pinned:
+        text = re.sub(r"StrictHostKeyChecking yes", "StrictHostKeyChecking no", text)
+        text = re.sub(r"UserKnownHostsFile \S+", "UserKnownHostsFile /dev/null\n  LogLevel ERROR", text)
+    path = folder / "ssh_config"
+    path.write_text(text)
+    return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -31,12 +32,12 @@ class Bare:
         self._write_program(state)
         self._import_state()
 
-    def preview(self) -> float:
-        """Seconds of a preview, proved to be of all resources and empty."""
+    def preview(self, env: Mapping[str, str] | None = None) -> float:
+        """Seconds of a preview, proved to be of all resources and empty. ENV is added to the environment."""
         command = [BARE if word == STACK else word for word in self.lab.command("preview", "--diff")]
         place = command.index("--config-file")
         del command[place : place + 2]
-        return expect_unchanged(timed(command, cwd=self.path, env=self.lab.environment), len(self.resources))
+        return expect_unchanged(timed(command, cwd=self.path, env={**self.lab.environment, **(env or {})}), len(self.resources))
 
     def _write_program(self, state: list[dict[str, Any]]) -> None:
         providers = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +12,7 @@ from bench.ansible import Ansible
 from bench.fleet import Fleet
 from bench.lab import Lab, changes, expect_unchanged
 from bench.measure import BenchError, Report, Timed, interleaved, timed
+from bench.nixtools import NixTool
 from bench.resources import declared
 from bench.settings import Run
 from bench.tofu import Tofu
@@ -42,6 +44,9 @@ WAYS = (
     Way("tuned", "lean", 64, 64, "the lean one with -parallelism=64 and --forks 64"),
 )
 
+# By the commands that they run (bench/nixtools.py); no target is against them.
+NIX_TOOLS = ("colmena", "deploy-rs")
+
 
 def measure_small(run: Run, report: Report) -> None:
     _whole(run, report, run.small, f"whole_{run.small}")
@@ -64,6 +69,7 @@ def measure_deploys(run: Run, report: Report) -> None:
     lab.up()
     lab.check_configured(fleet.names)
     playbooks = {way.name: Ansible(lab, fleet, style=way.style, forks=way.forks, pinned=True) for way in WAYS}
+    tools = {name: NixTool(lab, fleet, name) for name in NIX_TOOLS}
     name = f"deploy_{run.hosts}"
     medians = interleaved(
         run.runs,
@@ -71,6 +77,7 @@ def measure_deploys(run: Run, report: Report) -> None:
             "aether": lambda: expect_unchanged(_up(lab), 3 * run.hosts),
             "aether_checked": lambda: expect_unchanged(_up(lab, checked=True), 3 * run.hosts),
             **{way: partial(playbook.run, changed=0) for way, playbook in playbooks.items()},
+            **{tool: nix_tool.run for tool, nix_tool in tools.items()},
         },
     )
     seconds = {side: median.seconds for side, median in medians.items()}
@@ -83,16 +90,29 @@ def measure_deploys(run: Run, report: Report) -> None:
             f"{way.playbook}, nothing changed",
         )
         ratio = seconds[way.name] / seconds["aether"]
-        report.ratio(f"{name}_none_vs_{way.name}", ratio, f"{way.name} Ansible / Aether, nothing changed", at_least=way.target(5))
+        report.ratio(
+            f"{name}_none_vs_{way.name}",
+            ratio,
+            f"{way.name} Ansible / Aether, nothing changed",
+            at_least=way.target(5),
+            rival=ratio,
+        )
         ratio = seconds[way.name] / seconds["aether_checked"]
-        report.ratio(f"{name}_none_checked_vs_{way.name}", ratio, f"{way.name} Ansible / Aether that asks every host")
+        report.ratio(
+            f"{name}_none_checked_vs_{way.name}", ratio, f"{way.name} Ansible / Aether that asks every host", rival=ratio
+        )
+    for tool in tools:
+        report.seconds(f"{name}_none_{tool}_seconds", seconds[tool], f"what {tool} does, nothing changed: every host is switched")
+        ratio = seconds[tool] / seconds["aether"]
+        report.ratio(f"{name}_none_vs_{tool}", ratio, f"{tool} / Aether, nothing changed", rival=ratio)
 
     host = fleet.names[run.hosts // 2]
     medians = interleaved(
         run.runs,
         {
             "aether": lambda: _one(lab, fleet, host),
-            **{way: partial(_one_by_ansible, lab, fleet, host, playbook) for way, playbook in playbooks.items()},
+            **{way: partial(_one_by, lab, fleet, host, partial(playbook.run, changed=1)) for way, playbook in playbooks.items()},
+            **{tool: partial(_one_by, lab, fleet, host, nix_tool.run) for tool, nix_tool in tools.items()},
         },
     )
     seconds = {side: median.seconds for side, median in medians.items()}
@@ -104,7 +124,17 @@ def measure_deploys(run: Run, report: Report) -> None:
             f"{way.playbook}, one host's file changed",
         )
         ratio = seconds[way.name] / seconds["aether"]
-        report.ratio(f"{name}_one_vs_{way.name}", ratio, f"{way.name} Ansible / Aether, one host changed", at_least=way.target(3))
+        report.ratio(
+            f"{name}_one_vs_{way.name}",
+            ratio,
+            f"{way.name} Ansible / Aether, one host changed",
+            at_least=way.target(3),
+            rival=ratio,
+        )
+    for tool in tools:
+        report.seconds(f"{name}_one_{tool}_seconds", seconds[tool], f"what {tool} does, one host's file changed")
+        ratio = seconds[tool] / seconds["aether"]
+        report.ratio(f"{name}_one_vs_{tool}", ratio, f"{tool} / Aether, one host changed", rival=ratio)
     run.close(_lab_name(run.hosts))
 
 
@@ -137,9 +167,9 @@ def _one(lab: Lab, fleet: Fleet, host: str) -> float:
     return done.seconds
 
 
-def _one_by_ansible(lab: Lab, fleet: Fleet, host: str, ansible: Ansible) -> float:
+def _one_by(lab: Lab, fleet: Fleet, host: str, rival: Callable[[], float]) -> float:
     before = _touch(lab, fleet, host)
-    seconds = ansible.run(changed=1)
+    seconds = rival()
     _expect_new(lab, host, before)
     return seconds
 
@@ -173,7 +203,9 @@ def _whole(run: Run, report: Report, size: int, name: str) -> None:
         report.seconds(f"{name}_{way.name}_seconds", seconds, f"{way.text} (last: {apply:.0f} s and {playbook:.0f} s)")
     for way in WAYS:
         ratio = statistics.median(samples[way.name]) / aether
-        report.ratio(f"{name}_vs_{way.name}", ratio, f"{way.name} OpenTofu and Ansible / Aether", at_least=way.target(2))
+        report.ratio(
+            f"{name}_vs_{way.name}", ratio, f"{way.name} OpenTofu and Ansible / Aether", at_least=way.target(2), rival=ratio
+        )
 
 
 def _rival(lab: Lab, fleet: Fleet, way: Way, tofu: Tofu) -> tuple[float, float]:

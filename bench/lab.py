@@ -19,6 +19,14 @@ from bench.measure import BenchError, Timed, timed
 REPOSITORY = Path(__file__).resolve().parent.parent
 STACK = "sim"
 INVENTORY = "inventory/homelab.toml"
+# What a guest and its host would do answers at once: the program, the engine and the state are what is left to measure.
+_LIGHT = {
+    "components/proxmox/scripts/first-contact.sh": "echo ready",
+    "components/nixos/scripts/deploy.sh": """
+        closure=/nix/store/${AETHER_DESIRED##*[:/]}-nixos-system-$AETHER_HOST
+        printf '{"closure": "%s", "generation": 1, "reboot": false}\\n' "$closure"
+    """,
+}
 # What `make up` runs is asked of the copy itself, so that a change of its options is measured too.
 _ASK = f"""
 import json
@@ -36,7 +44,6 @@ class Lab:
     def __init__(self, path: Path, fleet: Fleet | None = None) -> None:
         self.path, self.fleet = path, fleet
         self.light = False
-        """Guests have agents and nothing else: set before `begin`."""
         self._copy()
         if fleet is not None:
             for name, text in {INVENTORY: fleet.inventory(), **fleet.files()}.items():
@@ -65,6 +72,12 @@ class Lab:
         (self.path / ".venv").symlink_to(REPOSITORY / ".venv")
         for shared in ("engine", "pulumi-home"):
             (self.path / ".aether" / shared).symlink_to((REPOSITORY / ".aether" / shared).resolve())
+
+    def lighten(self) -> None:
+        """Have guests with agents and nothing else, before `begin`: whatever is asked of them answers at once."""
+        for path, text in _LIGHT.items():
+            (self.path / path).write_text(f"#!/bin/sh\n{text}\n")
+        self.light = True
 
     @property
     def base_environment(self) -> dict[str, str]:

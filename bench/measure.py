@@ -9,7 +9,7 @@ import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,16 +77,17 @@ def interleaved(runs: int, sides: Mapping[str, Callable[[], float]]) -> dict[str
     for run in range(runs):
         start = run % len(names)
         for name in names[start:] + names[:start]:
-            before = _children_cpu()
+            before = children_cpu()
             seconds = sides[name]()
-            samples[name].append((seconds, _children_cpu() - before))
+            samples[name].append((seconds, children_cpu() - before))
     return {
         name: Median(statistics.median(wall for wall, _ in values), statistics.median(cpu for _, cpu in values))
         for name, values in samples.items()
     }
 
 
-def _children_cpu() -> float:
+def children_cpu() -> float:
+    """CPU seconds of the processes that this one has collected, with their own."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -97,6 +98,7 @@ class Report:
 
     numbers: dict[str, float] = field(default_factory=dict)
     missed: list[str] = field(default_factory=list)
+    rivals: dict[str, tuple[float, float | None]] = field(default_factory=dict)
 
     def section(self, title: str) -> None:
         """A heading, with the load that the machine has right now."""
@@ -116,10 +118,31 @@ class Report:
         self.numbers[name] = value
         print(f"  {name:48} {value:9g}     {text}{self._verdict(name, value, at_most, None)}", flush=True)
 
-    def ratio(self, name: str, value: float, text: str, *, at_most: float | None = None, at_least: float | None = None) -> None:
-        """A ratio with its target, if it has one."""
+    def ratio(
+        self,
+        name: str,
+        value: float,
+        text: str,
+        *,
+        at_most: float | None = None,
+        at_least: float | None = None,
+        rival: float | None = None,
+    ) -> None:
+        """A ratio with its target, if it has one. RIVAL: how many times as long as Aether a rival takes, for the chart."""
         self.numbers[name] = round(value, 3)
+        if rival is not None:
+            self.rivals[name] = (rival, at_least)
         print(f"  {name:48} {value:9.2f} x   {text}{self._verdict(name, value, at_most, at_least)}", flush=True)
+
+    def chart(self, width: int = 60) -> Iterator[str]:
+        """A bar a rival: how many times as long as Aether it takes. `|` is where both are equal, `>` the target."""
+        longest = max((1.0, *(value for value, _ in self.rivals.values())))
+        for name, (value, target) in self.rivals.items():
+            bar = list(f"{'=' * round(value / longest * width):{width + 1}}")
+            for place, mark in ((1.0, "|"), (target or 0, ">")):
+                if 0 < place <= longest:
+                    bar[round(place / longest * width)] = mark
+            yield f"{name:36} {value:5.2f} {''.join(bar).rstrip()}"
 
     def _verdict(self, name: str, value: float, at_most: float | None, at_least: float | None) -> str:
         if at_most is None and at_least is None:

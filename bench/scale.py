@@ -14,14 +14,6 @@ from bench.measure import BenchError, Report
 from bench.settings import Run
 
 FEW = 100
-# What a guest and its host would do answers at once: it is the program, the engine and the state that are measured.
-_LIGHT = {
-    "components/proxmox/scripts/first-contact.sh": "echo ready",
-    "components/nixos/scripts/deploy.sh": """
-        closure=/nix/store/${AETHER_DESIRED##*[:/]}-nixos-system-$AETHER_HOST
-        printf '{"closure": "%s", "generation": 1, "reboot": false}\\n' "$closure"
-    """,
-}
 # A state that is written whole after each step is written a thousand times: what is measured comes after that.
 _ONCE = {"PULUMI_EXPERIMENTAL": "true", "PULUMI_SKIP_CHECKPOINTS": "true"}
 
@@ -57,9 +49,7 @@ def _cost(run: Run, report: Report, machines: int) -> Cost:
     report.section(f"{name}: one stack of {machines} machines")
     fleet = Fleet(machines)
     lab = run.lab(name, fleet)
-    for path, text in _LIGHT.items():
-        (lab.path / path).write_text(f"#!/bin/sh\n{text}\n")
-    lab.light = True
+    lab.lighten()
     lab.begin()
     made = lab.up(env=_ONCE)
     if changes(made.text).get("created", 0) < 4 * machines:

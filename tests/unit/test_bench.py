@@ -174,6 +174,17 @@ def test_missed_targets_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "MISSED" in capsys.readouterr().out
 
 
+def test_the_chart_has_a_bar_a_rival_with_its_target() -> None:
+    report = Report()
+    report.ratio("whole_vs_usual", 4, "usual / Aether", at_least=2, rival=4)
+    report.ratio("preview_vs_tofu", 2, "Aether / OpenTofu", rival=0.5)
+    report.ratio("up_vs_path", 1.1, "no rival")
+    assert [line.split(maxsplit=2) for line in report.chart(8)] == [
+        ["whole_vs_usual", "4.00", "==|=>==="],
+        ["preview_vs_tofu", "0.50", "= |"],
+    ]
+
+
 def test_a_fleet_is_a_valid_inventory(tmp_path: Path) -> None:
     fleet = Fleet(230)
     file = tmp_path / "fleet.toml"

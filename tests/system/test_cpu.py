@@ -1,0 +1,45 @@
+"""CPU time of three cheap figures, as ratios, is not 15 % more than it was (bench/cpu.json)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import cpu
+from bench.lab import REPOSITORY, Lab
+from bench.settings import Run
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
+        pytest.skip("the engine is not there; make it with: ./aether engine ensure")
+    run = Run(tmp_path_factory.mktemp("cpu"))
+    try:
+        yield cpu.deployed(run)
+    finally:
+        run.close_all()
+
+
+def slower(found: dict[str, float]) -> dict[str, str]:
+    """Figures that are more than they may be, with what they are and were."""
+    known = cpu.known()
+    return {
+        name: f"{ratio} (was {known[name]}): {cpu.TEXTS[name]}. Fix: see what made it slower, or write what it is to {cpu.KNOWN}"
+        for name, ratio in found.items()
+        if ratio > known[name] * cpu.MORE
+    }
+
+
+def test_nothing_became_slower(machines: Lab) -> None:
+    assert not slower(cpu.ratios(machines, cpu.known()))
+
+
+def test_what_became_slower_is_seen(machines: Lab) -> None:
+    program = Path(machines.path / "__main__.py")
+    text = program.read_text()
+    program.write_text(text.replace('"""\n', '"""\nsum(number * number for number in range(8_000_000))\n', 1))
+    try:
+        assert set(slower(cpu.ratios(machines, cpu.known(), rounds=2))) >= {"program"}
+    finally:
+        program.write_text(text)
