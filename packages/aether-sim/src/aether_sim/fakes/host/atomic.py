@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # mypy: ignore-errors
 """rpm-ostree, `ostree admin`, greenboot and the boot of a simulated Fedora Atomic host: programs over one list of deployments.
 
@@ -17,9 +16,8 @@ import json
 import os
 import re
 import subprocess
-import sys
 
-from simlib import Refused, faults, load, locked, need_root, options, read, run, save, write
+from simlib import Refused, faults, load, locked, need_root, options, read, save, write
 
 BOOTED = "/run/aether-sim-deployment"
 KEY, POLICY = "/etc/pki/containers/aether.pub", "/etc/containers/policy.json"
@@ -288,15 +286,3 @@ def boot(argv):
     write(BOOTED, found[0]["id"] + "\n")
     print(found[0]["id"])
     return 0
-
-
-PROGRAMS = {
-    "rpm-ostree": rpm_ostree,
-    "ostree": ostree,
-    "greenboot": greenboot,
-    "boot-counting": boot_counting,
-    "ostree_boot.py": boot,
-}
-
-if __name__ == "__main__":
-    run(PROGRAMS[os.path.basename(sys.argv[0])])

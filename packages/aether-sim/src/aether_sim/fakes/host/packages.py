@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # mypy: ignore-errors
 """apt-get, dpkg-query, dnf, rpm and apk of a simulated host: one database, asked and told in the words of each.
 
@@ -12,7 +11,7 @@ import subprocess
 import sys
 
 import package_table as table
-from simlib import Refused, faults, load, locked, need_root, options, read, run, save, write
+from simlib import Refused, faults, load, locked, need_root, options, read, save, write
 
 PROGRAM = "/usr/lib/aether-sim/program.py"
 UNITS = "/usr/lib/systemd/system"
@@ -154,7 +153,3 @@ def main(argv):
         else:
             raise Refused(f"{program}: {verb}: not simulated", code)
     return 0
-
-
-if __name__ == "__main__":
-    run(main)

@@ -37,19 +37,14 @@ def notes(path, **first):
 def containers(argv):
     found, words = options(argv, "--name/-n --image/-i --volume")
     kept, keep = notes("~/.local/share/containers/sim.json")
-    verb, name = words[0] if words else "", (found.get("--name") or words[1:] or [""])[-1]
+    name = (found.get("--name") or words or [""])[-1]
     if words[:2] == ["container", "exists"]:
-        return int(words[-1] not in kept)
-    if verb not in ("create", "rm"):
-        raise Refused(f"Error: {verb}: not simulated", 125)
-    if (verb == "create") is (name in kept):
-        raise Refused(
-            f"Error: container {name} already exists" if name in kept else f"Error: no container {name}: no such container"
-        )
-    if verb == "create":
-        kept[name] = found.get("--image", [""])[-1]
-    else:
-        del kept[name]
+        return int(name not in kept)
+    if words[:1] != ["create"]:
+        raise Refused(f"Error: {' '.join(words[:1])}: not simulated", 125)
+    if name in kept:
+        raise Refused(f"Error: container {name} already exists")
+    kept[name] = found.get("--image", [""])[-1]
     keep()
     return 0
 
@@ -80,10 +75,8 @@ def flatpak(argv):
         if unknown := [name for name in names if not APPLICATION.match(name)]:
             raise Refused(f"error: Nothing matches {unknown[0]} in remote {remote}")
         kept["apps"] |= dict.fromkeys(names, remote)
-    elif verb == "uninstall" and set(words) <= set(kept["apps"]):
-        kept["apps"] = {name: remote for name, remote in kept["apps"].items() if name not in words}
     else:
-        raise Refused(f"error: {verb} {' '.join(words)}: not installed, or not simulated")
+        raise Refused(f"error: flatpak {verb}: not simulated")
     keep()
     return 0
 
