@@ -26,12 +26,8 @@ _WANTS = "etc/systemd/system/multi-user.target.wants"
 _KERNEL_LINE = re.compile(r"^\s*boot\.(?:kernel|initrd)[\w.]*\s*=.*$", re.MULTILINE)
 
 
-class BuildError(NixError):
-    """The closure cannot be built; the message is what `nix build` would print."""
-
-
 def inventory_of(repository: Path, host: str) -> tuple[list[Path], Mapping[str, Any], Mapping[str, Any]]:
-    """The inventory files, and of the one that names the host: its document and the host's facts. Raises BuildError."""
+    """The inventory files, and of the one that names the host: its document and the host's facts. Raises NixError."""
     from inventory.overlay import document as tables_of
     from inventory.overlay import environment_of
 
@@ -42,7 +38,7 @@ def inventory_of(repository: Path, host: str) -> tuple[list[Path], Mapping[str, 
             if host in (name, facts.get("flake")):
                 known = path.parent == repository / "inventory"
                 return (environment_of(path) if known else [path]), document, {**facts, "name": name}
-    raise BuildError(
+    raise NixError(
         f"error: flake 'path:{repository}' does not provide attribute 'nixosConfigurations.{host}.config.system.build.toplevel'"
     )
 
@@ -61,7 +57,7 @@ def extra_inventories(repository: Path) -> list[Path]:
 def evaluated(repository: Path, host: str) -> dict[str, Any]:
     """What the host's derivation holds: host, digest of everything it is made of, its facts and the tables that it reads.
 
-    Raises BuildError.
+    Raises NixError.
     """
     from components.nixos.source_closure import source_hash
 
@@ -72,7 +68,7 @@ def evaluated(repository: Path, host: str) -> dict[str, Any]:
     for path in host_files(repository, facts):
         found = failing.fullmatch(path.read_text(errors="replace"))
         if found:
-            raise BuildError(f"error: {found[1]}\n       at {path}")
+            raise NixError(f"error: {found[1]}\n       at {path}")
     services = {name: service for name, service in document.get("services", {}).items() if service.get("host") == facts["name"]}
     tables = {"services": services, "cache": document.get("cache")}
     return {"host": facts["name"], "digest": digest, "facts": dict(facts), "tables": tables}
@@ -97,7 +93,7 @@ def name_of(host: str, digest: str) -> str:
 
 
 def build(repository: Path, store: Path, derivation: Mapping[str, Any]) -> str:
-    """Make the closure of what was EVALUATED in the operator's store if it is not there; its store name. Raises BuildError."""
+    """Make the closure of what was EVALUATED in the operator's store if it is not there; its store name. Raises NixError."""
     digest, facts = derivation["digest"], derivation["facts"]
     name = name_of(derivation["host"], digest)
     target = store / name

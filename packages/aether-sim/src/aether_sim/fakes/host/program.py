@@ -11,7 +11,8 @@ import simlib
 PROGRAMS = {
     **dict.fromkeys(("apt-get", "dpkg-query", "dnf", "rpm", "apk"), "packages:main"),
     **dict.fromkeys(("podman", "toolbox", "distrobox"), "tools:containers"),
-    **{name: f"tools:{name.replace('-', '_')}" for name in ("flatpak", "smbpasswd", "nvidia-ctk", "tailscale", "syncthing")},
+    **{name: f"tools:{name}" for name in ("flatpak", "smbpasswd", "tailscale", "wg", "syncthing")},
+    "nvidia-ctk": "tools:nvidia_ctk",
     **{name: f"atomic:{name.replace('-', '_')}" for name in ("rpm-ostree", "ostree", "greenboot", "boot-counting")},
     **{name: f"nix:{name.replace('-', '_')}" for name in ("nix", "nix-env", "nix-store", "nix-daemon")},
     **{name: f"systemd_boot:{name.replace('-', '_')}" for name in ("bootctl", "switch-to-configuration")},

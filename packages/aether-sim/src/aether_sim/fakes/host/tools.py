@@ -3,7 +3,8 @@
 
 Imitates podman(1) 5.5 (container exists), toolbox(1) 0.1 and distrobox 1.8 (create): containers of a user exist, and none runs;
 flatpak(1) 1.16 (remote-add, remote-list, install, list), of the system and of a user; smbpasswd(8) of Samba 4.20 (-s -a);
-nvidia-ctk 1.17 (cdi generate); tailscale 1.84 (up, status --json); Syncthing 2 (generate, serve). Others only say their version.
+nvidia-ctk 1.17 (cdi generate); tailscale 1.84 (up, status --json); `wg show`; Syncthing 2 (generate, serve). Others only say
+their version.
 Refuses: names that are taken, a remote or an application that is not there, system changes by another user than root, an account
 that passwd does not have, a network without its daemon or with a key that is none, an identity that is no certificate.
 """
@@ -122,6 +123,15 @@ def tailscale(argv):
     if not re.match("tskey-|file:", found.get("--auth-key", [""])[-1]):
         raise Refused("backend error: invalid key: unable to validate API key")
     save("tailscale", argv)
+    return 0
+
+
+def wg(argv):
+    if argv != ["show"]:
+        return version(argv)
+    for name in sorted(os.listdir("/etc/wireguard")):
+        if name.endswith(".conf"):
+            print(f"interface: {name.removesuffix('.conf')}")
     return 0
 
 
