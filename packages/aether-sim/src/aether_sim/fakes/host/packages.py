@@ -92,8 +92,14 @@ class Database:
     def remove(self, name):
         """Remove a package with its units and programs."""
         facts = self.known.get(name, table.package())
-        systemctl("disable", "--now", *facts["units"])
-        for path in [*(f"{UNITS}/{unit}" for unit in facts["units"]), *(f"/usr/bin/{program}" for program in facts["programs"])]:
+        services = [unit.removesuffix(".service") for unit in facts["units"]]
+        for service in services if self.family == "alpine" else ():
+            subprocess.run(["rc-service", service, "stop"], capture_output=True)
+            subprocess.run(["rc-update", "del", service], capture_output=True)
+        if self.family != "alpine":
+            systemctl("disable", "--now", *facts["units"])
+        paths = [*(f"{UNITS}/{unit}" for unit in facts["units"]), *(f"/etc/init.d/{service}" for service in services)]
+        for path in [*paths, *(f"/usr/bin/{program}" for program in facts["programs"])]:
             if os.path.lexists(path):
                 os.unlink(path)
         del self.installed[name]

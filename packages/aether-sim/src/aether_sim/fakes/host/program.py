@@ -25,5 +25,6 @@ if __name__ == "__main__":
     while os.path.basename(path) not in PROGRAMS and os.path.islink(path):
         # Somebody gave it another name.
         path = os.path.join(os.path.dirname(path), os.readlink(path))
-    module, _, function = PROGRAMS.get(os.path.basename(path), "tools:version").partition(":")
+    known = PROGRAMS.get(os.path.basename(path), "tools:version")
+    module, _, function = ("tools:version" if sys.argv[1:] == ["--version"] else known).partition(":")
     simlib.run(getattr(__import__(module), function))

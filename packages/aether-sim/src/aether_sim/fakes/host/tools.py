@@ -52,9 +52,6 @@ def containers(argv):
 
 def flatpak(argv):
     found, (verb, *words) = options(argv)[0], options(argv)[1] or [""]
-    if "--version" in found:
-        print("Flatpak 1.16.1")
-        return 0
     user = "--user" in found
     kept, keep = notes("~/.local/share/flatpak/sim.json" if user else "/var/lib/aether-sim/flatpak.json", remotes={}, apps={})
     if verb == "remote-list":
