@@ -105,8 +105,8 @@ class SimPve(Restores, Stored, Mappings):
         # Nodes whose tasks end with a warning.
         self.warning_nodes: set[str] = set()
 
-    async def ask(self, method: str, path: str, values: Mapping[str, object]) -> Any:
-        """What the API answers to a command of a node, which asks it in its own process as root. Raises PveError."""
+    async def ask(self, node: str, method: str, path: str, values: Mapping[str, object]) -> Any:
+        """What the API answers to a command of NODE, which asks it in its own process as root. Raises PveError."""
         text = urllib.parse.urlencode(values)
         form = method in ("POST", "PUT")
         url = yarl.URL(f"/api2/json{path}" + (f"?{text}" if text and not form else ""))
@@ -115,7 +115,7 @@ class SimPve(Restores, Stored, Mappings):
         nobody: Any = SimpleNamespace(transport=None, ssl_context=None, peername=None, sockname=None)
         request = self.runner.app._make_request(message, EMPTY_PAYLOAD, nobody, None, None)
         request._read_bytes = text.encode() if form else b""
-        request[_OWN] = True
+        request[_OWN] = node
         try:
             answer = await self.runner.app._handle(request)
         except web.HTTPNotFound:
@@ -171,7 +171,7 @@ class SimPve(Restores, Stored, Mappings):
         """Every request: faults of the API, the node it means, and what it changed."""
         found = _NODE_PATH.search(request.path)
         node = found[1] if found else None
-        token = current_node.set(node)
+        token = current_node.set(node or request.get(_OWN))
         try:
             if (node is not None or "/cluster" in request.path) and _OWN not in request:
                 if self._fault_hits("api-timeout", node):

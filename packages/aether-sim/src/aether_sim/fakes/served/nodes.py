@@ -49,11 +49,11 @@ def host_of(guest: Any) -> Host | None:
     return cluster().guest_hosts.get(guest.vmid)
 
 
-async def ask(method: str, path: str, values: Mapping[str, object]) -> Any:
+async def ask(call: Call, method: str, path: str, values: Mapping[str, object]) -> Any:
     """What the cluster's API answers, once its task is over; as Proxmox' commands refuse what it refuses."""
     api = cluster().api
     try:
-        answer = await api.ask(method, path, values)
+        answer = await api.ask(call.host.name, method, path, values)
     except PveError as error:
         raise Refused(
             "\n".join([error.message, *(f"{key}: {text}" for key, text in (error.errors or {}).items())]), 255

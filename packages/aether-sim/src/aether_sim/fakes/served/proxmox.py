@@ -101,7 +101,7 @@ async def _call(call: Call, guest: Any, verb: str, words: list[str]) -> int:
     given = nodes.options_of(words[len(names) :])
     kind = "qemu" if isinstance(guest, FakeVm) else "lxc"
     parameters = {} if "{" in path else values
-    await nodes.ask(method, f"/nodes/{call.host.name}/{kind}/{guest.vmid}{path.format(**values)}", {**parameters, **given})
+    await nodes.ask(call, method, f"/nodes/{call.host.name}/{kind}/{guest.vmid}{path.format(**values)}", {**parameters, **given})
     if verb == "set" and kind == "qemu":
         call.out(" ".join([f"update VM {guest.vmid}:", *(f"-{key} {value}" for key, value in given.items())]))
     if verb not in ("set", "resize", "disk resize", "snapshot", "delsnapshot"):
@@ -262,7 +262,7 @@ async def _restore(call: Call, words: list[str]) -> int:
         archive = f"local:backup/{archive.rpartition('/')[2]}"
     kind, values = ("lxc", {"ostemplate": archive, "restore": "1"}) if call.argv[0] == "pct" else ("qemu", {"archive": archive})
     call.out(f"restoring '{archive}' now..")
-    await nodes.ask("POST", f"/nodes/{call.host.name}/{kind}", {**values, "vmid": vmid, **nodes.options_of(words[2:])})
+    await nodes.ask(call, "POST", f"/nodes/{call.host.name}/{kind}", {**values, "vmid": vmid, **nodes.options_of(words[2:])})
     return 0
 
 
@@ -303,7 +303,7 @@ async def pvesh(call: Call) -> int:
         raise Refused("400 not enough arguments", 255)
     given = nodes.options_of(call.argv[3:])
     given.pop("output-format", None)
-    answer = await nodes.ask(_METHODS[call.argv[1]], call.argv[2].rstrip("/"), given)
+    answer = await nodes.ask(call, _METHODS[call.argv[1]], call.argv[2].rstrip("/"), given)
     if call.argv[1] == "get":
         call.out(json.dumps(answer))
     return 0
