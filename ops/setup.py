@@ -24,6 +24,7 @@ AETHER = REPOSITORY / ".aether"
 LOGS = AETHER / "logs"
 # What has to be the working folder to run the package: nothing is installed of it.
 ENGINE = REPOSITORY / "packages/aether-engine/src"
+SIMULATOR = REPOSITORY / "packages/aether-sim/src"
 UV_VERSION = "0.13.9"
 # As pyproject.toml's requires-python says.
 OLDEST, NEWEST = (3, 11), (3, 14)
@@ -54,7 +55,6 @@ TESTED = (
 TESTED_FILES = ((Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), "ovmf"),)
 # What simulated hosts answer SFTP with; where it lies is the simulator's to know, for every system that has it.
 SFTP_SERVER = "openssh-sftp-server"
-SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
 
 
 # Seconds for another apt that holds its locks.
@@ -139,7 +139,7 @@ def machine_packages(missing: list[str]) -> None:
 
 def sftp_server() -> None:
     """OpenSSH's server of SFTP, for the simulated hosts; without it nothing but `scp` and `sftp` to them fails."""
-    if any(Path(path).exists() for path in SFTP_SERVERS):
+    if subprocess.run([sys.executable, "-m", "aether_sim.sftp"], cwd=SIMULATOR, check=False).returncode == 0:
         return
     try:
         machine_packages([SFTP_SERVER])

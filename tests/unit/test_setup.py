@@ -1,6 +1,7 @@
 """ops/setup.py: what it refuses before anything is made."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -85,3 +86,19 @@ def test_another_apt_is_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     script.write_text("#!/bin/sh\necho 'E: no network' >&2; exit 100\n")
     with pytest.raises(setup.StepFailed, match="no network"):
         setup.machine_packages(["make"])
+
+
+@pytest.mark.parametrize(("there", "installed"), [(True, []), (False, ["openssh-sftp-server"])])
+def test_the_simulator_says_whether_the_machine_has_a_server_of_sftp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool, installed: list[str]
+) -> None:
+    """Where that lies stands in one place."""
+    source = (setup.SIMULATOR / "aether_sim/sftp.py").read_text()
+    places = f'PLACES = ("/nonsense", "{sys.executable if there else "/nonsense"}")'
+    (tmp_path / "aether_sim").mkdir()
+    (tmp_path / "aether_sim/sftp.py").write_text(re.sub(r"(?m)^PLACES = .*$", places, source))
+    monkeypatch.setattr(setup, "SIMULATOR", tmp_path)
+    asked: list[str] = []
+    monkeypatch.setattr(setup, "machine_packages", asked.extend)
+    setup.sftp_server()
+    assert asked == installed

@@ -89,6 +89,10 @@ def test_dnf_and_apk(sim: Simulator) -> None:
     assert sim.ssh("alpine", "apk info --installed nfs-utils").code == 1
     assert sim.ssh("alpine", "apk update --quiet && apk add --quiet nfs-utils && apk info --installed nfs-utils").code == 0
     assert "no such package" in sim.ssh("alpine", "apk add nothing").err
+    # What is removed takes its service along, and a package that is not there is no mistake.
+    assert sim.ssh("alpine", "apk add samba && rc-service samba start && apk del samba samba").code == 0
+    assert "does not exist" in sim.ssh("alpine", "rc-service samba status").err
+    assert sim.ssh("fedora", "dnf remove --assumeyes podman && rpm -q podman").code == 1
 
 
 @pytest.mark.fault

@@ -133,6 +133,15 @@ def test_container_commands_want_a_running_container_of_this_node(sim: Simulator
     assert sim.ssh("pve1", "pct push 101 /nonexistent /root/x").code != 0
 
 
+def test_a_node_s_command_is_refused_what_the_api_s_schema_refuses(sim: Simulator, api: Api) -> None:
+    assert api.create_ct(start=0) == api.create_vm(start=0) == "OK"
+    for command in ("pct set 101 --cores many", "qm set 100 --memory lots", "pvesh set /nodes/pve1/lxc/101/config --cores many"):
+        refused = sim.ssh("pve1", command)
+        assert (refused.code, "Parameter verification failed" in refused.err) == (255, True), refused
+    assert "cores" not in sim.ssh("pve1", "pct config 101").out
+    assert "No 'get' handler defined for '/nonsense'" in sim.ssh("pve1", "pvesh get /nonsense").err
+
+
 def test_cloud_init_snippet_is_applied_before_the_first_connection(sim: Simulator, api: Api) -> None:
     private = (sim.state / "keys/hosts/vm").read_text()
     indented = "".join(f"    {line}\n" for line in private.splitlines())

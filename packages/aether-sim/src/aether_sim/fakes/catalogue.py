@@ -9,143 +9,78 @@ from pathlib import Path
 from aether_sim.fakes import nixos_image
 
 HERE = Path(__file__).resolve().parent / "host"
-CLIENT = "agent_client.py"
+CLIENT, PROGRAM = "agent_client.py", "program.py"
 
-_SYSTEMD = ("systemctl", "systemd-run", "journalctl", "hostnamectl", "timedatectl", "loginctl", "systemd-analyze")
-_POWER = ("reboot", "poweroff", "shutdown", "halt")
-# Served by the supervisor: the agent client under these names.
-_SERVED: dict[str, tuple[str, ...]] = {
-    "nixos": (*_SYSTEMD, *_POWER, "nproc", "ip", "sudo", "nix-daemon-socket"),
-    "pve": (*_SYSTEMD, *_POWER, "pct", "qm", "pvesh", "pvesm", "pveversion", "vzdump", "qmrestore", "ip"),
-    "alpine": (*_POWER, "rc-service", "rc-update", "rc-status"),
-    "amazon-linux": (*_SYSTEMD, *_POWER, "sudo"),
-}
-_DEFAULT_SERVED = (*_SYSTEMD, *_POWER)
-_COMMON_SERVED = ("logger",)
 
-# Programs that run in the host: command -> source file.
-_NIX = dict.fromkeys(("nix-store", "nix-daemon"), "nix_store.py") | {"nix-env": "nix_env.py", "nix": "nix.py"}
-_APT = dict.fromkeys(("apt", "apt-get", "apt-cache", "dpkg", "dpkg-query"), "apt.py")
-_DNF = dict.fromkeys(("dnf", "dnf5", "yum", "rpm"), "dnf.py")
-_PODMAN = dict.fromkeys(("podman", "toolbox", "distrobox"), "podman.py")
-_OSTREE = {
-    "rpm-ostree": "rpm_ostree.py",
-    "ostree": "ostree.py",
-    "bootc": "bootc.py",
-    "libexec/greenboot/greenboot": "greenboot.py",
-    "libexec/aether/boot-counting": "boot_counting.py",
+def words(text: str) -> list[str]:
+    """The words of a text: a list that a person can read."""
+    return text.split()
+
+
+_SYSTEMD = "systemctl systemd-run journalctl loginctl"
+_POWER = words("reboot poweroff shutdown halt")
+# Commands that the supervisor answers, and programs that run in the host, besides those of every flavour.
+_SERVED = {
+    "nixos": f"{_SYSTEMD} nproc ip sudo nix-daemon-socket",
+    "pve": f"{_SYSTEMD} pct qm pvesh pvesm pveversion vzdump qmrestore ip",
+    "alpine": "rc-service rc-update",
+    "amazon-linux": f"{_SYSTEMD} sudo",
 }
-_PROGRAMS: dict[str, dict[str, str]] = {
-    "all": {"hostname": "hostname.sh"},
-    "nixos": {**_NIX, "bootctl": "bootctl.py"},
-    "pve": _APT,
-    "debian": _APT,
-    "wsl": _APT,
-    "vyos": _APT,
-    "alpine": {"apk": "apk.py"},
-    "fedora": {**_DNF, **_PODMAN, "flatpak": "flatpak.py"},
-    "amazon-linux": _DNF,
-    "atomic": {
-        **_OSTREE,
-        **_PODMAN,
-        "rpm": "dnf.py",
-        "flatpak": "flatpak.py",
-        "syncthing": "syncthing.py",
-        "rclone": "version_only.sh",
-    },
+_PROGRAMS = {
+    "nixos": "nix-store nix-daemon nix-env nix bootctl lib/aether-sim/switch-to-configuration",
+    **dict.fromkeys(("pve", "debian", "wsl"), "apt-get dpkg-query"),
+    "vyos": "lib/aether-sim/vbash.py",
+    "alpine": "apk",
+    "fedora": "dnf rpm podman toolbox distrobox flatpak",
+    "amazon-linux": "dnf rpm",
+    "atomic": "rpm-ostree ostree libexec/greenboot/greenboot libexec/aether/boot-counting lib/aether-sim/ostree_boot.py "
+    "podman toolbox distrobox rpm flatpak syncthing rclone",
 }
 # Commands of the machine that would say something else than the host's own distribution.
-_HIDDEN = (
-    "apt",
-    "apt-get",
-    "apt-cache",
-    "dpkg",
-    "dpkg-query",
-    "dnf",
-    "rpm",
-    "apk",
-    "systemctl",
-    "journalctl",
-    "podman",
-    "docker",
-    "syncthing",
-    "rclone",
-)
+_HIDDEN = words("apt apt-get apt-cache dpkg dpkg-query dnf rpm apk systemctl journalctl podman docker syncthing rclone")
 
 _NIXOS_PATH = "/run/wrappers/bin:/root/.nix-profile/bin:/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin"
 _FHS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_OS_RELEASE = {
-    "nixos": 'NAME=NixOS\nID=nixos\nVERSION_ID="25.05"\nPRETTY_NAME="NixOS 25.05 (simulated)"\n',
-    "pve": 'NAME="Debian GNU/Linux"\nID=debian\nVERSION_ID="13"\nVERSION_CODENAME=trixie\n'
-    'VERSION="13 (trixie)"\nPRETTY_NAME="Debian GNU/Linux 13 (trixie)"\n',
-    "debian": 'NAME="Debian GNU/Linux"\nID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n'
-    'VERSION="12 (bookworm)"\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
-    "alpine": 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.21.0\nPRETTY_NAME="Alpine Linux v3.21"\n',
-    "fedora": 'NAME="Fedora Linux"\nID=fedora\nVERSION_ID=42\nPLATFORM_ID="platform:f42"\n'
-    'PRETTY_NAME="Fedora Linux 42 (Workstation Edition)"\n',
-    "atomic": 'NAME="Fedora Linux"\nID=fedora\nVERSION_ID=42\nVARIANT_ID=kinoite\nPLATFORM_ID="platform:f42"\n'
-    'PRETTY_NAME="Fedora Linux 42 (Kinoite)"\n',
-    "vyos": 'NAME="VyOS"\nID=vyos\nVERSION_ID="1.4"\nPRETTY_NAME="VyOS 1.4 (sagitta)"\n',
-    "amazon-linux": 'NAME="Amazon Linux"\nID="amzn"\nID_LIKE="fedora"\nVERSION="2023"\nVERSION_ID="2023"\n'
-    'PRETTY_NAME="Amazon Linux 2023"\n',
-    "wsl": 'NAME="Debian GNU/Linux"\nID=debian\nVERSION_ID="12"\nVERSION_CODENAME=bookworm\n'
-    'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n',
+# Of os-release: name, id, version, what stands behind it in brackets, other lines.
+_OS = {
+    "nixos": ("NixOS", "nixos", "25.05", "simulated", ""),
+    "pve": ("Debian GNU/Linux", "debian", "13", "trixie", "VERSION_CODENAME=trixie\n"),
+    **dict.fromkeys(("debian", "wsl"), ("Debian GNU/Linux", "debian", "12", "bookworm", "VERSION_CODENAME=bookworm\n")),
+    "alpine": ("Alpine Linux", "alpine", "3.21.0", "simulated", ""),
+    "fedora": ("Fedora Linux", "fedora", "42", "Workstation Edition", ""),
+    "atomic": ("Fedora Linux", "fedora", "42", "Kinoite", "VARIANT_ID=kinoite\n"),
+    "vyos": ("VyOS", "vyos", "1.4", "sagitta", ""),
+    "amazon-linux": ("Amazon Linux", "amzn", "2023", "simulated", 'ID_LIKE="fedora"\n'),
 }
+_RELEASE = 'NAME="{0}"\nID="{1}"\nVERSION_ID="{2}"\nVERSION="{2} ({3})"\nPRETTY_NAME="{0} {2} ({3})"\n{4}'
 
 # Empty folders that a distribution is installed with, and that configuration management writes into.
-_APT_FOLDERS = (
-    "/etc/apt/sources.list.d",
-    "/etc/apt/apt.conf.d",
-    "/etc/apt/keyrings",
-    "/etc/default",
-    "/etc/ssh/sshd_config.d",
-)
-_DNF_FOLDERS = ("/etc/yum.repos.d", "/etc/dnf/vars", "/etc/sysconfig")
+_APT = "etc/apt/sources.list.d etc/apt/apt.conf.d etc/apt/keyrings etc/default etc/ssh/sshd_config.d"
+_DNF = "etc/yum.repos.d etc/dnf/vars etc/sysconfig"
+_VZ = "var/lib/vz"
 _FOLDERS = {
-    **dict.fromkeys(("pve", "debian", "wsl"), _APT_FOLDERS),
-    **dict.fromkeys(("fedora", "atomic", "amazon-linux"), _DNF_FOLDERS),
-    "alpine": ("/etc/periodic/daily", "/etc/conf.d"),
+    **dict.fromkeys(("debian", "wsl"), _APT),
+    **dict.fromkeys(("fedora", "atomic", "amazon-linux"), _DNF),
+    "pve": f"{_APT} {_VZ}/snippets {_VZ}/template/iso {_VZ}/template/cache {_VZ}/import {_VZ}/images {_VZ}/dump",
+    "alpine": "etc/periodic/daily etc/conf.d",
+    "vyos": "opt/vyatta/etc/config",
 }
-
-_SSHD_UNIT = """[Unit]
-Description=OpenSSH server daemon
-
-[Service]
-Type=notify
-ExecStart=/usr/sbin/sshd -D
-
-[Install]
-WantedBy=multi-user.target
-{alias}
-[X-Simulator]
-Sshd=yes
-"""
-_SIMULATED_UNIT = """[Unit]
-Description={description}
-
-[Service]
-Type=notify
-ExecStart=/usr/lib/systemd/{name}
-
-[Install]
-WantedBy=multi-user.target
-
-[X-Simulator]
-Simulate=yes
-"""
-_GREENBOOT_UNIT = """[Unit]
-Description=greenboot Health Checks Runner
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/libexec/greenboot/greenboot health-check
-
-[Install]
-WantedBy=multi-user.target
-"""
-_BASE_UNITS = {
+_FEDORA_RELEASE = {"/etc/fedora-release": "Fedora release 42 (Adams)\n", "/etc/redhat-release": "Fedora release 42 (Adams)\n"}
+_FILES = {
+    "alpine": {"/etc/alpine-release": "3.21.0\n", "/etc/init.d/sshd": "#!/sbin/openrc-run\n"},
+    "atomic": {
+        "/etc/greenboot/greenboot.conf": "GREENBOOT_MAX_BOOT_ATTEMPTS=3\n",
+        "/etc/containers/policy.json": '{"default": [{"type": "insecureAcceptAnything"}]}\n',
+        **_FEDORA_RELEASE,
+    },
+    "fedora": _FEDORA_RELEASE,
+    **{name: {"/etc/debian_version": "12.11\n"} for name in ("debian", "wsl")},
+    "pve": {"/etc/debian_version": "13.1\n", "/etc/pve/.version": "1\n"},
+    "nixos": nixos_image.files(),
+}
+_UNIT = "[Unit]\nDescription={}\n\n[Service]\n{}\n\n[Install]\nWantedBy=multi-user.target\n{}"
+_UNITS = {
     "systemd-journald": "Journal Service",
     "systemd-logind": "User Login Management",
     "dbus": "D-Bus System Message Bus",
@@ -158,11 +93,6 @@ _PVE_UNITS = {
     "corosync": "Corosync Cluster Engine",
     "pve-cluster": "The Proxmox VE cluster filesystem",
 }
-
-
-def words(text: str) -> list[str]:
-    """The words of a text: a list that a person can read."""
-    return text.split()
 
 
 def search_path(flavour: str) -> str:
@@ -195,15 +125,15 @@ class Catalogue:
 
     def commands(self) -> dict[str, str]:
         """Path below /usr -> source file."""
-        served = (*_SERVED.get(self.flavour, _DEFAULT_SERVED), *_COMMON_SERVED)
-        table = dict.fromkeys(served, CLIENT) | _PROGRAMS.get("all", {}) | _PROGRAMS.get(self.flavour, {})
+        served = [*_POWER, "logger", *words(_SERVED.get(self.flavour, _SYSTEMD))]
+        table = dict.fromkeys(served, CLIENT) | dict.fromkeys(words(_PROGRAMS.get(self.flavour, "")), PROGRAM)
         placed = {name if "/" in name else f"bin/{name}": source for name, source in table.items()}
-        if self.flavour == "alpine":
-            placed |= {"sbin/openrc": CLIENT, "sbin/rc-service": CLIENT, "sbin/rc-update": CLIENT}
         # Scripts call some of them by their place in sbin.
-        placed |= {f"sbin/{name}": table[name] for name in _POWER if name in table}
-        placed["lib/aether-sim/set/hostname"] = CLIENT
-        return placed
+        in_sbin = [*_POWER, *(name for name in served if name.startswith("rc-"))]
+        placed |= {f"sbin/{name}": CLIENT for name in in_sbin}
+        if self.flavour == "alpine":
+            placed["sbin/openrc"] = CLIENT
+        return {**placed, "bin/hostname": "hostname.sh", "lib/aether-sim/set/hostname": CLIENT}
 
     def hidden(self) -> list[str]:
         """Commands of the machine that the host does not have."""
@@ -213,51 +143,30 @@ class Catalogue:
         """Unit files of the distribution; NixOS has its own in the system closure."""
         if self.flavour == "nixos":
             return {}
-        if self.flavour == "alpine":
-            return {"sshd.service": _SSHD_UNIT.format(alias="")}
-        name, alias = ("ssh", "Alias=sshd.service\n") if self.flavour in ("pve", "debian", "wsl", "vyos") else ("sshd", "")
-        units = {f"{name}.service": _SSHD_UNIT.format(alias=alias)}
-        simulated = _BASE_UNITS | (_PVE_UNITS if self.flavour == "pve" else {})
+        name = "ssh" if self.flavour in ("pve", "debian", "wsl", "vyos") else "sshd"
+        tail = ("Alias=sshd.service\n" if name == "ssh" else "") + "\n[X-Simulator]\nSshd=yes\n"
+        units = {name: _UNIT.format("OpenSSH server daemon", "Type=notify\nExecStart=/usr/sbin/sshd -D", tail)}
         if self.flavour == "atomic":
-            units["greenboot-healthcheck.service"] = _GREENBOOT_UNIT
-        for unit, description in simulated.items():
-            units[f"{unit}.service"] = _SIMULATED_UNIT.format(name=unit, description=description)
-        return units
+            run = "Type=oneshot\nRemainAfterExit=yes\nExecStart=/usr/libexec/greenboot/greenboot health-check"
+            units["greenboot-healthcheck"] = _UNIT.format("greenboot Health Checks Runner", run, "")
+        for unit, about in (
+            {} if self.flavour == "alpine" else {**_UNITS, **(_PVE_UNITS if self.flavour == "pve" else {})}.items()
+        ):
+            run = f"Type=notify\nExecStart=/usr/lib/systemd/{unit}"
+            units[unit] = _UNIT.format(about, run, "\n[X-Simulator]\nSimulate=yes\n")
+        return {f"{unit}.service": text for unit, text in units.items()}
 
     def files(self) -> dict[str, str]:
         """Files of the base root: path -> content."""
-        files = {"/etc/os-release": _OS_RELEASE.get(self.flavour, _OS_RELEASE["debian"])}
-        files |= {f"{folder}/.keep": "" for folder in _FOLDERS.get(self.flavour, ())}
-        if self.flavour == "nixos":
-            files |= nixos_image.files()
-        if self.flavour == "alpine":
-            files["/etc/alpine-release"] = "3.21.0\n"
-            files["/etc/init.d/sshd"] = "#!/sbin/openrc-run\n"
-        if self.flavour == "atomic":
-            files["/etc/greenboot/greenboot.conf"] = "GREENBOOT_MAX_BOOT_ATTEMPTS=3\n"
-            files["/etc/containers/policy.json"] = '{"default": [{"type": "insecureAcceptAnything"}]}\n'
-        if self.flavour == "vyos":
-            files["/opt/vyatta/etc/config/.keep"] = ""
-        if self.flavour in ("debian", "wsl"):
-            files["/etc/debian_version"] = "12.11\n"
-        if self.flavour == "pve":
-            files["/etc/debian_version"] = "13.1\n"
-            files["/etc/pve/.version"] = "1\n"
-            for name in ("snippets", "template/iso", "template/cache", "import", "images", "dump"):
-                files[f"/var/lib/vz/{name}/.keep"] = ""
-        if self.flavour in ("fedora", "atomic"):
-            files["/etc/fedora-release"] = "Fedora release 42 (Adams)\n"
-            files["/etc/redhat-release"] = "Fedora release 42 (Adams)\n"
-        return files
+        kept = {f"/{folder}/.keep": "" for folder in words(_FOLDERS.get(self.flavour, ""))}
+        return {"/etc/os-release": _RELEASE.format(*_OS.get(self.flavour, _OS["debian"])), **kept, **_FILES.get(self.flavour, {})}
 
     def links(self) -> dict[str, str]:
         """Symbolic links of the base root: path -> target."""
         if self.flavour == "nixos":
             return nixos_image.links()
-        wants = "/etc/systemd/system/multi-user.target.wants"
-        links = {f"{wants}/{name}": f"/usr/lib/systemd/system/{name}" for name in self.units()}
         if self.flavour == "alpine":
             return {"/etc/runlevels/default/sshd": "/etc/init.d/sshd"}
-        if self.flavour == "vyos":
-            links["/config"] = "/opt/vyatta/etc/config"
-        return links
+        wants = "/etc/systemd/system/multi-user.target.wants"
+        links = {f"{wants}/{name}": f"/usr/lib/systemd/system/{name}" for name in self.units()}
+        return links | ({"/config": "/opt/vyatta/etc/config"} if self.flavour == "vyos" else {})

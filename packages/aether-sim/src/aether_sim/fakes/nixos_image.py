@@ -8,7 +8,7 @@ from pathlib import Path
 from aether_sim.fakes.store import store_name
 from aether_sim.paths import REPO
 
-SWITCH = "/usr/lib/aether-sim/switch_to_configuration.py"
+SWITCH = "/usr/lib/aether-sim/switch-to-configuration"
 NAME = store_name(hashlib.sha256(b"aether simulated NixOS image 25.05").digest(), "nixos-system-nixos-image-25.05")
 SYSTEM = f"/nix/store/{NAME}"
 SSHD = """[Unit]

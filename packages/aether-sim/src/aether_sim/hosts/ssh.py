@@ -12,11 +12,11 @@ import socket
 import struct
 import termios
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
+from aether_sim import sftp
 from aether_sim.hosts import listeners
 from aether_sim.hosts import process as proc
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from aether_sim.hosts.host import Host
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
-# OpenSSH's, where Debian, Fedora and SUSE have it: of the machine's /usr, which a host sees.
-SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server")
 _CHUNK = 65536
 # RFC 4254, section 5.2.
 _STDERR = 1
@@ -83,7 +81,7 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
         super().__init__(handler, None, 3, False)
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        return subsystem == "sftp" and _sftp_server() is not None
+        return subsystem == "sftp" and sftp.server() is not None
 
     def session_started(self) -> None:
         streams = (
@@ -179,7 +177,7 @@ class HostSsh:
         """What follows `env`: change to the home directory, then the shell as sshd starts it."""
         where = ["-C", user.home if self.host.root.is_dir(user.home) else "/"]
         if session.subsystem == "sftp":
-            server = _sftp_server()
+            server = sftp.server()
             if server is None or not self.host.faults.has("disk-full"):
                 return [*where, server] if server else None
             # Nothing more can be written; the server is told so, as by a disk.
@@ -189,10 +187,6 @@ class HostSsh:
         if session.command is not None:
             return [*where, user.shell, "-c", session.command]
         return [*where, user.shell, "-l"]
-
-
-def _sftp_server() -> str | None:
-    return next((path for path in SFTP_SERVERS if Path(path).exists()), None)
 
 
 def _argv(host: Host, user: proc.User, environment: dict[str, str], command: list[str], tty: bool) -> list[str]:

@@ -22,15 +22,12 @@ from aether_sim.operator.errors import NixError
 
 # What reads the inventory is imported where that is done: a deployment builds what was evaluated before, fifty at a time.
 
+_WANTS = "etc/systemd/system/multi-user.target.wants"
 _KERNEL_LINE = re.compile(r"^\s*boot\.(?:kernel|initrd)[\w.]*\s*=.*$", re.MULTILINE)
 
 
-class BuildError(NixError):
-    """The closure cannot be built; the message is what `nix build` would print."""
-
-
 def inventory_of(repository: Path, host: str) -> tuple[list[Path], Mapping[str, Any], Mapping[str, Any]]:
-    """The inventory files, and of the one that names the host: its document and the host's facts. Raises BuildError."""
+    """The inventory files, and of the one that names the host: its document and the host's facts. Raises NixError."""
     from inventory.overlay import document as tables_of
     from inventory.overlay import environment_of
 
@@ -41,7 +38,7 @@ def inventory_of(repository: Path, host: str) -> tuple[list[Path], Mapping[str, 
             if host in (name, facts.get("flake")):
                 known = path.parent == repository / "inventory"
                 return (environment_of(path) if known else [path]), document, {**facts, "name": name}
-    raise BuildError(
+    raise NixError(
         f"error: flake 'path:{repository}' does not provide attribute 'nixosConfigurations.{host}.config.system.build.toplevel'"
     )
 
@@ -60,7 +57,7 @@ def extra_inventories(repository: Path) -> list[Path]:
 def evaluated(repository: Path, host: str) -> dict[str, Any]:
     """What the host's derivation holds: host, digest of everything it is made of, its facts and the tables that it reads.
 
-    Raises BuildError.
+    Raises NixError.
     """
     from components.nixos.source_closure import source_hash
 
@@ -71,7 +68,7 @@ def evaluated(repository: Path, host: str) -> dict[str, Any]:
     for path in host_files(repository, facts):
         found = failing.fullmatch(path.read_text(errors="replace"))
         if found:
-            raise BuildError(f"error: {found[1]}\n       at {path}")
+            raise NixError(f"error: {found[1]}\n       at {path}")
     services = {name: service for name, service in document.get("services", {}).items() if service.get("host") == facts["name"]}
     tables = {"services": services, "cache": document.get("cache")}
     return {"host": facts["name"], "digest": digest, "facts": dict(facts), "tables": tables}
@@ -96,7 +93,7 @@ def name_of(host: str, digest: str) -> str:
 
 
 def build(repository: Path, store: Path, derivation: Mapping[str, Any]) -> str:
-    """Make the closure of what was EVALUATED in the operator's store if it is not there; its store name. Raises BuildError."""
+    """Make the closure of what was EVALUATED in the operator's store if it is not there; its store name. Raises NixError."""
     digest, facts = derivation["digest"], derivation["facts"]
     name = name_of(derivation["host"], digest)
     target = store / name
@@ -113,90 +110,65 @@ def build(repository: Path, store: Path, derivation: Mapping[str, Any]) -> str:
     return name
 
 
-def _write_system(target: Path, repository: Path, document: Mapping[str, Any], facts: Mapping[str, Any], digest: str) -> None:
-    name = facts["name"]
-    units = target / "etc/systemd/system"
-    wants = units / "multi-user.target.wants"
-    wants.mkdir(parents=True)
-    texts = {"sshd.service": SSHD, **unit_files(document, facts, digest)}
-    for unit, text in {**texts, **_orders(target, repository, document, facts)}.items():
-        (units / unit).write_text(text)
-        if unit != "aether-order.service":
-            (wants / unit).symlink_to(f"../{unit}")
-    (target / "etc/hostname").write_text(name + "\n")
-    (target / "etc/os-release").write_text(f'NAME=NixOS\nID=nixos\nVERSION_ID="25.05"\nBUILD_ID="25.05.{digest[:7]}"\n')
-    if facts.get("ssh_user", "root") != "root":
-        # With the inventory's models behind it, which cost more than the rest of a build.
-        from aether_sim.operator.deploy_user import write_deploy_user
-
-        write_deploy_user(target, repository, facts)
-    (target / "bin").mkdir()
-    (target / "bin/switch-to-configuration").symlink_to(SWITCH)
-    (target / "sw").mkdir()
-    (target / "sw/bin").symlink_to("/usr/bin")
-    (target / "nixos-version").write_text(f"25.05.{digest[:7]}")
-    (target / "system").write_text("x86_64-linux")
-    (target / "packages.json").write_text(json.dumps(packages(texts, digest), indent=1))
-    init = target / "init"
-    init.write_text(f"#!/bin/sh\n# stage 2 init of {name}, {digest}\n")
-    init.chmod(0o755)
+def _write_system(target: Path, repository: Path, tables: Mapping[str, Any], facts: Mapping[str, Any], digest: str) -> None:
+    name, version = facts["name"], f"25.05.{digest[:7]}"
+    texts = {"sshd.service": SSHD, **unit_files(tables, facts, digest)}
+    files = {
+        "etc/hostname": name + "\n",
+        "etc/os-release": f'NAME=NixOS\nID=nixos\nVERSION_ID="25.05"\nBUILD_ID="{version}"\n',
+        "nixos-version": version,
+        "system": "x86_64-linux",
+        "packages.json": json.dumps(packages(texts, digest), indent=1),
+        "init": f"#!/bin/sh\n# stage 2 init of {name}, {digest}\n",
+    }
     if facts["kind"] != "nixos-lxc":
-        lines = "".join(
-            line.strip() + "\n"
-            for path in host_files(repository, facts)
-            for line in _KERNEL_LINE.findall(path.read_text(errors="replace"))
-        )
-        (target / "kernel").write_text(kernel_of(repository) + lines)
-        (target / "initrd").write_text("initrd of " + kernel_of(repository) + lines)
-        (target / "kernel-params").write_text("loglevel=4")
-        (target / "boot-tries").write_text("3\n")
+        own = [line for path in host_files(repository, facts) for line in _KERNEL_LINE.findall(path.read_text(errors="replace"))]
+        kernel = kernel_of(repository) + "".join(line.strip() + "\n" for line in own)
+        files |= {"kernel": kernel, "initrd": "initrd of " + kernel, "kernel-params": "loglevel=4", "boot-tries": "3\n"}
+    target.mkdir()
+    if facts.get("ssh_user", "root") != "root" or facts.get("roams"):
+        from aether_sim.operator import own_scripts
+
+        texts |= own_scripts.write(target, repository, facts, tables.get("cache"))
+    links = {f"{_WANTS}/{unit}": f"../{unit}" for unit in texts if unit != "aether-order.service"}
+    for path, link in {**links, "bin/switch-to-configuration": SWITCH, "sw/bin": "/usr/bin"}.items():
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        (target / path).symlink_to(link)
+    for path, text in {**files, **{f"etc/systemd/system/{unit}": text for unit, text in texts.items()}}.items():
+        (target / path).write_text(text)
+    (target / "init").chmod(0o755)
 
 
-def _orders(target: Path, repository: Path, document: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str]:
-    if not facts.get("roams"):
-        return {}
-    # With the inventory's models behind it, which cost more than the rest of a build.
-    from aether_sim.operator.orders import write_orders
-
-    return write_orders(target, repository, facts, document.get("cache"))
-
-
-def unit_files(document: Mapping[str, Any], facts: Mapping[str, Any], digest: str) -> dict[str, str]:
+def unit_files(tables: Mapping[str, Any], facts: Mapping[str, Any], digest: str) -> dict[str, str]:
     """Unit name -> text: a unit for each health check and service; ports go to the first unit that has none of its own."""
-    units = [check["unit"] for check in facts.get("health", ()) if "unit" in check and check["unit"] != "sshd.service"]
+    checks, name = facts.get("health", ()), facts["name"]
+    units = dict.fromkeys(check["unit"] for check in checks if "unit" in check and check["unit"] != "sshd.service")
     listens: dict[str, str] = {}
-    for check in facts.get("health", ()):
+    for check in checks:
         if "tcp" in check:
             listens.setdefault(str(check["tcp"]), "tcp")
         elif "http" in check:
             url = urlsplit(check["http"])
             port = url.port or (443 if url.scheme == "https" else 80)
             listens[str(port)] = f"{url.scheme}/{check.get('status', 200)}"
-    for service in document.get("services", {}).values():
-        if service.get("host") == facts["name"]:
-            listens[str(service["port"])] = listens.get(str(service["port"]), "tcp")
-            if listens[str(service["port"])] == "tcp":
-                listens[str(service["port"])] = f"{service.get('scheme', 'http')}/200"
+    for service in tables.get("services", {}).values():
+        if service.get("host") == name and listens.get(str(service["port"]), "tcp") == "tcp":
+            listens[str(service["port"])] = f"{service.get('scheme', 'http')}/200"
     listens.pop(str(facts.get("ssh_port", 22)), None)
-    services = [unit for unit in dict.fromkeys(units) if unit.endswith(".service")]
-    if listens and not services:
-        services = [f"{facts['name']}.service"]
+    first = next((unit for unit in units if unit.endswith(".service")), None)
+    if listens and first is None:
+        first = f"{name}.service"
+        units |= {first: None}
     texts = {}
-    for index, unit in enumerate(services):
-        ports = "".join(f"Listen={port}/{kind}\n" for port, kind in sorted(listens.items())) if index == 0 else ""
-        stem = unit.removesuffix(".service")
-        texts[unit] = (
-            f"[Unit]\nDescription={stem} of {facts['name']}\n\n[Service]\nType=notify\n"
-            f"ExecStart=/nix/store/{name_hash(stem, digest)}-{stem}/bin/{stem}\n\n[Install]\nWantedBy=multi-user.target\n\n"
-            f"[X-Simulator]\nSimulate=yes\n{ports}"
-        )
     for unit in units:
-        if unit not in texts:
-            # Sockets, timers and the like: active once started; what they would start is a service of its own here.
-            texts[unit] = (
-                f"[Unit]\nDescription={unit} of {facts['name']}\n\n[Install]\nWantedBy=multi-user.target\n\n"
-                "[X-Simulator]\nSimulate=yes\n"
-            )
+        stem = unit.removesuffix(".service")
+        # Sockets, timers and the like: active once started; what they would start is a service of its own here.
+        run = f"[Service]\nType=notify\nExecStart=/nix/store/{name_hash(stem, digest)}-{stem}/bin/{stem}\n\n"
+        texts[unit] = (
+            f"[Unit]\nDescription={stem} of {name}\n\n{run if unit != stem else ''}[Install]\nWantedBy=multi-user.target\n\n"
+            "[X-Simulator]\nSimulate=yes\n"
+            + "".join(f"Listen={port}/{kind}\n" for port, kind in sorted(listens.items()) if unit == first)
+        )
     return texts
 
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 import time
 import urllib.parse
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
-from aiohttp import web
+import yarl
+from aiohttp import HttpVersion11, web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
 from fakepve import PveError, TaskError, lxc
 from fakepve.lxc import OSTYPES, SIZE_UNITS, format_size
 from fakepve.qemu import DRIVE_KEY, join_drive, split_drive
 from fakepve.routing import die, param_error
 from fakepve.server import USER
 from fakepve.storage import split_list
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from aether_sim.pve import archives, pending, purge
 from aether_sim.pve.guests import asks_for_address, interfaces
@@ -29,6 +34,9 @@ from aether_sim.pve.stored import Stored
 _GUEST_PATH = re.compile(r"/nodes/([^/]+)/(?:qemu|lxc)(?:/(\d+))?(?:/|$)")
 _NODE_PATH = re.compile(r"/nodes/([^/]+)(?:/|$)")
 MAX_BODY = 4 * 1024**3
+# In a request that a node's own command made; and what pvesh calls the methods.
+_OWN = "aether-own"
+_COMMANDS = {"GET": "get", "PUT": "set", "POST": "create", "DELETE": "delete"}
 
 Values = dict[str, Any]
 
@@ -92,10 +100,37 @@ class SimPve(Restores, Stored, Mappings):
         # New containers whose volumes found no room, with PVE's message; their tasks fail with it.
         self._no_space: dict[int, str] = {}
         self.api_faults: dict[str, str] = {}
+        # Bridges of each node that are VLAN aware; a stock one is not.
+        self.vlan_aware: set[tuple[str, str]] = set()
         # Nodes whose tasks end with a warning.
         self.warning_nodes: set[str] = set()
 
+    async def ask(self, node: str, method: str, path: str, values: Mapping[str, object]) -> Any:
+        """What the API answers to a command of NODE, which asks it in its own process as root. Raises PveError."""
+        text = urllib.parse.urlencode(values)
+        form = method in ("POST", "PUT")
+        url = yarl.URL(f"/api2/json{path}" + (f"?{text}" if text and not form else ""))
+        headers = CIMultiDictProxy(CIMultiDict({"Content-Type": "application/x-www-form-urlencoded"}))
+        message = RawRequestMessage(method, str(url), HttpVersion11, headers, (), False, None, False, False, url)
+        nobody: Any = SimpleNamespace(transport=None, ssl_context=None, peername=None, sockname=None)
+        request = self.runner.app._make_request(message, EMPTY_PAYLOAD, nobody, None, None)
+        request._read_bytes = text.encode() if form else b""
+        request[_OWN] = node
+        try:
+            answer = await self.runner.app._handle(request)
+        except web.HTTPNotFound:
+            raise PveError(501, f"No '{_COMMANDS[method]}' handler defined for '{path}'") from None
+        said = json.loads(answer.body)
+        if answer.status >= 400:
+            raise PveError(answer.status, said["message"].strip(), said.get("errors"))
+        return said["data"]
+
+    def _authenticate(self, request: web.Request) -> Any:
+        return self.user if _OWN in request else super()._authenticate(request)
+
     def _record(self, request: web.Request, body: bytes) -> None:
+        if _OWN in request:
+            return
         super()._record(request, body)
         if request.query_string:
             method, path, said = self.requests[-1]
@@ -136,9 +171,9 @@ class SimPve(Restores, Stored, Mappings):
         """Every request: faults of the API, the node it means, and what it changed."""
         found = _NODE_PATH.search(request.path)
         node = found[1] if found else None
-        token = current_node.set(node)
+        token = current_node.set(node or request.get(_OWN))
         try:
-            if node is not None or "/cluster" in request.path:
+            if (node is not None or "/cluster" in request.path) and _OWN not in request:
                 if self._fault_hits("api-timeout", node):
                     await self._hang(request, node)
                 if self._fault_hits("api-429", node):
@@ -272,7 +307,19 @@ class SimPve(Restores, Stored, Mappings):
             ("PUT", f"{vm}/cloudinit", self._qm_cloudinit),
             ("GET", f"{vm}/cloudinit", self._qm_cloudinit_pending),
             ("POST", f"{vm}/migrate", self._qm_migrate),
+            ("GET", "/nodes/{node}/network/{iface}", self._bridge),
+            ("PUT", "/nodes/{node}/network/{iface}", self._set_bridge),
         ]
+
+    async def _bridge(self, v: Values, user: str) -> Values:
+        if not v["iface"].startswith("vmbr"):
+            raise die("interface does not exist")
+        aware = int((v["node"], v["iface"]) in self.vlan_aware)
+        return {"type": "bridge", "bridge_ports": "eno1", "autostart": 1, "bridge_vlan_aware": aware, "method": "manual"}
+
+    async def _set_bridge(self, v: Values, user: str) -> None:
+        if v.get("bridge_vlan_aware"):
+            self.vlan_aware.add((v["node"], v["iface"]))
 
     @staticmethod
     def _vm_maxdisk(vm: Any) -> int:

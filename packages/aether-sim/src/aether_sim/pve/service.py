@@ -76,8 +76,6 @@ class Proxmox:
         self._saved: dict[int, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._on: dict[str, dict[str, str]] = {}
-        # Bridges of each node that are VLAN aware; a stock one is not.
-        self.vlan_aware: set[tuple[str, str]] = set()
         # Bridges of each node that somebody made by hand (`ip link add`). They lead nowhere, and are gone after a boot.
         self.own_bridges: set[tuple[str, str]] = set()
         self._spare: dict[tuple[str, str], int] = {}

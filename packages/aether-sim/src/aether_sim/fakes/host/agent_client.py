@@ -16,8 +16,6 @@ SOCKET = "/run/aether-sim/agent.sock"
 
 def reads_stdin(argv: list[str]) -> bool:
     """Whether the command takes standard input."""
-    if argv[0] == "logger":
-        return len(argv) == 1 or argv[-2] in ("-t", "-p", "--tag")
     if argv[0] in ("sudo", "nix-daemon-socket"):
         return True
     return "--pass-stdin" in argv or (argv[0] == "pct" and argv[1:2] in (["exec"], ["enter"]))

@@ -1,65 +1,59 @@
 # mypy: ignore-errors
 """Packages that simulated distributions have: what each brings. A name that is not here does not exist.
 
-`units`: unit -> its [X-Simulator] lines; `programs`: command -> fake in this directory (or "" for one that only says its
-version); `files`: path -> text. Distributions start a Debian package's units at once; the others leave that to `systemctl`.
+Distributions start a Debian package's units at once; the others leave that to `systemctl`.
 """
 
 from simlib import words
 
-SIMULATED = "Simulate=yes\n"
+
+def package(units="", programs="", files=None):
+    """UNITS: `NAME:PORT[/PROTOCOL]…` of services that the simulator has, or `NAME.timer`; FILES: path -> text."""
+    made = {}
+    for each in units.split():
+        name, *ports = each.split(":")
+        lines = "Simulate=yes\n" + "".join(f"Listen={port}\n" for port in ports)
+        made[name if "." in name else f"{name}.service"] = "" if name.endswith(".timer") else lines
+    return {"units": made, "programs": words(programs), "files": files or {}}
 
 
-def listens(*ports):
-    """A unit that listens on TCP ports."""
-    return SIMULATED + "".join(f"Listen={port}\n" for port in ports)
+def plain(text):
+    """Packages that are there, and bring nothing that anybody asks for."""
+    return dict.fromkeys(words(text), package())
 
 
-NODE_EXPORTER = {"units": {"prometheus-node-exporter.service": SIMULATED + "Listen=9100/http\n"}}
-PLAIN = {}
-
-NIX = {"nix": "nix.py", "nix-env": "nix_env.py", "nix-store": "nix_store.py"}
-
+SAMBA = ("smbpasswd", {"/etc/samba/smb.conf": "[global]\n"})
+WIREGUARD = package("wg-quick@", "wg wg-quick", {"/etc/wireguard/.keep": ""})
+NIX = "nix nix-env nix-store"
+NODE_EXPORTER = package("prometheus-node-exporter:9100/http")
+# Of several distributions.
+COMMON = {
+    "syncthing": package("syncthing@:22000", "syncthing"),
+    "rclone": package("", "rclone"),
+    "podman": package("", "podman"),
+    "flatpak": package("", "flatpak"),
+    "wireguard-tools": WIREGUARD,
+}
 DEBIAN = {
+    **COMMON,
     "prometheus-node-exporter": NODE_EXPORTER,
-    "prometheus-node-exporter-collectors": {
-        "units": {
-            f"prometheus-node-exporter-{name}.{kind}": SIMULATED if kind == "service" else ""
-            for name in ("smartmon", "nvme")
-            for kind in ("service", "timer")
-        }
-    },
-    "smartmontools": {
-        "units": {"smartmontools.service": SIMULATED},
-        "files": {"/etc/smartd.conf": "DEVICESCAN -d removable\n"},
-    },
-    "unattended-upgrades": {"units": {"unattended-upgrades.service": SIMULATED}},
-    "nfs-kernel-server": {"units": {"nfs-server.service": listens(2049)}},
-    "samba": {
-        "units": {"smbd.service": listens(445), "nmbd.service": SIMULATED},
-        "programs": {"smbpasswd": "smbpasswd.py"},
-        "files": {"/etc/samba/smb.conf": "[global]\n"},
-    },
-    "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": "syncthing.py"}},
-    "rclone": {"programs": {"rclone": ""}},
+    "prometheus-node-exporter-collectors": package(
+        "prometheus-node-exporter-smartmon prometheus-node-exporter-smartmon.timer "
+        "prometheus-node-exporter-nvme prometheus-node-exporter-nvme.timer"
+    ),
+    "smartmontools": package("smartmontools", "", {"/etc/smartd.conf": "DEVICESCAN -d removable\n"}),
+    "unattended-upgrades": package("unattended-upgrades"),
+    "nfs-kernel-server": package("nfs-server:2049"),
+    "samba": package("smbd:445 nmbd", *SAMBA),
     # It depends on nix-bin.
-    "nix-setup-systemd": {
-        "units": {"nix-daemon.service": SIMULATED},
-        "programs": NIX,
-        "files": {"/etc/nix/nix.conf": ""},
-    },
-    "nix-bin": {"programs": NIX},
-    "podman": {"programs": {"podman": "podman.py"}},
-    "fail2ban": {"units": {"fail2ban.service": SIMULATED}},
-    "wireguard-tools": {"units": {"wg-quick@.service": SIMULATED}, "programs": {"wg": "wg.py", "wg-quick": ""}},
-    "flatpak": {"programs": {"flatpak": "flatpak.py"}},
-    **dict.fromkeys(
-        words(
-            "git stow curl jq rsync xz-utils ca-certificates gnupg python3-venv python3-pip python3 sudo age chrony "
-            "lm-sensors nvme-cli moreutils pve-manager ifupdown2 vim htop tmux acl cron logrotate openssh-server unzip zstd gpg "
-            "prometheus-pve-exporter apt-transport-https debian-archive-keyring intel-microcode amd64-microcode"
-        ),
-        PLAIN,
+    "nix-setup-systemd": package("nix-daemon", NIX, {"/etc/nix/nix.conf": ""}),
+    "nix-bin": package("", NIX),
+    "fail2ban": package("fail2ban"),
+    "alloy": package("alloy:12345/http", "", {"/etc/alloy/config.alloy": ""}),
+    **plain(
+        "git stow curl jq rsync xz-utils ca-certificates gnupg python3-venv python3-pip python3 sudo age chrony "
+        "lm-sensors nvme-cli moreutils pve-manager ifupdown2 vim htop tmux acl cron logrotate openssh-server unzip zstd gpg "
+        "prometheus-pve-exporter apt-transport-https debian-archive-keyring intel-microcode amd64-microcode"
     ),
 }
 # A package of a repository that has to be configured first: package -> text that the repository's entry holds.
@@ -68,69 +62,34 @@ DEBIAN_REPOSITORIES = {
     "intel-microcode": "non-free-firmware",
     "amd64-microcode": "non-free-firmware",
 }
-DEBIAN["alloy"] = {
-    "units": {"alloy.service": SIMULATED + "Listen=12345/http\n"},
-    "files": {"/etc/alloy/config.alloy": ""},
-}
-
 ALPINE = {
-    "nfs-utils": {"units": {"nfs.service": listens(2049), "rpcbind.service": SIMULATED}},
-    "samba": {
-        "units": {"samba.service": listens(445)},
-        "programs": {"smbpasswd": "smbpasswd.py"},
-        "files": {"/etc/samba/smb.conf": "[global]\n"},
-    },
-    "samba-common-tools": {"programs": {"smbpasswd": "smbpasswd.py"}},
-    "prometheus-node-exporter": {"units": {"node-exporter.service": SIMULATED + "Listen=9100/http\n"}},
-    "chrony": {"units": {"chronyd.service": SIMULATED}},
-    **dict.fromkeys(
-        words("git curl python3 py3-pip sudo openssh rsync jq acl shadow tzdata ca-certificates samba-server"), PLAIN
-    ),
+    "nfs-utils": package("nfs:2049 rpcbind"),
+    "samba": package("samba:445", *SAMBA),
+    "samba-common-tools": package("", "smbpasswd"),
+    "prometheus-node-exporter": package("node-exporter:9100/http"),
+    "chrony": package("chronyd"),
+    **plain("git curl python3 py3-pip sudo openssh rsync jq acl shadow tzdata ca-certificates samba-server"),
 }
-
 FEDORA = {
-    "nvidia-container-toolkit": {"programs": {"nvidia-ctk": "nvidia_ctk.py"}},
-    "podman": {"programs": {"podman": "podman.py"}},
-    "dnf-automatic": {"units": {"dnf-automatic.timer": "", "dnf-automatic.service": SIMULATED}},
-    "dnf5-plugin-automatic": {"units": {"dnf5-automatic.timer": "", "dnf5-automatic.service": SIMULATED}},
-    "caddy": {
-        "units": {"caddy.service": SIMULATED + "Listen=80/http\nListen=443/https\n"},
-        "files": {"/etc/caddy/Caddyfile": ":80\n"},
-    },
-    "wireguard-tools": {
-        "units": {"wg-quick@.service": SIMULATED},
-        "programs": {"wg": "wg.py", "wg-quick": ""},
-        "files": {"/etc/wireguard/.keep": ""},
-    },
-    "tailscale": {"units": {"tailscaled.service": SIMULATED}, "programs": {"tailscale": "tailscale.py"}},
-    "fail2ban": {
-        "units": {"fail2ban.service": SIMULATED},
-        "programs": {"fail2ban-client": ""},
-        "files": {"/etc/fail2ban/fail2ban.conf": ""},
-    },
+    **COMMON,
+    "nvidia-container-toolkit": package("", "nvidia-ctk"),
+    "dnf-automatic": package("dnf-automatic dnf-automatic.timer"),
+    "caddy": package("caddy:80/http:443/https", "", {"/etc/caddy/Caddyfile": ":80\n"}),
+    "tailscale": package("tailscaled", "tailscale"),
+    "fail2ban": package("fail2ban", "fail2ban-client", {"/etc/fail2ban/fail2ban.conf": ""}),
     "node-exporter": NODE_EXPORTER,
     "golang-github-prometheus-node-exporter": NODE_EXPORTER,
-    "syncthing": {"units": {"syncthing@.service": SIMULATED + "Listen=22000\n"}, "programs": {"syncthing": "syncthing.py"}},
-    "rclone": {"programs": {"rclone": ""}},
-    "nix": {
-        "units": {"nix-daemon.service": SIMULATED},
-        "programs": NIX,
-    },
-    "flatpak": {"programs": {"flatpak": "flatpak.py"}},
-    **dict.fromkeys(
-        words(
-            "akmod-nvidia xorg-x11-drv-nvidia-cuda nvidia-vaapi-driver podman-compose slirp4netns git stow curl jq "
-            "rsync acl rpmfusion-free-release rpmfusion-nonfree-release kernel-devel akmods toolbox distrobox python3 "
-            "python3-libdnf5 python3-dnf cronie firewalld nftables chrony age gnupg2 tar xz fuse-overlayfs crun "
-            "nix-daemon spal-release"
-        ),
-        PLAIN,
+    "nix": package("nix-daemon", NIX),
+    **plain(
+        "akmod-nvidia xorg-x11-drv-nvidia-cuda nvidia-vaapi-driver podman-compose slirp4netns git stow curl jq rsync acl "
+        "rpmfusion-free-release rpmfusion-nonfree-release kernel-devel akmods toolbox distrobox python3 python3-libdnf5 "
+        "python3-dnf cronie firewalld nftables chrony age gnupg2 tar xz fuse-overlayfs crun nix-daemon spal-release"
     ),
 }
 INSTALLED = {
-    "debian": ["python3", "openssh-server", "ca-certificates", "curl", "cron", "sudo", "gpg"],
-    "alpine": ["python3", "openssh", "ca-certificates", "tzdata"],
-    "fedora": ["python3", "python3-libdnf5", "python3-dnf", "curl", "tar", "xz", "firewalld", "chrony", "toolbox"],
+    "debian": words("python3 openssh-server ca-certificates curl cron sudo gpg"),
+    "alpine": words("python3 openssh ca-certificates tzdata"),
+    "fedora": words("python3 python3-libdnf5 python3-dnf curl tar xz firewalld chrony toolbox"),
     # What of the own image the bootstrap asks for.
-    "atomic": ["python3", "curl", "tar", "xz", "firewalld", "chrony", "toolbox", "syncthing", "rclone"],
+    "atomic": words("python3 curl tar xz firewalld chrony toolbox syncthing rclone"),
 }

@@ -25,6 +25,38 @@ def words(text):
     return text.split()
 
 
+def options(
+    argv: "list[str] | tuple[str, ...]", valued: str = "", first: bool = False
+) -> "tuple[dict[str, list[str]], list[str]]":
+    """Options of a command line (name -> values) and its other words. VALUED: options with a value, `--unit/-u` for both names
+    of one, `--option:2` for two values; with FIRST everything from the first word on is words.
+    """
+    table = {}
+    for entry in valued.split():
+        names, _, count = entry.partition(":")
+        table |= dict.fromkeys(names.split("/"), (names.split("/")[0], int(count or 1)))
+    found, plain, rest = {}, [], list(argv)
+    while rest:
+        word = rest.pop(0)
+        if word == "--" or (first and not word.startswith("-")):
+            return found, plain + ([] if word == "--" else [word]) + rest
+        name, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            plain.append(word)
+            continue
+        if not word.startswith("--") and name not in table:
+            # Letters: each is an option, and what follows one with a value is that.
+            name, value = word[:2], word[2:]
+            equals = value
+            if name not in table:
+                found |= {f"-{letter}": found.get(f"-{letter}", []) for letter in word[1:]}
+                continue
+        key, count = table.get(name, (name, 0))
+        given = [value] if equals else [rest.pop(0) for _ in range(min(count, len(rest)))]
+        found[key] = found.get(key, []) + given
+    return found, plain
+
+
 def faults():
     """Faults of this host that are on: name -> {value, good}."""
     try:

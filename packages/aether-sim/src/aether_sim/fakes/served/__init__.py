@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aether_sim.fakes.served import backups, journalctl, machine, openrc, proxmox, sudo, systemctl, systemd_run
+from aether_sim.fakes.served import journalctl, machine, proxmox, sudo, systemctl, systemd_run
 from aether_sim.hosts.agent import Call, Handler, Refused
 
 COMMANDS: dict[str, Handler] = {
@@ -10,29 +10,13 @@ COMMANDS: dict[str, Handler] = {
     "systemd-run": systemd_run.run,
     "journalctl": journalctl.run,
     "logger": journalctl.logger,
-    "hostname": machine.hostname,
-    "hostnamectl": machine.hostnamectl,
-    "timedatectl": machine.timedatectl,
-    "loginctl": machine.loginctl,
-    "systemd-analyze": machine.analyze,
-    "reboot": machine.reboot,
-    "poweroff": machine.poweroff,
-    "halt": machine.poweroff,
-    "shutdown": machine.shutdown,
-    "rc-service": openrc.rc_service,
-    "rc-update": openrc.rc_update,
-    "rc-status": openrc.rc_status,
     "sudo": sudo.run,
     "nix-daemon-socket": sudo.nix_daemon,
-    "pct": proxmox.pct,
-    "qm": proxmox.qm,
-    "pvesm": proxmox.pvesm,
-    "pvesh": proxmox.pvesh,
-    "pveversion": proxmox.pveversion,
-    "vzdump": backups.vzdump,
-    "qmrestore": backups.qmrestore,
-    "nproc": proxmox.nproc,
-    "ip": machine.ip,
+    **dict.fromkeys(("reboot", "poweroff", "halt", "shutdown"), machine.power),
+    **dict.fromkeys(("qm", "pct"), proxmox.guest_tool),
+    **{each.__name__: each for each in (proxmox.pvesm, proxmox.pvesh, proxmox.pveversion, proxmox.vzdump, proxmox.qmrestore)},
+    **{each.__name__: each for each in (machine.hostname, machine.loginctl, machine.ip, machine.nproc)},
+    **{each.__name__.replace("_", "-"): each for each in (machine.rc_service, machine.rc_update)},
 }
 
 

@@ -1,58 +1,49 @@
-"""hostname, hostnamectl, timedatectl, loginctl, systemd-analyze, reboot, poweroff and shutdown of a simulated host.
+"""A simulated host's name, address, lingering users, services of OpenRC, and its power, as its own commands have them.
 
-Imitates hostname(1), hostnamectl(1), shutdown(8) and systemctl reboot of systemd 257
-(https://www.freedesktop.org/software/systemd/man/). A reboot or power-off cuts the session, as the real one does.
+Imitates hostname(1), `loginctl enable-linger` of systemd 257, ip(8) of iproute2 on one card (and a node's bridges), nproc(1) in a
+guest, shutdown(8), rc-service and rc-update of OpenRC 0.55 (https://github.com/OpenRC/openrc): services are those with a script
+in /etc/init.d, and run as the unit of the same name.
+A reboot or power-off cuts the session, as the real one does. Refused: what needs root to others; services that do not exist.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import os
 
-from aether_sim.fakes.served import backups
+from aether_sim.fakes.host.simlib import options
+from aether_sim.fakes.served import nodes
 from aether_sim.hosts import units
 from aether_sim.hosts.agent import Call, Refused
 
 # The command still gets its answer before the connection breaks.
 _GRACE = 0.05
-
-
-async def _uname(call: Call) -> str:
-    code, output = await call.host.run("/usr/bin/uname", "-n")
-    return output.strip() if code == 0 else call.host.name
+_RUNLEVEL = "/etc/runlevels/default"
 
 
 async def hostname(call: Call) -> int:
-    """Print or set the running host name."""
-    words = [word for word in call.argv[1:] if not word.startswith("-")]
-    flags = [word for word in call.argv[1:] if word.startswith("-")]
-    if words:
-        if call.uid != 0:
-            raise Refused("hostname: you must be root to change the host name")
-        await call.host.set_hostname(words[0])
+    """Set the running host name (the program answers what needs no privilege by itself), or say the address."""
+    given, words = options(call.argv[1:])
+    if not words:
+        call.out(call.host.sim_address if given else call.host.name)
         return 0
-    name = await _uname(call)
-    if "-I" in flags or "--all-ip-addresses" in flags or "-i" in flags:
-        call.out(call.host.sim_address)
-    elif "-s" in flags or "--short" in flags:
-        call.out(name.split(".")[0])
-    else:
-        call.out(name)
+    call.need_root("hostname: you must be root to change the host name.")
+    await call.host.set_hostname(words[0])
     return 0
 
 
 async def ip(call: Call) -> int:
-    """`ip address show|add`, `ip route show|replace` (ip(8) of iproute2) of a host with one card; a node's bridges."""
-    words = [word for word in call.argv[1:] if not word.startswith("-")]
+    """`ip address show|add`, `ip route show|replace` of a host with one card; a node's bridges."""
+    host, (_, words) = call.host, options(call.argv[1:])
+    if words[:1] == ["link"] and host.facts.kind == "node":
+        return nodes.link(call, words[1:])
     match words:
-        case ["link", *rest] if call.host.facts.kind == "node":
-            return backups.link(call, rest)
         case ["route", "show", "default"]:
             call.out("default via 192.168.0.1 dev eth0 proto static")
         case ["address", "show", *_]:
-            call.out(f"2: eth0    inet {call.host.address}/24 brd + scope global eth0")
+            call.out(f"2: eth0    inet {host.address}/24 brd + scope global eth0")
         case ["address", "add", cidr, "dev", "eth0"] if call.uid == 0:
-            call.host.detach(call.host.move(cidr.partition("/")[0]))
+            host.detach(host.move(cidr.partition("/")[0]))
         case ["route", "replace", "default", *_] if call.uid == 0:
             pass
         case ["address" | "route", "add" | "replace", *_]:
@@ -62,131 +53,92 @@ async def ip(call: Call) -> int:
     return 0
 
 
-async def hostnamectl(call: Call) -> int:
-    """`hostnamectl [status]`, `hostname [NAME]`, `set-hostname NAME`; static name in /etc/hostname."""
-    words = [word for word in call.argv[1:] if not word.startswith("-")]
-    verb = words[0] if words else "status"
-    root = call.host.root
-    static = root.read_text("/etc/hostname", "").strip()
-    if verb == "set-hostname" or (verb == "hostname" and len(words) > 1):
-        if call.uid != 0:
-            raise Refused("Could not set static hostname: Interactive authentication required.")
-        if len(words) < 2 or not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,62})", words[1]):
-            raise Refused(f"Could not set static hostname: Invalid hostname '{words[1] if len(words) > 1 else ''}'")
-        if call.host.facts.flavour == "nixos":
-            raise Refused("Could not set static hostname: Changing system settings via systemd is not supported on NixOS.")
-        root.write("/etc/hostname", words[1] + "\n")
-        await call.host.set_hostname(words[1])
-        return 0
-    if verb == "hostname":
-        call.out(await _uname(call))
-        return 0
-    if verb != "status":
-        raise Refused(f"Unknown command verb '{verb}'.")
-    if "--static" in call.argv:
-        call.out(static)
-        return 0
-    pretty = re.search(r'PRETTY_NAME="?([^"\n]+)', root.read_text("/etc/os-release", ""))
-    call.out(f" Static hostname: {static}\n       Icon name: computer-vm")
-    call.out(f"      Machine ID: {root.read_text('/etc/machine-id', '').strip()}")
-    call.out(f"Operating System: {pretty[1] if pretty else 'Linux'}\n    Architecture: x86-64")
-    return 0
-
-
-async def timedatectl(call: Call) -> int:
-    """`show`, `set-timezone ZONE` (a link in /etc), status."""
-    words = [word for word in call.argv[1:] if not word.startswith("-")]
-    root = call.host.root
-    if words[:1] == ["set-timezone"]:
-        if call.uid != 0:
-            raise Refused("Failed to set time zone: Interactive authentication required.")
-        if len(words) < 2 or not root.exists(f"/usr/share/zoneinfo/{words[1]}"):
-            raise Refused(f"Failed to set time zone: Invalid or not installed time zone '{words[1] if len(words) > 1 else ''}'")
-        root.symlink(f"/usr/share/zoneinfo/{words[1]}", "/etc/localtime")
-        root.write("/etc/timezone", words[1] + "\n")
-        return 0
-    link = root.readlink("/etc/localtime") or "/usr/share/zoneinfo/UTC"
-    zone = link.partition("zoneinfo/")[2] or "UTC"
-    if words[:1] == ["show"]:
-        call.out(f"Timezone={zone}\nLocalRTC=no\nCanNTP=yes\nNTP=yes\nNTPSynchronized=yes")
-    else:
-        call.out(f"                Time zone: {zone}\nSystem clock synchronized: yes\n              NTP service: active")
+async def nproc(call: Call) -> int:
+    """In a guest: the cores that it was started with."""
+    own = [guest for guest in nodes.guests() if nodes.host_of(guest) is call.host]
+    call.out(str(own[0].config.get("cores", 1) if own else os.cpu_count()))
     return 0
 
 
 async def loginctl(call: Call) -> int:
-    """`enable-linger [USER]` and `show-user`; sessions are not modelled."""
-    words = [word for word in call.argv[1:] if not word.startswith("-")]
-    if words[:1] == ["enable-linger"]:
-        call.host.root.write(f"/var/lib/systemd/linger/{words[1] if len(words) > 1 else 'root'}", "")
-        return 0
-    if words[:1] == ["disable-linger"]:
-        call.host.root.unlink(f"/var/lib/systemd/linger/{words[1] if len(words) > 1 else 'root'}")
-        return 0
-    if words[:1] == ["show-user"] and len(words) > 1:
-        linger = call.host.root.exists(f"/var/lib/systemd/linger/{words[1]}")
-        call.out(f"Name={words[1]}\nLinger={'yes' if linger else 'no'}")
-        return 0
-    if not words or words[0] == "list-sessions":
-        call.out("No sessions.")
-        return 0
-    raise Refused(f"Unknown command verb '{words[0]}'.")
-
-
-async def analyze(call: Call) -> int:
-    """`systemd-analyze calendar EXPRESSION` and `verify FILE…`: what the roles use."""
-    words = [word for word in call.argv[1:] if not word.startswith("-")]
-    if words[:1] == ["calendar"] and len(words) > 1:
-        if not re.search(r"\d|daily|weekly|hourly|monthly|yearly", words[1]):
-            raise Refused(f"Failed to parse calendar specification '{words[1]}': Invalid argument")
-        call.out(f"Normalized form: {words[1]}")
-        return 0
-    if words[:1] == ["verify"]:
-        for path in words[1:]:
-            if not call.host.root.exists(path):
-                raise Refused(f"Failed to prepare filename {path}: No such file or directory")
-        return 0
-    call.out("Startup finished in 300ms (userspace) = 300ms.")
+    """`enable-linger USER`: a file; user managers are not simulated."""
+    match call.argv[1:]:
+        case ["enable-linger", user]:
+            call.need_root("Could not enable linger: Interactive authentication required.")
+            call.host.root.write(f"/var/lib/systemd/linger/{user}", "")
+        case words:
+            raise Refused(f"loginctl {' '.join(words)}: not simulated")
     return 0
 
 
-def _after(call: Call, change: str, delay: float = _GRACE) -> None:
-    host = call.host
-
-    async def later() -> None:
-        await asyncio.sleep(delay)
-        host.log(change)
-        host.detach(host.reboot() if change == "reboot" else host.turn_off())
-
-    host.services.log("systemd-logind.service", f"The system will {change} now!")
-    host.keep([asyncio.create_task(later())])
-
-
-async def reboot(call: Call) -> int:
-    """Restart the host."""
-    if call.uid != 0:
-        raise Refused("Call to Reboot failed: Interactive authentication required.")
-    _after(call, "reboot")
-    return 0
-
-
-async def poweroff(call: Call) -> int:
-    """Turn the host off; for a guest, Proxmox then says stopped."""
-    if call.uid != 0:
-        raise Refused("Call to PowerOff failed: Interactive authentication required.")
-    _after(call, "power off")
-    return 0
-
-
-async def shutdown(call: Call) -> int:
-    """`shutdown [-r|-h|-c] [now|+MINUTES]`."""
-    words = call.argv[1:]
-    if call.uid != 0:
-        raise Refused("Call to ScheduleShutdown failed: Interactive authentication required.")
-    if "-c" in words:
+async def power(call: Call, verb: str = "") -> int:
+    """reboot, poweroff; `shutdown [-r|-c] [now|+MINUTES]`."""
+    verb, (given, words) = verb or call.argv[0], options(call.argv[1:])
+    call.need_root(f"Call to {verb} failed: Interactive authentication required.")
+    if "-c" in given:
         call.host.cancel_kept()
         return 0
-    when = next((word for word in words if not word.startswith("-")), "+1")
-    delay = _GRACE if when in ("now", "+0") else (units.seconds(when.lstrip("+") + "min") or 60.0)
-    _after(call, "reboot" if "-r" in words else "power off", delay)
+    reboots = verb == "reboot" or "-r" in given
+    delay = units.seconds(words[0].lstrip("+") + "min") if verb == "shutdown" and words and words != ["now"] else None
+    call.host.services.log("systemd-logind.service", f"The system will {'reboot' if reboots else 'power off'} now!")
+
+    async def later() -> None:
+        await asyncio.sleep(delay or _GRACE)
+        call.host.log("reboot" if reboots else "power off")
+        call.host.detach(call.host.reboot() if reboots else call.host.turn_off())
+
+    call.host.keep([asyncio.create_task(later())])
+    return 0
+
+
+async def rc_service(call: Call) -> int:
+    """`rc-service NAME start|stop|restart|reload|status`."""
+    words = options(call.argv[1:])[1]
+    if len(words) < 2:
+        raise Refused(" * rc-service: you need to specify a service and a command")
+    (name, action), services = words[:2], call.host.services
+    if not call.host.root.exists(f"/etc/init.d/{name}"):
+        raise Refused(f" * rc-service: service `{name}' does not exist")
+    unit = services.units.get(f"{name}.service")
+    if action == "status":
+        word, code = {"active": ("started", 0), "failed": ("crashed", 32)}.get(unit.active if unit else "", ("stopped", 3))
+        call.out(f" * status: {word}")
+        return code
+    call.need_root(f" * {name}: superuser access required.")
+    if action == "reload":
+        return 0 if services.is_active(f"{name}.service") else 1
+    if action not in ("start", "stop", "restart"):
+        raise Refused(f" * {name}: unknown function `{action}'")
+    try:
+        done = await getattr(services, action)(f"{name}.service") is not False
+    except KeyError:
+        raise Refused(f" * {name}: no program of the simulator runs this service") from None
+    call.out(f" * {'Stopping' if action == 'stop' else 'Starting'} {name} ... [ {'ok' if done else '!!'} ]")
+    return 0 if done else 1
+
+
+async def rc_update(call: Call) -> int:
+    """`rc-update show|add NAME|del NAME`: links in the default runlevel."""
+    root, words = call.host.root, options(call.argv[1:])[1]
+    match words:
+        case [] | ["show", *_]:
+            for name in root.listdir(_RUNLEVEL):
+                call.out(f"{name:>20} | default")
+            return 0
+        case ["add" | "del", _, *_]:
+            call.need_root(" * rc-update: superuser access required.")
+        case _:
+            raise Refused(f" * rc-update {' '.join(words)}: not simulated")
+    verb, name = words[:2]
+    link = f"{_RUNLEVEL}/{name}"
+    there = root.readlink(link) is not None
+    if verb == "del" and not there:
+        raise Refused(f" * rc-update: service `{name}' is not in the runlevel `default'")
+    if not root.exists(f"/etc/init.d/{name}"):
+        raise Refused(f" * rc-update: service `{name}' does not exist")
+    if verb == "del":
+        root.unlink(link)
+    elif not there:
+        root.symlink(f"/etc/init.d/{name}", link)
+    call.out(f" * service {name} {'added to' if verb == 'add' else 'deleted from'} runlevel default")
     return 0

@@ -1,4 +1,4 @@
-"""What the commands of a Proxmox node have in common: their cluster, its guests, its API, and how options are written."""
+"""What the commands of a Proxmox node have in common: their cluster and its API, its guests, and how options are written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from aether_sim.hosts import process as proc
 from aether_sim.hosts.agent import Call, Refused
 from aether_sim.hosts.host import Host
 from aether_sim.pve.service import Proxmox
-from aether_sim.pve.storage import current_node
 
 _cluster: Proxmox | None = None
 
@@ -30,12 +29,16 @@ def cluster() -> Proxmox:
     return _cluster
 
 
+def guests() -> list[Any]:
+    """Every guest of the cluster."""
+    return [*cluster().api.vms, *cluster().api.cts]
+
+
 def guest_of(call: Call, vmid: str, kind: Any) -> Any:
     """The guest on this node. Raises Refused in PVE's words."""
-    api = cluster().api
     if not vmid.isdigit():
         raise Refused(f"400 Parameter verification failed.\nvmid: type check ('integer') failed - got '{vmid}'", 255)
-    guest = api.guest(int(vmid))
+    guest = cluster().api.guest(int(vmid))
     where = "qemu-server" if kind is FakeVm else "lxc"
     if guest is None or not isinstance(guest, kind) or guest.node != call.host.name:
         raise Refused(f"Configuration file 'nodes/{call.host.name}/{where}/{vmid}.conf' does not exist", 2)
@@ -44,6 +47,35 @@ def guest_of(call: Call, vmid: str, kind: Any) -> Any:
 
 def host_of(guest: Any) -> Host | None:
     return cluster().guest_hosts.get(guest.vmid)
+
+
+async def ask(call: Call, method: str, path: str, values: Mapping[str, object]) -> Any:
+    """What the cluster's API answers, once its task is over; as Proxmox' commands refuse what it refuses."""
+    api = cluster().api
+    try:
+        answer = await api.ask(call.host.name, method, path, values)
+    except PveError as error:
+        raise Refused(
+            "\n".join([error.message, *(f"{key}: {text}" for key, text in (error.errors or {}).items())]), 255
+        ) from error
+    task = api.tasks.get(answer) if isinstance(answer, str) else None
+    # A task that ends with warnings has done its work.
+    if task and not str(task.get("exitstatus", "OK")).startswith(("OK", "WARNINGS")):
+        raise Refused(str(task["exitstatus"]), 255)
+    return answer
+
+
+def options_of(words: list[str]) -> dict[str, str]:
+    """`--key value`, `-key value` and `--key=value`."""
+    found: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            raise Refused(f"400 too many arguments: {word}", 255)
+        key, eq, value = word.lstrip("-").partition("=")
+        found[key] = value if eq else rest.pop(0) if rest and not rest[0].startswith("--") else "1"
+    return found
 
 
 async def started(
@@ -66,17 +98,17 @@ async def inside(
     """Run a command in a host, as root unless told, with the caller's streams; its exit code."""
     child = await started(host, command, environment, user)
     assert child.stdin is not None and child.stdout is not None and child.stderr is not None
+    stdin = child.stdin
 
     async def feed() -> None:
-        assert child.stdin is not None
         try:
             while piece := await call.stdin():
-                child.stdin.write(piece)
-                await child.stdin.drain()
+                stdin.write(piece)
+                await stdin.drain()
         except ConnectionError:
             return
         finally:
-            child.stdin.close()
+            stdin.close()
 
     async def pass_on(stream: asyncio.StreamReader, error: bool) -> None:
         while data := await stream.read(65536):
@@ -89,42 +121,25 @@ async def inside(
     return code
 
 
-async def run_api(call: Call, action: Any) -> str:
-    """Run an API handler for this node; the task's outcome as the command line prints it."""
-    token = current_node.set(call.host.name)
-    try:
-        upid = await action
-    except PveError as error:
-        fields = "".join(f"\n{key}: {text}" for key, text in (error.errors or {}).items())
-        raise Refused(f"{error.message}{fields}", 255) from error
-    finally:
-        current_node.reset(token)
-    record = cluster().api.tasks.get(upid)
-    if record and record.get("exitstatus", "OK") != "OK":
-        raise Refused(str(record["exitstatus"]), 255)
-    return str(upid)
-
-
-def options_of(words: list[str]) -> dict[str, str]:
-    """`--key value`, `-key value` and `--key=value`."""
-    found: dict[str, str] = {}
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            raise Refused(f"400 too many arguments: {word}", 255)
-        key, eq, value = word.lstrip("-").partition("=")
-        found[key] = value if eq else rest.pop(0) if rest and not rest[0].startswith("--") else "1"
-    return found
-
-
-async def power(call: Call, guest: Any, action: str) -> int:
-    api = cluster().api
-    if isinstance(guest, FakeVm):
-        handler = getattr(api, f"_do_{action}")
-        await run_api(call, handler(guest, "root@pam", {}))
-    else:
-        handler = getattr(api, f"_lxc_{action}")
-        await run_api(call, handler("root@pam", {"node": call.host.name, "vmid": guest.vmid}))
-    await cluster().settle()
+def link(call: Call, words: list[str]) -> int:
+    """`ip link add NAME type bridge`, `set dev NAME …`, `delete NAME`, `show dev NAME` on a node."""
+    bridges, (verb, *rest) = cluster().own_bridges, [word for word in words if word != "dev"] or [""]
+    name = rest[0] if rest else ""
+    key = (call.host.name, name)
+    if call.uid != 0 and verb != "show":
+        raise Refused("RTNETLINK answers: Operation not permitted", 2)
+    if verb not in ("add", "set", "delete", "show") or not name:
+        raise Refused(f'Command "{" ".join(words)}" is unknown, try "ip link help".', 255)
+    if verb == "add":
+        if len(name) > 15:
+            raise Refused(f'Error: argument "{name}" is wrong: "name" not a valid ifname', 255)
+        if key in bridges or name.startswith("vmbr"):
+            raise Refused("RTNETLINK answers: File exists", 2)
+        bridges.add(key)
+    elif key not in bridges:
+        raise Refused(f'Device "{name}" does not exist.' if verb == "show" else f'Cannot find device "{name}"', 1)
+    elif verb == "delete":
+        bridges.discard(key)
+    elif verb == "show":
+        call.out(f"9: {name}: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue state UP mode DEFAULT group default")
     return 0
