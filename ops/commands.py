@@ -1,7 +1,6 @@
 """One function a command: what it does with the stack, and its exit code."""
 
 import os
-import re
 import subprocess
 import sys
 import textwrap
@@ -10,9 +9,9 @@ from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 
-from components.requests import variable
 from ops import agreement, plan, tasks, unreachable, waves
 from ops.arguments import engine_parser, nothing, parser
+from ops.events import Event, steps_of
 from ops.fleet import inventory_of, out
 from ops.guests import followed
 from ops.orders import leaving as orders
@@ -127,10 +126,10 @@ def preview(stack: Stack, arguments: list[str]) -> int:
         plan.save(options.save_plan, stack.name, steps)
         out.print(f"Then: make up STACK={stack.name} ARGS='--plan {options.save_plan}' (with --yes, nobody is asked)")
         return 0
-    code, text = stack.show("preview", "--diff", *_options(stack), *passed)
-    # Only a host that becomes another one has anything inside to compare, and looking costs a second preview.
-    if code == 0 and re.search(rf"^ *~ ({variable('desired')}|stdin)", text, re.MULTILINE):
-        steps = preview_steps(stack, *passed)
+    events: list[Event] = []
+    code = stack.hear(events.append, "preview", "--diff", *_options(stack), *passed)
+    if code == 0:
+        steps = steps_of(events)
         for notice in reboots(steps):
             out.print(f"\n{notice}")
         for line in _away_now(stack, steps):
@@ -162,9 +161,6 @@ def down(stack: Stack, arguments: list[str]) -> int:
     options = made.parse_args(arguments)
     passed = options.passed
     agreement.agree_to_down(stack, agreement.Agreement.of(options), out.print)
-    if not stack.simulated:
-        return stack.run("destroy", "--yes", "--skip-preview", *passed, check=False)
-    others = [Stack(name) for name in SIMULATED if name != stack.name]
     if stack.exists() and stack.resources():
         _prepare(stack)
         stack.run_with_progress(
@@ -178,6 +174,9 @@ def down(stack: Stack, arguments: list[str]) -> int:
             *passed,
             wait=options.wait,
         )
+    if not stack.simulated:
+        return 0
+    others = [Stack(name) for name in SIMULATED if name != stack.name]
     if any(other.exists() and other.resources() for other in others):
         out.print("The simulator goes on: another stack is on it.")
         return 0
