@@ -12,7 +12,7 @@ from inventory.checks import check as check_rules
 from inventory.generate import MAKERS, UNSET, public_half, read_names
 from inventory.keys import bare, new_ssh_key, set_fields
 from inventory.load import Inventory, InventoryError, finish
-from inventory.models import ManagedHost, Node, runs_nixos
+from inventory.models import ManagedHost, NixosHost, Node
 from inventory.overlay import base_of
 from inventory.parse import parse
 from inventory.rolesecrets import needed, of_home
@@ -237,7 +237,7 @@ class SecretManager:
 
     def _wanted(self, name: str) -> set[str]:
         """Names that a new host's file has to hold, as far as that can be seen."""
-        nixos = {PASSWORD} if isinstance(host := self._hosts()[name], ManagedHost) and runs_nixos(host) else set()
+        nixos = {PASSWORD} if isinstance(self._hosts()[name], NixosHost) else set()
         return self._needed(name) | declared(self.store.root.parent, name) | nixos
 
     def _alike(self, names: Sequence[str]) -> dict[str, str]:

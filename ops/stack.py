@@ -102,7 +102,7 @@ class Stack:
         return ["pulumi", *arguments, "--stack", self.name, "--non-interactive", *own]
 
     def hear(self, hear: Callable[[Event], None], *arguments: str) -> int:
-        """Run `pulumi ARGUMENTS`, its output going to the terminal, and call HEAR with each of the engine's events; its exit code.
+        """Run `pulumi ARGUMENTS`, its output going to the terminal, and call HEAR with each engine event; its exit code.
 
         Ctrl-C reaches the engine, which stops in order.
         """

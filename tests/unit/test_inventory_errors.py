@@ -381,22 +381,46 @@ cidr = "192.168.90.0/24"
 gateway = "192.168.90.1"
 [hosts.edge]
 kind = "cloud-vm"
-os = "nixos"
+os = "amazon-linux"
 network = "public"
 address = "192.168.90.10"
 region = "eu-central-1"
 instance_type = "t4g.micro"
 ami = "ami-0123456789abcdef0"
-ami_name = "nixos/25.11.1-aarch64-linux"
+playbook = "public-gateway.yml"
 host_key = "{KEYS[5]}"
+[hosts.forge]
+kind = "cloud-vm"
+os = "nixos"
+network = "public"
+address = "192.168.90.11"
+region = "eu-central-1"  # as well
+instance_type = "t4g.micro"
+ami = "ami-0123456789abcdef0"
+ami_name = "nixos/25.11.1-aarch64-linux"
+host_key = "{KEYS[4]}"
 """
+
+EDGE = CLOUD[CLOUD.index("[hosts.edge]") : CLOUD.index("[hosts.forge]")]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "code", "place", "fix"),
     [
-        ('gateway = "edge"', 'gateway = "egde"', "unknown-gateway", "cloud.gateway", "one of edge"),
-        ('region = "eu-central-1"', 'region = "eu-west-1"', "region-outside-zone", "hosts.edge.region", "eu-central-1"),
+        ('gateway = "edge"', 'gateway = "egde"', "unknown-gateway", "cloud.gateway", "one of edge, forge"),
+        ('os = "amazon-linux"\n', 'os = "amazonlinux"\n', "unsupported-value", "hosts.edge.os", 'write os = "amazon-linux"'),
+        ('os = "amazon-linux"\n', "", "missing-field", "hosts.edge.os", "one of amazon-linux, nixos"),
+        ('playbook = "public-gateway.yml"\n', "", "missing-field", "hosts.edge.playbook", 'write playbook = "'),
+        ("[hosts.forge]\n", '[hosts.forge]\nplaybook = "x.yml"\n', "unknown-field", "hosts.forge.playbook", "remove it"),
+        (
+            EDGE,
+            EDGE.replace("amazon-linux", "nixos").replace('playbook = "public-gateway.yml"', 'ami_name = "nixos/25.11.1"'),
+            "gateway-by-playbook",
+            "hosts.edge.os",
+            "amazon-linux",
+        ),
+        ('os = "nixos"\n', 'os = "amazon-linux"\nplaybook = "x.yml"\n', "machine-by-flake", "hosts.forge.os", 'os = "nixos"'),
+        ('region = "eu-central-1"\n', 'region = "eu-west-1"\n', "region-outside-zone", "hosts.edge.region", "eu-central-1"),
         ('hosts = "sky.toml"', 'hosts = "skye.toml"', "no-such-inventory", "image.hosts", "one of sky.toml"),
         (CLOUD[CLOUD.index("[cloud]") : CLOUD.index("[image]")], "", "cloud-missing", "cloud.", "write [cloud]"),
         (
@@ -407,8 +431,8 @@ host_key = "{KEYS[5]}"
             "another port",
         ),
         ("budget = 5\n", "", "missing-field", "cloud.budget", "write budget = 20"),
-        ('ami_name = "nixos/25.11.1-aarch64-linux"\n', "", "image-unnamed", "hosts.edge.ami_name", "aether cloud images"),
-        ("nixos/25.11.1-", "nixos/25.05.9-", "image-too-old", "hosts.edge.ami_name", "aether cloud images"),
+        ('ami_name = "nixos/25.11.1-aarch64-linux"\n', "", "image-unnamed", "hosts.forge.ami_name", "aether cloud images"),
+        ("nixos/25.11.1-", "nixos/25.05.9-", "image-too-old", "hosts.forge.ami_name", "aether cloud images"),
         ('public_domain = "example.org"', 'public_domain = "other.org"', "domain-outside-zone", "site.domain", ".other.org"),
     ],
 )
