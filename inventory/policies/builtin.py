@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inventory.models import AtomicHost, External, ManagedHost, NixosHost, Opening
-from inventory.policies import Finding, Policy, Resource, Subject
+from inventory.policies.policy import Finding, Policy, Resource, Subject
 
 ANYBODY = ("0.0.0.0/0", "::/0")
 SSH = 22
