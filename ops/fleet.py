@@ -14,7 +14,7 @@ from inventory.models import AtomicHost, NixosHost
 from inventory.problems import did_you_mean, explained
 from ops import hosts
 from ops.arguments import parser
-from ops.stack import PAGES, REPOSITORY, OpsError, Stack
+from ops.stack import PAGES, REPOSITORY, OpsError, Stack, settings_in
 from stacks.live import ask
 
 # Tables are wider than the 80 columns that rich takes a pipe for.
@@ -108,10 +108,8 @@ def inventory_of(stack: Stack) -> Inventory:
     path = REPOSITORY / f"Pulumi.{stack.name}.yaml"
     if not path.exists():
         raise OpsError(f"Pulumi.{stack.name}.yaml does not exist. Fix: pulumi stack init {stack.name}, and see docs/runbook.md")
-    for line in path.read_text().splitlines():
-        key, _, value = line.strip().partition(": ")
-        if key == "aether:inventory":
-            return load(Path(value.strip("\"'")))
+    if file := settings_in(path).get("inventory"):
+        return load(Path(file))
     raise OpsError(
         f"Pulumi.{stack.name}.yaml: aether:inventory is missing. Fix: pulumi -s {stack.name} config set aether:inventory FILE"
     )

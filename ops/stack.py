@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from inventory.problems import explained
 from ops import locks, secrets_provider
 from ops.authority import authorities
@@ -55,11 +57,7 @@ class Stack:
     def setting(self, key: str) -> str | None:
         """A plain setting `aether:KEY` of the stack's configuration file."""
         path = self.config_file if self.simulated else REPOSITORY / f"Pulumi.{self.name}.yaml"
-        for line in path.read_text().splitlines() if path.exists() else []:
-            name, _, value = line.strip().partition(": ")
-            if name == f"aether:{key}":
-                return value.strip("\"'")
-        return None
+        return settings_in(path).get(key) if path.exists() else None
 
     @property
     def phase(self) -> int:
@@ -197,9 +195,9 @@ class Stack:
                 raise OpsError(f"stack {self.name} could not be made: {result.stderr.strip()}")
         salt = project / f"Pulumi.{self.name}.yaml"
         if salt.exists() and "encryptionsalt" not in self.config_file.read_text():
-            line = next(line for line in salt.read_text().splitlines() if line.startswith("encryptionsalt"))
+            made = yaml.safe_load(salt.read_text())["encryptionsalt"]
             with self.config_file.open("a") as handle:
-                handle.write(f"{line}\n")
+                handle.write(f"encryptionsalt: {made}\n")
 
     def refer(self) -> None:
         """Name the other simulated stack in this one's settings while that is deployed, as docs/aws.md tells an owner."""
@@ -278,6 +276,16 @@ class Stack:
             return []
         deployment = json.loads(self.output("stack", "export"))["deployment"]
         return list(deployment.get("resources") or [])
+
+
+def settings_in(path: Path) -> dict[str, str]:
+    """The program's plain settings in a stack's configuration file, as they are written there."""
+    config = (yaml.load(path.read_text(), Loader=yaml.BaseLoader) or {}).get("config") or {}
+    return {
+        key.removeprefix("aether:"): value
+        for key, value in config.items()
+        if isinstance(value, str) and key.startswith("aether:")
+    }
 
 
 _TAKE_CONFIG_FILE = ("up", "preview", "refresh", "destroy", "config")
