@@ -1,5 +1,6 @@
 """One function a command: what it does with the stack, and its exit code."""
 
+import json
 import os
 import subprocess
 import sys
@@ -111,14 +112,24 @@ def _example(stack: Stack) -> str:
 def preview(stack: Stack, arguments: list[str]) -> int:
     """What `up` would change, and what inside hosts: packages, units, ports, the roles and facts of a playbook."""
     from ops.contents import content_differences
-    from ops.review import preview_steps, reboots, render
+    from ops.review import preview_steps, reboots, render, summary
 
     made = engine_parser("preview", preview)
-    made.add_argument("--save-plan", type=Path, metavar="FILE", help="write it there, for `up --plan FILE`")
+    how = made.add_mutually_exclusive_group()
+    how.add_argument("--save-plan", type=Path, metavar="FILE", help="write it there, for `up --plan FILE`")
+    how.add_argument(
+        "--json", action="store_true", help="for programs: what changes, inside hosts too, what reboots, what is lost"
+    )
     waves.add_option(made)
     options = made.parse_args(arguments)
     later = waves.up_to(stack, options.wave, options.passed)
-    _prepare(stack)
+    _prepare(stack, quiet=options.json)
+    if options.json:
+        refresh = ["--refresh"] if stack.to_read_back(options.passed) else []
+        sys.stdout.write(
+            json.dumps(summary(preview_steps(stack, *refresh, *options.passed, *later), stack.name), indent=2) + "\n"
+        )
+        return 0
     passed = [*_read_back(stack, options.passed), *options.passed, *later]
     if options.save_plan:
         steps = preview_steps(stack, *passed)
