@@ -18,7 +18,7 @@ from inventory.generate import UNSET, read_names
 from inventory.keys import new_ssh_key, set_fields
 from inventory.load import InventoryError, load, load_all
 from inventory.rules.files import sops_keys, sops_recipients
-from inventory.secret_manager import HOST_KEY, HOST_KEY_PUB, declared
+from inventory.secret_facts import HOST_KEY, HOST_KEY_PUB, declared
 from inventory.secret_store import SecretStore, SecretStoreError
 from inventory.syncthing import CERT, KEY, check_device_id, device_id, new_identity
 from tests.unit.inventory_example import GOOD
