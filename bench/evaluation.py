@@ -15,7 +15,7 @@ from bench.measure import BenchError, Report
 from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.source_closure import entry_file
 from inventory.load import load
-from inventory.models import CloudVm, NixosHost
+from inventory.models import NixosHost
 from nix.tools import evaluate
 
 INVENTORIES = (Path("inventory/homelab.toml"), Path("inventory/cloud.toml"))
@@ -91,7 +91,7 @@ def _nixos_hosts(file: Path) -> dict[str, tuple[str, str | None]]:
     return {
         name: (getattr(host, "flake", None) or name, getattr(host, "node", None))
         for name, host in hosts.items()
-        if isinstance(host, NixosHost) or (isinstance(host, CloudVm) and host.os == "nixos")
+        if isinstance(host, NixosHost)
     }
 
 

@@ -7,8 +7,9 @@ import time
 
 from bench import path
 from bench.lab import REPOSITORY, Lab, changes
-from bench.measure import BenchError, Report
+from bench.measure import BenchError, Report, Timed
 from bench.settings import Run
+from ops.events import Event, EventLog
 
 NAME = "homelab"
 
@@ -35,14 +36,13 @@ def measure_up(run: Run, report: Report) -> None:
         else:
             lab.begin()
         begun = time.monotonic()
-        with path.EventLog(lab.path / ".aether/events") as log:
-            done = lab.up("--event-log", str(log.path), env=path.EVENT_LOG_ENVIRONMENT)
+        done, events = _up_with_events(lab)
         made = changes(done.text).get("created", 0)
-        seconds = path.step_seconds(log.events)
+        seconds = path.step_seconds(events)
         if len(seconds) < made // 3:
             raise BenchError(f"{made} resources were created, but the event log tells of {len(seconds)}")
         length, chain = path.longest_path(seconds, path.needs(lab.resources()))
-        first, last = path.first_and_last_step(log.events)
+        first, last = path.first_and_last_step(events)
         begins.append(first - begun)
         ends.append(begun + done.seconds - last)
         walls.append(done.seconds)
@@ -57,6 +57,13 @@ def measure_up(run: Run, report: Report) -> None:
     report.ratio("up_homelab_vs_longest_path", ratio, "up / longest path", at_most=1.3)
     for urn in chain:
         report.note(f"    {seconds[urn]:6.2f} s {path.shown(urn)}")
+
+
+def _up_with_events(lab: Lab) -> tuple[Timed, list[tuple[float, Event]]]:
+    """`up`, and the engine's events with the time at which each arrived: their own stamps are whole seconds."""
+    events: list[tuple[float, Event]] = []
+    with EventLog(lab.path / ".aether/bench-events", lambda event: events.append((time.monotonic(), event))) as log:
+        return lab.up("--event-log", str(log.path)), events
 
 
 def measure_program(run: Run, report: Report) -> None:

@@ -2,43 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import threading
-import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
-
-# The flag is one of the hidden ones.
-EVENT_LOG_ENVIRONMENT = {"PULUMI_DEBUG_COMMANDS": "true"}
-
-
-class EventLog:
-    """The engine's events with the time at which each arrived (its own stamps are whole seconds): a pipe for `--event-log`."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.events: list[tuple[float, dict[str, Any]]] = []
-        path.unlink(missing_ok=True)
-        os.mkfifo(path)
-        self._thread = threading.Thread(target=self._read, daemon=True)
-
-    def __enter__(self) -> EventLog:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # An engine that never opened it leaves the reader waiting: open and close it once.
-        if not self.events:
-            os.close(os.open(self.path, os.O_WRONLY | os.O_NONBLOCK))
-        self._thread.join(timeout=10)
-        self.path.unlink(missing_ok=True)
-
-    def _read(self) -> None:
-        with self.path.open() as lines:
-            for line in lines:
-                self.events.append((time.monotonic(), json.loads(line)))
 
 
 def step_seconds(events: Iterable[tuple[float, Mapping[str, Any]]]) -> dict[str, float]:

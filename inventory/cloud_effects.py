@@ -15,7 +15,6 @@ class Effect(StrEnum):
 
     NOTHING = "nothing at AWS: its system or playbook is deployed again, or nobody uses it"
     UPDATE = "changed in place"
-    RESTART = "stopped, changed, started"
     REPLACE = "another machine, configured again; Elastic IP and data disk stay"
     REPLACE_ARM = "stopped, changed, started; of another architecture: another machine"
     MOVE = "all machines replaced; refused under `aether:protect`"

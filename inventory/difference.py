@@ -1,6 +1,5 @@
 """What an environment has otherwise than its base, fact by fact."""
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,7 +47,7 @@ def differences(path: Path) -> Iterator[Difference]:
     """Of every table of the overlay PATH that is not the base's own: what is written or derived otherwise."""
     base_path = base_of(path)
     assert base_path is not None
-    base, here = tomllib.loads(base_path.read_text()), document(path)
+    base, here = document(base_path), document(path)
     same = inherited(base, here)
     for table in ("site", "rollout", "cloud"):
         yield from _fields(table, base.get(table, {}), here.get(table, {}))
@@ -63,7 +62,7 @@ def summary(path: Path) -> str:
     """One line: whose hosts, how many, and what is used of the base."""
     base_path = base_of(path)
     assert base_path is not None
-    base, here = tomllib.loads(base_path.read_text()), document(path)
+    base, here = document(base_path), document(path)
     standing = [facts["stands_for"] for facts in here["hosts"].values() if "stands_for" in facts]
     used = [name for name in here["hosts"] if name in base["hosts"]]
     rest = len(base["hosts"]) - len(standing) - len(used)

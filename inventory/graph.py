@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from inventory.blocks import replaced
 from inventory.load import Inventory
-from inventory.models import AnsibleHost, AtomicHost, CloudVm, External, Guest, Host, NixosHost
+from inventory.models import AtomicHost, External, Host, NixosHost
 
 BEGIN, END = "<!-- fleet:begin -->", "<!-- fleet:end -->"
 
@@ -56,14 +56,11 @@ def _label(name: str, inventory: Inventory) -> str:
 
 
 def _class(host: Host) -> str:
-    if isinstance(host, NixosHost | Guest) or (isinstance(host, CloudVm) and host.os == "nixos"):
+    if isinstance(host, NixosHost):
         return "nixos"
     if isinstance(host, AtomicHost):
         return "atomic"
-    if isinstance(host, AnsibleHost | CloudVm):
-        return "ansible"
-    assert isinstance(host, External)
-    return "external"
+    return "external" if isinstance(host, External) else "ansible"
 
 
 def _id(name: str) -> str:

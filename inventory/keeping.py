@@ -10,7 +10,8 @@ from inventory.ages import Ages
 from inventory.generate import MAKERS, public_half, read_names
 from inventory.keys import bare, set_fields
 from inventory.overlay import base_of
-from inventory.secret_manager import HOST_KEY, HOST_KEY_PUB, SecretManager
+from inventory.secret_facts import HOST_KEY, HOST_KEY_PUB
+from inventory.secret_manager import SecretManager
 
 
 @dataclass(frozen=True)

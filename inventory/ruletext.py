@@ -28,7 +28,9 @@ _TABLE_OF = {"inventory/validation_messages.py": "TABLE.NAME", "stacks/preflight
 # What is looked at when a deployment begins, beside the inventory itself.
 LATE = ("stacks/preflight.py", "stacks/existing.py", "stacks/zone.py")
 # Their words are pydantic's, or those of the types.
-_TYPES = ("inventory/types.py", "inventory/models.py", "inventory/building.py", "inventory/proxmox.py")
+_TYPES = tuple(
+    f"inventory/{name}.py" for name in ("types", "models", "hosts", "cloud", "health", "rollout", "building", "proxmox")
+)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 from inventory import breakglass, keeping, rotation
 from inventory.load import all_files, load_all
 from inventory.newcomers import give_keys
-from inventory.secret_manager import SecretManager, recipient_of
+from inventory.owner import recipient_of
+from inventory.secret_manager import SecretManager
 from inventory.secret_store import DEFAULT_KEY_FILE, SecretStore, SecretStoreError
 from inventory.sheet import sheet
 from inventory.sops import owner_recipients

@@ -1,12 +1,13 @@
 """pydantic's errors in the words of somebody who edits an inventory: what is wrong, and the line to write."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from inventory.building import Builder, Cache
+from inventory.examples import example
 from inventory.models import (
     CHECKS,
     Cloud,
@@ -32,10 +33,24 @@ from inventory.problems import did_you_mean, nearest, one_of
 from inventory.proxmox import Availability, Backup, Keep, Zone
 from inventory.types import LEAST_MEMORY
 
-KINDS: dict[str, type[BaseModel]] = {
-    get_args(model.model_fields["kind"].annotation)[0]: model for model in get_args(get_args(Host)[0])
-}
-"""Host models by kind."""
+
+def _models(union: Any) -> Iterator[type[BaseModel]]:
+    """The models of a discriminated UNION, and of those within it."""
+    for member in get_args(get_args(union)[0]):
+        if isinstance(member, type):
+            yield member
+        else:
+            yield from _models(member)
+
+
+def _tags(model: type[BaseModel], field: str) -> tuple[str, ...]:
+    return get_args(model.model_fields[field].annotation)
+
+
+HOSTS = tuple(_models(Host))
+KINDS = {kind: [model for model in HOSTS if kind in _tags(model, "kind")] for each in HOSTS for kind in _tags(each, "kind")}
+"""Host models by kind. Where a kind has several, ``os`` tells them apart."""
+_SYSTEMS = {kind: [tag for model in models for tag in _tags(model, "os")] for kind, models in KINDS.items() if len(models) > 1}
 
 _MODELS: dict[str, type[BaseModel]] = {
     "site": Site,
@@ -62,51 +77,6 @@ INNER: dict[str, type[BaseModel]] = {
     "pci": PciDevice,
     "interfaces": Interface,
     "keep": Keep,
-}
-_EXAMPLES = {
-    "address": '"192.168.10.40"',
-    "mac": '"00:00:5e:00:53:0a"',
-    "cloud.gateway": '"public-gateway"',
-    "push": '"s3://nix-cache?region=eu-central-1"',
-    "pull": '"https://cache.example.org"',
-    "systems": '["x86_64-linux"]',
-    "features": '["kvm"]',
-    "availability_zone": '"eu-central-1a"',
-    "budget": "20",
-    "budget_email": '"you@example.org"',
-    "cidr": '"192.168.10.0/24"',
-    "gateway": '"192.168.10.1"',
-    "cpu": "2",
-    "memory": "2048",
-    "size": "32",
-    "disk": "20",
-    "disks": "[{ size = 32 }]",
-    "vmid": "140",
-    "node": '"oracle"',
-    "host": '"gateway"',
-    "port": "8080",
-    "playbook": '"bootstrap.yml"',
-    "os": '"debian"',
-    "image": '"ghcr.io/example/aether-kinoite"',
-    "region": '"eu-central-1"',
-    "instance_type": '"t4g.small"',
-    "configuration": '"mitso@desktop"',
-    "id": '"10c4:ea60"',
-    "name": '"zigbee"',
-    "domain": '"home.example.org"',
-    "public_domain": '"example.org"',
-    "timezone": '"Europe/Berlin"',
-    "user": '"mitso"',
-    "authorized_keys": '["ssh-ed25519 AAAA… you"]',
-    "age_recipients": '["age1…"]',
-    "depends_on": '["step-ca"]',
-    "tags": '["personal"]',
-    "health": '[{ unit = "sshd.service" }]',
-    "usb": '["zwave"]',
-    "secrets": '["hosts/gateway.yaml"]',
-    "disposable": "true",
-    "was": '"old-name"',
-    "host_key": '"ssh-ed25519 AAAA…" (`./aether secrets init` makes one)',
 }
 _TYPES = {
     "string_type": "text in quotes",
@@ -137,21 +107,11 @@ def explain(  # noqa: PLR0911 (one return a case)
     last = str(loc[-1]) if loc else ""
     kind, context, value = str(detail["type"]), detail.get("ctx", {}), detail["input"]
     if kind == "missing":
-        return "missing-field", at, "is missing", f"write {last} = {_EXAMPLES.get(f'{table}.{last}') or _example(last)}"
+        return "missing-field", at, "is missing", f"write {last} = {example(last, table)}"
     if kind == "extra_forbidden":
         return _unknown_field(at, loc, table, raw, value)
-    if kind == "union_tag_invalid" and not loc:
-        written = str(context["tag"])
-        near = nearest(written, KINDS)
-        fix = f'write kind = "{near}"' if near else f"write kind = {one_of(KINDS)}"
-        return (
-            "unsupported-kind",
-            "kind",
-            f"'{written}' is not a kind of host{did_you_mean(written, KINDS)}",
-            fix,
-        )
-    if kind == "union_tag_not_found" and not loc:
-        return "missing-field", "kind", "is missing", f"write kind = {one_of(KINDS)}"
+    if kind in ("union_tag_invalid", "union_tag_not_found") and not loc:
+        return _undecided(context, raw)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         fix = 'write { unit = "x.service" }, { tcp = 443 }, { http = "https://…" } or { command = "…" }'
         return "bad-check", at, "is not a health check", fix
@@ -176,13 +136,13 @@ def explain(  # noqa: PLR0911 (one return a case)
         message = f"'{value}' is not one of {', '.join(choices)}{did_you_mean(str(value), choices)}"
         return "unsupported-value", at, message, f'write {last} = "{near or choices[0]}"'
     if kind in ("too_short", "string_too_short"):
-        return "empty", at, "is empty", f"write {_field_of(loc)} = {_example(_field_of(loc))}"
+        return "empty", at, "is empty", f"write {_field_of(loc)} = {example(_field_of(loc))}"
     if kind == "string_pattern_mismatch":
         return (
             "bad-format",
             at,
             f"'{value}' has not the form {context['pattern']}",
-            f"write {_field_of(loc)} = {_example(_field_of(loc))}",
+            f"write {_field_of(loc)} = {example(_field_of(loc))}",
         )
     message, _, fix = str(detail["msg"]).removeprefix("Value error, ").partition("; ")
     if not loc:
@@ -191,6 +151,19 @@ def explain(  # noqa: PLR0911 (one return a case)
         return "contradiction", at, message, fix
     plain = isinstance(value, str) and len(value) < 60 and not why_secret(last, value)
     return "bad-format", at, f"'{value}' {message}" if plain else message, fix
+
+
+def _undecided(context: Mapping[str, Any], raw: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """What is missing, or is no such thing, where a host's ``kind``, and of a cloud machine its ``os``, say what it is."""
+    field, written = str(context["discriminator"]).strip("'"), str(context.get("tag", ""))
+    choices = list(KINDS) if field == "kind" else _SYSTEMS[str(raw["kind"])]
+    near = nearest(written, choices)
+    fix = f'write {field} = "{near}"' if near else f"write {field} = {one_of(choices)}"
+    if not written:
+        return "missing-field", field, "is missing", fix
+    if field == "kind":
+        return "unsupported-kind", "kind", f"'{written}' is not a kind of host{did_you_mean(written, choices)}", fix
+    return "unsupported-value", field, f"'{written}' is not one of {', '.join(choices)}{did_you_mean(written, choices)}", fix
 
 
 def without_echoes(details: Iterable[Any]) -> list[dict[str, Any]]:
@@ -223,16 +196,25 @@ def _unknown_field(at: str, loc: list[Any], table: str, raw: Mapping[str, Any], 
 
 def _model_at(loc: list[Any], table: str, raw: Mapping[str, Any]) -> type[BaseModel] | None:
     if len(loc) == 1:
-        return KINDS.get(str(raw.get("kind"))) if table == "hosts" else _MODELS.get(table)
+        return _host_model(raw) if table == "hosts" else _MODELS.get(table)
     if loc[0] == "health":
         entry = raw["health"][loc[1]]
         return next((CHECKS[name] for name in CHECKS if name in entry), None)
     return INNER.get(str(loc[0]))
 
 
+def _host_model(raw: Mapping[str, Any]) -> type[BaseModel] | None:
+    models = KINDS.get(str(raw.get("kind")), [])
+    return next((model for model in models if len(models) == 1 or raw.get("os") in _tags(model, "os")), None)
+
+
 def _plain(loc: tuple[Any, ...]) -> list[Any]:
-    """Without the tags that pydantic puts in: a host's kind, and which check an item of health is."""
-    parts = list(loc[1:] if loc and loc[0] in KINDS else loc)
+    """Without the tags that pydantic puts in: a host's kind and system, and which check an item of health is."""
+    parts = list(loc)
+    if parts and parts[0] in KINDS:
+        systems = _SYSTEMS.get(parts.pop(0), [])
+        if parts and parts[0] in systems:
+            del parts[0]
     if len(parts) > 2 and parts[0] == "health" and parts[2] in CHECKS:
         del parts[2]
     return parts
@@ -249,10 +231,6 @@ def _field_of(loc: list[Any]) -> str:
     return next((str(part) for part in reversed(loc) if isinstance(part, str)), "")
 
 
-def _example(name: str) -> str:
-    return _EXAMPLES.get(name, "…")
-
-
 def _retyped(name: str, kind: str, value: Any) -> str:
     """The line with the value as it was probably meant."""
     if kind == "int_type" and isinstance(value, str) and (match := _AMOUNT.fullmatch(value.strip())):
@@ -267,7 +245,7 @@ def _retyped(name: str, kind: str, value: Any) -> str:
         return f'write {name} = "{_toml(value)}"'
     if kind in ("tuple_type", "list_type") and isinstance(value, str | int):
         return f"write {name} = [{_toml(value)}]"
-    return f"write {name} = {_example(name)}"
+    return f"write {name} = {example(name)}"
 
 
 def _shown(value: Any) -> str:

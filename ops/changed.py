@@ -7,10 +7,9 @@ from pathlib import Path
 
 from components.nixos.source_closure import source_hashes
 from components.nixos.tool import nix_command
+from inventory.os_names import os_of
 from inventory.overlay import document, environment_of, overlays
 from ops.stack import REPOSITORY, OpsError
-
-INVENTORIES = (Path("inventory/homelab.toml"), Path("inventory/cloud.toml"))
 
 
 def changed_hosts(base: str) -> dict[str, str]:
@@ -52,8 +51,9 @@ def hashes(repository: Path) -> dict[str, str]:
 
 def _files(repository: Path) -> list[Path]:
     """The inventories that are there, environments last."""
-    environments = [path.relative_to(repository) for path in overlays(repository / "inventory")]
-    return [*(file for file in INVENTORIES if (repository / file).exists()), *environments]
+    environments = overlays(repository / "inventory")
+    own = [path for path in sorted((repository / "inventory").glob("*.toml")) if path not in environments]
+    return [path.relative_to(repository) for path in (*own, *environments)]
 
 
 def _nixos_hosts_of(file: Path) -> dict[str, str]:
@@ -62,7 +62,7 @@ def _nixos_hosts_of(file: Path) -> dict[str, str]:
     return {
         name: str(facts.get("flake", name))
         for name, facts in hosts.items()
-        if str(facts.get("kind", "")).startswith("nixos-") or facts.get("os") == "nixos"
+        if (kind := str(facts.get("kind", ""))) != "external" and os_of(kind, facts) == "nixos"
     }
 
 

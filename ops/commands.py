@@ -1,7 +1,7 @@
 """One function a command: what it does with the stack, and its exit code."""
 
+import json
 import os
-import re
 import subprocess
 import sys
 import textwrap
@@ -10,9 +10,9 @@ from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 
-from components.requests import variable
 from ops import agreement, plan, tasks, unreachable, waves
 from ops.arguments import engine_parser, nothing, parser
+from ops.events import Event, steps_of
 from ops.fleet import inventory_of, out
 from ops.guests import followed
 from ops.orders import leaving as orders
@@ -112,14 +112,24 @@ def _example(stack: Stack) -> str:
 def preview(stack: Stack, arguments: list[str]) -> int:
     """What `up` would change, and what inside hosts: packages, units, ports, the roles and facts of a playbook."""
     from ops.contents import content_differences
-    from ops.review import preview_steps, reboots, render
+    from ops.review import preview_steps, reboots, render, summary
 
     made = engine_parser("preview", preview)
-    made.add_argument("--save-plan", type=Path, metavar="FILE", help="write it there, for `up --plan FILE`")
+    how = made.add_mutually_exclusive_group()
+    how.add_argument("--save-plan", type=Path, metavar="FILE", help="write it there, for `up --plan FILE`")
+    how.add_argument(
+        "--json", action="store_true", help="for programs: what changes, inside hosts too, what reboots, what is lost"
+    )
     waves.add_option(made)
     options = made.parse_args(arguments)
     later = waves.up_to(stack, options.wave, options.passed)
-    _prepare(stack)
+    _prepare(stack, quiet=options.json)
+    if options.json:
+        refresh = ["--refresh"] if stack.to_read_back(options.passed) else []
+        sys.stdout.write(
+            json.dumps(summary(preview_steps(stack, *refresh, *options.passed, *later), stack.name), indent=2) + "\n"
+        )
+        return 0
     passed = [*_read_back(stack, options.passed), *options.passed, *later]
     if options.save_plan:
         steps = preview_steps(stack, *passed)
@@ -127,10 +137,10 @@ def preview(stack: Stack, arguments: list[str]) -> int:
         plan.save(options.save_plan, stack.name, steps)
         out.print(f"Then: make up STACK={stack.name} ARGS='--plan {options.save_plan}' (with --yes, nobody is asked)")
         return 0
-    code, text = stack.show("preview", "--diff", *_options(stack), *passed)
-    # Only a host that becomes another one has anything inside to compare, and looking costs a second preview.
-    if code == 0 and re.search(rf"^ *~ ({variable('desired')}|stdin)", text, re.MULTILINE):
-        steps = preview_steps(stack, *passed)
+    events: list[Event] = []
+    code = stack.hear(events.append, "preview", "--diff", *_options(stack), *passed)
+    if code == 0:
+        steps = steps_of(events)
         for notice in reboots(steps):
             out.print(f"\n{notice}")
         for line in _away_now(stack, steps):
@@ -162,9 +172,6 @@ def down(stack: Stack, arguments: list[str]) -> int:
     options = made.parse_args(arguments)
     passed = options.passed
     agreement.agree_to_down(stack, agreement.Agreement.of(options), out.print)
-    if not stack.simulated:
-        return stack.run("destroy", "--yes", "--skip-preview", *passed, check=False)
-    others = [Stack(name) for name in SIMULATED if name != stack.name]
     if stack.exists() and stack.resources():
         _prepare(stack)
         stack.run_with_progress(
@@ -178,6 +185,9 @@ def down(stack: Stack, arguments: list[str]) -> int:
             *passed,
             wait=options.wait,
         )
+    if not stack.simulated:
+        return 0
+    others = [Stack(name) for name in SIMULATED if name != stack.name]
     if any(other.exists() and other.resources() for other in others):
         out.print("The simulator goes on: another stack is on it.")
         return 0

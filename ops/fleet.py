@@ -10,11 +10,11 @@ from rich.console import Console
 from components.base import Operator
 from components.requests import ByHandRequest
 from inventory.load import Inventory, InventoryError, load
-from inventory.models import AtomicHost, NixosFacts, runs_nixos
+from inventory.models import AtomicHost, NixosHost
 from inventory.problems import did_you_mean, explained
 from ops import hosts
 from ops.arguments import parser
-from ops.stack import PAGES, REPOSITORY, OpsError, Stack
+from ops.stack import PAGES, REPOSITORY, OpsError, Stack, settings_in
 from stacks.live import ask
 
 # Tables are wider than the 80 columns that rich takes a pipe for.
@@ -50,16 +50,12 @@ def deployed(stack: Stack) -> set[str]:
 
 def _one_host(
     stack: Stack, command: str, function: Callable[..., int], arguments: list[str]
-) -> tuple[str, NixosFacts | AtomicHost]:
+) -> tuple[str, NixosHost | AtomicHost]:
     made = parser(command, function)
     made.add_argument("host", nargs="?", metavar="HOST", help="a NixOS or Fedora Atomic host of the inventory")
     name = made.parse_args(arguments).host
     inventory = inventory_of(stack)
-    choice = {
-        name: host
-        for name, host in inventory.hosts.items()
-        if isinstance(host, AtomicHost) or (isinstance(host, NixosFacts) and runs_nixos(host))
-    }
+    choice = {name: host for name, host in inventory.hosts.items() if isinstance(host, AtomicHost | NixosHost)}
     if name not in choice:
         known = f"NixOS or Fedora Atomic host of {inventory.path}"
         wrong = f"'{name}' is no {known}{did_you_mean(name, choice)}" if name else f"which {known}"
@@ -67,7 +63,7 @@ def _one_host(
     return name, choice[name]
 
 
-def _on_host(stack: Stack, name: str, host: NixosFacts | AtomicHost, script: str, *arguments: str) -> int:
+def _on_host(stack: Stack, name: str, host: NixosHost | AtomicHost, script: str, *arguments: str) -> int:
     """Run an operator-side script of the host's component, as its deployment would."""
     area = "atomic" if isinstance(host, AtomicHost) else "nixos"
     request = ByHandRequest(
@@ -112,10 +108,8 @@ def inventory_of(stack: Stack) -> Inventory:
     path = REPOSITORY / f"Pulumi.{stack.name}.yaml"
     if not path.exists():
         raise OpsError(f"Pulumi.{stack.name}.yaml does not exist. Fix: pulumi stack init {stack.name}, and see docs/runbook.md")
-    for line in path.read_text().splitlines():
-        key, _, value = line.strip().partition(": ")
-        if key == "aether:inventory":
-            return load(Path(value.strip("\"'")))
+    if file := settings_in(path).get("inventory"):
+        return load(Path(file))
     raise OpsError(
         f"Pulumi.{stack.name}.yaml: aether:inventory is missing. Fix: pulumi -s {stack.name} config set aether:inventory FILE"
     )

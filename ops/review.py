@@ -8,6 +8,7 @@ from components.base import Operator
 from components.requests import DeployRequest, PlaybookRequest, RebaseRequest, SoakRequest, State, changed_fields, host_of
 from inventory.models import CloudVm
 from inventory.policies import Judge, PolicyError, Subject, load_policies
+from ops import plan
 from ops.changed import changed_hosts
 from ops.contents import content_differences
 from ops.costs import cost_table, prices
@@ -109,6 +110,28 @@ def render(
         if differences and host in differences:
             lines += ["```", differences[host], "```", ""]
     return "\n".join(lines)
+
+
+def summary(steps: Iterable[dict[str, Any]], stack: str) -> dict[str, Any]:
+    """What the STEPS of `pulumi preview --json` change, for programs (`aether preview --json`)."""
+    steps = list(steps)
+    return {
+        "stack": stack,
+        "changes": [
+            {
+                "op": step["op"],
+                "host": _host(step),
+                "type": plan.kind(step),
+                "what": _line(step),
+                "replacedBecauseOf": list(map(str, step.get("replaceReasons") or [])) if step["op"] in _REPLACES else [],
+            }
+            for step in plan.changing(steps)
+        ],
+        "inside": {host: text.splitlines() for host, text in content_differences(steps).items()},
+        "reboots": reboots(steps),
+        "order": order_changes(steps),
+        "losses": [{"name": loss.name, "what": loss.what, "how": loss.option} for loss in plan.losses(steps)],
+    }
 
 
 def reboots(steps: Iterable[dict[str, Any]]) -> list[str]:

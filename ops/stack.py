@@ -7,14 +7,18 @@ import secrets
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from inventory.problems import explained
 from ops import locks, secrets_provider
 from ops.authority import authorities
+from ops.causes import refusals
+from ops.events import ENVIRONMENT, Event, EventLog
 from ops.progress import ProgressPrinter
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -53,11 +57,7 @@ class Stack:
     def setting(self, key: str) -> str | None:
         """A plain setting `aether:KEY` of the stack's configuration file."""
         path = self.config_file if self.simulated else REPOSITORY / f"Pulumi.{self.name}.yaml"
-        for line in path.read_text().splitlines() if path.exists() else []:
-            name, _, value = line.strip().partition(": ")
-            if name == f"aether:{key}":
-                return value.strip("\"'")
-        return None
+        return settings_in(path).get(key) if path.exists() else None
 
     @property
     def phase(self) -> int:
@@ -70,6 +70,7 @@ class Stack:
         own = {
             "PATH": path,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            **ENVIRONMENT,
             # Engine and plugins live for seconds: Go's collector would save a few hundred MB, and takes a fifth of their CPU.
             "GOGC": os.environ.get("GOGC", "400"),
             # The SDKs are hundreds of modules: without their bytecode every run compiles them, which takes longer than a preview.
@@ -98,35 +99,16 @@ class Stack:
         own = ["--config-file", str(self.config_file)] if self.simulated and arguments[0] in _TAKE_CONFIG_FILE else []
         return ["pulumi", *arguments, "--stack", self.name, "--non-interactive", *own]
 
-    def run(self, *arguments: str, check: bool = True) -> int:
-        """Run `pulumi ARGUMENTS`, its output going to the terminal. Ctrl-C reaches the engine, which stops in order.
+    def hear(self, hear: Callable[[Event], None], *arguments: str) -> int:
+        """Run `pulumi ARGUMENTS`, its output going to the terminal, and call HEAR with each engine event; its exit code.
 
-        Raises:
-            OpsError: when CHECK and the engine fails.
+        Ctrl-C reaches the engine, which stops in order.
         """
-        process = subprocess.Popen(self.command(*arguments), env=self.environment(), cwd=REPOSITORY)
-        code = _wait(process)
-        if check and code:
-            raise OpsError(
-                f"pulumi {arguments[0]} ended with an error (above). The state has what was done: run it again when it is mended"
-            )
-        return code
-
-    def show(self, *arguments: str) -> tuple[int, str]:
-        """As `run`; the exit code, and what went to the terminal."""
-        process = subprocess.Popen(
-            self.command(*arguments), env=self.environment(), cwd=REPOSITORY, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        said: list[str] = []
-        for line in process.stdout:
-            said.append(line)
-            print(line, end="", flush=True)
-        return process.wait(), "".join(said)
+        with self._events(hear, arguments) as command:
+            return _wait(subprocess.Popen(command, env=self.environment(), cwd=REPOSITORY))
 
     def run_with_progress(self, printer: ProgressPrinter, *arguments: str, wait: float = 0) -> None:
-        """As `run`, the output told by PRINTER; for another operator's engine it waits up to WAIT minutes.
+        """Run `pulumi ARGUMENTS`, told by PRINTER; for another operator's engine it waits up to WAIT minutes.
 
         Raises:
             OpsError: naming every resource that failed, and why; or who has the stack locked.
@@ -141,35 +123,36 @@ class Stack:
         """One run; what the engine said when another one has the stack, which changes nothing, else an empty text."""
         log = AETHER / "logs" / f"pulumi-{arguments[0]}-{self.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w") as kept, printer:
-            process = subprocess.Popen(
-                self.command(*arguments), env=self.environment(), cwd=REPOSITORY, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True,
-            )  # fmt: skip
-            assert process.stdout is not None
-            while True:
-                try:
-                    for line in process.stdout:
-                        kept.write(line)
-                        printer.feed(line)
-                    break
-                except KeyboardInterrupt:
-                    # The engine has had the same signal: it finishes what it began and writes its state.
-                    print("\nStops in order; what is at work is finished first. Ctrl-C again ends it at once.", flush=True)
-            code = process.wait()
-        if code and locks.refused(said := log.read_text(errors="replace")):
+        with log.open("w") as kept, printer, self._events(printer.feed, arguments) as command:
+            code = _wait(
+                subprocess.Popen(command, env=self.environment(), cwd=REPOSITORY, stdout=kept, stderr=subprocess.STDOUT),
+                "\nStops in order; what is at work is finished first. Ctrl-C again ends it at once.",
+            )
+        said = log.read_text(errors="replace")
+        if code and locks.refused(said):
             return said
         if code and (reason := secrets_provider.explain(self.name, said)):
             raise OpsError(reason)
         if code:
             looked_up = explained(code for code in printer.codes() if (PAGES / f"{code}.md").exists())
-            reasons = "\n".join(f"  {reason}" for reason in printer.failures()) or f"  exit code {code}"
+            reasons = "\n".join(f"  {reason}" for reason in printer.failures() or refusals(said) or [f"exit code {code}"])
             raise OpsError(
                 f"\npulumi {arguments[0]} did not finish:\n{reasons}\n\n"
-                f"{printer.reached()}\nThe state has what was done: run it again when it is mended, and it goes on there. "
+                f"{printer.reached()}\nThe state has what was done: once the cause is gone, the same command goes on there. "
                 f"The whole log: {log.relative_to(REPOSITORY)}" + (f"\n{looked_up}" if looked_up else "")
             )
         return ""
+
+    @contextlib.contextmanager
+    def _events(self, hear: Callable[[Event], None], arguments: tuple[str, ...]) -> Iterator[list[str]]:
+        """The command line of `pulumi ARGUMENTS` that has HEAR called with each event; another log of them is written as well."""
+        words, copy = list(arguments), None
+        if "--event-log" in words:
+            place = words.index("--event-log")
+            copy = Path(words[place + 1])
+            del words[place : place + 2]
+        with EventLog(AETHER / f"events-{os.getpid()}", hear, copy) as log:
+            yield self.command(*words, "--event-log", str(log.path))
 
     def output(self, *arguments: str) -> str:
         """What `pulumi ARGUMENTS` prints on standard output.
@@ -212,9 +195,9 @@ class Stack:
                 raise OpsError(f"stack {self.name} could not be made: {result.stderr.strip()}")
         salt = project / f"Pulumi.{self.name}.yaml"
         if salt.exists() and "encryptionsalt" not in self.config_file.read_text():
-            line = next(line for line in salt.read_text().splitlines() if line.startswith("encryptionsalt"))
+            made = yaml.safe_load(salt.read_text())["encryptionsalt"]
             with self.config_file.open("a") as handle:
-                handle.write(f"{line}\n")
+                handle.write(f"encryptionsalt: {made}\n")
 
     def refer(self) -> None:
         """Name the other simulated stack in this one's settings while that is deployed, as docs/aws.md tells an owner."""
@@ -295,6 +278,16 @@ class Stack:
         return list(deployment.get("resources") or [])
 
 
+def settings_in(path: Path) -> dict[str, str]:
+    """The program's plain settings in a stack's configuration file, as they are written there."""
+    config = (yaml.load(path.read_text(), Loader=yaml.BaseLoader) or {}).get("config") or {}
+    return {
+        key.removeprefix("aether:"): value
+        for key, value in config.items()
+        if isinstance(value, str) and key.startswith("aether:")
+    }
+
+
 _TAKE_CONFIG_FILE = ("up", "preview", "refresh", "destroy", "config")
 
 
@@ -331,11 +324,13 @@ def _alive(lock: dict[str, Any]) -> bool:
         return False
 
 
-def _wait(process: "subprocess.Popen[bytes]") -> int:
-    """Wait for the engine. The terminal's Ctrl-C goes to it too; it is given the time to write its state."""
+def _wait(process: "subprocess.Popen[bytes]", stops: str = "") -> int:
+    """Wait for the engine. The terminal's Ctrl-C goes to it too, which STOPS says; it is given the time to write its state."""
     while True:
         try:
             return process.wait()
         except KeyboardInterrupt:
+            if stops:
+                print(stops, flush=True)
             # A second Ctrl-C reaches the engine as well and ends it at once.
             signal.signal(signal.SIGINT, signal.SIG_IGN)

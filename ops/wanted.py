@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from components.nixos.desired import Evaluator, desired_closures
 from inventory.load import Inventory
-from inventory.models import NixosFacts
+from inventory.models import NixosHost
 from ops.stack import REPOSITORY, Stack
 
 
 def wanted_closures(
-    stack: Stack, inventory: Inventory, chosen: Mapping[str, NixosFacts], *, evaluate: bool = True
+    stack: Stack, inventory: Inventory, chosen: Mapping[str, NixosHost], *, evaluate: bool = True
 ) -> dict[str, str]:
     """The closure that each of the CHOSEN hosts should run: drvPath, or ``source:HASH``.
 

@@ -1,10 +1,12 @@
 """What playbooks would change, asked at preview: `ansible-playbook --check --diff` on every host at once."""
 
+import difflib
+import json
 import os
-import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pulumi
 
@@ -30,16 +32,38 @@ def checks(settings: Settings, operator: Operator, playbooks: Mapping[str, str])
     return {host: text for host, text in found.items() if text}
 
 
-def differences(output: str) -> str:
-    """The part of Ansible's OUTPUT that says what changes; empty when nothing does."""
-    recap = re.findall(r"changed=(\d+).*?failed=(\d+)", output)
-    if recap and all(changed == "0" and failed == "0" for changed, failed in recap):
-        return ""
-    kept: list[str] = []
-    for block in re.split(r"\n(?=TASK \[|PLAY |RUNNING HANDLER)", output):
-        if re.search(r"^(changed|fatal|failed): |^--- before", block, re.MULTILINE):
-            kept.append(re.sub(r" \*{3,}", "", block).strip())
-    return "\n".join(kept)[:SHOWN] or output.strip()[-SHOWN:]
+def differences(report: str) -> str:
+    """The tasks of Ansible's JSON REPORT that change something, with their differences, and those that failed; empty where none
+    does. What is no report, because Ansible could not begin, is told as it is.
+    """
+    try:
+        plays = json.loads(report)["plays"]
+    except (ValueError, KeyError):
+        return report.strip()[-SHOWN:]
+    lines: list[str] = []
+    for task in (task for play in plays for task in play["tasks"]):
+        for result in (each for host in task["hosts"].values() for each in host.get("results", [host])):
+            if result.get("changed") or result.get("failed") or result.get("unreachable"):
+                title = [] if task["task"]["name"] in lines[-1:] else [task["task"]["name"]]
+                lines += [*title, *_difference(result)]
+    return "\n".join(lines)[:SHOWN]
+
+
+def _difference(result: Mapping[str, Any]) -> Iterator[str]:
+    """What a task's RESULT makes of each file that it changes, or why it failed."""
+    if not result.get("changed"):
+        yield f"failed: {result.get('msg', 'without a word')}"
+    diff = result.get("diff") or []
+    for each in [diff] if isinstance(diff, Mapping) else diff:
+        if "prepared" in each:
+            yield from str(each["prepared"]).splitlines()
+        before, after = (_lines(each.get(side)) for side in ("before", "after"))
+        names = (f"before: {each.get('before_header', '')}".rstrip(": "), f"after: {each.get('after_header', '')}".rstrip(": "))
+        yield from difflib.unified_diff(before, after, *names, lineterm="")
+
+
+def _lines(side: object) -> list[str]:
+    return (side if isinstance(side, str) else json.dumps(side or {}, indent=1, sort_keys=True)).splitlines()
 
 
 def _check(settings: Settings, operator: Operator, host: str, playbook: str) -> str:
@@ -53,4 +77,4 @@ def _check(settings: Settings, operator: Operator, host: str, playbook: str) -> 
     )
     environment = {**os.environ, **request.variables()}
     done = subprocess.run([request.program()], cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else f"failed=1\n{done.stderr.strip()}"
+    return done.stdout or done.stderr

@@ -19,7 +19,7 @@ from components.health.proof import Healthy, HealthyArgs
 from components.nixos.system import NixosSystem
 from inventory.ansible import peers, relays
 from inventory.load import Inventory, load
-from inventory.models import Cloud, CloudVm
+from inventory.models import AmazonLinuxVm, Cloud, CloudVm, NixosCloudVm
 from stacks import names
 from stacks.existing import Existing, look
 from stacks.images import Images
@@ -59,7 +59,9 @@ class Context:
 def compose(settings: Settings, inventory: Inventory) -> None:
     """Register every resource of the public side up to the stack's phase."""
     machines = inventory.of(CloudVm, settings.phase)
-    if inventory.cloud is None or inventory.cloud.gateway not in machines:
+    beside = inventory.of(NixosCloudVm, settings.phase)
+    facts = machines.get(inventory.cloud.gateway) if inventory.cloud else None
+    if inventory.cloud is None or not isinstance(facts, AmazonLinuxVm):
         raise SettingsError(f'{settings.inventory}: has no gateway. Fix: write [cloud] gateway = "NAME", a cloud-vm of it')
     context = Context(
         settings,
@@ -78,11 +80,9 @@ def compose(settings: Settings, inventory: Inventory) -> None:
     _refuse_relays_to_nobody(context)
     if not settings.aws_endpoint:
         _refuse_examples(context, machines)
-    region = machines[inventory.cloud.gateway].region
-    existing = look(settings, inventory, region, machines, names.of_all(inventory, context.homelab, machines))
+    existing = look(settings, inventory, facts.region, machines, names.of_all(inventory, context.homelab, machines))
     warn_of_empty_zone(inventory.cloud, inventory.site.public_domain)
-    gateway = _gateway(context, inventory.cloud.gateway, machines[inventory.cloud.gateway], existing)
-    beside = {name: facts for name, facts in machines.items() if name != inventory.cloud.gateway}
+    gateway = _gateway(context, inventory.cloud.gateway, facts, existing)
     others = _machines(context, gateway, beside, existing)
     export(
         "gateway",
@@ -106,7 +106,7 @@ def _homelab(settings: Settings, inventory: Inventory) -> Inventory | None:
     return load(Path(settings.inventory).parent / inventory.image.hosts)
 
 
-def _gateway(context: Context, name: str, facts: CloudVm, existing: Existing) -> PublicGateway:
+def _gateway(context: Context, name: str, facts: AmazonLinuxVm, existing: Existing) -> PublicGateway:
     return PublicGateway(
         name,
         PublicGatewayArgs(
@@ -161,10 +161,9 @@ def _refuse_examples(context: Context, machines: dict[str, CloudVm]) -> None:
         )
 
 
-def _configure(context: Context, parent: Component, name: str, facts: CloudVm, machine: CloudMachine) -> pulumi.Output[str]:
+def _configure(context: Context, parent: Component, name: str, facts: AmazonLinuxVm, machine: CloudMachine) -> pulumi.Output[str]:
     """Run the machine's playbook, then its health checks; the text is known once they hold."""
     settings, playbook = context.settings, facts.playbook
-    assert playbook is not None, "the inventory's model says so of amazon-linux"
     gateway = context.homelab.hosts.get(HOME_GATEWAY) if context.homelab else None
     home = str(gateway.address) if gateway else ""
     run = Playbook(
@@ -243,7 +242,7 @@ def _tables(context: Context) -> dict[str, object]:
 
 
 def _machines(
-    context: Context, gateway: PublicGateway, machines: dict[str, CloudVm], existing: Existing
+    context: Context, gateway: PublicGateway, machines: dict[str, NixosCloudVm], existing: Existing
 ) -> dict[str, CloudMachine]:
     """The other machines of the cloud, in the gateway's network, each chained to its NixOS system."""
     settings, site = context.settings, context.inventory.site

@@ -11,7 +11,7 @@ import pulumi
 
 from components.base import REPOSITORY
 from inventory import proxmox_rights
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings, SettingsError, plain
 
 TAG = "aether"
 """Tag of every guest that the program made."""
@@ -97,8 +97,7 @@ class ClusterError(Exception):
 
 def credentials() -> dict[str, str] | None:
     """What proxmoxer logs in with, by the stack's configuration."""
-    config = pulumi.Config("aether")
-    return login(config.get("proxmoxApiToken"), config.get("proxmoxUsername"), config.get("proxmoxPassword"))
+    return login(plain("proxmoxApiToken"), plain("proxmoxUsername"), plain("proxmoxPassword"))
 
 
 def login(token: str | None, user: str | None, password: str | None) -> dict[str, str] | None:

@@ -12,7 +12,7 @@ from inventory.load import Inventory, load
 from inventory.models import AtomicHost, ImageBuild
 from stacks.references import published_images
 from stacks.sdk import export
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings, SettingsError, plain
 from stacks.sops import secret
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def image_repository(settings: Settings, inventory: Inventory, build: ImageBuild
     assert settings.github_token is not None, "the provider's is the same"
     ruleset = policy = None
     if settings.adopt_image_repository:
-        api = Api(settings.github_base_url, pulumi.Config("aether").require("githubToken"), f"{build.owner}/{build.repository}")
+        api = Api(settings.github_base_url, str(plain("githubToken")), f"{build.owner}/{build.repository}")
         try:
             ruleset, policy = _named(api.get("rulesets")), _named(_policies(api))
         except Failed as error:

@@ -12,7 +12,7 @@ from typing import Any
 from components.base import REPOSITORY
 from components.health.checks import check_lines
 from inventory.load import Inventory
-from inventory.models import DEPLOY_USER, AtomicHost, ManagedHost, runs_nixos
+from inventory.models import DEPLOY_USER, AtomicHost, ManagedHost, NixosHost
 
 SCRIPTS = REPOSITORY / "components"
 STATUS = ("health/scripts/health.sh", "nixos/scripts/host.sh", "nixos/scripts/status.sh")
@@ -67,7 +67,7 @@ def drifts(ssh_config: str, inventory: Inventory, phase: int | None = None) -> d
 
 def systems(ssh_config: str, inventory: Inventory, phase: int | None = None) -> dict[str, Report]:
     """The answers of the hosts that can drift."""
-    names = [name for name, host in inventory.managed(phase).items() if runs_nixos(host) or isinstance(host, AtomicHost)]
+    names = [name for name, host in inventory.managed(phase).items() if isinstance(host, NixosHost | AtomicHost)]
     return reports(ssh_config, inventory, names)
 
 
@@ -130,7 +130,7 @@ _LOAD = f"cat /proc/loadavg /proc/meminfo 2>/dev/null; {_LAST}; cat /var/lib/aet
 
 def _report(ssh_config: str, inventory: Inventory, name: str, health: bool) -> Report:
     host: ManagedHost | None = inventory.managed().get(name)
-    if runs_nixos(host):
+    if isinstance(host, NixosHost):
         assert host is not None
         command = _status_command(host, own_address(ssh_config, name) if health else "")
     elif isinstance(host, AtomicHost):

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from components.nixos.tool import nix_command
 from inventory.load import Inventory
-from inventory.models import NixosFacts
+from inventory.models import NixosHost
 
 
-def foreign(hosts: Mapping[str, NixosFacts]) -> bool:
+def foreign(hosts: Mapping[str, NixosHost]) -> bool:
     """Whether the operator builds one of HOSTS that is of another platform than this machine."""
     own = f"{platform.machine()}-{sys.platform}"
     return any(facts.build_on == "operator" and facts.system != own for facts in hosts.values())
 
 
-def unbuildable(hosts: Mapping[str, NixosFacts], operator: frozenset[str] | None) -> list[str]:
+def unbuildable(hosts: Mapping[str, NixosHost], operator: frozenset[str] | None) -> list[str]:
     """Why the builders of HOSTS cannot build them, a sentence a host; OPERATOR is what the operator's Nix builds for."""
     problems = []
     for name, facts in hosts.items():

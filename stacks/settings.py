@@ -53,7 +53,7 @@ class Settings(BaseModel):
 
     def aws_keys(self) -> dict[str, Any]:
         """Credentials for AWS's own library, where the stack has any; else it finds them as the AWS tools do."""
-        access, secret = _plain("awsAccessKey"), _plain("awsSecretKey")
+        access, secret = plain("awsAccessKey"), plain("awsSecretKey")
         return {"key": access, "secret": secret} if access and secret else {}
 
     @classmethod
@@ -82,8 +82,8 @@ class Settings(BaseModel):
             raise SettingsError("\n".join(lines)) from None
 
 
-def _plain(key: str) -> str | None:
-    """A setting in plain text, also a secret one."""
+def plain(key: str) -> str | None:
+    """A setting in plain text, also a secret one: for what asks an API before any resource is registered."""
     return pulumi.Config("aether").get(key)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from components.base import REPOSITORY
 from inventory.building import Builder
 from inventory.load import Inventory
-from inventory.models import ManagedHost, NixosVm, runs_nixos, takes_orders
+from inventory.models import ManagedHost, NixosHost, NixosVm, takes_orders
 from stacks.platforms import system_of
 from stacks.settings import Settings, SettingsError
 
@@ -129,7 +129,9 @@ def _cache(inventory: Inventory) -> str:
     cache = inventory.content.cache
     if cache is None:
         return ""
-    pulling = {name: host for name, host in inventory.hosts.items() if runs_nixos(host) and getattr(host, "pulls", False)}
+    pulling = {
+        name: host for name, host in inventory.hosts.items() if isinstance(host, NixosHost) and getattr(host, "pulls", False)
+    }
     orders = {name: " orders" if takes_orders(host, cache) else "" for name, host in pulling.items()}
     return "".join(f"{name} {cache.push} {cache.url}{orders[name]}\n" for name in pulling)
 

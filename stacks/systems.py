@@ -8,7 +8,7 @@ from components.base import REPOSITORY, Operator, Text
 from components.nixos.desired import Desired, EvaluationError, desired_closures, untracked
 from components.nixos.system import NixosSystem, NixosSystemArgs
 from inventory.load import Inventory
-from inventory.models import NixosFacts
+from inventory.models import NixosHost
 from inventory.problems import some
 from stacks.platforms import builders_systems, foreign, operator_systems, unbuildable
 from stacks.settings import Settings, SettingsError
@@ -17,7 +17,7 @@ from stacks.settings import Settings, SettingsError
 _NAMED = 6
 
 
-def desired_systems(settings: Settings, inventory: Inventory, hosts: Mapping[str, NixosFacts]) -> dict[str, Desired]:
+def desired_systems(settings: Settings, inventory: Inventory, hosts: Mapping[str, NixosHost]) -> dict[str, Desired]:
     """What each of HOSTS should run.
 
     Raises:
@@ -44,7 +44,7 @@ def desired_systems(settings: Settings, inventory: Inventory, hosts: Mapping[str
 
 def deployed_system(
     name: str,
-    facts: NixosFacts,
+    facts: NixosHost,
     desired: Desired,
     *,
     operator: Operator,

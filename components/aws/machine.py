@@ -13,13 +13,13 @@ from components.aws.records import resource, taken_over
 from components.base import Args, Component, Text
 from components.cloud import user_data
 from components.cloud.bootstrap import bootstrap_key
-from inventory.models import CloudVm, Opening
+from inventory.models import AwsMachine, NixosCloudVm, Opening
 
 EVERYONE, EVERYONE_IPV6 = "0.0.0.0/0", "::/0"
 
 
 class CloudMachineArgs(Args):
-    facts: CloudVm = Field(description="The host's entry in the inventory: image, size, disk, openings.")
+    facts: AwsMachine = Field(description="The host's entry in the inventory: image, size, disk, openings.")
     vpc_id: Text
     subnet_id: Text
     ways: tuple[pulumi.Resource, ...] = Field(default=(), description="Routes that must be there before the first boot.")
@@ -201,12 +201,13 @@ class CloudMachine(Component):
         )
 
     def _data(self, name: str, args: CloudMachineArgs) -> DataDisk | None:
-        if args.facts.data is None:
+        data = args.facts.data if isinstance(args.facts, NixosCloudVm) else None
+        if data is None:
             return None
         return DataDisk(
             name,
             DataDiskArgs(
-                facts=args.facts.data,
+                facts=data,
                 site=args.site,
                 availability_zone=args.availability_zone,
                 instance_id=self.instance.id,

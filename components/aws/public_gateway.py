@@ -12,14 +12,14 @@ from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.network import PublicNetwork, PublicNetworkArgs
 from components.aws.records import full_name, resource, taken_over
 from components.base import Args, Component, Text
-from inventory.models import Cloud, CloudVm, Opening, Record, Site
+from inventory.models import AwsMachine, Cloud, Opening, Record, Site
 
 Configure = Callable[["Component", str, CloudMachine], pulumi.Output[str]]
 """Configures a machine: parent, host, the machine -> a text that is known once it is healthy."""
 
 
 class PublicGatewayArgs(Args):
-    facts: CloudVm = Field(description="The gateway's entry in the inventory.")
+    facts: AwsMachine = Field(description="The gateway's entry in the inventory.")
     cloud: Cloud = Field(description="Availability zone, IPv6, who may log in, zone, budget.")
     site: Site = Field(description="Names: HOST.DOMAIN, HOST.PUBLIC_DOMAIN, and the public domain itself.")
     cidr: str = Field(description="Network of the VPC: the inventory's network of the gateway.")
@@ -164,7 +164,7 @@ class PublicGateway(Component):
         )
 
 
-def _with_relays(args: PublicGatewayArgs) -> CloudVm:
+def _with_relays(args: PublicGatewayArgs) -> AwsMachine:
     """The gateway's facts, its relays open to its own network."""
     relays = (
         Opening(port=relay.listen, purpose=f"{name} of the machines here, home", cidrs=(args.cidr,))

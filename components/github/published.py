@@ -1,8 +1,8 @@
 """Waits for the workflow run of a commit, and prints the verified digests of the images that it published.
 
 Environment: AETHER_GITHUB_URL, AETHER_GITHUB_TOKEN, AETHER_REPOSITORY (OWNER/NAME), AETHER_BRANCH, AETHER_COMMIT,
-AETHER_WORKFLOW (its file's name), AETHER_TIMEOUT (seconds), AETHER_APPEAR (seconds until a run is started by hand, default 60),
-AETHER_REGISTRY (registry/owner), AETHER_IMAGES (names), AETHER_PUBLIC_KEY (file), and PULUMI_COMMAND_STDOUT, the last answer.
+AETHER_WORKFLOW (its file's name), AETHER_TIMEOUT (seconds), AETHER_REGISTRY (registry/owner), AETHER_IMAGES (names),
+AETHER_PUBLIC_KEY (file), and PULUMI_COMMAND_STDOUT, the last answer.
 Standard output: JSON of `images` and `unreadable` (components/registry/lookup.py). Needs crane and cosign.
 """
 
@@ -19,6 +19,8 @@ from components.github.api import Api, Failed
 from components.registry.lookup import Answer, RegistryError, look_up
 
 _LINES = 15
+# Seconds until a run that does not come by itself is started by hand.
+_APPEAR = 60.0
 
 
 def wait(api: Api, commit: str, workflow: str, branch: str, timeout: float, appear: float, say: Callable[[str], None]) -> str:
@@ -100,7 +102,7 @@ def main() -> int:
             value("AETHER_WORKFLOW"),
             value("AETHER_BRANCH"),
             float(value("AETHER_TIMEOUT")),
-            float(os.environ.get("AETHER_APPEAR") or 60),
+            _APPEAR,
             lambda text: print(text, file=sys.stderr, flush=True),
         )
         images = value("AETHER_IMAGES").split()

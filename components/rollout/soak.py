@@ -10,7 +10,7 @@ from pydantic import Field
 from components.base import Args, Component, Operator, Text
 from components.health.checks import check_lines
 from components.requests import SoakRequest, local_command
-from inventory.models import ManagedHost, runs_nixos
+from inventory.models import ManagedHost, NixosHost
 
 
 class SoakArgs(Args):
@@ -43,6 +43,6 @@ def watched(hosts: Mapping[str, ManagedHost]) -> str:
     """HOSTS as soak.sh reads them, a line for each and for each of its checks: name, nixos or other, the check's fields."""
     lines = []
     for name, host in hosts.items():
-        kind = "nixos" if runs_nixos(host) else "other"
+        kind = "nixos" if isinstance(host, NixosHost) else "other"
         lines += [f"{name}\t{kind}", *(f"{name}\t{kind}\t{line}" for line in check_lines(host.health).splitlines())]
     return "".join(f"{line}\n" for line in lines)

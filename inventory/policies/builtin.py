@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from inventory.models import AtomicHost, External, ManagedHost, Opening, runs_nixos
-from inventory.policies import Finding, Policy, Resource, Subject
+from inventory.models import AtomicHost, External, ManagedHost, NixosHost, Opening
+from inventory.policies.policy import Finding, Policy, Resource, Subject
 
 ANYBODY = ("0.0.0.0/0", "::/0")
 SSH = 22
@@ -134,14 +134,14 @@ def _without_backup(subject: Subject) -> Iterator[Finding]:
     """NixOS hosts whose files name no paths for the backup (nix/modules/backup.nix), and that no job of the cluster backs up."""
     by_job = subject.inventory.backed_up()
     for name, host in subject.inventory.hosts.items():
-        if runs_nixos(host) and name not in by_job and not _says(subject.repository, host.stands_for or name, _BACKUP):
+        if isinstance(host, NixosHost) and name not in by_job and not _says(subject.repository, host.stands_for or name, _BACKUP):
             fix = 'write aether.backup.paths = [ "/var/lib/…" ] into its Nix file, or name it in a [backups.…] table'
             yield Finding(name, "has no backup", fix)
 
 
 def _without_monitoring(subject: Subject) -> Iterator[Finding]:
     for name, host in subject.inventory.hosts.items():
-        if runs_nixos(host) and _says(subject.repository, host.stands_for or name, _UNWATCHED):
+        if isinstance(host, NixosHost) and _says(subject.repository, host.stands_for or name, _UNWATCHED):
             yield Finding(name, "is not watched", "remove watched = false from its exports.nix")
         elif isinstance(host, External) and not host.health and not subject.inventory.base:
             yield Finding(name, "nobody asks whether it is there", "write health = [{ tcp = PORT }]", field="health")

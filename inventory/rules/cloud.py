@@ -1,9 +1,10 @@
 """The cloud's account and the image repository: what they name must be there."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from inventory.models import Cloud, CloudVm
+from inventory.models import AmazonLinuxVm, Cloud, CloudVm, NixosCloudVm
 from inventory.parse import Draft
 from inventory.problems import did_you_mean, one_of
 
@@ -27,18 +28,32 @@ def check(draft: Draft) -> None:
         _relays(draft, draft.cloud, machines.get(gateway))
         zone = draft.cloud.availability_zone
         for name, host in machines.items():
+            if gateway in machines:
+                _configured_as_its_place_is(draft, name, host, gateway)
             if not zone.startswith(host.region):
                 message = f"'{host.region}' is not where the network is ({zone})"
                 fix = f'write region = "{zone.rstrip("abcdef")}", or correct availability_zone of [cloud]'
                 draft.report("region-outside-zone", f"hosts.{name}", "region", message, fix)
     _domain(draft, machines)
     for name, host in machines.items():
-        if host.os == "nixos":
+        if isinstance(host, NixosCloudVm):
             _image(draft, name, host)
     if draft.image and not Path(draft.file).with_name(draft.image.hosts).is_file():
         files = [path.name for path in Path(draft.file).parent.glob("*.toml")]
         message = f"no file {draft.image.hosts} beside this one{did_you_mean(draft.image.hosts, files)}"
         draft.report("no-such-inventory", "image", "hosts", message, f"write hosts = {one_of(files)}")
+
+
+def _configured_as_its_place_is(draft: Draft, name: str, host: CloudVm, gateway: str) -> None:
+    """The public gateway is a playbook's work, the machines beside it are NixOS (stacks/cloud.py)."""
+    if name == gateway and isinstance(host, NixosCloudVm):
+        fix = 'write os = "amazon-linux" with playbook = "public-gateway.yml", or name another machine in gateway'
+        draft.report(
+            "gateway-by-playbook", f"hosts.{name}", "os", "is nixos, and the public gateway is set up by a playbook", fix
+        )
+    if name != gateway and isinstance(host, AmazonLinuxVm):
+        message = f"is {host.os}, and machines beside the public gateway run NixOS"
+        draft.report("machine-by-flake", f"hosts.{name}", "os", message, 'write os = "nixos", and give it a file in nix/hosts/')
 
 
 def _relays(draft: Draft, cloud: Cloud, gateway: CloudVm | None) -> None:
@@ -53,7 +68,7 @@ def _relays(draft: Draft, cloud: Cloud, gateway: CloudVm | None) -> None:
         taken.setdefault(relay.listen, f"relay {name}")
 
 
-def _domain(draft: Draft, machines: dict[str, CloudVm]) -> None:
+def _domain(draft: Draft, machines: Mapping[str, CloudVm]) -> None:
     """Names are records of the public zone: Route 53 would take one outside it for a name below it."""
     site = draft.site
     if site is None or not machines or f".{site.domain}".endswith(f".{site.public_domain}"):
@@ -62,7 +77,7 @@ def _domain(draft: Draft, machines: dict[str, CloudVm]) -> None:
     draft.report("domain-outside-zone", "site", "domain", message, f'write domain = "{site.name}.{site.public_domain}"')
 
 
-def _image(draft: Draft, name: str, host: CloudVm) -> None:
+def _image(draft: Draft, name: str, host: NixosCloudVm) -> None:
     where, fix = f"hosts.{name}", "run `./aether cloud images` and write the two lines that it prints"
     if host.ami_name is None:
         draft.report("image-unnamed", where, "ami_name", f"is missing: nothing says which NixOS {host.ami} is", fix)

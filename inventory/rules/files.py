@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from inventory.models import AnsibleHost, CloudVm, ManagedHost, NixosHost
+from inventory.models import AmazonLinuxVm, AnsibleHost, ManagedHost, NixosHost
 from inventory.parse import Draft
 from inventory.plaintext import why_secret
 from inventory.problems import Problem, did_you_mean
@@ -30,10 +30,10 @@ def check(drafts: Sequence[Draft], root: Path, secrets: Path) -> None:
         for name, host in draft.hosts.items():
             if isinstance(host, ManagedHost):
                 _secrets(draft, name, host, secrets)
-            if isinstance(host, AnsibleHost | CloudVm) and host.playbook:
+            if isinstance(host, AnsibleHost | AmazonLinuxVm):
                 _playbook(draft, f"hosts.{name}", host.playbook, root)
                 _role_secrets(draft, name, needed(root / "ansible", host.playbook, host.tags), secrets)
-            if isinstance(host, NixosHost | CloudVm):
+            if isinstance(host, NixosHost):
                 _nix_posture(draft, name, host, root)
         for name, node in draft.nodes.items():
             _playbook(draft, f"nodes.{name}", node.playbook, root)
@@ -124,7 +124,7 @@ def _playbook(draft: Draft, where: str, playbook: str, root: Path) -> None:
         draft.report("no-such-playbook", where, "playbook", message, fix)
 
 
-def _nix_posture(draft: Draft, name: str, host: NixosHost | CloudVm, root: Path) -> None:
+def _nix_posture(draft: Draft, name: str, host: NixosHost, root: Path) -> None:
     """The host's Nix file must not turn on the posture that excludes the inventory's."""
     other = "relaxed" if host.security == "hardened" else "hardened"
     pattern = re.compile(rf"aether\.security\.{other}\.enable\s*=\s*(lib\.mkForce\s+)?true")

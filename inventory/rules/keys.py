@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from inventory import agekey
-from inventory.models import CloudVm, ManagedHost, NixosHost
+from inventory.models import ManagedHost, NixosHost
 from inventory.parse import Draft
 from inventory.plaintext import why_secret
 
@@ -47,7 +47,7 @@ def _recipient(draft: Draft, name: str, host: ManagedHost) -> None:
 def _posture(draft: Draft, name: str, host: Any) -> None:
     asked = [posture for posture in POSTURES if posture in host.tags]
     where = f"hosts.{name}"
-    if isinstance(host, NixosHost | CloudVm):
+    if isinstance(host, NixosHost):
         clash = [posture for posture in asked if posture != host.security]
         if clash:
             message = f"'{clash[0]}' and security = \"{host.security}\" exclude each other"

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from inventory.models import (
     DEPLOY_USER,
     AtomicHost,
-    CloudVm,
     CommandCheck,
     External,
     Host,
@@ -15,7 +14,6 @@ from inventory.models import (
     NixosMetal,
     NixosVm,
     UnitCheck,
-    runs_nixos,
 )
 from inventory.parse import Draft
 from inventory.problems import did_you_mean, one_of
@@ -72,7 +70,7 @@ def cycles(depends_on: dict[str, tuple[str, ...]]) -> list[list[str]]:
 
 
 def _builder(draft: Draft, name: str, host: Host) -> None:
-    if not isinstance(host, NixosHost | CloudVm) or host.build_on in ("operator", "target"):
+    if not isinstance(host, NixosHost) or host.build_on in ("operator", "target"):
         return
     where, builder = f"hosts.{name}", host.build_on
     choices = {
@@ -98,7 +96,7 @@ def _login(draft: Draft, name: str, host: Host) -> None:
     if isinstance(host, AtomicHost) and user != "root":
         message = f"'{user}' cannot rebase it: rpm-ostree is root's"
         draft.report("ssh-user", where, "ssh_user", message, "remove the line")
-    if not runs_nixos(host) or user == "root":
+    if not isinstance(host, NixosHost) or user == "root":
         return
     if user != DEPLOY_USER:
         message = f"'{user}' cannot deploy a NixOS host: root can, and '{DEPLOY_USER}', which its system makes"

@@ -7,7 +7,7 @@ from typing import Any
 
 from inventory.keys import set_fields
 from inventory.load import Inventory
-from inventory.models import CloudVm, runs_nixos
+from inventory.models import CloudVm, NixosCloudVm
 from ops.arguments import parser
 from ops.aws import Account, answering
 from ops.cloud_policy import MARK
@@ -130,12 +130,12 @@ def bring(account: Account, built: Built, mode: str, stack: str, say: Say, pause
     return ami
 
 
-def _machine(inventory: Inventory, name: str, writes: bool) -> CloudVm | None:
+def _machine(inventory: Inventory, name: str, writes: bool) -> NixosCloudVm | None:
     """The host of that name; None for an image that is no host's."""
     host = inventory.hosts.get(name)
-    if isinstance(host, CloudVm) and runs_nixos(host):
+    if isinstance(host, NixosCloudVm):
         return host
-    those = ", ".join(other for other, facts in inventory.hosts.items() if isinstance(facts, CloudVm) and runs_nixos(facts))
+    those = ", ".join(other for other, facts in inventory.hosts.items() if isinstance(facts, NixosCloudVm))
     if host is not None:
         raise OpsError(f"hosts.{name} of {inventory.path} is no NixOS machine at AWS. Those are: {those or 'none'}")
     if writes:
@@ -143,7 +143,7 @@ def _machine(inventory: Inventory, name: str, writes: bool) -> CloudVm | None:
     return None
 
 
-def _fits(inventory: Inventory, name: str, host: CloudVm, built: Built) -> None:
+def _fits(inventory: Inventory, name: str, host: NixosCloudVm, built: Built) -> None:
     """A machine that could not start from the image is found before anything is sent."""
     if host.system != built.system:
         raise OpsError(

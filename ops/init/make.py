@@ -9,7 +9,8 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from inventory.load import load_all
-from inventory.secret_manager import SecretManager, unused
+from inventory.owner import unused
+from inventory.secret_manager import SecretManager
 from inventory.secret_store import DEFAULT_KEY_FILE, SecretStore, SecretStoreError, tool
 from ops.init import fleet
 from ops.init.questions import Answers

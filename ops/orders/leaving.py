@@ -15,7 +15,7 @@ from components.nixos.desired import EvaluationError
 from components.requests import DeployRequest, OrderRequest
 from inventory.building import Cache
 from inventory.load import Inventory
-from inventory.models import NixosMetal, runs_nixos, takes_orders
+from inventory.models import NixosHost, NixosMetal, takes_orders
 from ops import hosts
 from ops.orders.document import NONE, Order, parsed, signed
 from ops.orders.place import Place
@@ -42,7 +42,7 @@ def said_of_away(inventory: Inventory, names: Collection[str]) -> list[str]:
     """What it means that the hosts of these NAMES are away, a line each kind."""
     ordered = [name for name in names if name in takers(inventory)]
     waiting = [name for name in names if name not in ordered]
-    without = [name for name in waiting if runs_nixos(inventory.hosts[name])]
+    without = [name for name in waiting if isinstance(inventory.hosts[name], NixosHost)]
     found = []
     if waiting:
         verb, theirs, them = _words(waiting)

@@ -8,7 +8,7 @@ from typing import Any
 from components.nixos.desired import EvaluationError
 from inventory.edges import Edge, edges
 from inventory.load import Inventory, InventoryError, load_all, production
-from inventory.models import External, Host, NixosFacts, runs_nixos
+from inventory.models import External, Host, NixosHost
 from ops import hosts
 from ops.orders.document import Order
 from ops.orders.leaving import lying
@@ -183,7 +183,7 @@ def _restored(inventory: Inventory, answers: Mapping[str, Report]) -> dict[str, 
 
 def _wanted(stack: Stack, inventory: Inventory) -> dict[str, str]:
     """What the repository has for each NixOS host, as far as it is known without an evaluation."""
-    nixos = {name: host for name, host in inventory.hosts.items() if isinstance(host, NixosFacts) and runs_nixos(host)}
+    nixos = {name: host for name, host in inventory.hosts.items() if isinstance(host, NixosHost)}
     try:
         return wanted_closures(stack, inventory, nixos, evaluate=False)
     except (EvaluationError, OSError):

@@ -26,13 +26,14 @@ sys.path[:0] = [{str(ROOT)!r}, {str(SOURCES)!r}]
 import pulumi, pulumi_aws as aws
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
 from inventory.load import load
-from inventory.models import DataDisk, Opening, Record, Relay
+from inventory.models import DataDisk, NixosCloudVm, Opening, Record, Relay
 from aether_sim.hosts.firstboot import random_host_key
 inventory = load({str(ROOT / "inventory/cloud.toml")!r}, {str(ROOT / "secrets")!r})
 change = json.loads(os.environ.get("CHANGE", "{{}}"))
 # moto makes no snapshots by policy: tests/system/test_aws_snapshots.py has those.
 data = DataDisk(size=10, mount="/srv/data", snapshots=0)
-facts = inventory.hosts["public-gateway"].model_copy(update={{"os": "nixos", "playbook": None, "data": data}})
+gateway = inventory.hosts["public-gateway"].model_dump(mode="json", exclude={{"playbook"}})
+facts = NixosCloudVm.model_validate_json(json.dumps(gateway | {{"os": "nixos"}})).model_copy(update={{"data": data}})
 if "open" in change:
     facts = facts.model_copy(update={{"open": (*facts.open, Opening(port=change["open"], purpose="new"))}})
 facts = facts.model_copy(update=change.get("facts", {{}}))

@@ -11,6 +11,7 @@ from ops import agreement, plan
 from ops.agreement import Agreement
 from ops.progress import ProgressPrinter
 from ops.stack import OpsError, Stack
+from tests.unit.engine_events import begin, broken, done
 
 VM = "proxmoxve:index/vmLegacy:VmLegacy"
 LXC = "proxmoxve:index/containerLegacy:ContainerLegacy"
@@ -177,13 +178,13 @@ def test_the_end_of_a_stack_is_agreed_to_by_its_name(
 
 def test_what_was_reached_is_said() -> None:
     printer = ProgressPrinter(planned={"web": 2, "dns": 1, "log": 1, "bad": 1}, out=io.StringIO())
-    for line in (
-        " +  proxmoxve:index:VmLegacy web created (2s) ",
-        " +  proxmoxve:index:ContainerLegacy dns created (2s) ",
-        " +  proxmoxve:index:ContainerLegacy bad creating (2s) ",
-        " +  proxmoxve:index:ContainerLegacy bad **creating failed** error",
+    for event in (
+        done("create", "web", VM),
+        done("create", "dns", VM),
+        begin("create", "bad", VM),
+        broken("create", "bad", VM),
     ):
-        printer.feed(line)
+        printer.feed(event)
     assert printer.reached().splitlines() == [
         "Done: dns.",
         "Done in part, the rest waits for what failed: web.",

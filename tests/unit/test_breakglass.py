@@ -9,7 +9,7 @@ import pytest
 from inventory import agekey
 from inventory.rules.files import plain_files
 from inventory.secret_store import tool
-from tests.unit.test_secrets import needs_sops, repository, run
+from tests.unit.secrets_repository import needs_sops, repository, run
 
 __all__ = ["repository"]
 

@@ -12,7 +12,7 @@ from inventory.blocks import replaced
 from ops import explain
 from ops.__main__ import main
 from ops.stack import PAGES, OpsError, Stack
-from tests.unit.test_inventory_errors import CASES, edited, problems_of
+from tests.unit.inventory_cases import CASES, edited, problems_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {path: path.read_text() for path in (ROOT / "components").rglob("scripts/*.sh")}

@@ -14,7 +14,7 @@ from inventory import ansible, graph
 from inventory.cli import main
 from inventory.load import load_all
 from inventory.models import CHECKS, InventoryFile
-from inventory.validation_messages import KINDS
+from inventory.validation_messages import HOSTS
 from tests.unit.inventory_example import GOOD, KEYS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,7 @@ def test_show_json_is_the_inventory_again(lab: Path, capsys: pytest.CaptureFixtu
 def test_the_schema_knows_every_kind(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     definitions = json.loads(capsys.readouterr().out)["$defs"]
-    assert {model.__name__ for model in (*KINDS.values(), *CHECKS.values())} <= set(definitions)
+    assert {model.__name__ for model in (*HOSTS, *CHECKS.values())} <= set(definitions)
 
 
 def test_the_schema_that_files_name_is_the_models(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ops import commands, stack
-from ops.stack import Stack
+from ops.stack import Stack, settings_in
 
 SETTINGS = "# Written by the simulator\nencryptionsalt: v1:x\nconfig:\n  aether:composition: homelab\n"
 
@@ -97,3 +97,14 @@ def test_the_owners_passphrase_is_not_a_simulated_stacks(aether: Path, monkeypat
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "of the real one")
     assert "PULUMI_CONFIG_PASSPHRASE" not in Stack("sim").environment()
     assert Stack("homelab").environment()["PULUMI_CONFIG_PASSPHRASE"] == "of the real one"
+
+
+def test_settings_are_read_as_yaml(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.home.yaml"
+    file.write_text(
+        "encryptionsalt: v1:x\nconfig:\n  aether:phase: 3  # until the move\n  'aether:secrets': \"my secrets\"\n"
+        "  aether:detectDrift: true\n  aether:githubToken:\n    secure: AAAB\n  aws:region: eu-central-1\n"
+    )
+    assert settings_in(file) == {"phase": "3", "secrets": "my secrets", "detectDrift": "true"}
+    file.write_text("")
+    assert settings_in(file) == {}

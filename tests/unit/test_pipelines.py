@@ -42,6 +42,18 @@ def test_commands_exist(file: Path) -> None:
         assert command in COMMANDS
 
 
+CHANGED = "from ops.changed import changed_hosts; print(*changed_hosts"
+OUTPOST = """
+[site]
+name = "outpost"
+[hosts.outpost]
+kind = "hcloud-vm"
+[hosts.lookout]
+kind = "external"
+os = "nixos"
+"""
+
+
 def test_changed_hosts_are_those_whose_sources_differ(tmp_path: Path) -> None:
     """On a copy of the repository: a change of one host's file names that host."""
     folders = ["nix", "inventory", "flake.nix", "flake.lock", "components", "ops", "ansible", "stacks"]
@@ -55,9 +67,14 @@ def test_changed_hosts_are_those_whose_sources_differ(tmp_path: Path) -> None:
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     for step in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "base"]):
         subprocess.run([*git, *step], check=True)
+    # A kind whose name does not say NixOS, in a file of the owner's own; and a host that is nobody's to build.
+    (tmp_path / "inventory/hetzner.toml").write_text(OUTPOST)
+    code = f"{CHANGED}('HEAD'))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "outpost" in result.stdout.split() and "lookout" not in result.stdout, result.stdout + result.stderr
+    (tmp_path / "inventory/hetzner.toml").unlink()
     file = tmp_path / "nix/hosts/niobe/cockpit.nix"
     file.write_text(file.read_text() + "# touched\n")
-    code = "from ops.changed import changed_hosts; print(*changed_hosts('HEAD'))"
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.stdout.split() == ["cockpit"], result.stdout + result.stderr
     # An environment's hosts are of the same sources, so they are touched, too.

@@ -13,6 +13,7 @@ from inventory.proxmox_rights import Use, grants, rights
 from ops.progress import ProgressPrinter
 from ops.proxmox import command, role_lines
 from ops.stack import Stack
+from tests.unit.engine_events import said as event
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -103,8 +104,7 @@ def test_the_commands_give_user_and_token_the_same_roles() -> None:
 def test_a_missing_right_is_named_with_its_path(said: str, meant: str, tmp_path: Path) -> None:
     with (tmp_path / "out").open("w") as out:
         printer = ProgressPrinter({"web": "one"}, out)
-        for line in ("Diagnostics:", "  proxmoxve:index/vmLegacy:VmLegacy (web):", f"    error: creating VM: {said}"):
-            printer.feed(line)
+        printer.feed(event("error", f"creating VM: {said}", "web", "proxmoxve:index/vmLegacy:VmLegacy"))
     assert printer.failures()[0].startswith(f"web: {meant}")
 
 

@@ -1,11 +1,12 @@
 """The review: what it says of each kind of change, and that it gives no secret away."""
 
+import json
 from typing import Any
 
 import pytest
 
 from components.requests import DeployRequest
-from ops.review import reboots, render
+from ops.review import reboots, render, summary
 
 
 def step(op: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
@@ -178,3 +179,25 @@ class TestOrder:
             self.deployment("web", [], []),
         ]
         assert "Who waits" not in render(steps, "homelab")
+
+
+def test_a_program_is_told_what_changes_and_what_is_lost() -> None:
+    before, after = system("source:1"), system("source:2")
+    before["inputs"]["stdin"], after["inputs"]["stdin"] = "package: caddy: 2.9\n", "package: caddy: 2.10\n"
+    found = summary(
+        [
+            step("same", "command:local:Command", "dns"),
+            step("update", "aether:nixos:NixosSystem", "gateway"),
+            step("update", "command:local:Command", "gateway", oldState=before, newState=after),
+            step("replace", "proxmoxve:index/vmLegacy:VmLegacy", "media", replaceReasons=["vmId"], oldState={}),
+        ],
+        "homelab",
+    )
+    assert [(each["op"], each["host"], each["replacedBecauseOf"]) for each in found["changes"]] == [
+        ("update", "gateway", []),
+        ("replace", "media", ["vmId"]),
+    ]
+    assert found["changes"][0]["what"].startswith("system redeployed")
+    assert list(found["inside"]) == ["gateway"] and "caddy" in found["inside"]["gateway"][0]
+    assert found["losses"] == [{"name": "media", "what": "virtual machine", "how": "replace"}]
+    json.dumps(found)

@@ -11,7 +11,7 @@ import pytest
 from inventory import rotation
 from inventory.generate import MAKERS, public_half, read_names
 from inventory.rules.files import plain_files
-from tests.unit.test_secrets import ROOT, _values, needs_sops, repository, run
+from tests.unit.secrets_repository import ROOT, needs_sops, repository, run, values_of
 
 __all__ = ["repository"]
 
@@ -53,7 +53,7 @@ def accepted(repository: Path) -> list[str]:
 
 def used(repository: Path) -> str:
     """Public half of the key that is used."""
-    return public_half("ssh-key", _values(repository, "web")["fleet-ssh-key"])
+    return public_half("ssh-key", values_of(repository, "web")["fleet-ssh-key"])
 
 
 def deployed(repository: Path, *, ago: float = 0, **more: object) -> None:
@@ -83,7 +83,7 @@ def test_the_new_one_is_accepted_then_used_and_then_alone(made: Path, capsys: py
     deployed(made)
     assert run("rotate", KEY, "--finish") == 0
     assert used(made) == new and accepted(made) == [new, old]
-    assert "fleet-ssh-key-next" not in _values(made, "web")
+    assert "fleet-ssh-key-next" not in values_of(made, "web")
     assert run("check") == 0
     capsys.readouterr()
     assert run("list") == 0 and "the new one is used, the old one still accepted" in capsys.readouterr().out
@@ -135,8 +135,8 @@ def test_a_step_that_broke_off_is_taken_again(made: Path, monkeypatch: pytest.Mo
 def test_what_can_have_one_value_alone_is_rotated_on_both_sides_at_once(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("rotate", "dns/oidc-b") == 0
     told = capsys.readouterr().out
-    value = _values(made, "web")["oidc-a"]
-    assert value == _values(made, "dns")["oidc-b"] != "same"
+    value = values_of(made, "web")["oidc-a"]
+    assert value == values_of(made, "dns")["oidc-b"] != "same"
     assert "It cannot have two values: Keycloak knows one secret of a client" in told and "Deploy dns, web in one make up" in told
     assert value not in told
     assert run("rotate", "dns/oidc-b", "--finish") == 1

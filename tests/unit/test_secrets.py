@@ -1,7 +1,6 @@
 """secrets/: with the real sops and age, on a small repository of its own; and the state of this repository's files."""
 
 import io
-import os
 import re
 import shlex
 import shutil
@@ -18,36 +17,12 @@ from inventory.generate import UNSET, read_names
 from inventory.keys import new_ssh_key, set_fields
 from inventory.load import InventoryError, load, load_all
 from inventory.rules.files import sops_keys, sops_recipients
-from inventory.secret_manager import HOST_KEY, HOST_KEY_PUB, declared
+from inventory.secret_facts import HOST_KEY, HOST_KEY_PUB, declared
 from inventory.secret_store import SecretStore, SecretStoreError
 from inventory.syncthing import CERT, KEY, check_device_id, device_id, new_identity
-from tests.unit.inventory_example import GOOD
+from tests.unit.secrets_repository import ROOT, needs_sops, repository, run, values_of
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILT = ROOT / ".aether" / "engine" / "bin"
-HAVE_SOPS = all((BUILT / name).exists() or shutil.which(name) for name in ("sops", "age-keygen"))
-needs_sops = pytest.mark.skipif(not HAVE_SOPS, reason="sops and age are not built yet: make setup")
-
-
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one inventory, an owner's key, and no secrets."""
-    (tmp_path / "Pulumi.yaml").write_text("name: lab\n")
-    (tmp_path / "inventory").mkdir()
-    (tmp_path / "secrets").mkdir()
-    private, public = new_ssh_key("owner")
-    (tmp_path / "owner").write_text(private)
-    text = re.sub(r"age_recipients = .*", f'age_recipients = ["{agekey.recipient(public)}"] # the owner', GOOD)
-    (tmp_path / "inventory" / "lab.toml").write_text(text.replace('tags = ["ingress"]', 'secrets = ["hosts/web.yaml"]'))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{BUILT}:{os.environ['PATH']}")
-    monkeypatch.delenv("SOPS_AGE_KEY_FILE", raising=False)
-    monkeypatch.delenv("SOPS_AGE_KEY", raising=False)
-    return tmp_path
-
-
-def run(*arguments: str) -> int:
-    return main(["secrets", "--file", "inventory/lab.toml", "--key-file", "owner", *arguments])
+__all__ = ["repository"]
 
 
 def as_host(repository: Path, host: str, reader: str) -> bool:
@@ -484,10 +459,6 @@ def aged(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return repository
 
 
-def _values(repository: Path, host: str) -> dict[str, str]:
-    return SecretStore(repository / "secrets", repository / "owner").read(f"hosts/{host}.yaml")
-
-
 @needs_sops
 def test_every_secret_has_an_age_readers_and_what_it_opens(aged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = aged / "secrets/made.toml"
@@ -503,17 +474,17 @@ def test_every_secret_has_an_age_readers_and_what_it_opens(aged: Path, capsys: p
 
 @needs_sops
 def test_what_is_old_is_rotated_on_both_sides_and_the_rest_is_named(aged: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = _values(aged, "web")
+    before = values_of(aged, "web")
     assert run("rotate", "--older", "90d") == 0
-    assert _values(aged, "web") == before, "nothing is that old"
+    assert values_of(aged, "web") == before, "nothing is that old"
     made = aged / "secrets/made.toml"
     made.write_text(re.sub(r"\d{4}-\d\d-\d\d", "2020-01-01", made.read_text()))
     capsys.readouterr()
     assert run("rotate", "--older", "90d", "--dry-run") == 0
-    assert "web/oidc-a: would be rotated" in capsys.readouterr().out and _values(aged, "web") == before
+    assert "web/oidc-a: would be rotated" in capsys.readouterr().out and values_of(aged, "web") == before
     assert run("rotate", "--older", "90d") == 0
     told = capsys.readouterr().out
-    after, other = _values(aged, "web"), _values(aged, "dns")
+    after, other = values_of(aged, "web"), values_of(aged, "dns")
     assert after["oidc-a"] == other["oidc-b"] not in ("value", before["oidc-a"])
     assert {key: after[key] for key in after if key != "oidc-a"} == {key: before[key] for key in before if key != "oidc-a"}
     assert "web/restic-password: left as it is" in told and "web/token: left as it is" in told and "Deploy dns, web" in told

@@ -8,7 +8,7 @@ import pytest
 from inventory import agekey
 from inventory.keys import new_ssh_key
 from inventory.secret_store import SecretStore
-from tests.unit.test_secrets import needs_sops, repository, run
+from tests.unit.secrets_repository import needs_sops, repository, run
 
 __all__ = ["repository"]
 BACKUP = """

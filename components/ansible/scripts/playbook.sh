@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs one playbook on one host. Prints Ansible's recap of it; the whole output goes to .aether/logs/ansible-HOST.log.
-# With AETHER_MODE=check nothing is changed: the differences that a run would make go to standard output, then the recap.
+# With AETHER_MODE=check nothing is changed: what a run would change goes to standard output, as Ansible's JSON (stacks/ansible_check.py).
 # Standard input: what the run is made of, for those who review the change; not read.
 # Environment: AETHER_HOST, AETHER_PLAYBOOK, AETHER_INVENTORY, AETHER_ENDPOINTS, AETHER_SSH_CONFIG, AETHER_SECRETS, AETHER_VAR_name.
 # Exit codes: 12 unreachable, 22 wrong host key, 50 the playbook failed.
@@ -26,7 +26,8 @@ export ANSIBLE_PARAMIKO_PROXY_COMMAND='' ANSIBLE_LIBSSH_CONFIG_FILE="$PWD/$AETHE
 
 if [[ ${AETHER_MODE:-} == check ]]; then
   # A playbook may stop where an earlier task would have made what a later one wants; what it found until there counts.
-  ansible-playbook -i ansible/inventory.py --limit "$AETHER_HOST" --check --diff --extra-vars "$variables" "ansible/$AETHER_PLAYBOOK" 2>&1 </dev/null || true
+  ANSIBLE_STDOUT_CALLBACK=ansible.posix.json \
+    ansible-playbook -i ansible/inventory.py --limit "$AETHER_HOST" --check --diff --extra-vars "$variables" "ansible/$AETHER_PLAYBOOK" </dev/null || true
   exit 0
 fi
 

@@ -7,25 +7,13 @@
     aether.inputs.nixos-hardware.nixosModules.common-cpu-amd
     aether.inputs.nixos-hardware.nixosModules.common-gpu-amd
     ../../profiles/dev.nix
+    ../../profiles/empty-root.nix
     ../../profiles/personal.nix
   ];
 
   aether.features = {
-    ephemeral.enable = true;
-    disk = {
-      enable = true;
-      # It never hibernates, and zram takes what does not fit: no swap on the disk.
-      swap = 0;
-      subvolumes = {
-        "@nix" = "/nix";
-        "@persist" = "/persist";
-        "@snapshots" = "/.snapshots";
-      };
-    };
-    snapshots = {
-      enable = true;
-      of = [ "/persist" ];
-    };
+    # It never hibernates, and zram takes what does not fit: no swap on the disk.
+    disk.swap = 0;
     virtualisation.enable = true;
   };
 }

@@ -6,25 +6,13 @@
     aether.inputs.nixos-hardware.nixosModules.common-pc-laptop-ssd
     aether.inputs.nixos-hardware.nixosModules.common-cpu-intel
     ../../profiles/dev.nix
+    ../../profiles/empty-root.nix
     ../../profiles/personal.nix
   ];
 
   aether.features = {
-    ephemeral.enable = true;
-    disk = {
-      enable = true;
-      # The size of its memory (GiB): a battery that runs out in the bag loses nothing.
-      swap = 16;
-      subvolumes = {
-        "@nix" = "/nix";
-        "@persist" = "/persist";
-        "@snapshots" = "/.snapshots";
-      };
-    };
-    snapshots = {
-      enable = true;
-      of = [ "/persist" ];
-    };
+    # The size of its memory (GiB): a battery that runs out in the bag loses nothing.
+    disk.swap = 16;
     portable = {
       enable = true;
       hibernateAfter = "2h";

@@ -64,7 +64,6 @@ class ServiceManager:
         self.host = host
         self.units: dict[str, Unit] = {}
         self.journal: collections.deque[Entry] = collections.deque(maxlen=JOURNAL_LINES)
-        self.booting = False
 
     def log(self, unit: str, message: str, source: str = "systemd") -> None:
         """Add a line to the journal."""
@@ -99,13 +98,11 @@ class ServiceManager:
 
     async def boot(self) -> None:
         """Start what is enabled."""
-        self.booting = True
         for target in ("basic.target", "multi-user.target", "network-online.target", "timers.target", "default.target"):
             self.unit(target).become("active", "active")
         names = [name for name in units.wanted_by(self.host.root) if not name.endswith(".target")]
         names += [f"{name}.service" for name in self.host.root.listdir("/etc/runlevels/default")]
         await asyncio.gather(*(self._start_at_boot(name) for name in names))
-        self.booting = False
 
     async def _start_at_boot(self, name: str) -> None:
         try:

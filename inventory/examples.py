@@ -1,0 +1,52 @@
+"""What a field's line may look like, for the line to write in an error."""
+
+_EXAMPLES = {
+    "address": '"192.168.10.40"',
+    "mac": '"00:00:5e:00:53:0a"',
+    "cloud.gateway": '"public-gateway"',
+    "push": '"s3://nix-cache?region=eu-central-1"',
+    "pull": '"https://cache.example.org"',
+    "systems": '["x86_64-linux"]',
+    "features": '["kvm"]',
+    "availability_zone": '"eu-central-1a"',
+    "budget": "20",
+    "budget_email": '"you@example.org"',
+    "cidr": '"192.168.10.0/24"',
+    "gateway": '"192.168.10.1"',
+    "cpu": "2",
+    "memory": "2048",
+    "size": "32",
+    "disk": "20",
+    "disks": "[{ size = 32 }]",
+    "vmid": "140",
+    "node": '"oracle"',
+    "host": '"gateway"',
+    "port": "8080",
+    "playbook": '"bootstrap.yml"',
+    "os": '"debian"',
+    "image": '"ghcr.io/example/aether-kinoite"',
+    "region": '"eu-central-1"',
+    "instance_type": '"t4g.small"',
+    "configuration": '"mitso@desktop"',
+    "id": '"10c4:ea60"',
+    "name": '"zigbee"',
+    "domain": '"home.example.org"',
+    "public_domain": '"example.org"',
+    "timezone": '"Europe/Berlin"',
+    "user": '"mitso"',
+    "authorized_keys": '["ssh-ed25519 AAAA… you"]',
+    "age_recipients": '["age1…"]',
+    "depends_on": '["step-ca"]',
+    "tags": '["personal"]',
+    "health": '[{ unit = "sshd.service" }]',
+    "usb": '["zwave"]',
+    "secrets": '["hosts/gateway.yaml"]',
+    "disposable": "true",
+    "was": '"old-name"',
+    "host_key": '"ssh-ed25519 AAAA…" (`./aether secrets init` makes one)',
+}
+
+
+def example(field: str, table: str = "") -> str:
+    """The value of FIELD, of TABLE where it is another one there; ``…`` where nobody thought of one."""
+    return _EXAMPLES.get(f"{table}.{field}") or _EXAMPLES.get(field, "…")
