@@ -28,6 +28,7 @@ from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
 from ops.status.command import status, topology  # noqa: E402
 from ops.update.command import update  # noqa: E402
 from ops.upstream import upgrade  # noqa: E402
+from ops.vulnerabilities import vulnerabilities  # noqa: E402
 from ops.waves import waves  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
@@ -57,6 +58,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "topology": (topology, "a page with the picture of the fleet"),
     "cloud": (cloud.cloud, "images: the newest official images of the region; policy: the least rights at AWS"),
     "update": (update, "newer pins: the flake's inputs, container images, machine images; --check: look alone"),
+    "vulnerabilities": (vulnerabilities, "known ones of what hosts run and of the pins; --base: what a change mends or brings"),
     "upgrade": (upgrade, "in such a repository: take what Aether has changed since"),
     "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, … into dist/; publish HOST: a raw one to AWS"),
     "github": (github, "token: what the GitHub token has to be allowed"),
@@ -103,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aether",
         description=__doc__,
-        epilog="commands:\n" + "\n".join(f"  {name:9} {text}" for name, text in every.items()),
+        epilog="commands:\n" + "\n".join(f"  {name:15} {text}" for name, text in every.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     stack = parser.add_argument(
