@@ -15,6 +15,7 @@ from inventory.load import Inventory, InventoryError, finish
 from inventory.models import ManagedHost, Node, runs_nixos
 from inventory.overlay import base_of
 from inventory.parse import parse
+from inventory.problems import did_you_mean
 from inventory.rolesecrets import needed, of_home
 from inventory.secret_store import SecretStore, SecretStoreError, tool
 
@@ -402,7 +403,9 @@ class SecretManager:
     def _known(self, hosts: Sequence[str]) -> None:
         for name in hosts:
             if name not in self._names():
-                raise ValueError(f"'{name}' is no node and no host that Aether logs in to. Fix: see `inventory show`")
+                near = did_you_mean(name, self._names())
+                known = ", ".join(self._names())
+                raise ValueError(f"'{name}' is no node and no host that Aether logs in to{near or '.'} Fix: one of {known}")
 
 
 def unused(path: Path) -> Path:

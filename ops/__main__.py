@@ -12,7 +12,7 @@ from inventory.environment import enter
 enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
-from inventory.problems import explained  # noqa: E402
+from inventory.problems import did_you_mean, explained  # noqa: E402
 from ops import cloud, commands, examine, fleet, guests, proxmox  # noqa: E402
 from ops.adopt import adopt  # noqa: E402
 from ops.drift import drift  # noqa: E402
@@ -81,7 +81,11 @@ PACKAGES = {
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(words)
+    parser = _parser()
+    options = parser.parse_args(words)
+    if options.command not in (*COMMANDS, *MODULES, *PACKAGES):
+        near = did_you_mean(options.command, (*COMMANDS, *MODULES, *PACKAGES))
+        parser.exit(2, f"aether: '{options.command}' is no command{near or '.'} Fix: ./aether --help lists them\n")
     if options.command in PACKAGES:
         os.execv(REPOSITORY / "aether", ["aether", options.command, *options.arguments])
     if options.command in MODULES:
@@ -114,9 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("AETHER_STACK", "sim"),
         help="sim, sim-cloud, sim-staging, homelab, cloud, staging, … (default: $AETHER_STACK, or sim)",
     )
-    command = parser.add_argument(
-        "command", choices=every, metavar="COMMAND", help="one of those below; COMMAND --help says what it takes"
-    )
+    command = parser.add_argument("command", metavar="COMMAND", help="one of those below; COMMAND --help says what it takes")
     rest = parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…", help="the command's own")
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete

@@ -222,7 +222,10 @@ def _refuse_in_a_fleet() -> None:
 
 
 def _prepare(stack: Stack, *, quiet: bool = False) -> None:
-    """A simulated stack needs its simulator, its state and no lock of a killed engine."""
+    """The inventory is read first: what is wrong with it is said before anything runs, and without the engine's words around it.
+    A simulated stack needs its simulator, its state and no lock of a killed engine.
+    """
+    inventory_of(stack)
     if stack.simulated:
         if _sim("start", "--stack", stack.name, *(["--quiet"] if quiet else [])):
             raise OpsError("the simulator did not start (above)")

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 
+from inventory.problems import did_you_mean
 from ops import hosts
 from ops.arguments import parser
 from ops.commands import up
@@ -25,9 +26,9 @@ def drift(stack: Stack, arguments: list[str]) -> int:
     options = made.parse_args(arguments)
     inventory = inventory_of(stack)
     if unknown := sorted(set(options.fix or ()) - set(inventory.hosts)):
-        raise OpsError(
-            f"{inventory.path} has no host {', '.join(unknown)}. Fix: make drift STACK={stack.name} shows those that drifted"
-        )
+        near = did_you_mean(unknown[0], inventory.hosts) if len(unknown) == 1 else ""
+        said = f"{inventory.path} has no host {', '.join(unknown)}{near or '.'}"
+        raise OpsError(f"{said} Fix: make drift STACK={stack.name} shows those that drifted")
     answers = systems(str(hosts.ssh_config(stack.name)), inventory)
     found = drifted(inventory, answers)
     for host, report in answers.items():

@@ -1,5 +1,6 @@
 """How a host's own report is shown."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,16 @@ def state(report: Report | None) -> str:
     if report is None:
         return "-"
     if not report.answers:
-        return f"does not answer ({report.reason[:60]})"
+        return f"does not answer ({_short(report.reason)})"
     facts = report.facts or {}
     if facts.get("booted") and facts.get("kernel") == "other":
         return "running, needs a reboot"
     return "running, not armed" if unarmed(report) else "running"
+
+
+def _short(reason: str) -> str:
+    """What OpenSSH says, without what the table says beside it: host and port."""
+    return re.sub(r"^ssh: connect to host \S+ port \d+: ", "", reason).strip()[:60]
 
 
 def unarmed(report: Report | None) -> str:

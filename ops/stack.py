@@ -147,6 +147,7 @@ class Stack:
                 stderr=subprocess.STDOUT, text=True,
             )  # fmt: skip
             assert process.stdout is not None
+            interrupted = False
             while True:
                 try:
                     for line in process.stdout:
@@ -154,11 +155,18 @@ class Stack:
                         printer.feed(line)
                     break
                 except KeyboardInterrupt:
-                    # The engine has had the same signal: it finishes what it began and writes its state.
-                    print("\nStops in order; what is at work is finished first. Ctrl-C again ends it at once.", flush=True)
+                    # The terminal has told everybody: scripts end where they are, hosts go back by themselves, and the engine
+                    # writes its state.
+                    interrupted = True
+                    print("\nStops in order, and writes down what was done. Ctrl-C again ends it at once.", flush=True)
             code = process.wait()
         if code and locks.refused(said := log.read_text(errors="replace")):
             return said
+        if code and interrupted:
+            raise OpsError(
+                f"\nInterrupted.\n{printer.reached()}\nA host that was in the middle goes back by itself, within a minute. "
+                "The state has what was done: run the same command again, and it goes on there."
+            )
         if code and (reason := secrets_provider.explain(self.name, said)):
             raise OpsError(reason)
         if code:

@@ -29,7 +29,10 @@ def draw(fleet: Fleet, looks: Mapping[str, str]) -> str:
         _box(f"network {name}", cidr, "net", placed[f"network {name}"], shown=name) for name, cidr in fleet.networks.items()
     )
     title = html.escape(f"{fleet.site}: {len(hosts)} hosts, and what leads from one to another")
-    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">{_ARROW}{lines}{networks}{boxes}</svg>'
+    # A small fleet is not blown up to the page's width, nor cut off on a phone; a big one keeps its words legible, and scrolls.
+    size = f"width:100%;max-width:{width * 5 // 4}px;min-width:{min(width * 3 // 4, 860)}px"
+    named = f'viewBox="0 0 {width} {height}" role="img" aria-label="{title}"'
+    return f'<svg style="{size}" {named}>{_ARROW}{lines}{networks}{boxes}</svg>'
 
 
 def _places(hosts: list[HostStatus], fleet: Fleet) -> dict[str, Place]:

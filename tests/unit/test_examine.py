@@ -13,6 +13,7 @@ import pytest
 from inventory.load import load
 from inventory.proxmox_rights import Use, grants
 from ops import examine
+from ops.finding import Finding
 from ops.stack import OpsError, Stack
 
 INVENTORY = load(Path("inventory/homelab.toml"))
@@ -45,7 +46,7 @@ def cluster(**answers: Any) -> examine.Api:
     return get
 
 
-def wrong(api: examine.Api) -> list[examine.Finding]:
+def wrong(api: examine.Api) -> list[Finding]:
     return [finding for finding in examine.proxmox("homelab", {}, INVENTORY, api) if finding.fix]
 
 
@@ -98,7 +99,7 @@ def test_one_right_that_is_missing_is_named_with_the_command_that_prints_it() ->
 
 def test_an_api_that_refuses_is_one_finding() -> None:
     found = list(examine.proxmox("homelab", {}, INVENTORY, cluster(**{"/version": OpsError("no. Fix: do this")})))
-    assert found == [examine.Finding("Proxmox API", "no.", "do this")]
+    assert found == [Finding("Proxmox API", "no.", "do this")]
 
 
 @pytest.mark.parametrize("settings", [{}, {"proxmoxEndpoint": "https://x:8006/"}])

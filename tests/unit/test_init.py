@@ -62,6 +62,7 @@ def test_the_file_of_questions_is_an_answers_file(tmp_path: Path) -> None:
         ('bridge = "br 0"', "is not the name of a bridge"),
         ('brigde = "vmbr0"', "brigde: nobody asks that, did you mean 'bridge'?"),
         ('site = ""', "site: is missing"),
+        ('timezone = "Europe/Berln"', "'Europe/Berln' is no time zone, did you mean 'Europe/Berlin'? write one like"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_to_write(tmp_path: Path, line: str, said: str) -> None:
@@ -69,6 +70,11 @@ def test_what_is_wrong_is_named_with_what_to_write(tmp_path: Path, line: str, sa
         answers(tmp_path, f'ssh_key = "{KEY}"\n{line}\n')
     assert said in str(error.value)
     assert str(error.value).startswith(f"{tmp_path}/answers.toml: ")
+
+
+def test_a_machine_that_knows_no_time_zones_takes_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
+    assert answers(tmp_path, f'ssh_key = "{KEY}"\ntimezone = "Europe/Berln"')["timezone"] == "Europe/Berln"
 
 
 def test_every_error_is_told_at_once(tmp_path: Path) -> None:

@@ -388,6 +388,8 @@ class Supervisor:
             # A guest that is not there yet: the fault waits for it.
             host = self.make_host(facts)
         await host.faults.switch(name, on, value)
+        if name == "health" and on and not _has_service(self.world.hosts.get(target)):
+            return _NO_SERVICE
         return "done"
 
     async def _ask_clear_faults(self) -> str:
@@ -438,3 +440,15 @@ def options_of(argv: Sequence[str]) -> Options:
         raw["boot_seconds"],
         None if services is None else tuple(services),
     )
+
+
+_NO_SERVICE = (
+    "nothing of it will fail: its health asks for no service but SSH. Fix: let it run one, with a check like "
+    'health = [{ unit = "nginx.service" }], and make up'
+)
+
+
+def _has_service(facts: HostFacts | None) -> bool:
+    """Whether a host of these FACTS has a simulated service, which a check of its health asks for."""
+    checks = facts.health if facts else ()
+    return not checks or any(check.get("unit", "sshd.service") != "sshd.service" or "unit" not in check for check in checks)

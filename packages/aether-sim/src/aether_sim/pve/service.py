@@ -9,6 +9,7 @@ import secrets
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -448,9 +449,14 @@ class Proxmox:
         host = self.host_of(guest)
         kept = {**guests.dump(guest), "sim": self._meta.get(guest.vmid, {})}
         data = await asyncio.to_thread(archives.pack, kept, host.directory if host is not None else self.directory / "none")
-        name = archives.named("qemu" if isinstance(guest, FakeVm) else "lxc", guest.vmid, at)
+        kind = "qemu" if isinstance(guest, FakeVm) else "lxc"
+        name = archives.named(kind, guest.vmid, at)
         root, path = self.node_hosts[guest.node].root, f"{archives.FOLDER}/{name}"
         root.write(path, data)
+        day = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+        said = (f"Starting Backup of VM {guest.vmid} ({kind})", f"Finished Backup of VM {guest.vmid} (00:00:00)")
+        log = "".join(f"{day} INFO: {line}\n" for line in said)
+        root.write(f"/var/log/vzdump/{kind}-{guest.vmid}.log", log.encode())
         if notes:
             root.write(f"{path}.notes", notes)
         return path, len(data)
