@@ -11,6 +11,7 @@ import pytest
 
 from bench.fleet import public_key
 from inventory.keys import new_ssh_key
+from ops import upstream
 from ops.init import command, fleet, make, questions
 from ops.stack import OpsError, Stack
 
@@ -224,3 +225,23 @@ def test_upgrades_come_from_where_the_checkout_came_from(tmp_path: Path, checkou
     subprocess.run(["git", "commit", "-qam", "Mine"], cwd=tmp_path / "clone", check=True, env={**os.environ, **who})
     # Nobody else has that commit.
     assert make.source(tmp_path / "clone") == str(tmp_path / "clone")
+
+
+def test_a_commit_that_is_made_elsewhere_is_by_who_commits_in_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that only the repository's own configuration knows is no other repository's."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    subprocess.run(["git", "init", "-q", str(tmp_path / "fleet")], check=True)
+    for key, value in (("user.name", "Ada <x> L"), ("user.email", "ada@example.org")):
+        subprocess.run(["git", "config", key, value], cwd=tmp_path / "fleet", check=True)
+    who = upstream.identity(tmp_path / "fleet")
+    assert (who["GIT_AUTHOR_NAME"], who["GIT_COMMITTER_EMAIL"]) == ("Ada x L", "ada@example.org")
+    with upstream.scratch() as aether:
+        aether.path.mkdir(parents=True)
+        upstream.git("init", "-q", "--bare", at=aether.path)
+        tree = upstream.git("mktree", at=aether.path, stdin="").strip()
+        assert aether.record(tree, "One", who=who)
