@@ -22,6 +22,7 @@ from ops.init.command import init  # noqa: E402
 from ops.install.command import install  # noqa: E402
 from ops.metrics import metrics  # noqa: E402
 from ops.notify import notify  # noqa: E402
+from ops.offsite import offsite  # noqa: E402
 from ops.policies import policies  # noqa: E402
 from ops.restore.command import restore  # noqa: E402
 from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
@@ -47,6 +48,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "move": (guests.move, "HOST [NODE]: a container to the node that the inventory names"),
     "retire": (guests.retire, "HOST [--delete]: stop, back up and keep the guest of a host that left the inventory"),
     "restore": (restore, "HOST --to scratch, or --all: a backup proved by a copy, cut off from the network and removed again"),
+    "offsite": (offsite, "DIRECTORY: the newest backup of each guest, encrypted to the owners, somewhere else"),
     "adopt": (adopt, "[VMID …] [--as KIND] [--write]: guests on the cluster that the inventory lacks, and their entries"),
     "install": (install, "HOST: NixOS over what its machine runs now, after checks, a backup and an explicit yes"),
     "review": (commands.review, "the change as Markdown"),

@@ -52,8 +52,10 @@ def cluster(stack: Stack, inventory: Inventory) -> Iterator[Finding]:
         }
     except (OpsError, ValueError) as error:
         text, _, fix = str(error).strip().partition(" Fix: ")
-        said = text.splitlines()
-        yield Finding("state backend", said[-1] if said else "no answer", fix or f"pulumi login, pulumi stack init {stack.name}")
+        said = (text.splitlines() or ["no answer"])[-1].removeprefix("error: ")
+        yield Finding(
+            "state backend", said, fix or f". ops/env.sh; pulumi login BACKEND; pulumi stack init {stack.name} (docs/state.md)"
+        )
         return
     yield Finding("state backend", f"has stack {stack.name}, and its secrets can be read")
     if inventory.nodes:

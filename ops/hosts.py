@@ -4,13 +4,25 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ops.stack import REPOSITORY
+from ops.stack import REPOSITORY, OpsError
 from stacks.live import Report
 
 
 def ssh_config(stack: str) -> Path:
     """The OpenSSH client configuration that the stack's last preview or up wrote."""
     return REPOSITORY / f".aether/ssh/{stack}/config"
+
+
+def known(stack: str) -> str:
+    """That configuration's path.
+
+    Raises:
+        OpsError: it is not written yet, so nobody can be asked.
+    """
+    path = ssh_config(stack)
+    if not path.exists():
+        raise OpsError(f"how the hosts of stack {stack} are reached is not written yet. Fix: make preview STACK={stack}")
+    return str(path)
 
 
 def state(report: Report | None) -> str:

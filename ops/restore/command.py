@@ -59,8 +59,7 @@ def restore(stack: Stack, arguments: list[str]) -> int:
     if options.host and options.host not in guests:
         hint = did_you_mean(options.host, guests) or f". Guests: {', '.join(guests)}"
         raise OpsError(f"'{options.host}' is no guest of {inventory.path}{hint}")
-    if not hosts.ssh_config(stack.name).exists():
-        raise OpsError(f"how hosts are reached is not written yet. Fix: make preview STACK={stack.name}")
+    hosts.known(stack.name)
     nodes = {name: node for name in inventory.nodes if (node := Node(stack, name, out.print)).answers()}
     if not nodes:
         raise OpsError(f"no Proxmox node of {inventory.path} answers, and copies are made on one")

@@ -145,7 +145,7 @@ def test_a_stack_that_cannot_be_read_is_said_and_that_is_all(monkeypatch: pytest
 
     monkeypatch.setattr(Stack, "output", output)
     assert [finding.fix for finding in examine.cluster(Stack("homelab"), INVENTORY)] == [
-        "pulumi login, pulumi stack init homelab"
+        ". ops/env.sh; pulumi login BACKEND; pulumi stack init homelab (docs/state.md)"
     ]
 
 

@@ -24,6 +24,13 @@ from ops.status.facts import Fleet, HostStatus, ago, problems
 from ops.status.serve import Latest, server
 from stacks.live import Report
 
+
+@pytest.fixture(autouse=True)
+def reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preview has written how hosts are reached; the answers are the tests' own."""
+    monkeypatch.setattr("ops.hosts.known", lambda stack: "config")
+
+
 NOW = 1_800_000_000
 GATEWAY: dict[str, Any] = {
     "current": "/nix/store/abc-nixos-system-gateway-25.11", "booted": "/nix/store/abc-nixos-system-gateway-25.11",
@@ -337,3 +344,12 @@ def test_an_order_that_was_begun_and_never_ended_is_told(monkeypatch: pytest.Mon
     assert told_of_order(monkeypatch, answers, ORDER, begun).order == ""
     broken_off = told_of_order(monkeypatch, answers, ORDER, begun | {"ended": NOW - 5000})
     assert broken_off.order == "began to take its order 1 h ago, and never ended"
+
+
+def test_who_does_not_answer_is_not_called_undrifted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    silent = {"gateway": Report("gateway", False, "no route"), "keycloak": Report("keycloak", True, facts=None)}
+    monkeypatch.setattr(drift, "systems", lambda *_: silent)
+    monkeypatch.setattr(drift, "drifted", lambda *_: {})
+    assert drift.drift(Stack("homelab"), []) == 0
+    said = capsys.readouterr().out
+    assert "gateway does not answer: whether it drifted is not known." in said and "Of the 1 that answer none drifted." in said
