@@ -72,7 +72,7 @@ def restore(stack: Stack, arguments: list[str]) -> int:
         out.print(f"\n{summary(reports)}" if reports else "No host has a backup on the cluster, nor a restic repository.")
         for name in inventory.backed_up():
             if name in inventory.guests() and name not in reports:
-                out.print(f"{name}: has no backup yet. {_first_backup(stack, inventory, name)}", markup=False)
+                out.print(f"{name}: has no backup yet: {_first_backup(stack, inventory, name)}", markup=False)
     return int(not all(report.good for report in reports.values()) or not reports)
 
 

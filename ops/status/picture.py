@@ -51,12 +51,15 @@ def _places(hosts: list[HostStatus], fleet: Fleet) -> dict[str, Place]:
             placed[name] = (MARGIN + (number + 1) * (WIDTH + GAP_X), MARGIN + start + row * (HEIGHT + GAP_Y))
     for row, name in enumerate(fleet.networks):
         placed[f"network {name}"] = (MARGIN, MARGIN + row * (HEIGHT + GAP_Y) * max(1, deepest // max(1, len(fleet.networks))))
-    below = max((y for _, y in placed.values()), default=0) + HEIGHT + 2 * GAP_Y
+    lowest = max((placed[name][1] for name in rank), default=0)
+    below = lowest + HEIGHT + 2 * GAP_Y if rank else MARGIN
     alone = [name for name in names if name not in placed]
-    across = max(3, len(columns) + 1)
+    # Beside the networks' column: a line to a host below its network would leave the picture.
+    first = 1 if fleet.networks else 0
+    across = max(3 - first, len(columns) + 1 - first)
     for index, name in enumerate(alone):
         row, column_of = divmod(index, across)
-        placed[name] = (MARGIN + column_of * (WIDTH + GAP_X), below + row * (HEIGHT + GAP_Y))
+        placed[name] = (MARGIN + (first + column_of) * (WIDTH + GAP_X), below + row * (HEIGHT + GAP_Y))
     return placed
 
 

@@ -19,7 +19,7 @@ from inventory.load import load_all
 from ops import drift, fleet
 from ops.orders.document import Order
 from ops.stack import Stack
-from ops.status import command, facts, page
+from ops.status import command, facts, page, picture
 from ops.status.facts import Fleet, HostStatus, ago, problems
 from ops.status.serve import Latest, server
 from stacks.live import Report
@@ -353,3 +353,18 @@ def test_who_does_not_answer_is_not_called_undrifted(monkeypatch: pytest.MonkeyP
     assert drift.drift(Stack("homelab"), []) == 0
     said = capsys.readouterr().out
     assert "gateway does not answer: whether it drifted is not known." in said and "Of the 1 that answer none drifted." in said
+
+
+def test_a_small_fleet_s_lines_stay_in_the_picture() -> None:
+    hosts = tuple(HostStatus(name, "nixos-vm", "pve", "192.0.2.1", "running") for name in ("dns", "apps", "web"))
+    ways = tuple(Edge("network", "servers", host.host) for host in hosts)
+    fleet = Fleet("home", "sim", NOW, hosts, ways, {"servers": "192.0.2.0/24"})
+    text = picture.draw(fleet, {})
+    width = int(text.split('viewBox="0 0 ')[1].split()[0])
+    numbers = [
+        int(number)
+        for way in re.findall(r'<path class="network"[^>]* d="M([^"]+)"', text)
+        for number in re.findall(r"(\d+) \d+", way)
+    ]
+    assert len(numbers) == 12 and max(numbers) < width
+    assert f"max-width:{width * 5 // 4}px" in text
