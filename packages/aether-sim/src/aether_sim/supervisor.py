@@ -331,7 +331,9 @@ class Supervisor:
         if not all(facts.is_guest and facts.was is None for facts in new.values()):
             return False
         if new:
-            self.world = self.proxmox.world = replace(self.world, hosts={**self.world.hosts, **new})
+            self.world = self.proxmox.world = replace(self.world, hosts={**self.world.hosts, **new}, tables=now.tables)
+            # As an owner's `./aether proxmox role --update`: a first virtual machine needs what no container did.
+            self.proxmox.admit()
             await asyncio.to_thread(self._make_keys)
             self._write_stack()
             self.log(f"takes in {', '.join(new)}")
