@@ -53,7 +53,10 @@ def _seen(known: Sequence[Secret], host: str) -> list[tuple[str, str]]:
     for shared, those in others.items():
         names = some([each.name for each in those], 2)
         how = f"./aether secrets rotate {those[0].name}" if own[shared].rotates else by_hand(those[0])
-        found.append((how, f"it has seen this one, which is {names}, too: opens {own[shared].opens}"))
+        # What a person does first is no command.
+        first, _, then = how.rpartition("; then ")
+        reason = f"it has seen this one, which is {names}, too: opens {own[shared].opens}"
+        found.append((then, f"{first}: {reason}" if first else reason))
     return found
 
 

@@ -51,12 +51,13 @@ def test_what_is_left_is_said_in_its_order(repository: Path, monkeypatch: pytest
     assert commands(steps) == [
         "make up STACK=homelab",
         "./aether secrets rotate keycloak/oidc-web",
-        "only its service takes a new one; then ./aether secrets set dns api",
+        "./aether secrets set dns api",
         "git rm nix/hosts/pve/web.nix secrets/hosts/web.yaml",
         "./aether secrets rekey",
         "./aether --stack homelab retire web --delete",
     ]
     assert "keycloak/oidc-web, too: opens the door" in steps[1]
+    assert "# only its service takes a new one: it has seen this one" in steps[2]
 
 
 def test_when_the_guest_is_gone_only_the_repository_is_left(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
