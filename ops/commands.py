@@ -1,7 +1,9 @@
 """One function a command: what it does with the stack, and its exit code."""
 
+import getpass
 import os
 import re
+import socket
 import subprocess
 import sys
 import textwrap
@@ -46,6 +48,9 @@ def up(stack: Stack, arguments: list[str]) -> int:
             "--suppress-outputs",
             # A host that fails stops those that depend on it, and no other.
             "--continue-on-error",
+            # The state's history has the commit by itself; with this also who deployed it.
+            "--message",
+            f"up by {getpass.getuser()}@{socket.gethostname()}",
             *_options(stack),
             *passed,
             wait=options.wait,
