@@ -58,7 +58,8 @@ def nix(stack: Stack, inventory: Inventory) -> Iterator[Finding]:
         return
     if shutil.which(program) is None:
         here = [name for name, host in hosts.items() if host.build_on == "operator"]
-        state = f"is not installed; {len(hosts)} hosts are evaluated here" + (f", {len(here)} built" if here else "")
+        several = f"{len(hosts)} host{' is' if len(hosts) == 1 else 's are'}"
+        state = f"is not installed; {several} evaluated here" + (f", {len(here)} built" if here else "")
         yield Finding("Nix", state, "https://nixos.org/download/, then open a new shell")
         return
     said = subprocess.run([*nix_command(program), "--version"], capture_output=True, text=True, check=False)
