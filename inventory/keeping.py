@@ -98,6 +98,8 @@ def by_hand(secret: Secret) -> str:
     host = secret.name.split("/")[0]
     if secret.key == HOST_KEY:
         return f"./aether secrets rotate {host} makes a new one"
+    if secret.key.endswith("password-hash"):
+        return f"mkpasswd --method=yescrypt | ./aether secrets set {host} {secret.key}"
     return f"only its service takes a new one; then ./aether secrets set {host} {secret.key}"
 
 

@@ -48,8 +48,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that WORD is probably a slip of; None when none is near."""
-    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
+    """The known word that WORD is probably a slip of; None when none is near. Letters that changed places are the nearest."""
+    turned = next((each for each in sorted(known) if each != word and sorted(each) == sorted(word)), None)
+    return turned or next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
 
 
 def one_of(known: Iterable[str]) -> str:

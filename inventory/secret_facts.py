@@ -12,6 +12,7 @@ from inventory.keys import bare, set_fields
 from inventory.load import Inventory, InventoryError, finish
 from inventory.models import ManagedHost, NixosHost, Node
 from inventory.parse import parse
+from inventory.problems import did_you_mean
 from inventory.rolesecrets import needed, of_home
 from inventory.secret_store import SecretStore
 
@@ -89,7 +90,9 @@ class SecretFacts:
     def known(self, hosts: Sequence[str]) -> None:
         for name in hosts:
             if name not in self.names():
-                raise ValueError(f"'{name}' is no node and no host that Aether logs in to. Fix: see `inventory show`")
+                near = did_you_mean(name, self.names())
+                known = ", ".join(self.names())
+                raise ValueError(f"'{name}' is no node and no host that Aether logs in to{near or '.'} Fix: one of {known}")
 
     def wanted(self, name: str) -> set[str]:
         """Names that a new host's file has to hold, as far as that can be seen."""

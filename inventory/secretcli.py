@@ -21,7 +21,7 @@ from inventory.sops import owner_recipients
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add ``secrets`` and its commands."""
-    parser = commands.add_parser("secrets", help="make, rotate, re-encrypt, list and check the sops files")
+    parser = commands.add_parser("secrets", prog="aether secrets", help="make, rotate, re-encrypt, list and check the sops files")
     parser.add_argument("--secrets", default="secrets", help="directory of the sops files (default: secrets)")
     parser.add_argument(
         "--key-file", type=Path, help=f"the owner's private key, age or SSH (default: SOPS_AGE_KEY_FILE, {DEFAULT_KEY_FILE})"

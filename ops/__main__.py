@@ -12,7 +12,7 @@ from inventory.environment import enter
 enter("ops")
 
 from inventory.load import InventoryError  # noqa: E402
-from inventory.problems import explained  # noqa: E402
+from inventory.problems import did_you_mean, explained  # noqa: E402
 from ops import cloud, commands, examine, fleet, guests, proxmox  # noqa: E402
 from ops.adopt import adopt  # noqa: E402
 from ops.drift import drift  # noqa: E402
@@ -22,12 +22,14 @@ from ops.init.command import init  # noqa: E402
 from ops.install.command import install  # noqa: E402
 from ops.metrics import metrics  # noqa: E402
 from ops.notify import notify  # noqa: E402
+from ops.offsite import offsite  # noqa: E402
 from ops.policies import policies  # noqa: E402
 from ops.restore.command import restore  # noqa: E402
 from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
 from ops.status.command import status, topology  # noqa: E402
 from ops.update.command import update  # noqa: E402
 from ops.upstream import upgrade  # noqa: E402
+from ops.vulnerabilities import vulnerabilities  # noqa: E402
 from ops.waves import waves  # noqa: E402
 
 COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
@@ -46,6 +48,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "move": (guests.move, "HOST [NODE]: a container to the node that the inventory names"),
     "retire": (guests.retire, "HOST [--delete]: stop, back up and keep the guest of a host that left the inventory"),
     "restore": (restore, "HOST --to scratch, or --all: a backup proved by a copy, cut off from the network and removed again"),
+    "offsite": (offsite, "DIRECTORY: the newest backup of each guest, encrypted to the owners, somewhere else"),
     "adopt": (adopt, "[VMID …] [--as KIND] [--write]: guests on the cluster that the inventory lacks, and their entries"),
     "install": (install, "HOST: NixOS over what its machine runs now, after checks, a backup and an explicit yes"),
     "review": (commands.review, "the change as Markdown"),
@@ -57,6 +60,7 @@ COMMANDS: dict[str, tuple[Callable[[Stack, list[str]], int], str]] = {
     "topology": (topology, "a page with the picture of the fleet"),
     "cloud": (cloud.cloud, "images: the newest official images of the region; policy: the least rights at AWS"),
     "update": (update, "newer pins: the flake's inputs, container images, machine images; --check: look alone"),
+    "vulnerabilities": (vulnerabilities, "known ones of what hosts run and of the pins; --base: what a change mends or brings"),
     "upgrade": (upgrade, "in such a repository: take what Aether has changed since"),
     "image": (commands.image, "HOST FORMAT: build raw, iso, qcow, vm, … into dist/; publish HOST: a raw one to AWS"),
     "github": (github, "token: what the GitHub token has to be allowed"),
@@ -79,7 +83,11 @@ PACKAGES = {
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(words)
+    parser = _parser()
+    options = parser.parse_args(words)
+    if options.command not in (*COMMANDS, *MODULES, *PACKAGES):
+        near = did_you_mean(options.command, (*COMMANDS, *MODULES, *PACKAGES))
+        parser.exit(2, f"aether: '{options.command}' is no command{near or '.'} Fix: ./aether --help lists them\n")
     if options.command in PACKAGES:
         os.execv(REPOSITORY / "aether", ["aether", options.command, *options.arguments])
     if options.command in MODULES:
@@ -103,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="aether",
         description=__doc__,
-        epilog="commands:\n" + "\n".join(f"  {name:9} {text}" for name, text in every.items()),
+        epilog="commands:\n" + "\n".join(f"  {name:15} {text}" for name, text in every.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     stack = parser.add_argument(
@@ -112,9 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         default=os.environ.get("AETHER_STACK", "sim"),
         help="sim, sim-cloud, sim-staging, homelab, cloud, staging, … (default: $AETHER_STACK, or sim)",
     )
-    command = parser.add_argument(
-        "command", choices=every, metavar="COMMAND", help="one of those below; COMMAND --help says what it takes"
-    )
+    command = parser.add_argument("command", metavar="COMMAND", help="one of those below; COMMAND --help says what it takes")
     rest = parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="…", help="the command's own")
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete

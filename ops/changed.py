@@ -2,7 +2,8 @@
 
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from components.nixos.source_closure import source_hashes
@@ -18,21 +19,33 @@ def changed_hosts(base: str) -> dict[str, str]:
     Raises:
         OpsError: BASE is no revision of this repository.
     """
+    with checkout_of(base) as before:
+        old = hashes(before)
+        new = hashes(REPOSITORY)
+    attributes = nixos_hosts(REPOSITORY)
+    return {name: attributes[name] for name, digest in new.items() if old.get(name) != digest}
+
+
+@contextmanager
+def checkout_of(revision: str) -> Iterator[Path]:
+    """The repository's files as they were at a git REVISION, in a folder that is gone afterwards.
+
+    Raises:
+        OpsError: it is no revision of this repository.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        before = Path(folder, "base")
+        place = Path(folder, "base")
         result = subprocess.run(
-            ["git", "worktree", "add", "--quiet", "--detach", str(before), base],
+            ["git", "worktree", "add", "--quiet", "--detach", str(place), revision],
             cwd=REPOSITORY, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if result.returncode:
-            raise OpsError(f"{base} cannot be compared with: {result.stderr.strip()}. Fix: git fetch, or name another revision")
+            why = f"{revision} cannot be compared with: {result.stderr.strip()}"
+            raise OpsError(f"{why}. Fix: git fetch, or name another revision")
         try:
-            old = hashes(before)
-            new = hashes(REPOSITORY)
+            yield place
         finally:
-            subprocess.run(["git", "worktree", "remove", "--force", str(before)], cwd=REPOSITORY, check=False)
-    attributes = nixos_hosts(REPOSITORY)
-    return {name: attributes[name] for name, digest in new.items() if old.get(name) != digest}
+            subprocess.run(["git", "worktree", "remove", "--force", str(place)], cwd=REPOSITORY, check=False)
 
 
 def nixos_hosts(repository: Path) -> dict[str, str]:
@@ -66,8 +79,26 @@ def _nixos_hosts_of(file: Path) -> dict[str, str]:
     }
 
 
-def build(attributes: Iterable[str], nix: str = "nix") -> int:
+def build(attributes: Iterable[str], nix: str = "nix", repository: Path = REPOSITORY) -> int:
     """Build the systems of ATTRIBUTES, all in one call, their store paths on standard output; Nix's exit code."""
+    return subprocess.run(_build(attributes, nix), cwd=repository, check=False).returncode
+
+
+def built(attributes: Iterable[str], nix: str = "nix", repository: Path = REPOSITORY) -> list[str]:
+    """As `build`; the store paths. What Nix says goes to the terminal.
+
+    Raises:
+        OpsError: there is no Nix, or it could not build them.
+    """
+    try:
+        done = subprocess.run(_build(attributes, nix), cwd=repository, check=False, stdout=subprocess.PIPE, text=True)
+    except FileNotFoundError:
+        raise OpsError(f"{nix} is not installed here. Fix: run this where Nix is") from None
+    if done.returncode:
+        raise OpsError("Nix could not build them (above)")
+    return done.stdout.split()
+
+
+def _build(attributes: Iterable[str], nix: str) -> list[str]:
     wanted = [f'.#nixosConfigurations."{attribute}".config.system.build.toplevel' for attribute in attributes]
-    command = [*nix_command(nix), "build", "--no-link", "--print-out-paths", "--print-build-logs", *wanted]
-    return subprocess.run(command, cwd=REPOSITORY, check=False).returncode
+    return [*nix_command(nix), "build", "--no-link", "--print-out-paths", "--print-build-logs", *wanted]

@@ -1,7 +1,9 @@
 """One function a command: what it does with the stack, and its exit code."""
 
+import getpass
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -46,6 +48,9 @@ def up(stack: Stack, arguments: list[str]) -> int:
             "--suppress-outputs",
             # A host that fails stops those that depend on it, and no other.
             "--continue-on-error",
+            # The state's history has the commit by itself; with this also who deployed it.
+            "--message",
+            f"up by {getpass.getuser()}@{socket.gethostname()}",
             *_options(stack),
             *passed,
             wait=options.wait,
@@ -232,7 +237,10 @@ def _refuse_in_a_fleet() -> None:
 
 
 def _prepare(stack: Stack, *, quiet: bool = False) -> None:
-    """A simulated stack needs its simulator, its state and no lock of a killed engine."""
+    """The inventory is read first: what is wrong with it is said before anything runs, and without the engine's words around it.
+    A simulated stack needs its simulator, its state and no lock of a killed engine.
+    """
+    inventory_of(stack)
     if stack.simulated:
         if _sim("start", "--stack", stack.name, *(["--quiet"] if quiet else [])):
             raise OpsError("the simulator did not start (above)")

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 
+from inventory.problems import did_you_mean
 from ops import hosts
 from ops.arguments import parser
 from ops.commands import up
@@ -25,11 +26,12 @@ def drift(stack: Stack, arguments: list[str]) -> int:
     options = made.parse_args(arguments)
     inventory = inventory_of(stack)
     if unknown := sorted(set(options.fix or ()) - set(inventory.hosts)):
-        raise OpsError(
-            f"{inventory.path} has no host {', '.join(unknown)}. Fix: make drift STACK={stack.name} shows those that drifted"
-        )
-    answers = systems(str(hosts.ssh_config(stack.name)), inventory)
+        near = did_you_mean(unknown[0], inventory.hosts) if len(unknown) == 1 else ""
+        said = f"{inventory.path} has no host {', '.join(unknown)}{near or '.'}"
+        raise OpsError(f"{said} Fix: make drift STACK={stack.name} shows those that drifted")
+    answers = systems(hosts.known(stack.name), inventory)
     found = drifted(inventory, answers)
+    silent = [f"{host} does not answer" for host, report in answers.items() if not report.answers]
     for host, report in answers.items():
         # No drift: nothing that a deployment repairs.
         if why := hosts.unarmed(report):
@@ -39,8 +41,10 @@ def drift(stack: Stack, arguments: list[str]) -> int:
         return int(bool(found))
     for host, what in found.items():
         out.print(f"{host}: {what}")
+    for line in silent:
+        out.print(f"{line}: whether it drifted is not known.")
     if not found:
-        out.print("No host drifted.")
+        out.print("No host drifted." if not silent else f"Of the {len(answers) - len(silent)} that answer none drifted.")
         return 0
     if options.fix is None:
         out.print(f"\nRepair: make drift STACK={stack.name} ARGS='--fix' (or with the names of some)")

@@ -6,7 +6,6 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from inventory import proxmox_rights
@@ -15,25 +14,13 @@ from inventory.models import Guest
 from inventory.problems import some
 from inventory.proxmox_rights import LEAST_VERSION
 from inventory.secret_store import SecretStoreError, tool
-from ops import hosts
+from ops import nodes, workplace
 from ops.arguments import nothing
+from ops.finding import Finding
 from ops.fleet import inventory_of
 from ops.stack import REPOSITORY, OpsError, Stack
-from stacks.live import ask
 
 Api = Callable[[str], Any]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at. FIX is the line that mends it; empty where it is well."""
-
-    name: str
-    state: str
-    fix: str = ""
-
-    def __str__(self) -> str:
-        return f"{'wrong' if self.fix else 'ok':6} {self.name:22} {self.state}{f'  Fix: {self.fix}' if self.fix else ''}"
 
 
 def doctor(stack: Stack, arguments: list[str]) -> int:
@@ -48,8 +35,16 @@ def doctor(stack: Stack, arguments: list[str]) -> int:
 
 
 def examine(stack: Stack, inventory: Inventory) -> Iterator[Finding]:
-    """Everything, what the rest builds on first."""
+    """Everything, what the rest builds on first. What one thing needs and lacks keeps no other from being looked at."""
+    yield from workplace.examine(stack, inventory)
     yield from secrets(stack)
+    yield from cluster(stack, inventory)
+    if inventory.nodes:
+        yield from nodes.examine(stack, inventory)
+
+
+def cluster(stack: Stack, inventory: Inventory) -> Iterator[Finding]:
+    """The stack's state, and the Proxmox API by its settings."""
     try:
         settings = {
             name.removeprefix("aether:"): str(item.get("value", ""))
@@ -57,13 +52,14 @@ def examine(stack: Stack, inventory: Inventory) -> Iterator[Finding]:
         }
     except (OpsError, ValueError) as error:
         text, _, fix = str(error).strip().partition(" Fix: ")
-        said = text.splitlines()
-        yield Finding("state backend", said[-1] if said else "no answer", fix or f"pulumi login, pulumi stack init {stack.name}")
+        said = (text.splitlines() or ["no answer"])[-1].removeprefix("error: ")
+        yield Finding(
+            "state backend", said, fix or f". ops/env.sh; pulumi login BACKEND; pulumi stack init {stack.name} (docs/state.md)"
+        )
         return
     yield Finding("state backend", f"has stack {stack.name}, and its secrets can be read")
     if inventory.nodes:
         yield from proxmox(stack.name, settings, inventory)
-        yield from reached(stack, inventory)
 
 
 def secrets(stack: Stack) -> Iterator[Finding]:
@@ -151,27 +147,6 @@ def storages(inventory: Inventory, node: str, api: Api) -> Iterator[Finding]:
         else:
             free = int(item.get("avail") or 0) // 2**30
             yield Finding(f"{storage} on {node}", f"takes {', '.join(sorted(kinds))}; {free} GiB free")
-
-
-def reached(stack: Stack, inventory: Inventory) -> Iterator[Finding]:
-    """SSH to each node, with its pinned key."""
-    config = hosts.ssh_config(stack.name)
-    if not config.exists():
-        yield Finding(
-            "SSH to the nodes",
-            "not looked at: no preview has written the client configuration",
-            f"make preview STACK={stack.name}",
-        )
-        return
-    for name in inventory.nodes:
-        answer = ask(str(config), name, "true")
-        said = (answer.stderr.strip().splitlines() or ["no answer"])[-1]
-        where = f"ssh -F {config.relative_to(REPOSITORY)} {name}"
-        yield Finding(
-            f"SSH to {name}",
-            "answers, with its pinned key" if answer.returncode == 0 else said,
-            "" if answer.returncode == 0 else where,
-        )
 
 
 def connect(stack: str, settings: Mapping[str, str]) -> Api:

@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 
+from inventory.problems import did_you_mean
 from ops import hosts
 from ops.fleet import inventory_of
+from ops.leftovers import to_do
 from ops.stack import REPOSITORY, OpsError, Stack
 from stacks.cluster import RETIRED, Cluster, ClusterError, ClusterGuest, authority_file, guests, login
 
@@ -87,9 +89,11 @@ def move(stack: Stack, arguments: list[str]) -> int:
 
 
 def retire(stack: Stack, arguments: list[str]) -> int:
-    """Take a host that left the inventory out of service: its guest is stopped, backed up and kept, until --delete."""
+    """Take a host that left the inventory out of service: its guest is stopped, backed up and kept, until --delete. What is left
+    to do is said, in its order: taking it from what others know of it, rotating what it has seen, its files, its disks.
+    """
     parser = argparse.ArgumentParser(prog="aether retire", description=retire.__doc__)
-    parser.add_argument("host")
+    parser.add_argument("host", metavar="HOST", help="that left the inventory")
     parser.add_argument("--delete", action="store_true", help="delete the guest and its disks; it must have been retired before")
     options = parser.parse_args(arguments)
     inventory = inventory_of(stack)
@@ -101,7 +105,10 @@ def retire(stack: Stack, arguments: list[str]) -> int:
     on_node(stack, found.node, script("retire-guest.sh", what, TOOLS[found.kind], str(found.vmid)))
     if not options.delete:
         _edit_state(stack, lambda resources: forget(resources, options.host))
-        print(f"The state has forgotten it. To delete it: ./aether --stack {stack.name} retire {options.host} --delete")
+        print("The state has forgotten it.")
+    if steps := to_do(REPOSITORY, options.host, stack.name, deleted=options.delete):
+        print("What is left to do:")
+        print("\n".join(steps))
     return 0
 
 
@@ -128,15 +135,19 @@ def _recorded_guest(stack: Stack, there: Cluster, host: str) -> ClusterGuest:
             if found is None:
                 raise OpsError(f"{host}: guest {item['outputs']['vmId']} is not on the cluster. Fix: ./aether refresh")
             return found
-    raise OpsError(f"{host} has no guest in the state of stack {stack.name}. To delete a retired one: add --delete")
+    if any(guest.name == host and RETIRED in guest.tags for guest in there.values()):
+        raise OpsError(f"{host} is retired already. To delete its guest: ./aether --stack {stack.name} retire {host} --delete")
+    here = [item["urn"].rsplit("::", 1)[1] for item in _guests(stack.recorded())]
+    near = did_you_mean(host, here) or f". It has {', '.join(here) or 'none'}"
+    raise OpsError(f"{host} has no guest in the state of stack {stack.name}{near}")
 
 
 def _retired(there: Cluster, host: str) -> ClusterGuest:
     found = [guest for guest in there.values() if guest.name == host and RETIRED in guest.tags]
     if len(found) != 1:
-        raise OpsError(
-            f"{len(found)} guests are called {host} and tagged {RETIRED}. Fix: ./aether retire {host} (without --delete)"
-        )
+        named = any(guest.name == host for guest in there.values())
+        fix = f" Fix: ./aether retire {host} (without --delete)" if named and not found else ""
+        raise OpsError(f"{len(found)} guests are called {host} and tagged {RETIRED}.{fix or ' Nothing was deleted.'}")
     return found[0]
 
 

@@ -1,9 +1,10 @@
 """How a host's own report is shown."""
 
+import re
 from pathlib import Path
 from typing import Any
 
-from ops.stack import REPOSITORY
+from ops.stack import REPOSITORY, OpsError
 from stacks.live import Report
 
 
@@ -12,16 +13,33 @@ def ssh_config(stack: str) -> Path:
     return REPOSITORY / f".aether/ssh/{stack}/config"
 
 
+def known(stack: str) -> str:
+    """That configuration's path.
+
+    Raises:
+        OpsError: it is not written yet, so nobody can be asked.
+    """
+    path = ssh_config(stack)
+    if not path.exists():
+        raise OpsError(f"how the hosts of stack {stack} are reached is not written yet. Fix: make preview STACK={stack}")
+    return str(path)
+
+
 def state(report: Report | None) -> str:
     """running, or why not; a NixOS host whose boot waits says so, and an Atomic host that nobody takes back."""
     if report is None:
         return "-"
     if not report.answers:
-        return f"does not answer ({report.reason[:60]})"
+        return f"does not answer ({_short(report.reason)})"
     facts = report.facts or {}
     if facts.get("booted") and facts.get("kernel") == "other":
         return "running, needs a reboot"
     return "running, not armed" if unarmed(report) else "running"
+
+
+def _short(reason: str) -> str:
+    """What OpenSSH says, without what the table says beside it: host and port."""
+    return re.sub(r"^ssh: connect to host \S+ port \d+: ", "", reason).strip()[:60]
 
 
 def unarmed(report: Report | None) -> str:

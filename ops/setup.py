@@ -37,6 +37,9 @@ NEEDS_ROOT = (
     "Fix: sudo make up, or a virtual machine where you are root. "
     "Real stacks (STACK=homelab, STACK=cloud) need none, nor do make setup and make test-unit"
 )
+# What comes after `make setup`: in Aether's checkout, and in a fleet's repository (it has upstream.toml).
+NEXT = "Next, without hardware: make up. A repository of your own: ./aether init ../homelab (docs/getting-started.md)"
+NEXT_OF_A_FLEET = "Next: make up, on a simulated node; make doctor STACK=homelab, for your own (docs/getting-started.md)"
 # tool, Debian package
 NEEDED = (("git", "git"), ("ssh", "openssh-client"), ("curl", "curl"))
 # What tests of home/ and of generated text run, and the machines of tests/lab, too.
@@ -240,6 +243,13 @@ def _uv() -> str:
     return str(own)
 
 
+def said_next(code: int, options: argparse.Namespace) -> int:
+    """CODE; where everything is there, and nobody asked for it on the way to something else, what comes next is said."""
+    if code == 0 and not options.stack and not options.tests:
+        print(f"\nAll is there. {NEXT_OF_A_FLEET if (REPOSITORY / 'upstream.toml').exists() else NEXT}")
+    return code
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 ops/setup.py", description=__doc__.split("\n")[0])
     parser.add_argument("--group", action="append", default=[], help="dependency group of pyproject.toml; may be repeated")
@@ -266,7 +276,7 @@ def main() -> int:
             if options.tests and not options.only:
                 checkers()
             if options.only != "environment":
-                return (making or engine(parts)).wait()
+                return said_next((making or engine(parts)).wait(), options)
         except KeyboardInterrupt:
             if making is not None:
                 making.wait()  # The terminal has told it too.

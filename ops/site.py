@@ -9,7 +9,7 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files, InclusionLevel
 
-from inventory import codes
+from inventory import codes, reference
 
 ROOT = Path(__file__).resolve().parent.parent
 # Of the repository's ground floor, by their names in the site.
@@ -24,7 +24,7 @@ OWN = {
 def on_files(files: Files, config: Any, **_: object) -> Files:
     """Add the pages that are made; those of the inventory's codes are reached from where the codes are listed."""
     made = {name: _from_ground((ROOT / file).read_text()) for file, name in OWN.items() if (ROOT / file).exists()}
-    for name, text in {**made, "commands.md": commands()}.items():
+    for name, text in {**made, "commands.md": commands(), "fields.md": reference.page()}.items():
         files.append(File.generated(config, name, content=text))
     for code in codes.reports():
         made_of = File.generated(config, f"errors/{code}.md", content=codes.page(code), inclusion=InclusionLevel.NOT_IN_NAV)

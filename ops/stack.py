@@ -105,7 +105,7 @@ class Stack:
         Ctrl-C reaches the engine, which stops in order.
         """
         with self._events(hear, arguments) as command:
-            return _wait(subprocess.Popen(command, env=self.environment(), cwd=REPOSITORY))
+            return _wait(subprocess.Popen(command, env=self.environment(), cwd=REPOSITORY))[0]
 
     def run_with_progress(self, printer: ProgressPrinter, *arguments: str, wait: float = 0) -> None:
         """Run `pulumi ARGUMENTS`, told by PRINTER; for another operator's engine it waits up to WAIT minutes.
@@ -124,13 +124,17 @@ class Stack:
         log = AETHER / "logs" / f"pulumi-{arguments[0]}-{self.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as kept, printer, self._events(printer.feed, arguments) as command:
-            code = _wait(
-                subprocess.Popen(command, env=self.environment(), cwd=REPOSITORY, stdout=kept, stderr=subprocess.STDOUT),
-                "\nStops in order; what is at work is finished first. Ctrl-C again ends it at once.",
-            )
+            process = subprocess.Popen(command, env=self.environment(), cwd=REPOSITORY, stdout=kept, stderr=subprocess.STDOUT)
+            # The terminal tells everybody: scripts end where they are, hosts go back by themselves, the engine writes its state.
+            code, interrupted = _wait(process, "\nStops in order, and writes down what was done. Ctrl-C again ends it at once.")
         said = log.read_text(errors="replace")
         if code and locks.refused(said):
             return said
+        if code and interrupted:
+            raise OpsError(
+                f"\nInterrupted.\n{printer.reached()}\nA host that was in the middle goes back by itself, within a minute. "
+                "The state has what was done: run the same command again, and it goes on there."
+            )
         if code and (reason := secrets_provider.explain(self.name, said)):
             raise OpsError(reason)
         if code:
@@ -324,12 +328,15 @@ def _alive(lock: dict[str, Any]) -> bool:
         return False
 
 
-def _wait(process: "subprocess.Popen[bytes]", stops: str = "") -> int:
-    """Wait for the engine. The terminal's Ctrl-C goes to it too, which STOPS says; it is given the time to write its state."""
+def _wait(process: "subprocess.Popen[bytes]", stops: str = "") -> tuple[int, bool]:
+    """Wait for the engine; its exit code, and whether somebody interrupted it. The terminal's Ctrl-C goes to it too, which STOPS
+    says; it is given the time to write its state."""
+    interrupted = False
     while True:
         try:
-            return process.wait()
+            return process.wait(), interrupted
         except KeyboardInterrupt:
+            interrupted = True
             if stops:
                 print(stops, flush=True)
             # A second Ctrl-C reaches the engine as well and ends it at once.

@@ -153,18 +153,18 @@ class Upstream:
 
 
 def identity(repository: Path, name: str = "aether") -> dict[str, str]:
-    """Environment of git for commits in REPOSITORY: empty where the machine knows who commits, else NAME."""
+    """Environment of git for commits that end in REPOSITORY, also where they are made elsewhere: who commits there, else NAME."""
     try:
-        git("var", "GIT_COMMITTER_IDENT", at=repository)
+        said = git("var", "GIT_COMMITTER_IDENT", at=repository)
+        name, mail = re.fullmatch(r"(.*) <(.*)> \d+ \S+\s*", said).groups()  # type: ignore[union-attr]
     except OpsError:
         mail = f"{name}@localhost"
-        return {
-            "GIT_AUTHOR_NAME": name,
-            "GIT_AUTHOR_EMAIL": mail,
-            "GIT_COMMITTER_NAME": name,
-            "GIT_COMMITTER_EMAIL": mail,
-        }
-    return {}
+    return {
+        "GIT_AUTHOR_NAME": name,
+        "GIT_AUTHOR_EMAIL": mail,
+        "GIT_COMMITTER_NAME": name,
+        "GIT_COMMITTER_EMAIL": mail,
+    }
 
 
 @contextmanager

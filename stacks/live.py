@@ -1,6 +1,7 @@
 """What the hosts of a stack say themselves, asked over SSH, all at once."""
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -127,6 +128,14 @@ _UNARMED = "unarmed: "
 # A shell of any kind understands it.
 _LOAD = f"cat /proc/loadavg /proc/meminfo 2>/dev/null; {_LAST}; cat /var/lib/aether/restored/* 2>/dev/null || true"
 
+# Of a Proxmox node beside that: how the last backup of each of its guests ended. vzdump writes a log of each anew, and that is
+# quicker to read than any storage: another one may be asleep, or elsewhere.
+_LOG = "/var/log/vzdump/*-*.log 2>/dev/null | xargs -r stat -c"
+_BACKED_UP = (
+    f"""grep -l 'INFO: Finished Backup of VM' {_LOG} '{{"backed_up": "%n", "at": %Y}}'; """
+    f"""grep -l 'ERROR: Backup of VM' {_LOG} '{{"backup_failed": "%n", "at": %Y}}'; true"""
+)
+
 
 def _report(ssh_config: str, inventory: Inventory, name: str, health: bool) -> Report:
     host: ManagedHost | None = inventory.managed().get(name)
@@ -136,12 +145,12 @@ def _report(ssh_config: str, inventory: Inventory, name: str, health: bool) -> R
     elif isinstance(host, AtomicHost):
         command = f"rpm-ostree status --json && {{ {_LAST}; }} && printf '{_UNARMED}' && {host_script('atomic/scripts/armed.sh')}"
     else:
-        command = _LOAD
+        command = f"{_LOAD}; {_BACKED_UP}" if name in inventory.nodes else _LOAD
     result = ask(ssh_config, name, command)
     if result.returncode:
         lines = result.stderr.strip().splitlines()
         return Report(name, False, lines[-1] if lines else f"exit code {result.returncode}")
-    if command == _LOAD:
+    if command.startswith(_LOAD):
         return Report(name, True, facts=load_of(result.stdout))
     try:
         facts, end = json.JSONDecoder().raw_decode(result.stdout)
@@ -204,11 +213,23 @@ def _restored(text: str) -> dict[str, int]:
     return found
 
 
+def _backups(text: str, how: str) -> dict[int, int]:
+    """When the last backup of each guest ended so (HOW is backed_up or backup_failed), by its VMID."""
+    found = {}
+    for log, at in re.findall(rf'^{{"{how}": "[^"]*-(\d+)\.log", "at": (\d+)}}$', text, re.MULTILINE):
+        found[int(log)] = int(at)
+    return found
+
+
 def load_of(text: str) -> dict[str, Any] | None:
     """``load`` (of the last minute), ``memory`` and ``available`` (kB) from /proc's texts, the account's last line, and
-    ``restored`` (times by host) where something was; None where nothing of it is there.
+    ``restored`` (times by host), ``backed_up`` and ``backup_failed`` (times by VMID) where something was; None where nothing of
+    it is there.
     """
     found = _last(text)
+    for how in ("backed_up", "backup_failed"):
+        if backups := _backups(text, how):
+            found[how] = backups
     if restored := _restored(text):
         found["restored"] = restored
     for line in text.splitlines():

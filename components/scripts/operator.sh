@@ -174,7 +174,7 @@ explain() {
           return
           ;;
       esac
-      printf '%s does not answer on SSH at %s (%s)' "$2" "$(own_address "$2")" "$(tail -n 1 <<<"${ssh_error:-no answer}")" ;;
+      printf '%s does not answer on SSH at %s (%s)' "$2" "$(own_address "$2")" "$(tail -n 1 <<<"${ssh_error:-no answer}" | tr -d '\r')" ;;
   esac
 }
 

@@ -83,6 +83,21 @@ def _plain_text(disk: Any) -> bool:
     return isinstance(disk, Mapping) and disk.get("encrypted", False) is False and "kms_key_id" not in disk
 
 
+def _carried_away(subject: Subject) -> Iterator[Finding]:
+    """Machines that somebody can carry away, with their disks: by the disk layout that their own Nix files have."""
+    for name, host in subject.inventory.hosts.items():
+        if host.kind != "nixos-metal":
+            continue
+        own = host.stands_for or name
+        if not _says(subject.repository, own, _SEALED) or _says(subject.repository, own, _PLAIN_DISK):
+            fix = "write aether.features.disk = { enable = true; … } into its Nix file (encrypt is on), or a layout with luks"
+            yield Finding(name, "its disk is not encrypted: whoever carries the machine away reads it", fix)
+
+
+_SEALED = re.compile(r"\bluks\b|\bfeatures\.disk\b|\bdisk\s*=\s*\{|\bdisk\.\w+\s*=")
+_PLAIN_DISK = re.compile(r"\bencrypt\s*=\s*(lib\.mkForce\s+)?false\b")
+
+
 def _unprotected(subject: Subject) -> Iterator[Finding]:
     for name, guest in subject.inventory.guests().items():
         mounts = [disk.mount for disk in guest.disks if disk.mount]
@@ -171,6 +186,7 @@ POLICIES: Iterable[Policy] = (
     Policy("no-public-ssh", "mandatory", "SSH is open to named networks alone", _public_ssh),
     Policy("no-public-ssh-rules", "mandatory", "No security group opens SSH to everybody", resource=_public_ssh_rules),
     Policy("encrypted-disks", "mandatory", "Disks in a cloud are encrypted", resource=_unencrypted),
+    Policy("encrypted-machines", "advisory", "Disks of machines that can be carried away are encrypted", _carried_away),
     Policy("protected-data", "mandatory", "Hosts that hold data are protected", _unprotected),
     Policy("no-insecure-tls", "mandatory", "Who is talked to proves who it is", _insecure),
     Policy("no-insecure-providers", "mandatory", "Providers check certificates", resource=_insecure_providers),

@@ -1,6 +1,7 @@
 """`aether init`: a repository of the owner's own."""
 
 import os
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -59,14 +60,14 @@ def init(stack: Stack, arguments: list[str]) -> int:
         return 130
     print(f"\n{target} is a git repository with your fleet.")
     print("\n".join(notices))
-    print(f"\nNext:\n  cd {options.directory}\n  make up                    the fleet on a simulated node\n"
+    print(f"\nNext:\n  cd {shlex.quote(str(options.directory))}\n  make up                    the fleet on a simulated node\n"
           "  docs/getting-started.md    the way to your own Proxmox")  # fmt: skip
     return 0
 
 
 def _answers(file: Path | None) -> questions.Answers:
     if file is not None:
-        return questions.read_file(_caller() / file.expanduser())
+        return questions.read_file(Path(os.path.normpath(_caller() / file.expanduser())))
     if not sys.stdin.isatty():
         raise OpsError("No terminal to ask at. Fix: ./aether init --questions > answers.toml, then --answers answers.toml")
     with suppress(ImportError):

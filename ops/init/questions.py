@@ -5,6 +5,7 @@ import ipaddress
 import os
 import re
 import tomllib
+import zoneinfo
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from inventory.problems import did_you_mean
 from inventory.types import Fqdn, HostName, Ipv4, SshPublicKey, Timezone
 from ops.stack import OpsError
 
@@ -188,10 +190,20 @@ def _user_name(value: str, answers: Answers) -> str:
     return _of(HostName)(value, answers)
 
 
+def _zone(value: str, answers: Answers) -> str:
+    """One that this machine knows, where it knows any: a slip is UTC on every machine, and nobody says so."""
+    name = _of(Timezone)(value, answers)
+    known = zoneinfo.available_timezones()
+    if known and name not in known:
+        hint = did_you_mean(name, known)
+        raise ValueError(f"is no time zone{hint or ''}{'' if hint else ';'} write one like Europe/Berlin, or UTC")
+    return name
+
+
 QUESTIONS = (
     Question("site", "Name of your site", lambda _: "home", _of(HostName)),
     Question("domain", "Domain of your machines (home.arpa is kept free for homes)", lambda _: "home.arpa", _of(Fqdn)),
-    Question("timezone", "Time zone", _timezone, _of(Timezone)),
+    Question("timezone", "Time zone", _timezone, _zone),
     Question("user", "Your login name on the machines", _user, _user_name),
     Question("ssh_key", "Your SSH public key: the line, or its file", _own_key, _ssh_key),
     Question("node", "Name of the Proxmox node, as its installer was told", lambda _: "pve", _machine),
@@ -277,12 +289,11 @@ def _answer(question: Question, said: Mapping[str, Any], answers: Answers) -> st
 
 
 def _unknown(said: Mapping[str, Any]) -> Iterator[str]:
-    from inventory.problems import did_you_mean
-
     names = [question.name for question in QUESTIONS]
     for name in said:
         if name not in names:
-            yield f"{name}: nobody asks that{did_you_mean(name, names)}. Fix: write one of {', '.join(names)}"
+            hint = did_you_mean(name, names)
+            yield f"{name}: nobody asks that{hint}{'' if hint else '.'} Fix: write one of {', '.join(names)}"
 
 
 def as_file() -> str:

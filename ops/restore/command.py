@@ -59,8 +59,7 @@ def restore(stack: Stack, arguments: list[str]) -> int:
     if options.host and options.host not in guests:
         hint = did_you_mean(options.host, guests) or f". Guests: {', '.join(guests)}"
         raise OpsError(f"'{options.host}' is no guest of {inventory.path}{hint}")
-    if not hosts.ssh_config(stack.name).exists():
-        raise OpsError(f"how hosts are reached is not written yet. Fix: make preview STACK={stack.name}")
+    hosts.known(stack.name)
     nodes = {name: node for name in inventory.nodes if (node := Node(stack, name, out.print)).answers()}
     if not nodes:
         raise OpsError(f"no Proxmox node of {inventory.path} answers, and copies are made on one")
@@ -71,6 +70,9 @@ def restore(stack: Stack, arguments: list[str]) -> int:
     if options.all:
         _tell(stack, inventory, reports)
         out.print(f"\n{summary(reports)}" if reports else "No host has a backup on the cluster, nor a restic repository.")
+        for name in inventory.backed_up():
+            if name in inventory.guests() and name not in reports:
+                out.print(f"{name}: has no backup yet: {_first_backup(stack, inventory, name)}", markup=False)
     return int(not all(report.good for report in reports.values()) or not reports)
 
 

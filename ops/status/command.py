@@ -41,6 +41,7 @@ def status(stack: Stack, arguments: list[str]) -> int:
     if stack.simulated and not hosts.ssh_config(stack.name).exists():
         out.print("Nothing is deployed. Fix: make up")
         return 1
+    hosts.known(stack.name)
     if options.serve is not None:
         return _serve(stack, inventory, options)
     if options.watch:

@@ -1,5 +1,6 @@
 """One look at the whole fleet: what the inventory says, what each host says of itself, and what is wrong with it."""
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -58,6 +59,10 @@ class HostStatus:
     """Its certificate that was renewed last longest ago was renewed then."""
     backup: int | None = None
     """Its last good backup."""
+    backup_failed: int | None = None
+    """The last try of Proxmox to back it up failed then."""
+    backup_within: int = BACKUP_OLD
+    """Seconds in which another backup has to come."""
     restored: int | None = None
     """Its backup was restored, and the copy was good; 0: a job backs it up, and that was never tried."""
     pending: int | None = None
@@ -109,7 +114,7 @@ def look(stack: Stack, inventory: Inventory, managed: set[str], *, asking: bool 
     ]
     found = [_ordered(host, answers.get(host.host), orders.get(host.host), at) for host in found]
     restored = _restored(inventory, answers)
-    found = [replace(host, restored=restored.get(host.host)) for host in found]
+    found = [_backed_up(replace(host, restored=restored.get(host.host)), inventory, answers) for host in found]
     others = _neighbours(inventory)
     beyond = [_elsewhere(name, host) for other in others for name, host in other.hosts.items() if name not in inventory.hosts]
     networks = {name: network.cidr for each in (inventory, *others) for name, network in each.networks.items()}
@@ -144,16 +149,28 @@ def problems(host: HostStatus, at: int) -> list[str]:
         found.append(host.order)
     if host.reboot:
         found.append("waits for a reboot")
-    if host.backup is not None and at - host.backup > BACKUP_OLD:
-        found.append(f"last backup {ago(host.backup, at)}")
-    if host.restored == 0:
-        found.append(f"its backup was never restored to try it: ./aether restore {host.host} --to scratch")
-    elif host.restored is not None and at - host.restored > RESTORE_OLD:
-        found.append(f"its backup was restored last {ago(host.restored, at)}: ./aether restore {host.host} --to scratch")
+    found += _of_backups(host, at)
     if host.certificate is not None and at - host.certificate > CERTIFICATE_OLD:
         found.append(f"a certificate was renewed {ago(host.certificate, at)}")
     if host.memory and host.available is not None and host.available < host.memory * 0.05:
         found.append(f"{host.available} MiB of memory left")
+    return found
+
+
+def _of_backups(host: HostStatus, at: int) -> list[str]:
+    found = []
+    if host.backup_failed is not None and host.backup_failed > (host.backup or 0):
+        found.append(f"its backup failed {ago(host.backup_failed, at)}: /var/log/vzdump on {host.node}")
+    if host.backup is not None and at - host.backup > host.backup_within:
+        found.append(f"last backup {ago(host.backup, at)}")
+    elif host.restored == 0 and host.backup is None and host.deployed_at and at - host.deployed_at > host.backup_within:
+        found.append("a job is to back it up, and no backup of it is known")
+    if host.restored == 0:
+        # What has no backup yet has nothing to be tried.
+        if host.backup is not None:
+            found.append(f"its backup was never restored to try it: ./aether restore {host.host} --to scratch")
+    elif host.restored is not None and at - host.restored > RESTORE_OLD:
+        found.append(f"its backup was restored last {ago(host.restored, at)}: ./aether restore {host.host} --to scratch")
     return found
 
 
@@ -179,6 +196,29 @@ def _restored(inventory: Inventory, answers: Mapping[str, Report]) -> dict[str, 
         for host in inventory.backed_up():
             found.setdefault(host, 0)
     return found
+
+
+def _backed_up(host: HostStatus, inventory: Inventory, answers: Mapping[str, Report]) -> HostStatus:
+    """HOST with the last backup that Proxmox made of it, where that is newer than its own, and when the next one is due."""
+    guest = inventory.guests().get(host.host)
+    if guest is None:
+        return host
+    facts = [report.facts or {} for name in inventory.nodes if (report := answers.get(name))]
+    made = max((each.get("backed_up", {}).get(guest.vmid, 0) for each in facts), default=0)
+    failed = max((each.get("backup_failed", {}).get(guest.vmid, 0) for each in facts), default=0)
+    jobs = [job for job in inventory.content.backups.values() if host.host in inventory.backed_up(job)]
+    within = min((_within(job.schedule) for job in jobs), default=BACKUP_OLD)
+    # Its own, which is a nightly one, says by itself when it is old.
+    within = BACKUP_OLD if host.backup else within
+    newest = max(made, host.backup or 0)
+    return replace(host, backup=newest or None, backup_failed=failed or None, backup_within=within)
+
+
+def _within(schedule: str) -> int:
+    """Seconds in which a job of this Proxmox SCHEDULE has to have run again: of a month, of certain weekdays, or daily."""
+    if re.match(r"(\S+-)?\*-\d", schedule):
+        return 33 * DAY
+    return 8 * DAY if re.search("[a-z]", schedule) else BACKUP_OLD
 
 
 def _wanted(stack: Stack, inventory: Inventory) -> dict[str, str]:

@@ -40,10 +40,11 @@ def main(fleet: Fleet) -> str:
     looks = {host.host: _look(host, wrong[host.host]) for host in fleet.hosts}
     nodes = [host for host in fleet.hosts if host.kind == "proxmox-node"]
     asked = [host for host in fleet.hosts if host.answers is not None]
-    counts = [f"{len(fleet.hosts) - len(nodes)} hosts", f"{len(nodes)} Proxmox nodes"]
+    counts = [_count(len(fleet.hosts) - len(nodes), "host"), _count(len(nodes), "Proxmox node")]
     if fleet.at:
         counts += [f"{sum(bool(host.answers) for host in asked)} of {len(asked)} answer"]
-        counts += [f"{sum(bool(found) for found in wrong.values())} want attention"]
+        wanting = sum(bool(found) for found in wrong.values())
+        counts += [f"{wanting} want{'s' if wanting == 1 else ''} attention"]
     when = time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(fleet.at)) if fleet.at else ""
     parts = [
         f"<p>{f'Asked {html.escape(when)}' if when else 'From the inventory alone: nobody was asked'}</p>",
@@ -58,6 +59,10 @@ def main(fleet: Fleet) -> str:
         for title, kind, under in _places(fleet)
     ]
     return "".join(parts)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _look(host: HostStatus, wrong: list[str]) -> str:

@@ -29,7 +29,10 @@ def draw(fleet: Fleet, looks: Mapping[str, str]) -> str:
         _box(f"network {name}", cidr, "net", placed[f"network {name}"], shown=name) for name, cidr in fleet.networks.items()
     )
     title = html.escape(f"{fleet.site}: {len(hosts)} hosts, and what leads from one to another")
-    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">{_ARROW}{lines}{networks}{boxes}</svg>'
+    # A small fleet is not blown up to the page's width, nor cut off on a phone; a big one keeps its words legible, and scrolls.
+    size = f"width:100%;max-width:{width * 5 // 4}px;min-width:{min(width * 3 // 4, 860)}px"
+    named = f'viewBox="0 0 {width} {height}" role="img" aria-label="{title}"'
+    return f'<svg style="{size}" {named}>{_ARROW}{lines}{networks}{boxes}</svg>'
 
 
 def _places(hosts: list[HostStatus], fleet: Fleet) -> dict[str, Place]:
@@ -48,12 +51,15 @@ def _places(hosts: list[HostStatus], fleet: Fleet) -> dict[str, Place]:
             placed[name] = (MARGIN + (number + 1) * (WIDTH + GAP_X), MARGIN + start + row * (HEIGHT + GAP_Y))
     for row, name in enumerate(fleet.networks):
         placed[f"network {name}"] = (MARGIN, MARGIN + row * (HEIGHT + GAP_Y) * max(1, deepest // max(1, len(fleet.networks))))
-    below = max((y for _, y in placed.values()), default=0) + HEIGHT + 2 * GAP_Y
+    lowest = max((placed[name][1] for name in rank), default=0)
+    below = lowest + HEIGHT + 2 * GAP_Y if rank else MARGIN
     alone = [name for name in names if name not in placed]
-    across = max(3, len(columns) + 1)
+    # Beside the networks' column: a line to a host below its network would leave the picture.
+    first = 1 if fleet.networks else 0
+    across = max(3 - first, len(columns) + 1 - first)
     for index, name in enumerate(alone):
         row, column_of = divmod(index, across)
-        placed[name] = (MARGIN + column_of * (WIDTH + GAP_X), below + row * (HEIGHT + GAP_Y))
+        placed[name] = (MARGIN + (first + column_of) * (WIDTH + GAP_X), below + row * (HEIGHT + GAP_Y))
     return placed
 
 

@@ -14,11 +14,12 @@ from ops.update.containers import container_images
 from ops.update.flake import flake_inputs
 from ops.update.machine_images import machine_images
 from ops.update.pins import Found, markdown
+from ops.update.python_pins import python_pins, uv
 
 
 def update(stack: Stack, arguments: list[str]) -> int:
     """Write newer pins into the repository's files, and nothing else: inputs of the flake, container images by digest, images of
-    machines at AWS. A review says what they change in which host; Renovate does the rest (Python, Go, actions).
+    machines at AWS, Python packages. A review says what they change in which host; Renovate does the rest (Go, actions).
     """
     made = parser("update", update)
     made.add_argument("sources", nargs="*", metavar="SOURCE", help=f"{', '.join(SOURCES)} (default: all)")
@@ -57,8 +58,13 @@ def _machines(stack: Stack, write: bool) -> Found:
     return machine_images(inventory_of(stack), write=write)
 
 
+def _python(stack: Stack, write: bool) -> Found:
+    return python_pins(REPOSITORY, uv(), stack.environment(), write=write)
+
+
 SOURCES: dict[str, tuple[Callable[[Stack, bool], Found], str]] = {
     "flake": (_flake, "newer inputs of the flake"),
     "containers": (_containers, "newer container images"),
     "machines": (_machines, "newer machine images"),
+    "python": (_python, "newer Python packages"),
 }

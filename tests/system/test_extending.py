@@ -61,7 +61,7 @@ def composition() -> dict[str, str]:
     return {
         "stacks/outland.py": renamed(text_of("stacks/hetzner.py")),
         "stacks/settings.py": again(r"^    hcloud_endpoint.*?    hcloud_token[^\n]*\n", settings),
-        "Pulumi.yaml": again(r"^  aether:hcloudEndpoint:\n.*?read and to write\.\n", text_of("Pulumi.yaml")),
+        "Pulumi.yaml": again(r"^  aether:hcloudEndpoint:\n.*?is Hetzner's own\.\n", text_of("Pulumi.yaml")),
         "Pulumi.outland.yaml": renamed(text_of("Pulumi.hetzner.yaml")),
         "ops/setup.py": re.sub(r'(composition) == "hetzner"', r'\1 in ("hetzner", "outland")', text_of("ops/setup.py")),
     }

@@ -24,7 +24,7 @@ def test_each_command_says_how_it_is_called(command: str, capsys: pytest.Capture
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     assert ended.value.code == 0
-    assert f"usage: aether {command}".replace("aether secrets", "aether inventory secrets") in capsys.readouterr().out
+    assert f"usage: aether {command}" in capsys.readouterr().out
 
 
 def test_a_slip_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,3 +46,10 @@ def test_it_works_from_anywhere_and_completes(tmp_path: Path) -> None:
         [REPOSITORY / "aether", "inventory", "check"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert checked.stdout.startswith("OK: ")
+
+
+def test_a_slip_in_a_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["inti", "../homelab"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "aether: 'inti' is no command, did you mean 'init'? Fix: ./aether --help lists them\n"

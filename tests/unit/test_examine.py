@@ -13,6 +13,7 @@ import pytest
 from inventory.load import load
 from inventory.proxmox_rights import Use, grants
 from ops import examine
+from ops.finding import Finding
 from ops.stack import OpsError, Stack
 
 INVENTORY = load(Path("inventory/homelab.toml"))
@@ -45,7 +46,7 @@ def cluster(**answers: Any) -> examine.Api:
     return get
 
 
-def wrong(api: examine.Api) -> list[examine.Finding]:
+def wrong(api: examine.Api) -> list[Finding]:
     return [finding for finding in examine.proxmox("homelab", {}, INVENTORY, api) if finding.fix]
 
 
@@ -98,7 +99,7 @@ def test_one_right_that_is_missing_is_named_with_the_command_that_prints_it() ->
 
 def test_an_api_that_refuses_is_one_finding() -> None:
     found = list(examine.proxmox("homelab", {}, INVENTORY, cluster(**{"/version": OpsError("no. Fix: do this")})))
-    assert found == [examine.Finding("Proxmox API", "no.", "do this")]
+    assert found == [Finding("Proxmox API", "no.", "do this")]
 
 
 @pytest.mark.parametrize("settings", [{}, {"proxmoxEndpoint": "https://x:8006/"}])
@@ -143,9 +144,8 @@ def test_a_stack_that_cannot_be_read_is_said_and_that_is_all(monkeypatch: pytest
         raise OpsError("error: no stack named 'homelab' found")
 
     monkeypatch.setattr(Stack, "output", output)
-    monkeypatch.setattr(examine, "secrets", lambda stack: iter(()))
-    assert [finding.fix for finding in examine.examine(Stack("homelab"), INVENTORY)] == [
-        "pulumi login, pulumi stack init homelab"
+    assert [finding.fix for finding in examine.cluster(Stack("homelab"), INVENTORY)] == [
+        ". ops/env.sh; pulumi login BACKEND; pulumi stack init homelab (docs/state.md)"
     ]
 
 
@@ -155,7 +155,6 @@ def test_a_stack_whose_secrets_are_sealed_is_not_told_to_be_made_again(monkeypat
         "URL: PUT http://bao.example.org:8200/v1/transit/decrypt/aether\nCode: 503. Errors:\n\n* SecretStore is sealed"
     )
     monkeypatch.setattr("ops.stack.subprocess.run", lambda *words, **named: CompletedProcess([], 255, "", said))
-    monkeypatch.setattr(examine, "secrets", lambda stack: iter(()))
-    (found,) = examine.examine(Stack("homelab"), INVENTORY)
+    (found,) = examine.cluster(Stack("homelab"), INVENTORY)
     assert found.state.endswith("http://bao.example.org:8200 is sealed. Nothing was changed.")
     assert found.fix == "bao operator unseal, at that server"

@@ -11,6 +11,7 @@ import pytest
 
 from bench.fleet import public_key
 from inventory.keys import new_ssh_key
+from ops import upstream
 from ops.init import command, fleet, make, questions
 from ops.stack import OpsError, Stack
 
@@ -62,6 +63,7 @@ def test_the_file_of_questions_is_an_answers_file(tmp_path: Path) -> None:
         ('bridge = "br 0"', "is not the name of a bridge"),
         ('brigde = "vmbr0"', "brigde: nobody asks that, did you mean 'bridge'?"),
         ('site = ""', "site: is missing"),
+        ('timezone = "Europe/Berln"', "'Europe/Berln' is no time zone, did you mean 'Europe/Berlin'? write one like"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_to_write(tmp_path: Path, line: str, said: str) -> None:
@@ -69,6 +71,11 @@ def test_what_is_wrong_is_named_with_what_to_write(tmp_path: Path, line: str, sa
         answers(tmp_path, f'ssh_key = "{KEY}"\n{line}\n')
     assert said in str(error.value)
     assert str(error.value).startswith(f"{tmp_path}/answers.toml: ")
+
+
+def test_a_machine_that_knows_no_time_zones_takes_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
+    assert answers(tmp_path, f'ssh_key = "{KEY}"\ntimezone = "Europe/Berln"')["timezone"] == "Europe/Berln"
 
 
 def test_every_error_is_told_at_once(tmp_path: Path) -> None:
@@ -218,3 +225,23 @@ def test_upgrades_come_from_where_the_checkout_came_from(tmp_path: Path, checkou
     subprocess.run(["git", "commit", "-qam", "Mine"], cwd=tmp_path / "clone", check=True, env={**os.environ, **who})
     # Nobody else has that commit.
     assert make.source(tmp_path / "clone") == str(tmp_path / "clone")
+
+
+def test_a_commit_that_is_made_elsewhere_is_by_who_commits_in_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that only the repository's own configuration knows is no other repository's."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    subprocess.run(["git", "init", "-q", str(tmp_path / "fleet")], check=True)
+    for key, value in (("user.name", "Ada <x> L"), ("user.email", "ada@example.org")):
+        subprocess.run(["git", "config", key, value], cwd=tmp_path / "fleet", check=True)
+    who = upstream.identity(tmp_path / "fleet")
+    assert (who["GIT_AUTHOR_NAME"], who["GIT_COMMITTER_EMAIL"]) == ("Ada x L", "ada@example.org")
+    with upstream.scratch() as aether:
+        aether.path.mkdir(parents=True)
+        upstream.git("init", "-q", "--bare", at=aether.path)
+        tree = upstream.git("mktree", at=aether.path, stdin="").strip()
+        assert aether.record(tree, "One", who=who)

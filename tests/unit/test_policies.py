@@ -105,6 +105,27 @@ def test_every_host_has_health_backup_and_monitoring(write: Write) -> None:
     assert "has-backup" not in broken(write(more=job)), "every guest is in a job that names none"
 
 
+@pytest.mark.parametrize(
+    ("text", "sealed"),
+    [
+        ("{ aether.features.disk.enable = true; }", True),
+        ("{ aether.features = { disk = { enable = true; }; }; }", True),
+        ('{ content.type = "luks"; }', True),
+        ("{ aether.features.disk = { enable = true; encrypt = false; }; }", False),
+        ("{ }", False),
+        ("{ ... }:\n{\n  imports = [ ../profiles/empty-root.nix ];\n  aether.features = {\n    disk.swap = 16;\n  };\n}\n", True),
+    ],
+)
+def test_a_machine_that_can_be_carried_away_is_encrypted(write: Write, text: str, sealed: bool) -> None:
+    host = f'[hosts.portable]\nkind = "nixos-metal"\naddress = "192.168.10.21"\nhost_key = "{public_key("portable")}"\n'
+    fleet = write(more=host)
+    folder = fleet.path.parent / "nix/hosts"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "portable.nix").write_text(text)
+    builtin._files.cache_clear()
+    assert broken(fleet).get("encrypted-machines", []) == ([] if sealed else ["portable"])
+
+
 def test_an_image_that_follows_a_tag_is_told(write: Write) -> None:
     more = small.atomic("station", 20, 'image = "ghcr.io/ublue-os/bazzite"', 'tag = "stable"')
     assert broken(write(more=more))["images-by-digest"] == ["station"]

@@ -105,7 +105,8 @@ def test_a_report_says_what_was_found_and_whether_it_is_good() -> None:
 
 def test_a_status_tells_of_what_was_never_or_long_ago_restored() -> None:
     host = HostStatus("web", "nixos-vm", "pve", "192.0.2.1", "running", answers=True, reboot=False)
-    assert problems(replace(host, restored=0), NOW) == [
+    assert problems(replace(host, restored=0), NOW) == [], "there is no backup yet to be tried"
+    assert problems(replace(host, restored=0, backup=NOW), NOW) == [
         "its backup was never restored to try it: ./aether restore web --to scratch"
     ]
     assert problems(replace(host, restored=NOW - 34 * 86400), NOW) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from inventory.models import InventoryFile
 from ops.__main__ import COMMANDS, MODULES, PACKAGES
 
 pytest.importorskip("material", reason="mkdocs-material is not installed: uv sync --group site")
@@ -33,10 +34,16 @@ def test_every_page_is_there_and_no_link_is_dead(site: Path) -> None:
 
 def test_commands_are_those_that_there_are(site: Path) -> None:
     text = (site / "commands.html").read_text()
-    assert all(
-        f'id="{name}"' in text and f"usage: aether {name}".replace("aether secrets", "aether inventory") in text
-        for name in (*COMMANDS, *MODULES, *PACKAGES)
-    )
+    assert all(f'id="{name}"' in text and f"usage: aether {name}" in text for name in (*COMMANDS, *MODULES, *PACKAGES))
+
+
+def test_every_field_of_an_inventory_is_there(site: Path) -> None:
+    text = (site / "fields.html").read_text()
+    schema = InventoryFile.model_json_schema()
+    for name, model in [*schema["$defs"].items(), ("tables-of-the-file", schema)]:
+        for field in model.get("properties", ()):
+            assert f'id="{name.lower()}"' in text and f"<code>{field}</code>" in text, (name, field)
+    assert "Bytes; default: 1500." in text
 
 
 def test_a_reader_asks_nobody_else(site: Path) -> None:

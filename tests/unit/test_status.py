@@ -19,10 +19,17 @@ from inventory.load import load_all
 from ops import drift, fleet
 from ops.orders.document import Order
 from ops.stack import Stack
-from ops.status import command, facts, page
+from ops.status import command, facts, page, picture
 from ops.status.facts import Fleet, HostStatus, ago, problems
 from ops.status.serve import Latest, server
 from stacks.live import Report
+
+
+@pytest.fixture(autouse=True)
+def reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preview has written how hosts are reached; the answers are the tests' own."""
+    monkeypatch.setattr("ops.hosts.known", lambda stack: "config")
+
 
 NOW = 1_800_000_000
 GATEWAY: dict[str, Any] = {
@@ -337,3 +344,27 @@ def test_an_order_that_was_begun_and_never_ended_is_told(monkeypatch: pytest.Mon
     assert told_of_order(monkeypatch, answers, ORDER, begun).order == ""
     broken_off = told_of_order(monkeypatch, answers, ORDER, begun | {"ended": NOW - 5000})
     assert broken_off.order == "began to take its order 1 h ago, and never ended"
+
+
+def test_who_does_not_answer_is_not_called_undrifted(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    silent = {"gateway": Report("gateway", False, "no route"), "keycloak": Report("keycloak", True, facts=None)}
+    monkeypatch.setattr(drift, "systems", lambda *_: silent)
+    monkeypatch.setattr(drift, "drifted", lambda *_: {})
+    assert drift.drift(Stack("homelab"), []) == 0
+    said = capsys.readouterr().out
+    assert "gateway does not answer: whether it drifted is not known." in said and "Of the 1 that answer none drifted." in said
+
+
+def test_a_small_fleet_s_lines_stay_in_the_picture() -> None:
+    hosts = tuple(HostStatus(name, "nixos-vm", "pve", "192.0.2.1", "running") for name in ("dns", "apps", "web"))
+    ways = tuple(Edge("network", "servers", host.host) for host in hosts)
+    fleet = Fleet("home", "sim", NOW, hosts, ways, {"servers": "192.0.2.0/24"})
+    text = picture.draw(fleet, {})
+    width = int(text.split('viewBox="0 0 ')[1].split()[0])
+    numbers = [
+        int(number)
+        for way in re.findall(r'<path class="network"[^>]* d="M([^"]+)"', text)
+        for number in re.findall(r"(\d+) \d+", way)
+    ]
+    assert len(numbers) == 12 and max(numbers) < width
+    assert f"max-width:{width * 5 // 4}px" in text

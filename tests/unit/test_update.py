@@ -1,8 +1,10 @@
 """`aether update`: what is newer, what is left alone and why, and that it writes that and nothing else."""
 
 import json
+import os
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from ops.update.containers import KERNEL, container_images
 from ops.update.flake import flake_inputs
 from ops.update.machine_images import machine_images
 from ops.update.pins import Found, Newer, markdown
+from ops.update.python_pins import python_pins, uv
 from tests.unit.machine_images import publish
 
 OLD, NEW, MODULES = (f"sha256:{letter * 64}" for letter in "abc")
@@ -147,3 +150,42 @@ def test_the_table_is_a_merge_requests() -> None:
         "Left as it is:\n- `x`: is away\n"
     )
     assert markdown(Found(), written=True) == "Every pin is the newest.\n"
+
+
+def wheel(folder: Path, name: str, version: str) -> None:
+    """A package without content, as an index has it."""
+    meta = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{meta}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        archive.writestr(f"{meta}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{meta}/RECORD", "")
+
+
+@pytest.mark.skipif(uv() is None, reason="uv is not here: make setup")
+def test_python_packages_move_within_their_ranges(tmp_path: Path) -> None:
+    """By the real uv, on an index of three wheels."""
+    index, fleet = tmp_path / "index", tmp_path / "fleet"
+    for folder in (index, fleet / "packages/own"):
+        folder.mkdir(parents=True)
+    (fleet / "pyproject.toml").write_text(
+        '[project]\nname = "fleet"\nversion = "1"\nrequires-python = ">=3.11"\ndependencies = ["tool<2"]\n'
+        f'[tool.uv]\npackage = false\nno-index = true\nfind-links = ["{index}"]\n[tool.uv.workspace]\nmembers = ["packages/*"]\n'
+    )
+    (fleet / "packages/own/pyproject.toml").write_text('[project]\nname = "own"\nversion = "1"\n[tool.uv]\npackage = false\n')
+    program = uv()
+    assert program is not None
+    environment = {**os.environ, "VIRTUAL_ENV": ""}
+    wheel(index, "tool", "1.0")
+    subprocess.run([program, "lock"], cwd=fleet, env=environment, check=True, capture_output=True)
+    lock = (fleet / "uv.lock").read_text()
+    assert python_pins(fleet, program, environment, write=True) == Found()
+    wheel(index, "tool", "1.5")
+    wheel(index, "tool", "2.0")
+    found = python_pins(fleet, program, environment, write=False)
+    assert found == Found([Newer("tool", "1.0", "1.5", "uv.lock")])
+    assert (fleet / "uv.lock").read_text() == lock
+    python_pins(fleet, program, environment, write=True)
+    assert 'version = "1.5"' in (fleet / "uv.lock").read_text()
+    (fleet / "pyproject.toml").write_text("[project]\n")
+    assert "uv could not look for newer packages" in python_pins(fleet, program, environment, write=True).left[0]
+    assert "make setup" in python_pins(fleet, None, environment, write=True).left[0]

@@ -308,8 +308,8 @@ def _fault(paths: SimPaths, arguments: argparse.Namespace) -> int:
         return _complain("which fault? `./aether sim fault --list` shows them all")
     name, _, value = arguments.name.partition("=")
     request = {"do": "fault", "target": arguments.target, "name": name, "on": not arguments.off, "value": value}
-    control.ask(paths, request)
-    print(f"{name} is {'off' if arguments.off else 'on'} for {arguments.target}")
+    said = control.ask(paths, request)
+    print(f"{name} is {'off' if arguments.off else 'on'} for {arguments.target}{'' if said == 'done' else f'; {said}'}")
     return 0
 
 

@@ -331,7 +331,9 @@ class Supervisor:
         if not all(facts.is_guest and facts.was is None for facts in new.values()):
             return False
         if new:
-            self.world = self.proxmox.world = replace(self.world, hosts={**self.world.hosts, **new})
+            self.world = self.proxmox.world = replace(self.world, hosts={**self.world.hosts, **new}, tables=now.tables)
+            # As an owner's `./aether proxmox role --update`: a first virtual machine needs what no container did.
+            self.proxmox.admit()
             await asyncio.to_thread(self._make_keys)
             self._write_stack()
             self.log(f"takes in {', '.join(new)}")
@@ -388,6 +390,8 @@ class Supervisor:
             # A guest that is not there yet: the fault waits for it.
             host = self.make_host(facts)
         await host.faults.switch(name, on, value)
+        if name == "health" and on and not _has_service(self.world.hosts.get(target)):
+            return _NO_SERVICE
         return "done"
 
     async def _ask_clear_faults(self) -> str:
@@ -438,3 +442,15 @@ def options_of(argv: Sequence[str]) -> Options:
         raw["boot_seconds"],
         None if services is None else tuple(services),
     )
+
+
+_NO_SERVICE = (
+    "nothing of it will fail: its health asks for no service but SSH. Fix: let it run one, with a check like "
+    'health = [{ unit = "nginx.service" }], and make up'
+)
+
+
+def _has_service(facts: HostFacts | None) -> bool:
+    """Whether a host of these FACTS has a simulated service, which a check of its health asks for."""
+    checks = facts.health if facts else ()
+    return not checks or any(check.get("unit", "sshd.service") != "sshd.service" or "unit" not in check for check in checks)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,31 @@ def test_a_guest_that_was_added_since_is_taken_in_and_a_machine_is_a_new_start(s
     pid = sim.status()["pid"]
     sim.inventory.write_text(text + "[hosts.")
     assert sim.cli("start", *sim.options()).code == 0 and sim.status()["pid"] == pid
+
+
+def test_the_token_has_what_a_guest_that_was_added_needs_and_keeps_it(sim: Simulator) -> None:
+    """As after `proxmox role --update`, which takes nothing away; the fleet had containers alone before."""
+
+    def on_guests() -> set[str]:
+        granted = json.loads(next(sim.state.rglob("granted.json")).read_text())
+        return {privilege for path, (privileges, _) in granted.items() if path == "/vms" for privilege in privileges}
+
+    text = sim.inventory.read_text()
+    virtual = re.compile(r'(?ms)^\[hosts\.[\w-]+\]\nkind = "nixos-vm".*?(?=^\[|\Z)')
+    assert virtual.search(text)
+    assert sim.cli("stop").code == 0
+    next(sim.state.rglob("granted.json")).unlink()
+    sim.inventory.write_text(virtual.sub("", text))
+    assert sim.cli("start", *sim.options()).code == 0
+    assert on_guests() and "VM.Config.HWType" not in on_guests()
+    added = NEW.format(name="notes", kind="nixos-vm") + 'node = "pve1"\nvmid = 133\n'
+    sim.inventory.write_text(virtual.sub("", text) + added)
+    assert sim.cli("start", *sim.options()).code == 0
+    assert "VM.Config.HWType" in on_guests()
+    assert sim.cli("stop").code == 0
+    sim.inventory.write_text(virtual.sub("", text))
+    assert sim.cli("start", *sim.options()).code == 0
+    assert "VM.Config.HWType" in on_guests()
 
 
 def test_a_simulator_that_is_older_than_its_files_starts_again(sim: Simulator) -> None:

@@ -16,6 +16,8 @@ from aether_sim.fakes.store import store_name
 from aether_sim.hosts import firstboot
 from aether_sim.pve import guests
 from aether_sim.pve.storage import NodeStores, current_node, new_stores
+from aether_sim.supervisor import _has_service
+from aether_sim.world import HostFacts
 
 INVENTORY = """
 [site]
@@ -174,3 +176,16 @@ def test_a_template_is_known_by_what_is_in_it() -> None:
     assert ostype_of("local:vztmpl/nixos-lxc-5bc4.tar.xz") == ostype_of("local:vztmpl/staging-nixos-lxc-5bc4.tar.xz") == "nixos"
     assert ostype_of("local:vztmpl/debian-13-standard_13.1-1_amd64.tar.zst") == "debian"
     assert ostype_of("local:vztmpl/own.tar.xz") == "unmanaged"
+
+
+@pytest.mark.parametrize(
+    ("health", "some"),
+    [
+        ((), True),
+        (({"unit": "sshd.service"},), False),
+        (({"unit": "sshd.service"}, {"unit": "caddy.service"}), True),
+        (({"tcp": 80},), True),
+    ],
+)
+def test_a_fault_of_health_needs_a_service_that_can_fail(health: tuple[dict[str, object], ...], some: bool) -> None:
+    assert _has_service(HostFacts("web", "nixos-vm", "nixos", "192.0.2.1", health=health)) is some

@@ -9,6 +9,7 @@ import secrets
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,7 @@ class Proxmox:
                 for name, facts in nodes.items()
             }
         )
+        self._lacking = ""
         self.backups = Backups(lambda: self.api)
         self.guest_hosts: dict[int, Host] = {}
         self.node_hosts: dict[str, Host] = {}
@@ -102,7 +104,7 @@ class Proxmox:
         pve_schema.load()
         self._load()
         api = self.api
-        self._admit()
+        self.admit()
         api.touched = self.touched
         api.mapped = self._save_mappings
         api.stored = self._save_entries
@@ -119,14 +121,16 @@ class Proxmox:
     def _tokens(self) -> dict[str, str]:
         return {proxmox_rights.TOKEN: self.settings["token"]}
 
-    def _admit(self, missing: str = "") -> None:
-        """The token's user and roles, as an owner sets them up once with what `./aether proxmox role` prints."""
+    def admit(self) -> None:
+        """The token's user and roles, as an owner sets them up with what `./aether proxmox role` prints, and again with --update
+        when the inventory needs more; without what the fault `missing-right` names.
+        """
         self.api.apitokens = self._tokens()
         self.api.users[proxmox_rights.USER] = secrets.token_hex(16)
         self.api.acl.clear()
         for path, (privileges, propagate) in self._granted().items():
             for who in (proxmox_rights.USER, proxmox_rights.TOKEN):
-                self.api.assign(who, path, set(privileges) - {missing}, propagate)
+                self.api.assign(who, path, set(privileges) - {self._lacking}, propagate)
 
     def _granted(self) -> dict[str, tuple[list[str], bool]]:
         """Privileges by path. What an inventory needed before stays, for `proxmox role --update` takes nothing away."""
@@ -136,7 +140,9 @@ class Proxmox:
         for grant in proxmox_rights.grants(proxmox_rights.Use.of(self.world.tables, self.api.major)):
             more, propagate = now.get(grant.path, ([], grant.propagate))
             now[grant.path] = ([*more, *grant.privileges], propagate)
-        granted |= now
+        for where, (privileges, propagate) in now.items():
+            before, _ = granted.get(where, ([], propagate))
+            granted[where] = (sorted({*before, *privileges}), propagate)
         write_atomic(path, json.dumps(granted, indent=1).encode())
         return granted
 
@@ -446,9 +452,14 @@ class Proxmox:
         host = self.host_of(guest)
         kept = {**guests.dump(guest), "sim": self._meta.get(guest.vmid, {})}
         data = await asyncio.to_thread(archives.pack, kept, host.directory if host is not None else self.directory / "none")
-        name = archives.named("qemu" if isinstance(guest, FakeVm) else "lxc", guest.vmid, at)
+        kind = "qemu" if isinstance(guest, FakeVm) else "lxc"
+        name = archives.named(kind, guest.vmid, at)
         root, path = self.node_hosts[guest.node].root, f"{archives.FOLDER}/{name}"
         root.write(path, data)
+        day = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+        said = (f"Starting Backup of VM {guest.vmid} ({kind})", f"Finished Backup of VM {guest.vmid} (00:00:00)")
+        log = "".join(f"{day} INFO: {line}\n" for line in said)
+        root.write(f"/var/log/vzdump/{kind}-{guest.vmid}.log", log.encode())
         if notes:
             root.write(f"{path}.notes", notes)
         return path, len(data)
@@ -508,7 +519,8 @@ class Proxmox:
         elif name == "storage-full":
             self._fill(nodes, on)
         elif name == "missing-right":
-            self._admit(value if on else "")
+            self._lacking = value if on else ""
+            self.admit()
         elif name == "bad-password":
             self.api.password = secrets.token_hex(16) if on else self.settings["password"]
             self.api.apitokens = {} if on else self._tokens()
