@@ -7,11 +7,11 @@ from typing import Any
 import pulumi
 from pydantic import BaseModel, ConfigDict, Field
 
+from inventory.files import REPOSITORY
+
 # pulumi.Input is not complete at run time, so pydantic cannot check it; these are.
 Text = str | pulumi.Output[str]
 Number = int | pulumi.Output[int]
-
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 class Args(BaseModel):

@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from inventory.files import REPOSITORY, write_whole
 from inventory.load import Inventory
 from inventory.models import ManagedHost, Node
 from inventory.os_names import os_of
 from inventory.rolesecrets import needed, of_home
 from inventory.types import Port, SshPublicKey
 
-_PLAYBOOKS = Path(__file__).resolve().parents[1] / "ansible"
+_PLAYBOOKS = REPOSITORY / "ansible"
 _PYTHON = {"nixos": "/run/current-system/sw/bin/python3"}
 
 
@@ -128,10 +129,7 @@ def _write_known_hosts(inventories: Sequence[Inventory], where: Mapping[str, End
     text = known_hosts(inventories, where)
     path = Path(".aether", "known_hosts", sha256(text.encode()).hexdigest()[:16]).absolute()
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
-        partial.write_text(text)
-        partial.replace(path)
+        write_whole(path, text)
     return path
 
 

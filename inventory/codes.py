@@ -6,20 +6,19 @@ import ast
 import re
 from collections import defaultdict
 from functools import cache
-from pathlib import Path
 
+from inventory.files import REPOSITORY
 from inventory.ruletext import LATE, Report, Source
 
-ROOT = Path(__file__).resolve().parent.parent
-TABLE = ROOT / "docs/inventory.md"
+TABLE = REPOSITORY / "docs/inventory.md"
 
 
 @cache
 def reports() -> dict[str, tuple[Report, ...]]:
     """Every report by its code, in the order of the source."""
     found: dict[str, dict[Report, None]] = defaultdict(dict)
-    for path in [*sorted((ROOT / "inventory").rglob("*.py")), *(ROOT / name for name in LATE)]:
-        name = path.relative_to(ROOT).as_posix()
+    for path in [*sorted((REPOSITORY / "inventory").rglob("*.py")), *(REPOSITORY / name for name in LATE)]:
+        name = path.relative_to(REPOSITORY).as_posix()
         for code, report in Source(name, ast.parse(path.read_text(encoding="utf-8"))).reports():
             found[code][report] = None
     return {code: tuple(each) for code, each in sorted(found.items())}

@@ -11,6 +11,7 @@ from inventory.environment import enter
 
 enter("ops")
 
+from inventory.files import REPOSITORY  # noqa: E402
 from inventory.load import InventoryError  # noqa: E402
 from inventory.problems import did_you_mean, explained  # noqa: E402
 from ops import cloud, commands, examine, fleet, guests, proxmox  # noqa: E402
@@ -25,7 +26,7 @@ from ops.notify import notify  # noqa: E402
 from ops.offsite import offsite  # noqa: E402
 from ops.policies import policies  # noqa: E402
 from ops.restore.command import restore  # noqa: E402
-from ops.stack import REPOSITORY, OpsError, Stack  # noqa: E402
+from ops.stack import OpsError, Stack  # noqa: E402
 from ops.status.command import status, topology  # noqa: E402
 from ops.update.command import update  # noqa: E402
 from ops.upstream import upgrade  # noqa: E402

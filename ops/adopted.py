@@ -9,12 +9,13 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from inventory import agekey
+from inventory.files import REPOSITORY
 from inventory.keys import bare
 from inventory.load import Inventory
 from inventory.models import NixosLxc, NixosVm
 from ops import hosts
 from ops.guests import TOOLS
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from stacks import live
 from stacks.cluster import RETIRED, TAG, ClusterGuest
 

@@ -1,9 +1,8 @@
 """The authority that signed the certificate of a stack's Proxmox API, known to the engine's plugins."""
 
 import os
-from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from inventory.files import REPOSITORY
 
 
 def authorities(stack: str, setting: str | None) -> dict[str, str]:

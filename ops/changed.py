@@ -8,9 +8,10 @@ from pathlib import Path
 
 from components.nixos.source_closure import source_hashes
 from components.nixos.tool import nix_command
+from inventory.files import REPOSITORY
 from inventory.os_names import os_of
 from inventory.overlay import document, environment_of, overlays
-from ops.stack import REPOSITORY, OpsError
+from ops.stack import OpsError
 
 
 def changed_hosts(base: str) -> dict[str, str]:

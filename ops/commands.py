@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 
+from inventory.files import REPOSITORY
 from ops import agreement, plan, tasks, unreachable, waves
 from ops.arguments import engine_parser, nothing, parser
 from ops.events import Event, steps_of
@@ -20,7 +21,7 @@ from ops.guests import followed
 from ops.orders import leaving as orders
 from ops.progress import ProgressPrinter
 from ops.runs import recorded
-from ops.stack import REPOSITORY, SIMULATED, OpsError, Stack
+from ops.stack import SIMULATED, OpsError, Stack
 from ops.status.command import status
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from components.nixos.system import deployment_result
 from components.nixos.tool import nix_command
 from components.requests import DeployRequest
-from ops.stack import AETHER, REPOSITORY, Stack
+from inventory.files import REPOSITORY
+from ops.stack import AETHER, Stack
 
 UNITS = "etc/systemd/system"
 

@@ -10,9 +10,8 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from ops.setup import ENGINE, PYTHONS, usable
+from ops.setup import ENGINE, PYTHONS, REPOSITORY, usable
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 ROOT_FOR = "the simulator needs root: sudo make up; real stacks need none"
 # tool, what it is needed for, how to get it
 TOOLS = (

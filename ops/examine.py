@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from inventory import proxmox_rights
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import Guest
 from inventory.problems import some
@@ -18,7 +19,7 @@ from ops import nodes, workplace
 from ops.arguments import nothing
 from ops.finding import Finding
 from ops.fleet import inventory_of
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 
 Api = Callable[[str], Any]
 

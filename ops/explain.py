@@ -10,9 +10,10 @@ from rich.table import Table
 
 from inventory import codes
 from inventory.blocks import replaced
+from inventory.files import REPOSITORY
 from inventory.problems import did_you_mean
 from ops.arguments import parser
-from ops.stack import PAGES, REPOSITORY, OpsError, Stack
+from ops.stack import PAGES, OpsError, Stack
 
 BEGIN, END = "<!-- codes:begin -->", "<!-- codes:end -->"
 HEADINGS = ("The host now", "Causes", "Do", "Example")

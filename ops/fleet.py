@@ -9,12 +9,13 @@ from rich.console import Console
 
 from components.base import Operator
 from components.requests import ByHandRequest
+from inventory.files import REPOSITORY
 from inventory.load import Inventory, InventoryError, load
 from inventory.models import AtomicHost, NixosHost
 from inventory.problems import did_you_mean, explained
 from ops import hosts
 from ops.arguments import parser
-from ops.stack import PAGES, REPOSITORY, OpsError, Stack, settings_in
+from ops.stack import PAGES, OpsError, Stack, settings_in
 from stacks.live import ask
 
 # Tables are wider than the 80 columns that rich takes a pipe for.

@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
+from inventory.files import REPOSITORY
 from inventory.problems import did_you_mean
 from ops import hosts
 from ops.fleet import inventory_of
 from ops.leftovers import to_do
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from stacks.cluster import RETIRED, Cluster, ClusterError, ClusterGuest, authority_file, guests, login
 
 GUESTS = ("proxmoxve:index/vmLegacy:VmLegacy", "proxmoxve:index/containerLegacy:ContainerLegacy")

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ops.stack import REPOSITORY, OpsError
+from inventory.files import REPOSITORY
+from ops.stack import OpsError
 from stacks.live import Report
 
 

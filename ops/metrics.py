@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from inventory.files import write_whole
+from inventory.files import REPOSITORY, write_whole
 from inventory.models import DEPLOY_USER
 from ops import hosts
 from ops.arguments import parser
 from ops.fleet import deployed, inventory_of, out
 from ops.runs import Run, runs
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from ops.status.facts import Fleet, look
 from stacks.live import entry_command
 

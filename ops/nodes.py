@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
 
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from ops import hosts
 from ops.finding import Finding
-from ops.stack import REPOSITORY, Stack
+from ops.stack import Stack
 from stacks.live import ask
 
 QUESTIONS = Path(__file__).with_name("node-facts.sh")

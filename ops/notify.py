@@ -4,9 +4,10 @@ import os
 import sys
 from typing import Any
 
+from inventory.files import REPOSITORY
 from inventory.secret_store import SecretStore, SecretStoreError
 from ops.arguments import parser
-from ops.stack import AETHER, REPOSITORY, OpsError, Stack
+from ops.stack import AETHER, OpsError, Stack
 
 EVENTS = {
     "deploy": "a deployment succeeded",

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import Guest
 from inventory.problems import did_you_mean
@@ -18,7 +19,7 @@ from ops.arguments import parser
 from ops.fleet import inventory_of, out
 from ops.restore.node import Backup, Node, newest
 from ops.restore.report import size
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 
 SUFFIX = ".age"
 BLOCK = 1 << 20

@@ -2,11 +2,12 @@
 
 from rich.table import Table
 
+from inventory.files import REPOSITORY
 from inventory.policies import Judge, PolicyError, Subject, load_policies
 from inventory.policies.builtin import ENDPOINTS
 from ops.arguments import parser
 from ops.fleet import inventory_of, out
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from stacks.settings import Settings, key_of
 
 # Settings that policies ask, beside those that are URLs.

@@ -6,6 +6,7 @@ from typing import Any
 
 from components.base import Operator
 from components.requests import DeployRequest, PlaybookRequest, RebaseRequest, SoakRequest, State, changed_fields, host_of
+from inventory.files import REPOSITORY
 from inventory.models import CloudVm
 from inventory.policies import Judge, PolicyError, Subject, load_policies
 from ops import plan
@@ -17,7 +18,7 @@ from ops.fleet import inventory_of
 from ops.order import order_changes
 from ops.orders.leaving import foreseen
 from ops.reboots import reboot_notice
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 
 # Never shown: they say the same on every line, or are how and not what. What `boots` means is said by itself.
 _HIDDEN = (*Operator.model_fields, "instance", "inventory", "endpoints", "boots")

@@ -4,14 +4,13 @@ import contextlib
 import io
 import re
 import subprocess
-from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files, InclusionLevel
 
 from inventory import codes, reference
+from inventory.files import REPOSITORY
 
-ROOT = Path(__file__).resolve().parent.parent
 # Of the repository's ground floor, by their names in the site.
 OWN = {
     "README.md": "project.md",
@@ -23,7 +22,7 @@ OWN = {
 
 def on_files(files: Files, config: Any, **_: object) -> Files:
     """Add the pages that are made; those of the inventory's codes are reached from where the codes are listed."""
-    made = {name: _from_ground((ROOT / file).read_text()) for file, name in OWN.items() if (ROOT / file).exists()}
+    made = {name: _from_ground((REPOSITORY / file).read_text()) for file, name in OWN.items() if (REPOSITORY / file).exists()}
     for name, text in {**made, "commands.md": commands(), "fields.md": reference.page()}.items():
         files.append(File.generated(config, name, content=text))
     for code in codes.reports():
@@ -53,7 +52,7 @@ def commands() -> str:
     for name in (*COMMANDS, *MODULES):
         parts += ["", f"## {name}", "", "```", _help([name]), "```"]
     for name in PACKAGES:
-        said = subprocess.run([ROOT / "aether", name, "--help"], capture_output=True, text=True, check=True).stdout
+        said = subprocess.run([REPOSITORY / "aether", name, "--help"], capture_output=True, text=True, check=True).stdout
         parts += ["", f"## {name}", "", "```", said.rstrip(), "```"]
     return "\n".join(parts) + "\n"
 

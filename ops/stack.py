@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from inventory.files import REPOSITORY
 from inventory.problems import explained
 from ops import locks, secrets_provider
 from ops.authority import authorities
@@ -21,7 +22,6 @@ from ops.causes import refusals
 from ops.events import ENVIRONMENT, Event, EventLog
 from ops.progress import ProgressPrinter
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 AETHER = REPOSITORY / ".aether"
 PAGES = REPOSITORY / "docs/errors"
 """What each exit code of a deployment means: CODE.md."""

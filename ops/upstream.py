@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from inventory.files import REPOSITORY
 from ops.arguments import parser
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 
 PIN = "upstream.toml"
 NOT_TAKEN = "ops/init/not-taken"

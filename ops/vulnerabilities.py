@@ -4,10 +4,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from inventory.files import write_whole
+from inventory.files import REPOSITORY, write_whole
 from ops.arguments import parser
 from ops.changed import built, changed_hosts, checkout_of, nixos_hosts
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from ops.update.vulnerabilities import Scan, of_closures, of_pins, of_revision, report
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from components.nixos.desired import Evaluator, desired_closures
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import NixosHost
-from ops.stack import REPOSITORY, Stack
+from ops.stack import Stack
 
 
 def wanted_closures(

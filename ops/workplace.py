@@ -10,10 +10,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from components.nixos.tool import nix_command
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import NixosHost
 from ops.finding import Finding
-from ops.stack import REPOSITORY, Stack
+from ops.stack import Stack
 from stacks.platforms import operator_systems, unbuildable
 
 LEAST = {"the checkout": 2, "the Nix store": 10}

@@ -10,8 +10,9 @@ from typing import Any
 
 import pulumi
 
-from components.base import REPOSITORY, Operator
+from components.base import Operator
 from components.requests import PlaybookRequest
+from inventory.files import REPOSITORY
 from stacks.settings import Settings
 
 SHOWN = 4000

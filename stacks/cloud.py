@@ -13,11 +13,12 @@ from components.ansible.sources import Playbooks, playbook_content
 from components.aws.machine import CloudMachine, CloudMachineArgs
 from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
 from components.aws.way_home import WayHome, WayHomeArgs
-from components.base import REPOSITORY, Component, Operator
+from components.base import Component, Operator
 from components.cloud.first_contact import first_contact
 from components.health.proof import Healthy, HealthyArgs
 from components.nixos.system import NixosSystem
 from inventory.ansible import peers, relays
+from inventory.files import REPOSITORY
 from inventory.load import Inventory, load
 from inventory.models import AmazonLinuxVm, Cloud, CloudVm, NixosCloudVm
 from stacks import names

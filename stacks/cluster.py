@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from components.base import REPOSITORY
 from inventory import proxmox_rights
+from inventory.files import REPOSITORY
 from stacks.settings import Settings, SettingsError, plain
 
 TAG = "aether"

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_proxmoxve as proxmox
 
 from components.ansible.playbook import Playbook
-from components.base import REPOSITORY, Operator
+from components.base import Operator
 from components.nixos.source_closure import image_hash
 from components.nixos.system import NixosSystem
 from components.proxmox.devices import NodeDevices, NodeDevicesArgs
@@ -15,6 +15,7 @@ from components.proxmox.guest import GuestArgs
 from components.proxmox.image import NixosImage, NixosImageArgs
 from components.proxmox.lxc import NixosLxc, NixosLxcArgs
 from components.proxmox.vm import NixosVm, NixosVmArgs
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import Guest, NixosHost
 from inventory.models import NixosLxc as NixosLxcFacts

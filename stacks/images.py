@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from components.base import REPOSITORY
 from components.registry.followed import FollowedImage, FollowedImageArgs
+from inventory.files import REPOSITORY
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, ImageBuild
 from stacks.references import published_images

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from components.base import REPOSITORY
 from components.health.checks import check_lines
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import DEPLOY_USER, AtomicHost, ManagedHost, NixosHost
 

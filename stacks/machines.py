@@ -11,9 +11,10 @@ import pulumi
 from components.ansible.playbook import Playbook, PlaybookArgs
 from components.ansible.sources import Playbooks, playbook_content
 from components.atomic.host import AtomicHost, AtomicHostArgs
-from components.base import REPOSITORY, Operator
+from components.base import Operator
 from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
 from inventory.ansible import guest_networks, peers
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import AnsibleHost, ManagedHost, Node
 from inventory.models import AtomicHost as AtomicHostFacts

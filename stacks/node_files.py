@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import pulumi
 
-from components.base import REPOSITORY
 from components.proxmox.image import built_file, content_type, stored_name
+from inventory.files import REPOSITORY
 from stacks.cluster import client, credentials
 from stacks.recorded import RecordedFile
 from stacks.settings import Settings, SettingsError

@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from components.base import REPOSITORY
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.policies import Judge, PolicyError, Resource, Subject, Verdict, load_policies
 from inventory.problems import some

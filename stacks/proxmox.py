@@ -6,7 +6,7 @@ from pathlib import Path
 import pulumi
 import pulumi_proxmoxve as proxmox
 
-from components.base import REPOSITORY
+from inventory.files import REPOSITORY
 from stacks.settings import Settings, SettingsError
 
 

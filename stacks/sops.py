@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from components.base import REPOSITORY
+from inventory.files import REPOSITORY
 from stacks.settings import Settings, SettingsError
 
 

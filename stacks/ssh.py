@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.base import REPOSITORY
 from inventory.building import Builder
+from inventory.files import REPOSITORY, write_whole
 from inventory.load import Inventory
 from inventory.models import ManagedHost, NixosHost, NixosVm, takes_orders
 from stacks.platforms import system_of
@@ -193,8 +193,4 @@ def _write(path: Path, content: str) -> None:
     """Write CONTENT unless it is there already: runs side by side must not see a half-written file."""
     if path.exists() and path.read_text() == content:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(content)
-    draft.chmod(0o600)
-    draft.replace(path)
+    write_whole(path, content, mode=0o600)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import pulumi
 
-from components.base import REPOSITORY, Operator, Text
+from components.base import Operator, Text
 from components.nixos.desired import Desired, EvaluationError, desired_closures, untracked
 from components.nixos.system import NixosSystem, NixosSystemArgs
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import NixosHost
 from inventory.problems import some

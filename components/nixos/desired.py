@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, fields
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from components.contents import as_lines
 from components.nixos.source_closure import Sources, sources_of
 from components.nixos.tool import nix_command
+from inventory.files import write_whole
 
 HOST_GIB = 0.9
 """Memory that the evaluation of one NixOS host takes."""
@@ -149,10 +149,7 @@ class EvaluationCache:
 
     def save(self) -> None:
         """Replace the file in one step, so that an interrupted run leaves the old one."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self.path.parent, delete=False) as handle:
-            json.dump(self._entries, handle, indent=1)
-        os.replace(handle.name, self.path)  # noqa: PTH105
+        write_whole(self.path, json.dumps(self._entries, indent=1))
 
 
 def _kept(drvs: set[str], repository: Path, nix: str) -> set[str]:

@@ -10,8 +10,9 @@ import pulumi_command as command
 import pulumi_proxmoxve as proxmox
 from pydantic import Field
 
-from components.base import REPOSITORY, Args, Component, Operator
+from components.base import Args, Component, Operator
 from components.requests import ImageRequest, local_command
+from inventory.files import REPOSITORY
 
 _FORMATS = {
     # flake output, extension, Proxmox content type

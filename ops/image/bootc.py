@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inventory.files import REPOSITORY
 from inventory.load import load_all
 from inventory.models import AtomicHost, Site
 from ops.image.child import Say, run
 from ops.image.copying import GIB
-from ops.stack import REPOSITORY, OpsError
+from ops.stack import OpsError
 
 BUILDER = "quay.io/centos-bootc/bootc-image-builder:latest"
 # By our format: the builder's type, and where its result is below its output folder.

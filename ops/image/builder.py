@@ -4,10 +4,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from inventory.files import write_whole
 from ops.image import vm
 from ops.image.child import Say
 from ops.image.copying import GIB, copy
-from ops.image.dist import Dist, write
+from ops.image.dist import Dist
 from ops.image.nix import Flake
 from ops.stack import OpsError
 
@@ -78,7 +79,7 @@ class Builder:
             return
         self.say("2/4 check: nix flake check")
         flake.check()
-        write(stamp, f"{flake.state}\n")
+        write_whole(stamp, f"{flake.state}\n")
 
     def _collect(self, host: str, kind: str, output: Path) -> list[dict[str, Any]]:
         """Copies the files of a result to where they belong. Name in the result, path relative to dist, size, sha256 of each."""

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
+from inventory.files import REPOSITORY
 from ops.image import bootc
 from ops.image.bootc import atomic
 from ops.image.builder import Builder
 from ops.image.dist import FORMATS
-from ops.stack import REPOSITORY
 
 
 def image(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from inventory.files import write_whole
 from ops.image.child import Say
 from ops.image.copying import GIB, allocated, missing, settle, sha256
 from ops.image.nix import Image
@@ -128,7 +129,7 @@ class Dist:
         for old in sorted({file["path"] for file in before["files"]} - kept):
             (self.folder / old).unlink(missing_ok=True)
             self.say(f"removed, because {name} has no such file any more: {old}")
-        write(self.folder / DEPLOY / f"{name}.json", json.dumps(manifest, indent=2) + "\n")
+        write_whole(self.folder / DEPLOY / f"{name}.json", json.dumps(manifest, indent=2) + "\n")
         for file in manifest["files"]:
             settle(self.folder / file["path"])
         self.sums()
@@ -142,7 +143,7 @@ class Dist:
                 self.say(f"removed, because its files are gone: {DEPLOY}/{name}.json")
             else:
                 lines |= {f"{file['sha256']}  ../{file['path']}\n" for file in manifest["files"]}
-        write(self.folder / DEPLOY / "SHA256SUMS", "".join(sorted(lines)))
+        write_whole(self.folder / DEPLOY / "SHA256SUMS", "".join(sorted(lines)))
 
     def _gone(self, manifest: Manifest) -> bool:
         return not all((self.folder / file["path"]).is_file() for file in manifest["files"])
@@ -158,13 +159,6 @@ class Dist:
         if place.is_symlink() and not place.exists():
             return OpsError(f"{place} is a link to {place.readlink()}, which is not there. Fix: mount or make it, or --dist DIR")
         return OpsError(f"{place}: {error.strerror}. Fix: its owner and rights, or --dist DIR somewhere else")
-
-
-def write(path: Path, text: str) -> None:
-    """The whole text or the one before: never a part of it."""
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
-    new.replace(path)
 
 
 def _is_manifest(found: object) -> bool:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inventory.files import REPOSITORY
 from ops.image import child
 from ops.image.child import Say
-from ops.stack import REPOSITORY, OpsError
+from ops.stack import OpsError
 
 STORE = Path("/nix/store")
 IMAGES = "legacyPackages.x86_64-linux.images"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from inventory.files import REPOSITORY
 from inventory.keys import set_fields
 from inventory.load import Inventory
 from inventory.models import CloudVm, NixosCloudVm
@@ -17,7 +18,7 @@ from ops.image.copying import GIB, sha256
 from ops.image.dist import Dist
 from ops.image.partitions import boot_mode
 from ops.image.snapshot import WORKERS, Snapshots, size
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 
 ARCHITECTURES = {"x86_64-linux": "x86_64", "aarch64-linux": "arm64"}
 ROOT_DEVICE = "/dev/xvda"

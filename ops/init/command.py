@@ -9,10 +9,11 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from inventory.files import REPOSITORY
 from ops.arguments import parser
 from ops.init import questions
 from ops.init.make import check_target, make, uncommitted
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from ops.upstream import PIN
 
 CALLER = "AETHER_CALLER"

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.nixos.tool import nix_command
-from ops.stack import REPOSITORY, OpsError
+from inventory.files import REPOSITORY
+from ops.stack import OpsError
 
 SHIM = Path(__file__).parent / "bin"
 ALIAS = "aether-install"

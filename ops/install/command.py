@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.nixos.tool import nix_command
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import Guest, NixosHost, NixosLxc, NixosMetal, NixosVm
 from ops import guests, hosts
@@ -17,7 +18,7 @@ from ops.fleet import inventory_of
 from ops.install import anywhere, files, trust
 from ops.install.anywhere import Order, Way
 from ops.install.target import LINK, Disk, Layout, Machine, chosen, data, refusals
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from stacks.cluster import TAG, ClusterGuest
 from stacks.live import ask
 from stacks.ssh import accesses

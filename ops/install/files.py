@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from inventory import agekey
+from inventory.files import REPOSITORY
 from inventory.keys import bare
 from inventory.secret_store import SecretStore, SecretStoreError
 from ops.install.anywhere import ALIAS
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 
 _PREFIX = "aether-install-"
 

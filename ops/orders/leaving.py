@@ -14,12 +14,13 @@ from components.base import Operator
 from components.nixos.desired import EvaluationError
 from components.requests import DeployRequest, OrderRequest
 from inventory.building import Cache
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import NixosHost, NixosMetal, takes_orders
 from ops import hosts
 from ops.orders.document import NONE, Order, parsed, signed
 from ops.orders.place import Place
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from ops.wanted import wanted_closures
 
 LIFE = 30 * 86400

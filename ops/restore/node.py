@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from inventory.files import REPOSITORY
 from ops import hosts
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 
 _SCRIPT = REPOSITORY / "components/proxmox/scripts/scratch-guest.sh"
 _LOCK = "/run/lock/aether-scratch"

@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.secret_store import SecretStore, SecretStoreError
 from ops import hosts
 from ops.notify import secret_store
 from ops.restore.report import size
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 
 ROOT, USER = "/srv/backup", "restic"
 """Where role restic_server keeps a repository a host, and whose it is."""

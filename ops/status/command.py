@@ -8,11 +8,12 @@ from pathlib import Path
 
 from rich.table import Table
 
+from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from ops import hosts, notify
 from ops.arguments import nothing, parser
 from ops.fleet import deployed, inventory_of, out
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from ops.status import page
 from ops.status.facts import PENDING, Fleet, HostStatus, ago, look, problems
 from ops.status.serve import Latest, server

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from inventory.files import write_whole
+from inventory.files import REPOSITORY, write_whole
 from ops.arguments import parser
 from ops.fleet import inventory_of
-from ops.stack import REPOSITORY, Stack
+from ops.stack import Stack
 from ops.update.containers import container_images
 from ops.update.flake import flake_inputs
 from ops.update.machine_images import machine_images

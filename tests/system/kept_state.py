@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from ops.stack import REPOSITORY, Stack
+from inventory.files import REPOSITORY
+from ops.stack import Stack
 
 FOLDER = Path(__file__).parent / "kept"
 STACK = "sim"

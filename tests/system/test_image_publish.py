@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from botocore.client import BaseClient  # type: ignore[import-untyped]
 
+from inventory.files import REPOSITORY, write_whole
 from inventory.load import load
 from ops.aws import Account, answering
 from ops.cloud_policy import MARK, publishing
 from ops.image import publish, snapshot
 from ops.image.copying import sha256
-from ops.image.dist import Dist, write
+from ops.image.dist import Dist
 from ops.image.partitions import boot_mode
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from tests.system import test_aws_rights as rights
 from tests.system.test_aws_previews import simulated_aws
 
@@ -95,7 +96,7 @@ def image(
         "host": name, "format": "raw", "output": "/nix/store/x", "system": system, "nixos": "25.11.20251120.abcdef0",
         "files": [{"path": f"2_raw/{name}.raw", "size": file.stat().st_size, "sha256": digest}],
     }  # fmt: skip
-    write(dist / "3_deploy" / f"{name}-raw.json", json.dumps(manifest))
+    write_whole(dist / "3_deploy" / f"{name}-raw.json", json.dumps(manifest))
     return publish.read(Dist(dist, lambda line: None), name)
 
 

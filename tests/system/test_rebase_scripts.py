@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aether_sim.testing import Outcome, Simulator, started, wrapped_ssh
-from components.base import REPOSITORY
+from inventory.files import REPOSITORY
 
 IMAGE = "ghcr.io/ublue-os/kinoite-main"
 OWN = "ghcr.io/example/aether-kinoite"

@@ -10,10 +10,11 @@ from pydantic import ValidationError
 from components.ansible.playbook import Playbook, PlaybookArgs
 from components.ansible.sources import Playbooks, playbook_content
 from components.atomic.host import AtomicHost, AtomicHostArgs
-from components.base import REPOSITORY, Operator
+from components.base import Operator
 from components.health.checks import check_lines
 from components.home.bootstrap import HomeBootstrap, HomeBootstrapArgs
 from components.nixos.system import NixosSystem, NixosSystemArgs
+from inventory.files import REPOSITORY
 from inventory.models import CommandCheck, Home, HttpCheck, TcpCheck, UnitCheck
 from tests.unit.recorder import record
 

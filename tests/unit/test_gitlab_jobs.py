@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.stack import REPOSITORY
+from inventory.files import REPOSITORY
 
 CACHE = Path(os.environ.get("AETHER_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "aether")
 STAND_IN = """#!/bin/sh

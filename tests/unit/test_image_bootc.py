@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from inventory.files import REPOSITORY
 from inventory.load import load
 from inventory.models import AtomicHost
 from ops.image import bootc, command
-from ops.stack import REPOSITORY, OpsError
+from ops.stack import OpsError
 
 HOMELAB = load(REPOSITORY / "inventory/homelab.toml")
 # Fields of osbuild's blueprint (github.com/osbuild/blueprint a79d26e) that are used. The builder refuses a file with others.

@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
+from inventory.files import REPOSITORY
 from ops.image import builder as building
 from ops.image import command, copying, dist, vm
 from ops.image import nix as asking
-from ops.stack import REPOSITORY, OpsError
+from ops.stack import OpsError
 
 # Answers as Nix does, and writes down what it was asked. FACTS: see `Nix` below.
 STAND_IN = r"""#!PYTHON -IS
@@ -409,19 +410,6 @@ class TestFiles:
         (tmp_path / "dist/3_deploy/box-raw.json").write_text('{"host": "b')
         builder(tmp_path)[0].make("box", "raw")
         assert manifest(tmp_path)["host"] == "box"
-
-    def test_notes_are_written_whole_or_not_at_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        path = tmp_path / "SHA256SUMS"
-        dist.write(path, "before\n")
-
-        def full(self: Path, text: str) -> None:
-            self.write_bytes(text[:2].encode())
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        monkeypatch.setattr(Path, "write_text", full)
-        with pytest.raises(OSError):
-            dist.write(path, "after\n")
-        assert path.read_text() == "before\n"
 
 
 class TestRefusals:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from inventory.files import REPOSITORY
 from inventory.keys import new_ssh_key
 from inventory.load import load
 from inventory.secret_store import SecretStore
@@ -22,7 +23,7 @@ from ops import guests, hosts
 from ops.install import anywhere, command, files, trust
 from ops.install.anywhere import Order, Way, arguments
 from ops.install.target import LINK, Layout, Machine, chosen, refusals
-from ops.stack import REPOSITORY, OpsError, Stack
+from ops.stack import OpsError, Stack
 from stacks.cluster import ClusterGuest
 
 HOMELAB = load(Path("inventory/homelab.toml"))

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from ops.stack import REPOSITORY
+from inventory.files import REPOSITORY
 
 
 def settings(tmp_path: Path, **environment: str) -> list[str]:

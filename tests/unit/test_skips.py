@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.stack import REPOSITORY
+from inventory.files import REPOSITORY
 
 TESTS = """
 import pytest

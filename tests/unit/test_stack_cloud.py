@@ -12,8 +12,8 @@ import pulumi
 import pytest
 
 from aether_sim.hosts.firstboot import random_host_key
-from components.base import REPOSITORY
 from inventory.ansible import listing
+from inventory.files import REPOSITORY
 from inventory.load import Inventory, load
 from ops.fleet import _one_host, rollback
 from ops.stack import Stack
