@@ -59,7 +59,7 @@ def answering(account: Account, policy: str) -> Iterator[None]:
         )
     except ImportError:
         raise OpsError(str(NoLibraryError())) from None
-    login, again = "set AWS_PROFILE, or run aws sso login", "when it is mended, run the same command again"
+    login, again = "set AWS_PROFILE, or run aws sso login", "once the cause is gone, run the same command again"
     try:
         yield
     except ClientError as error:

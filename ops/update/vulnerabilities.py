@@ -141,7 +141,7 @@ def report(before: Scan | None, after: Scan) -> str:
     lines = ["## Known vulnerabilities", ""]
     parts = [("still there", [new[key] for key in new if key in old])] if before else []
     parts = [
-        *([("mended", [old[key] for key in old if key not in new])] if before else []),
+        *([("fixed", [old[key] for key in old if key not in new])] if before else []),
         ("brought" if before else "known", [new[key] for key in new if key not in old]),
         *parts,
     ]

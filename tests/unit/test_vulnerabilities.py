@@ -189,14 +189,14 @@ def test_a_failure_is_not_taken_for_nothing_known(tmp_path: Path, code: int, sai
     assert of_pins(tmp_path, scanner(tmp_path, code, said, "no network")) == Scan(set(), left)
 
 
-def test_the_report_says_what_is_mended_first() -> None:
+def test_the_report_says_what_is_fixed_first() -> None:
     old = Scan({Known("openssl", "3.0.7", "CVE-1", 9.8, "bad"), Known("zlib", "1", "CVE-2", 4.0)}, ["systems: one"])
     new = Scan({Known("zlib", "2", "CVE-2", 4.0), Known("curl", "8", "GHSA-3")}, ["systems: one", "Python: no"])
     assert (
         report(old, new)
         == """## Known vulnerabilities
 
-**1 mended**
+**1 fixed**
 
 | package | vulnerability | CVSS | |
 |---|---|---|---|
@@ -260,6 +260,6 @@ def test_the_command_compares_the_hosts_that_change_and_changes_nothing(
     assert command(Stack("sim"), ["--base", "HEAD", "--append", str(text)]) == 0
     said = capsys.readouterr().out
     assert asked == [("/nix/store/web-3.0.8",), ("/nix/store/web-3.0.7",)]
-    assert "**1 mended**" in said and "**2 still there**" in said and "brought" not in said
+    assert "**1 fixed**" in said and "**2 still there**" in said and "brought" not in said
     assert text.read_text().startswith("## Newer pins\n\n## Known vulnerabilities")
     assert not subprocess.run(["git", "status", "--short"], cwd=repository, capture_output=True, check=True).stdout

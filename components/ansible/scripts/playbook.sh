@@ -35,7 +35,7 @@ say "runs ${AETHER_PLAYBOOK}"
 ansible-playbook -i ansible/inventory.py --limit "$AETHER_HOST" --extra-vars "$variables" "ansible/$AETHER_PLAYBOOK" >"$log" 2>&1 </dev/null || {
   grep -E -A 12 '^(fatal|failed|ERROR|\[ERROR\])' "$log" | sed -n '1,24s/^/    /p' >&2 || tail -n 12 "$log" >&2
   account failed "$AETHER_PLAYBOOK"
-  fail 50 "${AETHER_PLAYBOOK} failed half-way; run it again when it is mended. The whole output: $log"
+  fail 50 "${AETHER_PLAYBOOK} failed half-way; once the cause is gone, the same command goes on. The whole output: $log"
 }
 # "HOST : ok=12 changed=0 …" without the run's varying spaces.
 recap=$(awk -v host="$AETHER_HOST" '$1 == host && $2 == ":" { $1 = ""; $2 = ""; sub(/^ +/, ""); print }' "$log")
