@@ -28,8 +28,8 @@ class Result:
     def changes(self) -> dict[str, int]:
         """Pulumi's closing counts, like {"unchanged": 65, "to update": 1}."""
         counts: dict[str, int] = {}
-        # `up` goes on with the time that it took, and a table.
-        closing = self.text.split("Resources:")[-1].split("Duration:")[0]
+        # Behind an empty line `up` goes on with the time that it took, and a table.
+        closing = self.text.split("Resources:\n")[-1].split("\n\n")[0]
         lines = closing.splitlines() if "Resources:" in self.text else []
         for line in lines:
             words = line.strip().lstrip("+-~@").split()

@@ -72,7 +72,7 @@ def applied(cloud: CloudLab) -> str:
 
 def pulumi(cloud: CloudLab, *arguments: str) -> Result:
     """The engine alone: `ops` would have the simulator write the stack's settings again."""
-    code = f"from ops.stack import Stack; raise SystemExit(Stack('sim-cloud').run(*{arguments!r}, check=False))"
+    code = f"from ops.stack import Stack; raise SystemExit(Stack('sim-cloud').hear(lambda event: None, *{arguments!r}))"
     return cloud.lab.run(cloud.lab.python, "-c", code)
 
 

@@ -79,7 +79,9 @@ def test_destroy_leaves_nothing_in_the_project(hetzner: Project) -> None:
     """Last of this module."""
     endpoint = hetzner.settings()
     down = hetzner.lab.run(
-        hetzner.lab.python, "-c", "from ops.stack import Stack; Stack('sim-hetzner').run('destroy', '--yes', '--skip-preview')"
+        hetzner.lab.python,
+        "-c",
+        "from ops.stack import Stack; raise SystemExit(Stack('sim-hetzner').hear(print, 'destroy', '--yes', '--skip-preview'))",
     )
     assert down.code == 0, down.text[-4000:]
     assert endpoint == hetzner.settings()

@@ -78,7 +78,7 @@ def recorded(small: Lab) -> tuple[Use, list[Request]]:
     small.replace("inventory/homelab.toml", "memory = 512", "memory = 1024")
     changed = small.up()
     assert changed.code == 0, changed.text[-6000:]
-    code = "from ops.stack import Stack; Stack('sim').run('destroy', '--yes', '--skip-preview')"
+    code = "from ops.stack import Stack; raise SystemExit(Stack('sim').hear(print, 'destroy', '--yes', '--skip-preview'))"
     destroyed = small.run(small.python, "-c", code)
     assert destroyed.code == 0, destroyed.text[-6000:]
     # What the provider does for a new address, which nobody can have while its host is to be reached at the old one.

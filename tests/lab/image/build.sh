@@ -5,9 +5,11 @@ set -euo pipefail
 here=$(dirname "$(realpath "$0")")
 # shellcheck source=nix/tools/debian-mirror.sh
 source "$here/../../../nix/tools/debian-mirror.sh"
-dir=$1
+dir=$(realpath -m "$1")
 root=$dir/root
 mkdir -p "$dir/parts"
+# The hook below splits its words at spaces, and the checkout may be in a folder with one.
+cd "$here"
 
 packages=$(paste -sd, "$here/packages.txt")
 # The initrd is made when the kernel's package is configured: what is in it has to be said before.
@@ -17,7 +19,7 @@ mmdebstrap --quiet --variant=minbase --mode=root --include="$packages" \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
   --essential-hook='mkdir -p "$1/etc/initramfs-tools" "$1/etc/kernel"' \
   --essential-hook='printf "layout=other\n" >"$1/etc/kernel/install.conf"' \
-  --essential-hook="copy-in $here/initramfs-tools /etc" \
+  --essential-hook='copy-in initramfs-tools /etc' \
   trixie "$root" "$(debian_source trixie)"
 
 cp -r "$here/files/." "$root/"

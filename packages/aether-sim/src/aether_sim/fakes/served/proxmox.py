@@ -25,7 +25,7 @@ from aether_sim.hosts.host import Host
 from aether_sim.pve import archives
 from aether_sim.pve.guests import interfaces
 from aether_sim.pve.pending import effective
-from aether_sim.pve.storage import current_node
+from aether_sim.pve.storage import CONTENT_DIRECTORIES, current_node
 
 # Subcommand -> method, path below the guest's, and the parameters that its words are.
 _CALLS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -267,7 +267,7 @@ async def _restore(call: Call, words: list[str]) -> int:
 
 
 async def pvesm(call: Call) -> int:
-    """`pvesm status [--content TYPE]|list STORAGE|set STORAGE --content TYPES`."""
+    """`pvesm status [--content TYPE]|list STORAGE|path VOLUME|set STORAGE --content TYPES`."""
     call.need_root("please run as root.")
     api, (verb, *words) = nodes.cluster().api, call.argv[1:] or [""]
     given = nodes.options_of(words[int(verb != "status") :])
@@ -279,10 +279,15 @@ async def pvesm(call: Call) -> int:
                 if given.get("content") in (None, *store["content"].split(",")):
                     total, used, avail = api._space(store)
                     call.out(f"{name} {store['type']} active {total // 1024} {used // 1024} {avail // 1024} 0.00%")
-        elif verb not in ("set", "list") or not words:
+        elif verb not in ("set", "list", "path") or not words:
             raise Refused(f"ERROR: unknown command 'pvesm {verb}'", 255)
-        elif words[0] not in api.storages:
-            raise Refused(f"storage '{words[0]}' does not exist", 255)
+        elif (storage := words[0].partition(":")[0]) not in api.storages:
+            raise Refused(f"storage '{storage}' does not exist", 255)
+        elif verb == "path":
+            content, _, file = words[0].partition(":")[2].partition("/")
+            if content not in CONTENT_DIRECTORIES:
+                raise Refused(f"pvesm path {words[0]}: a volume that is no file is not simulated", 255)
+            call.out(f"/var/lib/vz/{CONTENT_DIRECTORIES[content]}/{file}")
         elif verb == "set":
             nodes.cluster().take(words[0], given.get("content") or api.storages[words[0]]["content"])
         else:
