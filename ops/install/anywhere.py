@@ -101,7 +101,7 @@ def run(nix: str, words: list[str], way: Way, environment: dict[str, str]) -> No
         )
     if process.wait():
         raise OpsError(
-            f"nixos-anywhere ended with exit code {process.returncode} (above). Once the cause is gone, run the same command again"
+            f"nixos-anywhere ended with code {process.returncode} (above). Once the cause is gone, run the same command again"
         )
 
 

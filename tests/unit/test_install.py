@@ -361,7 +361,7 @@ def test_another_key_than_the_trusted_one_ends_it_at_once(tmp_path: Path, capsys
 
 
 def test_its_failure_is_said_and_its_program_is_of_the_flakes_nixpkgs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(OpsError, match=r"ended with exit code 3 \(above\)"):
+    with pytest.raises(OpsError, match=r"ended with code 3 \(above\)"):
         run(tmp_path, 'printf "%s " "$@"; exit 3')
     assert "run --inputs-from . nixpkgs#nixos-anywhere -- --phases kexec" in capsys.readouterr().out
     run(tmp_path, 'test "$(command -v ssh)" = "$PWD/ops/install/bin/ssh"')
