@@ -85,17 +85,13 @@ def ratios(lab: Lab, limits: Mapping[str, float], rounds: int = ROUNDS) -> dict[
             if not probe.exists():
                 raise BenchError("the program registered no resource that the probe saw")
             _keep(least["program"], side, float(probe.read_text().split()[1]))
-        hashed = timed([sys.executable, "-c", _SOURCES, *_hosts(lab)], cwd=lab.path, env=lab.environment)
+        hashed = timed([sys.executable, "-c", _SOURCES, *Fleet(MACHINES).names], cwd=lab.path, env=lab.environment)
         for side, seconds in zip(("ours", "bare"), hashed.text.split(), strict=True):
             _keep(least["sources"], side, float(seconds))
         found = {name: round(sides["ours"] / sides["bare"], 3) for name, sides in least.items()}
         if number and all(ratio <= limits[name] * MORE for name, ratio in found.items()):
             break
     return found
-
-
-def _hosts(lab: Lab) -> list[str]:
-    return list(lab.fleet.names) if lab.fleet else []
 
 
 def _keep(least: dict[str, float], side: str, seconds: float) -> None:

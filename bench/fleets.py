@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -84,27 +84,12 @@ def measure_deploys(run: Run, report: Report) -> None:
     report.seconds(f"{name}_none_aether_seconds", seconds["aether"], "pulumi up, nothing changed")
     report.seconds(f"{name}_none_aether_checked_seconds", seconds["aether_checked"], "the same, every host asked what it runs")
     for way in WAYS:
-        report.seconds(
-            f"{name}_none_{way.name}_seconds",
-            seconds[way.name],
-            f"{way.playbook}, nothing changed",
-        )
-        ratio = seconds[way.name] / seconds["aether"]
-        report.ratio(
-            f"{name}_none_vs_{way.name}",
-            ratio,
-            f"{way.name} Ansible / Aether, nothing changed",
-            at_least=way.target(5),
-            rival=ratio,
-        )
+        _against(report, f"{name}_none", way, seconds, "nothing changed", way.target(5))
         ratio = seconds[way.name] / seconds["aether_checked"]
-        report.ratio(
-            f"{name}_none_checked_vs_{way.name}", ratio, f"{way.name} Ansible / Aether that asks every host", rival=ratio
-        )
-    for tool in tools:
-        report.seconds(f"{name}_none_{tool}_seconds", seconds[tool], f"what {tool} does, nothing changed: every host is switched")
-        ratio = seconds[tool] / seconds["aether"]
-        report.ratio(f"{name}_none_vs_{tool}", ratio, f"{tool} / Aether, nothing changed", rival=ratio)
+        text = f"{way.name} Ansible / Aether that asks every host"
+        report.ratio(f"{name}_none_checked_vs_{way.name}", ratio, text, rival=ratio)
+    for tool in NIX_TOOLS:
+        _against(report, f"{name}_none", tool, seconds, "nothing changed: every host is switched")
 
     host = fleet.names[run.hosts // 2]
     medians = interleaved(
@@ -118,24 +103,20 @@ def measure_deploys(run: Run, report: Report) -> None:
     seconds = {side: median.seconds for side, median in medians.items()}
     report.seconds(f"{name}_one_aether_seconds", seconds["aether"], "pulumi up, one host's file changed")
     for way in WAYS:
-        report.seconds(
-            f"{name}_one_{way.name}_seconds",
-            seconds[way.name],
-            f"{way.playbook}, one host's file changed",
-        )
-        ratio = seconds[way.name] / seconds["aether"]
-        report.ratio(
-            f"{name}_one_vs_{way.name}",
-            ratio,
-            f"{way.name} Ansible / Aether, one host changed",
-            at_least=way.target(3),
-            rival=ratio,
-        )
-    for tool in tools:
-        report.seconds(f"{name}_one_{tool}_seconds", seconds[tool], f"what {tool} does, one host's file changed")
-        ratio = seconds[tool] / seconds["aether"]
-        report.ratio(f"{name}_one_vs_{tool}", ratio, f"{tool} / Aether, one host changed", rival=ratio)
+        _against(report, f"{name}_one", way, seconds, "one host's file changed", way.target(3))
+    for tool in NIX_TOOLS:
+        _against(report, f"{name}_one", tool, seconds, "one host's file changed")
     run.close(_lab_name(run.hosts))
+
+
+def _against(
+    report: Report, name: str, way: Way | str, seconds: Mapping[str, float], what: str, at_least: float | None = None
+) -> None:
+    """The seconds of a WAY, or of one of NIX_TOOLS, that did WHAT, and how many times Aether's they are."""
+    side, text = (way.name, way.playbook) if isinstance(way, Way) else (way, f"what {way} does")
+    ratio = seconds[side] / seconds["aether"]
+    report.seconds(f"{name}_{side}_seconds", seconds[side], f"{text}, {what}")
+    report.ratio(f"{name}_vs_{side}", ratio, f"{side} / Aether, {what}", at_least=at_least, rival=ratio)
 
 
 def _lab_name(size: int) -> str:

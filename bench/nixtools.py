@@ -6,9 +6,7 @@ of theirs would be at least that.
 
 from __future__ import annotations
 
-import os
 import shlex
-import subprocess
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -94,17 +92,7 @@ class NixTool:
         timed(command, cwd=self.lab.path, env=environment)
 
     def _ssh(self, host: str, command: str) -> None:
-        done = subprocess.run(
-            ["ssh", "-F", self.config, host, "--", command],
-            env=os.environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        if done.returncode:
-            raise BenchError(f"{self.name}: {host}: {command} ended with {done.returncode}: {done.stderr[-500:]}")
+        timed(["ssh", "-F", self.config, host, "--", command], cwd=self.lab.path, env=self.lab.base_environment, timeout=300)
 
 
 def each(parallel: int, work: Iterable[Callable[[], Any]]) -> None:
