@@ -11,10 +11,9 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 
 from aether_sim.paths import SOURCES
-from tests.system.test_aws_plugin import ENGINE, ROOT, Stack, make_stack
-from tests.system.test_aws_previews import simulated_aws
-from tests.system.test_aws_rights import Account as Decided
-from tests.system.test_aws_rights import printed
+from tests.system.aws_account import Account as Decided
+from tests.system.aws_account import printed
+from tests.system.aws_stack import ENGINE, ROOT, Stack, make_stack, simulated_aws
 
 pytestmark = pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: ./aether engine ensure")
 

@@ -10,14 +10,11 @@ import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-ENGINE = ROOT / ".aether/engine/bin"
+from tests.system.aws_stack import ENGINE, make_stack
 
 pytestmark = pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: ./aether engine ensure")
 
@@ -75,59 +72,6 @@ pulumi.export("zone", aws.route53.get_zone_output(zone_id=zone.zone_id, opts=loo
 )
 
 LITTLE = PROVIDER + "aws.ec2.Eip('one', domain='vpc', opts=options)\n"
-
-
-@dataclass
-class Stack:
-    folder: Path
-    api: str
-
-    def run(self, *words: str, **variables: str) -> tuple[int, str]:
-        env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        env |= {
-            "PATH": f"{ENGINE}:{ROOT / '.venv/bin'}:{os.environ['PATH']}",
-            "PULUMI_HOME": str(ROOT / ".aether/pulumi-home"),
-            "PULUMI_BACKEND_URL": f"file://{self.folder}",
-            "PULUMI_CONFIG_PASSPHRASE": "test",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "HOME": str(self.folder),
-            "API": self.api,
-            **variables,
-        }
-        done = subprocess.run(
-            ["pulumi", *words, "--non-interactive"],
-            cwd=self.folder,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    def up(self, **variables: str) -> str:
-        code, said = self.run("up", "--yes", "--skip-preview", "--suppress-progress", **variables)
-        assert code == 0, said
-        return said
-
-    def outputs(self) -> dict[str, Any]:
-        code, said = self.run("stack", "output", "--json")
-        assert code == 0, said
-        outputs: dict[str, Any] = json.loads(said)
-        return outputs
-
-    def secrets_seen(self) -> int:
-        return sum(path.read_text().count("hunter2") for path in (self.folder / ".pulumi").rglob("*.json*"))
-
-
-def make_stack(folder: Path, api: str, program: str) -> Stack:
-    (folder / "Pulumi.yaml").write_text("name: gateway\nruntime: python\n")
-    (folder / "__main__.py").write_text(program)
-    stack = Stack(folder, api)
-    code, said = stack.run("stack", "init", "test")
-    assert code == 0, said
-    return stack
 
 
 @pytest.fixture

@@ -1,68 +1,21 @@
 """No preview of an unrelated change shows a machine replaced: the components of the cloud under the real engine, against moto."""
 
-import contextlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 import pytest
 
-from aether_sim.paths import SOURCES
 from inventory.cloud_effects import TABLES, Effect
 from ops.costs import cost_table, prices
-from tests.system.test_aws_plugin import ENGINE, ROOT, Stack, make_stack
+from tests.system.aws_stack import ENGINE, PROGRAM, Stack, make_stack, simulated_aws
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: ./aether engine ensure"),
 ]
 
-PROGRAM = f"""
-import json, os, sys
-sys.path[:0] = [{str(ROOT)!r}, {str(SOURCES)!r}]
-import pulumi, pulumi_aws as aws
-from components.aws.public_gateway import PublicGateway, PublicGatewayArgs
-from inventory.load import load
-from inventory.models import DataDisk, NixosCloudVm, Opening, Record, Relay
-from aether_sim.hosts.firstboot import random_host_key
-inventory = load({str(ROOT / "inventory/cloud.toml")!r}, {str(ROOT / "secrets")!r})
-change = json.loads(os.environ.get("CHANGE", "{{}}"))
-# moto makes no snapshots by policy: tests/system/test_aws_snapshots.py has those.
-data = DataDisk(size=10, mount="/srv/data", snapshots=0)
-gateway = inventory.hosts["public-gateway"].model_dump(mode="json", exclude={{"playbook"}})
-facts = NixosCloudVm.model_validate_json(json.dumps(gateway | {{"os": "nixos"}})).model_copy(update={{"data": data}})
-if "open" in change:
-    facts = facts.model_copy(update={{"open": (*facts.open, Opening(port=change["open"], purpose="new"))}})
-facts = facts.model_copy(update=change.get("facts", {{}}))
-if "data" in change:
-    facts = facts.model_copy(update={{"data": data.model_copy(update=change["data"]) if change["data"] else None}})
-cloud = inventory.cloud.model_copy(update={{"ipv6": False, **change.get("cloud", {{}})}})
-if "records" in change:
-    cloud = cloud.model_copy(update={{"records": [Record.model_validate_json(json.dumps(one)) for one in change["records"]]}})
-if "relays" in change:
-    relays = {{name: Relay.model_validate(one) for name, one in change["relays"].items()}}
-    cloud = cloud.model_copy(update={{"relays": relays}})
-services = ("ec2", "iam", "sts", "route53", "budgets", "dlm")
-provider = aws.Provider("aws", region="eu-central-1", skip_metadata_api_check=True, skip_region_validation=True,
-    skip_credentials_validation=True, skip_requesting_account_id=True, 
-    access_key=os.environ.get("KEY", "k"), secret_key=os.environ.get("SECRET", "s"),
-    default_tags=aws.ProviderDefaultTagsArgs(tags={{"project": "aether", **change.get("tags", {{}})}}),
-    endpoints=[aws.ProviderEndpointArgs(**dict.fromkeys(services, os.environ["API"]))])
-site = inventory.site
-keys = change.get("keys", list(site.authorized_keys))
-gateway = PublicGateway("public-gateway", PublicGatewayArgs(
-    facts=facts, cloud=cloud, protect=change.get("protect", False),
-    site=site.model_copy(update={{"authorized_keys": tuple(keys), **change.get("site", {{}})}}),
-    cidr=change.get("cidr", "192.168.90.0/24"),
-    public_names=("jellyfin.example.org", *change.get("names", [])), host_private_key=pulumi.Output.secret(random_host_key()),
-    provider=provider))
-pulumi.export("machine", gateway.machine.instance_id)
-pulumi.export("volume", gateway.machine.data.volume_id if gateway.machine.data else "")
-pulumi.export("ipv6", gateway.ipv6_address)
-"""
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC6oWPJp5O6fQUPFuTmdv2lpuBxMloJlv3N6Lv6FOqxu other"
 # A change of each field that reaches AWS, by table and field of inventory/cloud_effects.py.
 CHANGES: dict[tuple[str, str], dict[str, Any]] = {
@@ -105,20 +58,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         made = make_stack(tmp_path_factory.mktemp("previews"), url, PROGRAM)
         made.up()
         yield made
-
-
-@contextlib.contextmanager
-def simulated_aws() -> Iterator[str]:
-    """The simulator's moto, where another machine can have the address of one that is gone; where it answers."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "aether_sim.aws.moto_server", "127.0.0.1"], stdout=subprocess.PIPE, text=True, cwd=SOURCES
-    )
-    try:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def steps(stack: Stack, change: dict[str, Any]) -> dict[str, str]:

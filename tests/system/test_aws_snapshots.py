@@ -11,8 +11,7 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 import pytest
 
-from tests.system.test_aws_plugin import ENGINE, ROOT, make_stack
-from tests.system.test_aws_previews import simulated_aws
+from tests.system.aws_stack import ENGINE, ROOT, make_stack, simulated_aws
 
 pytestmark = pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: ./aether engine ensure")
 

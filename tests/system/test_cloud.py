@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from aether_sim.hosts.firstboot import public_line, random_host_key
-from tests.system import test_image_publish as published
+from tests.system import disk_images
 from tests.system.cloud_lab import CloudLab
 from tests.system.lab import REPOSITORY, Lab, Result
 
@@ -136,7 +136,7 @@ class TestChanges:
     def test_an_image_of_ones_own_replaces_the_machine_and_keeps_its_address(self, cloud: CloudLab, tmp_path: Path) -> None:
         instance = cloud.instances()["vps"]["InstanceId"]
         address = cloud.resource("ec2/eip:Eip", "vps")["outputs"]["publicIp"]
-        built = published.image(tmp_path)
+        built = disk_images.image(tmp_path)
         # Throttled on its way, which is waited for.
         cloud.fault("aws", "throttling=3")
         result = cloud.lab.ops("image", "publish", "vps", "--write", "--dist", str(tmp_path / "dist"))
@@ -145,7 +145,7 @@ class TestChanges:
             "Images"
         ]
         snapshot = ami["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
-        assert published.blocks(cloud.aws("ebs"), snapshot) == published.content(built.file)
+        assert disk_images.blocks(cloud.aws("ebs"), snapshot) == disk_images.content(built.file)
         applied(cloud)
         after = cloud.instances()["vps"]
         assert after["InstanceId"] != instance

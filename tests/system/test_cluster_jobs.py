@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.cluster_inventory import inventory
+from tests.system.guests import api, guest, replaces
 from tests.system.lab import Lab
 from tests.system.small import running, small_lab
-from tests.system.test_guests_kept import api, guest, replaces
-from tests.unit.test_cluster_jobs import inventory
 
 GUESTS = (("web", "qm", 110), ("dns", "pct", 111))
 

@@ -6,32 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from aether_sim.testing import INVENTORY, Simulator, started
+from aether_sim.testing import INVENTORY, started
+from tests.system.deployed_host import DeployedByUser
 from tests.system.small import running, small_lab
-from tests.system.test_deploy_scripts import Host
 
 ENTRY = "sudo -n /run/current-system/etc/aether/host 1"
-DEPLOY = 'kind = "nixos-metal"\nssh_user = "deploy"\n'
-
-
-class DeployedByUser(Host):
-    """Host `metal`, whose inventory and SSH configuration name the account `deploy`."""
-
-    def __init__(self, sim: Simulator) -> None:
-        super().__init__(sim)
-        self.login("deploy")
-
-    def login(self, user: str) -> None:
-        """Have the SSH configuration name USER."""
-        text = self.sim.config.read_text()
-        start = text.index("Host metal\n")
-        end = text.index("Host ", start + 1)
-        block = "".join(f" User {user}\n" if line.startswith(" User") else f"{line}\n" for line in text[start:end].splitlines())
-        self.sim.config.write_text(text[:start] + block + text[end:])
-
-    def change(self) -> None:
-        self.systems += 1
-        self.sim.inventory.write_text(INVENTORY.replace('kind = "nixos-metal"\n', f'{DEPLOY}description = "{self.systems}"\n'))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What changed facts do to guests that run: in place, at their next controlled reboot, on another node. By the real provider."""
 
-import json
 import re
 from collections.abc import Iterator
 
@@ -8,9 +7,9 @@ import pytest
 
 from inventory import effects
 from inventory.effects import Effect
+from tests.system.guests import api, boots, settled, steps
 from tests.system.lab import Lab
 from tests.system.small import deployed
-from tests.system.test_guests_kept import api
 
 INVENTORY = "inventory/homelab.toml"
 MORE = 'interfaces = [{ network = "management", address = "192.168.1.77" }]\n'
@@ -21,18 +20,6 @@ GUESTS = (("web", "pve1", "qm", 110), ("dns", "pve1", "pct", 111), ("log", "pve2
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     yield from deployed(tmp_path_factory.mktemp("changes"))
-
-
-def boots(lab: Lab) -> dict[str, str]:
-    return {host: lab.ssh(host, "cat /proc/sys/kernel/random/boot_id").text for host in ("web", "dns", "log")}
-
-
-def settled(lab: Lab, *arguments: str) -> bool:
-    """Whether another preview has nothing to do."""
-    preview = lab.preview(*arguments)
-    assert preview.code == 0, preview.text
-    assert set(preview.changes()) == {"unchanged"}, preview.text
-    return True
 
 
 def test_cores_memory_and_a_grown_disk_go_in_one_run_and_hold_after_the_controlled_reboot(fleet: Lab) -> None:
@@ -122,24 +109,6 @@ _CONTAINER = {
     "nesting": ("Command::log-settings", "environment.AETHER_SETTINGS"),
 }
 _PENDING_OF_VM = {"cpu": "cores", "cpu_type": "cpu", "numa": "numa", "memory": "memory", "balloon": "balloon"}
-
-
-def steps(lab: Lab) -> dict[str, tuple[str, dict[str, str]]]:
-    """What a preview would do, by `Type::name`: the operation, and the kind of change by property."""
-    code = (
-        "import json; from ops.review import preview_steps; from ops.stack import Stack; "
-        "print(json.dumps([[s['urn'], s['op'], s.get('detailedDiff')] for s in preview_steps(Stack('sim'))]))"
-    )
-    result = lab.run(lab.python, "-c", code)
-    assert result.code == 0, result.text
-    found = {}
-    for urn, operation, difference in json.loads(result.text.strip().splitlines()[-1]):
-        kind, name = urn.split("$")[-1].split("::")[-2:]
-        found[f"{kind.rsplit(':', 1)[-1]}::{name}"] = (
-            operation,
-            {path: change["kind"] for path, change in (difference or {}).items()},
-        )
-    return found
 
 
 def test_every_field_that_is_changed_in_place_is_and_what_waits_holds_after_one_reboot_each(fleet: Lab) -> None:

@@ -7,10 +7,9 @@ import pytest
 
 from inventory import effects
 from inventory.effects import Effect
+from tests.system.guests import api, boots, settled, steps
 from tests.system.lab import Lab
 from tests.system.small import deployed
-from tests.system.test_guest_changes import boots, settled, steps
-from tests.system.test_guests_kept import api
 
 INVENTORY = "inventory/homelab.toml"
 TABLES = {**effects.GUEST, **effects.NETWORK}

@@ -1,16 +1,12 @@
 """What a change, a slip or a hand on the cluster must never cost: the guest. By the real engine and the real provider."""
 
-import json
 import re
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import yaml
 
-from stacks.cluster import connect
-from tests.system.lab import Lab, Result
+from tests.system.guests import api, boot, replaces, task
+from tests.system.lab import Lab
 from tests.system.small import small_lab
 
 INVENTORY = "inventory/homelab.toml"
@@ -34,37 +30,6 @@ def fleet(stock: Lab) -> Lab:
     up = stock.up("--config", "aether:protect=true")
     assert up.code == 0, up.text[-6000:]
     return stock
-
-
-def api(lab: Lab) -> Any:
-    """The cluster's API, as its owner."""
-    config = yaml.safe_load((lab.path / ".aether/sim/Pulumi.sim.yaml").read_text())["config"]
-    password = json.loads((lab.path / ".aether/sim/pve/settings.json").read_text())["password"]
-    login = {"user": "root@pam", "password": password}
-    return connect(config["aether:proxmoxEndpoint"], login, authority=config["aether:proxmoxCa"])
-
-
-def task(lab: Lab, upid: str) -> None:
-    """Wait for a task; it must end well."""
-    node = upid.split(":")[1]
-    deadline = time.monotonic() + 60
-    while (status := api(lab).nodes(node).tasks(upid).status.get())["status"] != "stopped":
-        assert time.monotonic() < deadline, status
-    assert status["exitstatus"] == "OK", status
-
-
-def guest(lab: Lab, vmid: int) -> dict[str, Any]:
-    """The cluster's entry of a guest."""
-    return next(item for item in api(lab).cluster.resources.get(type="vm") if item["vmid"] == vmid)
-
-
-def boot(lab: Lab, host: str) -> str:
-    return lab.ssh(host, "cat /proc/sys/kernel/random/boot_id").text
-
-
-def replaces(result: Result) -> list[str]:
-    """Lines of a preview in which a guest is made, replaced or deleted."""
-    return re.findall(r"^ *(?:\+|-|\+-|\+\+|--)\s*proxmoxve:index/(?:vm|container)Legacy.*$", result.text, re.MULTILINE)
 
 
 def ours(lab: Lab) -> dict[int, tuple[str, str]]:

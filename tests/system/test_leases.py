@@ -6,10 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from inventory.effects import GUEST, Effect
+from tests.system.guests import api, settled, steps
 from tests.system.lab import Lab
 from tests.system.small import HOSTS, inventory, running, small_lab
-from tests.system.test_guest_changes import settled, steps
-from tests.system.test_guests_kept import api
 
 INVENTORY = "inventory/homelab.toml"
 

@@ -10,26 +10,8 @@ import pytest
 
 from bench.fleet import public_key
 from tests.system.lab import Lab
+from tests.system.machines import MACHINE, PLAY, ROLE, WELCOME, ran
 from tests.system.small import running, small_lab
-
-ROLE = "ansible/roles/welcome/tasks/main.yml"
-WELCOME = """\
-- name: Welcome
-  ansible.builtin.copy:
-    content: "{{ inventory_hostname }} of {{ aether_site.name }}\\n"
-    dest: /etc/motd
-    mode: "0644"
-"""
-PLAY = "- name: Machines\n  hosts: all\n  gather_facts: false\n  roles: [welcome]\n"
-MACHINE = """\
-[hosts.{name}]
-kind = "ansible"
-description = "{name}"
-address = "192.168.10.{last}"
-os = "debian"
-playbook = "machine.yml"
-host_key = "{key}"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +27,6 @@ def fleet(made: Lab) -> Iterator[Lab]:
     """The same, with faults off afterwards."""
     yield made
     made.clear_faults()
-
-
-def ran(text: str) -> set[str]:
-    """Hosts on which a playbook ran."""
-    return set(re.findall(r"^ +(\S+): runs \S+\.yml", text, re.MULTILINE))
 
 
 def touch(lab: Lab, more: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from aether_sim.testing import INVENTORY, started, wait_until
 from inventory.generate import new_signing_key
 from ops.orders.document import NONE, Order, signed
-from tests.system.test_deploy_scripts import Host
+from tests.system.deployed_host import Host
 
 UNIT = "systemctl start aether-order.service"
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.system.guests import api, task
 from tests.system.lab import Lab
 from tests.system.small import deployed
-from tests.system.test_guests_kept import api, task
 
 INVENTORY = "inventory/homelab.toml"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.guests import boot
 from tests.system.lab import Lab, kill_group, wait_until
 from tests.system.small import running, small_lab
-from tests.system.test_guests_kept import boot
 
 INVENTORY = "inventory/homelab.toml"
 JOB = '\n[backups.nightly]\nstorage = "local"\nschedule = "02:30"\nkeep = { daily = 7 }\nhosts = ["web", "log"]\n'

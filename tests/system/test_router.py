@@ -1,7 +1,7 @@
 """The router, in the homelab: a network that changes reaches it."""
 
 from tests.system.lab import Lab
-from tests.system.test_machines import ran
+from tests.system.machines import ran
 
 
 def test_a_changed_network_reaches_the_router(lab: Lab) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from aether_sim.paths import REPO
 from aether_sim.testing import SSH, Outcome, Simulator, started, wrapped_ssh
-from tests.system.test_deploy_user import DeployedByUser
+from tests.system.deployed_host import DeployedByUser
 
 UNIT, TCP = "unit\tweb.service\t-\t5", "tcp\t8080\t-\t5"
 

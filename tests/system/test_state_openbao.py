@@ -12,8 +12,8 @@ import pytest
 from ops import secrets_provider
 from tests.system.lab import REPOSITORY
 from tests.system.openbao import OpenBao
+from tests.system.state_operators import WORD, Operator
 from tests.system.state_servers import Backend, files
-from tests.system.test_state_backends import WORD, Operator
 
 KEY = "aether"
 

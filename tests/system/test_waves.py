@@ -8,8 +8,8 @@ import pytest
 
 from bench.fleet import public_key
 from tests.system.lab import Lab, kill_group
+from tests.system.machines import MACHINE, PLAY, ROLE, WELCOME
 from tests.system.small import atomic, running, small_lab
-from tests.system.test_machines import MACHINE, PLAY, ROLE, WELCOME
 
 IMAGE = ('image = "ghcr.io/ublue-os/bazzite"', f'digest = "sha256:{"1" * 64}"')
 # The canary's health is in the hands of a test; it may not have been deployed long ago when its soak begins.
