@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.ansible.conftest import REPO
-from tests.ansible.test_templates import run
+from tests.ansible.rendering import run
 
 # $LOG takes every call; podman knows the container that $KNOWN names; nothing can be installed that is not here.
 TOOLS = {

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.ansible.conftest import REPO
-from tests.ansible.test_templates import run
+from tests.ansible.rendering import run
 
 PASSWORD = "of the owner"
 

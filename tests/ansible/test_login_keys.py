@@ -8,7 +8,7 @@ import yaml
 from bench.fleet import public_key
 from inventory.load import load
 from tests.ansible.conftest import REPO
-from tests.ansible.test_templates import run
+from tests.ansible.rendering import run
 
 TASKS: list[dict[str, Any]] = yaml.safe_load((REPO / "ansible/roles/login_keys/tasks/main.yml").read_text())
 KEYS = load(REPO / "inventory/homelab.toml").site.authorized_keys

@@ -17,7 +17,7 @@ from inventory.load import load
 from ops.restore import restic as restore
 from ops.stack import OpsError, Stack
 from tests.ansible.conftest import REPO
-from tests.ansible.test_templates import render
+from tests.ansible.rendering import render
 from tests.nix.conftest import CACHE
 from tests.sshd import make_keys, needed, serving, small_debian
 

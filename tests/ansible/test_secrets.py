@@ -11,7 +11,7 @@ from inventory.load import load
 from inventory.rolesecrets import needed
 from inventory.rules.files import sops_keys
 from tests.ansible.conftest import REPO
-from tests.ansible.test_templates import KEY, run
+from tests.ansible.rendering import KEY, run
 
 LOOK: dict[str, object] = {"ansible.builtin.import_tasks": "tasks/secrets.yml"}
 PUBLIC_GATEWAY = {"AETHER_SECRET_WIREGUARD_PRIVATE_KEY": KEY, "AETHER_SECRET_TAILSCALE_AUTH_KEY": "tskey-auth-x"}

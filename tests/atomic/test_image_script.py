@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from components.github.trust import policy_files
+from tests.atomic.recipes import KERNEL, UNITS, modules, recipe
 from tests.atomic.sysroot import HERE, IMAGE, enabled, programs
-from tests.atomic.test_recipes_build import KERNEL, UNITS, modules, recipe
 
 BROUGHT = tomllib.loads((HERE / "packages.toml").read_text())
 # A fault, and the only question that it spoils.

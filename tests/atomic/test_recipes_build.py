@@ -9,19 +9,16 @@ import json
 import shutil
 import subprocess
 import tarfile
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from tests.atomic.recipes import KERNEL, UNITS, modules, recipe
 from tests.atomic.sysroot import HERE, IMAGE, may, programs
 
 RECIPES = sorted((IMAGE / "recipes").glob("*.yml"))
-UNITS = tomllib.loads((HERE / "units.toml").read_text())
-KERNEL = "7.0.14-201.fc44.x86_64"
 # What the driver's image has, and rpm of the base: nvidia.sh asks both.
 DRIVER = {"rpms/ublue-os/nvidia-install.sh": "mkdir -p /etc/nvidia\n", f"rpms/kmods/kmod-nvidia-{KERNEL}-610.rpm": ""}
 BASE = f"""\
@@ -32,16 +29,6 @@ RUN printf '#!/bin/sh\\necho {KERNEL}\\n' >/usr/bin/rpm; chmod 0755 /usr/bin/rpm
 """
 # Not for what is looked at here.
 IGNORED = "usr/share/*\nusr/lib/grub\nusr/lib/x86_64-linux-gnu/perl*\nvar/*\n"
-
-
-def modules(recipe: dict[str, Any]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for module in recipe["modules"]:
-        if "from-file" in module:
-            found += modules(yaml.safe_load((IMAGE / "recipes" / module["from-file"]).read_text()))
-        else:
-            found.append(module)
-    return found
 
 
 def containerfile(recipe: dict[str, Any]) -> str:
@@ -115,19 +102,14 @@ def build(work: Path, recipes: dict[str, dict[str, Any]]) -> dict[str, Build]:
         made = work / "context/files/system" / path
         made.parent.mkdir(parents=True, exist_ok=True)
         made.write_text("{}\n")
-    for name, recipe in recipes.items():
+    for name, one in recipes.items():
         (work / "recipes" / name).mkdir(parents=True)
-        (work / "recipes" / name / "Containerfile").write_text(containerfile(recipe))
+        (work / "recipes" / name / "Containerfile").write_text(containerfile(one))
     builder = programs().parent / "builder/root"
     command = ["unshare", "--mount", "--net", str(HERE / "build.sh"), str(builder), str(programs() / "root"), str(work)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return {name: Build(work / "out", name) for name in recipes}
-
-
-def recipe(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((IMAGE / "recipes" / f"{name}.yml").read_text())
-    return loaded
 
 
 def spoilt(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

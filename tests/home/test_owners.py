@@ -8,7 +8,7 @@ import pytest
 
 from tests.home.conftest import BIN, REPO, Home, program
 from tests.nix.conftest import ask
-from tests.nix.test_personal import HOME as FILES
+from tests.nix.homes import HOME as FILES
 
 MACHINE = "bifrost"
 

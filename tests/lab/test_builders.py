@@ -14,7 +14,7 @@ from tests.lab import disk
 from tests.lab.container import Container, Site
 from tests.lab.disk import REPOSITORY, nix
 from tests.lab.operator import Operator
-from tests.lab.test_deploy import ACTIVE, units
+from tests.lab.units import ACTIVE, units
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -18,7 +18,7 @@ from ops.orders.place import Place
 from tests.lab.container import PREFIX, Site
 from tests.lab.disk import NIX
 from tests.lab.operator import Operator
-from tests.lab.test_deploy import ACTIVE, units
+from tests.lab.units import ACTIVE, units
 from tests.system.lab import wait_until
 
 pytestmark = pytest.mark.timeout(1800)

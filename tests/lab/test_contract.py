@@ -11,7 +11,7 @@ from tests.contract.cases import CASES, Answer, Case, disagreement, named, syste
 from tests.contract.ssh import SSH_CASES, ssh_answers
 from tests.lab.container import Container, Site
 from tests.lab.operator import Operator
-from tests.lab.test_deploy import ACTIVE, units
+from tests.lab.units import ACTIVE, units
 
 # Each step of an emulated machine takes minutes where others work, too.
 pytestmark = pytest.mark.timeout(7200)

@@ -8,17 +8,10 @@ import pytest
 
 from tests.lab.disk import NIX
 from tests.lab.operator import Operator
+from tests.lab.units import ACTIVE, FAILS, SLEEP, units
 
 # Each step of an emulated machine takes minutes where others work, too.
 pytestmark = pytest.mark.timeout(7200)
-
-SLEEP = "[Unit]\nDescription=lab\n[Service]\nExecStart=/usr/bin/sleep {}\n"
-FAILS = "[Unit]\nDescription=fails\n[Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=/usr/bin/false\n"
-ACTIVE = "unit\tweb.service\t-\t60\n"
-
-
-def units(seconds: int = 1000, **more: str) -> dict[str, str]:
-    return {"web.service": SLEEP.format(f"{seconds}d"), **{f"{name}.service": text for name, text in more.items()}}
 
 
 def test_the_store_takes_what_the_fleet_signed_and_nothing_else(web: Operator) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.lab.container import Site
 from tests.lab.disk import NIX, nix
 from tests.lab.operator import Operator, Outcome
-from tests.lab.test_deploy import SLEEP
+from tests.lab.units import SLEEP
 
 pytestmark = pytest.mark.timeout(1800)
 

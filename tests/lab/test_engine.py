@@ -14,8 +14,8 @@ import pytest
 from bench.fleet import public_key
 from tests.lab.container import Container, Site
 from tests.lab.disk import NIX, REPOSITORY
+from tests.lab.host_secrets import TOOLS, encrypted
 from tests.lab.node import Node
-from tests.lab.test_node import TOOLS, encrypted
 from tests.system.lab import Lab, Result
 
 PROGRAM = REPOSITORY / "tests/lab/program"

@@ -15,8 +15,8 @@ import pytest
 
 from tests.lab.disk import REPOSITORY
 from tests.lab.operator import SCRIPTS, Operator
-from tests.lab.test_boot_trial import bootable
-from tests.lab.test_deploy import ACTIVE, units
+from tests.lab.trials import bootable
+from tests.lab.units import ACTIVE, units
 
 # Each step of an emulated machine takes minutes where others work, too.
 pytestmark = [pytest.mark.timeout(7200), pytest.mark.long]

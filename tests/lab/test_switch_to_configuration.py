@@ -7,7 +7,7 @@ import pytest
 from tests.lab import switch_to_configuration
 from tests.lab.container import Site
 from tests.lab.operator import Operator
-from tests.lab.test_deploy import ACTIVE, FAILS, units
+from tests.lab.units import ACTIVE, FAILS, units
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -13,7 +13,7 @@ from inventory.overlay import document
 from nix.tools import evaluate
 
 from .house import Container
-from .test_foundation_step_ca import pem
+from .step_ca import pem
 from .workloads import only
 
 FACTS = document(evaluate.ROOT / "inventory/homelab.toml")

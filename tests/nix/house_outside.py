@@ -1,6 +1,6 @@
 """The world outside a house (house.py): a visitor with a browser, the public gateway, the world's authority, and the tunnel home.
 
-They are those of test_tunnel.py; home's end is in the gateway's container. The visitor knows public names alone, which lead to
+They are those of places.py; home's end is in the gateway's container. The visitor knows public names alone, which lead to
 the public gateway, and trusts the world's authority alone.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from .conftest import CACHE
 from .house import Container, House
-from .test_tunnel import AUTHORITY, DOOR, GATE, HOME, VISITOR, Key, Place, Way, at_the_gate, authority, cable, eventually
+from .places import AUTHORITY, DOOR, GATE, HOME, VISITOR, Key, Place, Way, at_the_gate, authority, cable, eventually
 from .workloads import only
 
 ADDRESS, THEIRS = "198.18.0.2", "198.18.0.1"

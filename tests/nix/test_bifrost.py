@@ -12,6 +12,7 @@ import pytest
 from nix.tools import evaluate
 
 from .conftest import ask
+from .refind import on_esp, stanzas
 
 FACTS = """host: let c = host.config; inherit (host.pkgs) lib; in {
   refind = c.aether.features.boot-menu.conf.text;
@@ -50,18 +51,6 @@ def _facts() -> dict[str, Any]:
 @pytest.fixture
 def facts() -> dict[str, Any]:
     return _facts()
-
-
-def stanzas(conf: str) -> dict[str, dict[str, str]]:
-    """Manual entries of a refind.conf: title to its settings."""
-    found = {}
-    for title, body in re.findall(r'^menuentry "([^"]+)" \{\n(.*?)^\}', conf, re.MULTILINE | re.DOTALL):
-        found[title] = dict(line.strip().split(maxsplit=1) for line in body.splitlines() if line.strip())
-    return found
-
-
-def on_esp(path: str) -> str:
-    return path.replace("\\", "/").lstrip("/")
 
 
 class TestMenu:

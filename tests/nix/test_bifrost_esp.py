@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from .esp import fill
-from .test_bifrost import on_esp, stanzas
+from .refind import on_esp, stanzas
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import configparser
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,16 @@ from ops.metrics import HELP, of_fleet, of_pins, of_runs, rendered
 from ops.runs import Run
 from ops.status.facts import Fleet, HostStatus
 
+from .caddyfile import site as block
 from .conftest import ask, host_report
+from .monitoring import HERE, RULES, jobs, lines_of, panels, prometheus, rules
 from .promql import log_labels, metrics
-from .test_generated import site as block
+from .realm import ISSUER, clients
 from .workloads import derivations, generated, only, settings
 
-HERE = Path(__file__).parent
-RULES = evaluate.ROOT / "nix/hosts/niobe/monitoring/rules"
 ROLE = evaluate.ROOT / "ansible/roles/host_monitoring_agent"
 FACTS = document(evaluate.ROOT / "inventory/homelab.toml")
 SERVERS = sorted(name for name, host in FACTS["hosts"].items() if host["kind"] in ("nixos-vm", "nixos-lxc"))
-ISSUER = "https://auth.example.org/realms/homelab"
 # Series that Prometheus makes itself.
 OWN = {"up", "ALERTS"}
 # Files of metrics/ of a job's exporter, where the name is another.
@@ -41,28 +40,6 @@ EXPORTERS = {
     **dict.fromkeys(("probe-ping", "probe-tcp", "probe-web", "probe-login", "probe-public", "probe-dns"), ("blackbox",)),
     "grafana": (),
 }
-
-
-def prometheus() -> dict[str, Any]:
-    return dict(only("monitoring", "prometheus.yml"))
-
-
-def rules(*names: str) -> Iterator[dict[str, Any]]:
-    """Alerts of rule files; of all but Loki's without a name."""
-    for file in sorted(RULES.glob("*.yaml")):
-        if file.name in names if names else file.name != "logs.yaml":
-            for group in yaml.safe_load(file.read_text())["groups"]:
-                yield from group["rules"]
-
-
-def panels(kind: str) -> Iterator[tuple[str, str]]:
-    """Title and expression of every query of the dashboards at Prometheus or Loki."""
-    for name, contents in generated("monitoring").items():
-        if name.startswith("etc-grafana-dashboards-"):
-            for panel in json.loads(contents[0])["panels"]:
-                for target in panel["targets"]:
-                    if target["datasource"]["type"] == kind:
-                        yield f"{name}: {panel['title']}", target["expr"]
 
 
 @cache
@@ -93,10 +70,6 @@ def exported(job: str) -> frozenset[str]:
     return frozenset(names)
 
 
-def jobs() -> set[str]:
-    return {job["job_name"] for job in prometheus()["scrape_configs"]}
-
-
 @cache
 def everything() -> frozenset[str]:
     """Every metric that somebody exports who is asked."""
@@ -117,10 +90,6 @@ def everything() -> frozenset[str]:
     # The deployer leaves them on the monitoring host.
     names |= set(HELP)
     return frozenset(names)
-
-
-def lines_of(file: str) -> set[str]:
-    return {line for line in (HERE / "metrics" / f"{file}.txt").read_text().splitlines() if not line.startswith("#")}
 
 
 def unknown(expression: str) -> set[str]:
@@ -358,13 +327,6 @@ class TestPorts:
         # Defaults of SSH, DNS, the ACME client while it is asked, mDNS, Calibre-web, Jellyfin, Syncthing and Tailscale.
         defaults = {22, 53, 80, 443, 853, 5353, 8083, 8096, 22000, 41641}
         assert {port for port in {*opened["tcp"], *opened["udp"]} - defaults if not mentions(text, port)} == set()
-
-
-@cache
-def clients() -> dict[str, dict[str, Any]]:
-    """The clients of Keycloak's realm."""
-    templates = ask("nixosConfigurations.keycloak.config.sops.templates", "builtins.mapAttrs (_: template: template.content)")
-    return {client["clientId"]: client for client in json.loads(templates["homelab-realm.json"])["clients"]}
 
 
 class TestIdentity:

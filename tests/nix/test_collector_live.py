@@ -24,8 +24,7 @@ import trustme
 from tests.ports import free_port
 
 from .conftest import find_checker
-from .test_closed_loop import lines_of
-from .test_workloads_monitoring import collector
+from .monitoring import collector, lines_of
 
 REFUSED = "refuse me"
 

@@ -13,6 +13,7 @@ import pytest
 
 from nix.tools import evaluate
 
+from .caddyfile import site
 from .conftest import ask, nixos_hosts
 from .workloads import only
 
@@ -28,18 +29,6 @@ def check(*command: str, **environment: str) -> None:
     """Runs a checker; its own words are the failure."""
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **environment})
     assert result.returncode == 0, result.stdout + result.stderr
-
-
-def site(caddyfile: str, name: str) -> str:
-    """Block of a site in a Caddyfile, by counting braces."""
-    begin = re.search(rf"^\s*{re.escape(name)}\s", caddyfile, re.MULTILINE)
-    assert begin, name
-    depth, start = 0, caddyfile.index("{", begin.start())
-    for position in range(start, len(caddyfile)):
-        depth += {"{": 1, "}": -1}.get(caddyfile[position], 0)
-        if depth == 0:
-            return caddyfile[start : position + 1]
-    raise AssertionError(f"{name} is not closed")
 
 
 @pytest.mark.parametrize("host", HOSTS)

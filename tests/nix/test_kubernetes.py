@@ -10,9 +10,9 @@ import yaml
 from inventory.load import load
 from nix.tools import evaluate
 
+from .caddyfile import site as block
 from .conftest import ROOT, ask, host_report
-from .test_closed_loop import ISSUER, clients
-from .test_generated import site as block
+from .realm import ISSUER, clients
 from .workloads import only
 
 FACTS = load(ROOT / "inventory/homelab.toml")

@@ -23,7 +23,7 @@ from .house import Container, House, filled, of_hash
 from .house_hosts import ADDRESS, SERVICE, certified_by, gateway_texts, packaged, prometheus_texts, served_names, step_ca
 from .house_outside import ADDRESS as VISITORS_ADDRESS
 from .house_outside import Outside, answers, sites_with, trusts, visitor, way_in
-from .test_tunnel import eventually
+from .places import eventually
 
 pytestmark = pytest.mark.long
 pyotp = pytest.importorskip("pyotp", reason="pyotp is not installed: uv sync --group browser")

@@ -9,7 +9,7 @@ import pytest
 from inventory.overlay import document, overlays
 from nix.tools import evaluate
 from tests.system import small
-from tests.unit import inventory_example, test_overlay
+from tests.unit import inventory_example, overlay_example
 
 ROOT = evaluate.path_literal(evaluate.ROOT)
 LIB = f"import {evaluate.path_literal(evaluate.ROOT / 'nix/lib')}"
@@ -71,8 +71,8 @@ def laid_over(folder: Path, base: str, overlay: str) -> Path:
 def test_nix_lays_over_as_python_does(tmp_path: Path) -> None:
     homelab = (evaluate.ROOT / "inventory/homelab.toml").read_text()
     pairs = [
-        (inventory_example.GOOD, test_overlay.OVERLAY),
-        (inventory_example.GOOD + GROUPS, test_overlay.OVERLAY + '[deployers.new]\nhosts = ["staging-web"]\n'),
+        (inventory_example.GOOD, overlay_example.OVERLAY),
+        (inventory_example.GOOD + GROUPS, overlay_example.OVERLAY + '[deployers.new]\nhosts = ["staging-web"]\n'),
         (small.inventory(), small.staging("web", "dns")),
         (homelab, ODD),
         (homelab, (evaluate.ROOT / "inventory/staging.toml").read_text()),

@@ -14,6 +14,7 @@ from ops.image.nix import DESCRIBE
 from tests.home.conftest import KEPT
 
 from .conftest import ask, evaluated, nixos_hosts, replace
+from .homes import HOME
 
 EPHEMERAL = ["desktop", "laptop"]
 HOSTS = nixos_hosts()
@@ -155,10 +156,6 @@ class TestPeoplesMachine:
     def test_swap_is_encrypted_or_memory(self, host: str) -> None:
         assert facts(host)["zram"]
         assert set(facts(host)["swap"]) <= {"/swap/swapfile"}
-
-
-# What Home Manager makes of a home: names of packages and of files.
-HOME = "c: { packages = map (p: p.pname or p.name) c.home.packages; files = builtins.attrNames c.home.file; }"
 
 
 @pytest.mark.parametrize("host", [name for name, facts in HOSTS.items() if "home" in facts])

@@ -21,7 +21,7 @@ from . import house
 from .conftest import CACHE, ask
 from .house import Container, House
 from .house_hosts import ADDRESS, certified_by, served_names, step_ca
-from .test_workloads_monitoring import collector
+from .monitoring import collector
 
 pytestmark = pytest.mark.long
 CERTIFICATES = {"openbao": ("openbao", 8200), "monitoring": ("collector", 4317)}

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from . import sshd
 from .conftest import evaluated, replace
-from .test_foundation_step_ca import Authority, base64url, settings, sign, ssh_certificate, ssh_sign, started
+from .step_ca import Authority, base64url, settings, sign, ssh_certificate, ssh_sign, started
 
 __all__ = ["settings"]
 HOURS = 3600

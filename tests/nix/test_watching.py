@@ -24,9 +24,8 @@ from . import house
 from .conftest import CACHE
 from .house import Container, House
 from .house_hosts import ADDRESS, certified_by, gateway_texts, packaged, prometheus_texts, served_names, step_ca
+from .monitoring import collector, jobs, lines_of, panels, rules
 from .promql import metrics
-from .test_closed_loop import jobs, lines_of, panels, rules
-from .test_workloads_monitoring import collector
 from .workloads import only
 
 pytestmark = pytest.mark.long

@@ -16,6 +16,7 @@ import yaml
 from nix.tools import evaluate
 
 from .conftest import ask, evaluated, replace
+from .monitoring import collector
 from .workloads import generated, only, settings
 
 Checker = Callable[[str], str]
@@ -315,11 +316,6 @@ class TestGrafana:
         (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
         result = run(checker("promtool"), "check", "rules", str(tmp_path / "rules.json"))
         assert result.returncode == 0, result.stdout + result.stderr
-
-
-def collector(host: str) -> dict[str, Any]:
-    """Configuration of the host's OpenTelemetry collector."""
-    return next(entry for entry in generated(host)["config.yaml"] if "pipelines" in entry.get("service", {}))
 
 
 def validate(program: str, config: dict[str, Any], directory: Path) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ import pytest
 from inventory.load import InventoryError, Problem, load, load_all
 from inventory.models import Deployers
 from tests.unit.inventory_example import GOOD
-from tests.unit.test_overlay import OVERLAY, written
+from tests.unit.overlay_example import OVERLAY, written
 
 # dns is deployed without being root, and has the tag of web, which is not.
 FLEET = GOOD.replace('kind = "nixos-lxc"', 'kind = "nixos-lxc"\nssh_user = "deploy"\ntags = ["ingress"]', 1)

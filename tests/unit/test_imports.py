@@ -1,6 +1,7 @@
 """The drawing of the imports: no arrow upward, and no circle."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 LAYERS = ("inventory", "components", "stacks", "ops")
 """Each may know those before it."""
+IMPORT = re.compile(r"^\s*(?:from \S+ )?import (?:\([^)]*\)|.*)", re.MULTILINE)
 SIMULATOR = "packages/aether-sim/src/aether_sim"
 # A simulated host is made of parts that know the host which they are of by its type: nothing is imported for it as they run.
 
@@ -85,3 +87,26 @@ def test_a_circle_is_found() -> None:
     tree = ast.parse("if TYPE_CHECKING:\n    import x\ndef f():\n    import y\n")
     assert [ast.unparse(node) for node in imports(tree, types=False)] == ["import y"]
     assert [ast.unparse(node) for node in imports(tree, types=True)] == ["import x", "import y"]
+
+
+def test_no_test_imports_a_test() -> None:
+    """What tests share has a module of its own, named for what it is."""
+    files = [path for folder in ("tests", "packages", "bench") for path in (REPOSITORY / folder).rglob("*.py")]
+    tests = {path.stem for path in files if path.stem.startswith("test_")}
+    assert len(tests) > 200
+    assert not [f"{path.relative_to(REPOSITORY)}: {name}" for path in files for name in words(path.read_text()) & tests]
+
+
+def words(text: str) -> set[str]:
+    """Every word of a text's imports, without parsing it: there are hundreds of them."""
+    return {word for line in IMPORT.findall(text) for word in re.findall(r"\w+", line)}
+
+
+def test_an_import_of_a_test_is_found() -> None:
+    for text in (
+        "from .test_a import x",
+        "from tests import (\n    b,\n    test_a as c,\n)",
+        " import tests.test_a",
+    ):
+        assert "test_a" in words(text)
+    assert "test_a" not in words("def test_a(): ...\nimport b\n")

@@ -21,8 +21,8 @@ from ops.stack import OpsError, Stack
 from ops.status.facts import HostStatus, _restored, problems
 from stacks.live import Report as Answer
 from stacks.live import load_of
-from tests.unit.test_status import NOW
 
+NOW = 1_800_000_000
 SCRIPT = Path("components/proxmox/scripts/scratch-guest.sh")
 SYSTEM = {"current": "/nix/store/abc-nixos-system-web-25.11", "generation": "7", "failed": []}
 

@@ -2,28 +2,14 @@
 
 from pathlib import Path
 
-import pulumi
 import pytest
 
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, NixosHost, NixosLxc, NixosVm, Rollout
 from stacks import homelab
-from stacks.settings import Settings, SettingsError
+from stacks.settings import SettingsError
+from tests.unit.homelab_settings import HOMELAB, settings
 from tests.unit.recorder import STACK, Recording, record
-
-HOMELAB = Path("inventory/homelab.toml")
-
-
-def settings(**changes: object) -> Settings:
-    values: dict[str, object] = {
-        "stack": STACK,
-        "composition": "homelab",
-        "inventory": HOMELAB,
-        "evaluator": "source",
-        "proxmox_endpoint": "https://192.168.1.11:8006/",
-        "proxmox_api_token": pulumi.Output.secret("aether@pve!pulumi=0"),
-    }
-    return Settings.model_validate(values | changes)
 
 
 def compose(*, preview: bool = False, **changes: object) -> Recording:

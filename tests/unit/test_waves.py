@@ -15,8 +15,8 @@ from ops.waves import up_to
 from stacks import homelab
 from stacks.rollout import waves
 from stacks.waves import Waves
+from tests.unit.homelab_settings import HOMELAB, settings
 from tests.unit.recorder import record
-from tests.unit.test_stack_homelab import HOMELAB, settings
 
 CANARIES = ("cockpit", "gaming", "gpu")
 
