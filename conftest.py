@@ -1,5 +1,6 @@
-"""What all kinds of tests share: which process runs which of them, and why skipped ones were skipped."""
+"""What all kinds of tests share: which process runs which of them, in which order, and why skipped ones were skipped."""
 
+import itertools
 import os
 from collections import Counter
 from pathlib import PurePath
@@ -21,6 +22,9 @@ LAB = {f"tests/system/test_{name}.py": lab for lab, names in LABS.items() for na
 # What takes minutes goes first, in this order.
 FIRST = (*LABS, "tests/system/test_cloud.py", "tests/nix", "tests/lab")
 
+# Where a test is written, among all that are collected.
+WRITTEN = pytest.StashKey[int]()
+COUNTER = itertools.count()
 # Exit status where more tests are skipped than --most-skipped allows; pytest's own end at 5.
 TOO_MANY_SKIPPED = 6
 LONG = "takes minutes that the gate has not"
@@ -46,20 +50,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    item.stash[WRITTEN] = next(COUNTER)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sort tests by group, long ones first."""
+    """Sort tests by group, long ones first. They come shuffled (pytest-randomly): a file that tells a story gets its order back,
+    before pytest itself puts tests together that share a parameter.
+    """
     if not config.getoption("--all"):
         for item in items:
             if item.get_closest_marker("long"):
                 file = _file(item.nodeid)
                 item.add_marker(pytest.mark.skip(reason=f'{LONG}: make test ARGS="{file} --all"'))
+    files = {file: number for number, file in enumerate(dict.fromkeys(_file(item.nodeid) for item in items))}
+    stories = {*LAB, *(_file(item.nodeid) for item in items if item.get_closest_marker("in_order"))}
 
-    def place(item: pytest.Item) -> tuple[int, int]:
+    def place(item: pytest.Item) -> tuple[int, int, int, int]:
         file = _file(item.nodeid)
         shared = {"lab", "newcomer"}.intersection(getattr(item, "fixturenames", ()))
         if file.startswith("tests/system/") and shared and file not in LAB:
             raise pytest.UsageError(f"{file} uses the deployed homelab: name it in LABS of conftest.py")
-        return FIRST.index(group_of(file)) if group_of(file) in FIRST else len(FIRST), [*LAB, file].index(file)
+        group = FIRST.index(group_of(file)) if group_of(file) in FIRST else len(FIRST)
+        return group, [*LAB, file].index(file), files[file], item.stash[WRITTEN] if file in stories else 0
 
     items.sort(key=place)
 
@@ -85,7 +99,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell each reason once, with how many tests it skipped, and how many there are of both kinds."""
+    """Tell the order, which a quiet run does not otherwise, each reason once with how many tests it skipped, and how many there
+    are of both kinds.
+    """
+    if (seed := config.getoption("randomly_seed", None)) is not None:
+        terminalreporter.write_line(f"order: --randomly-seed={seed}")
     reasons = skipped(config)
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"skipped {count}: {reason}")

@@ -11,7 +11,11 @@ import pytest
 from inventory.load import load
 from tests.ansible.conftest import NOWHERE, REPO, Result, ansible, environment, variables
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    pytest.mark.in_order("hosts are configured once, and then asked, spoilt and healed"),
+]
 EXAMPLE = load(REPO / "inventory/homelab.toml")
 SITE = EXAMPLE.site
 SHARING = {name: ident for name, host in EXAMPLE.hosts.items() if (ident := getattr(host, "syncthing_id", None))}

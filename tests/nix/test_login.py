@@ -25,7 +25,7 @@ from .house_outside import ADDRESS as VISITORS_ADDRESS
 from .house_outside import Outside, answers, sites_with, trusts, visitor, way_in
 from .places import eventually
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.in_order("the first login makes what the next one is asked for")]
 pyotp = pytest.importorskip("pyotp", reason="pyotp is not installed: uv sync --group browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: uv sync --group browser")
 

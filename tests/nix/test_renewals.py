@@ -23,7 +23,7 @@ from .house import Container, House
 from .house_hosts import ADDRESS, certified_by, served_names, step_ca
 from .monitoring import collector
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.in_order("a certificate is ordered, then renewed, then kept without its authority")]
 CERTIFICATES = {"openbao": ("openbao", 8200), "monitoring": ("collector", 4317)}
 """Host to the name of its certificate there, and the port of what shows it."""
 # Opens connections until its standard input ends: one after the other, and one that stays. Says which serial numbers it was

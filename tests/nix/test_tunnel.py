@@ -40,6 +40,8 @@ from .places import (
 )
 from .workloads import only
 
+pytestmark = pytest.mark.in_order("what is up is asked before anything is taken down")
+
 OWN = "step-ca.home.example.org"
 # An upstream that answers with what it was asked, at the service's own address and port.
 SERVE = """

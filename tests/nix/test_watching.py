@@ -28,7 +28,7 @@ from .monitoring import collector, jobs, lines_of, panels, rules
 from .promql import metrics
 from .workloads import only
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.in_order("what is whole is looked at before anything is killed")]
 # Jobs whose programs run here, and the files of metrics/ with their names.
 RUNNING = {
     "alertmanager": "alertmanager",

@@ -14,6 +14,7 @@ from tests.system.aws_stack import ENGINE, PROGRAM, Stack, make_stack, simulated
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(not ENGINE.is_dir(), reason="the engine is not there: ./aether engine ensure"),
+    pytest.mark.in_order("previews of one stack, which the last tests change"),
 ]
 
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC6oWPJp5O6fQUPFuTmdv2lpuBxMloJlv3N6Lv6FOqxu other"

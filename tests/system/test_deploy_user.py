@@ -10,6 +10,8 @@ from aether_sim.testing import INVENTORY, started
 from tests.system.deployed_host import DeployedByUser
 from tests.system.small import running, small_lab
 
+pytestmark = pytest.mark.in_order("the host is given to its own account first, and back to root last")
+
 ENTRY = "sudo -n /run/current-system/etc/aether/host 1"
 
 

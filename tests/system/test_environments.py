@@ -9,7 +9,10 @@ import pytest
 from tests.system.lab import Lab
 from tests.system.small import small_lab, staging
 
-pytestmark = pytest.mark.long
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left"),
+]
 
 
 @dataclass

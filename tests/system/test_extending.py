@@ -13,6 +13,8 @@ import pytest
 from tests.system.hetzner_lab import HOST, INVENTORY, Project, lab_of, needs_the_plugin
 from tests.system.lab import REPOSITORY
 
+pytestmark = pytest.mark.in_order("the provider's server is made once, changed, and destroyed last")
+
 # Outland has a number of its own on the simulator's loopback, as each service has.
 SIMULATOR = "packages/aether-sim/src/aether_sim"
 PLACE = "super().__init__(datacentre, 4)", "super().__init__(datacentre, 9)"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.system.hetzner_lab import HOST, INVENTORY, Project, lab_of, needs_the_plugin
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.in_order("the server is made once, changed, and destroyed last")]
 
 PROTECTED = "aether:protect"
 

@@ -10,7 +10,10 @@ import pytest
 from tests.system.lab import REPOSITORY, Lab
 from tests.system.small import atomic, running, small_lab
 
-pytestmark = pytest.mark.long
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left"),
+]
 
 RECIPE = "image/recipes/common/fonts.yml"
 HEALTH = 'health = [{ unit = "sshd.service" }]'

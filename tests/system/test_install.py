@@ -13,6 +13,8 @@ import pytest
 from tests.system.lab import Lab
 from tests.system.small import deployed
 
+pytestmark = pytest.mark.in_order("one machine, which is looked at, refused, and then installed")
+
 # nix on the operator's machine: what the host's flake output says, and nixos-anywhere. Everything else is the simulator's.
 NIX = r"""#!/bin/bash
 set -eu

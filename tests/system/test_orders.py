@@ -17,6 +17,8 @@ from inventory.generate import new_signing_key
 from ops.orders.document import NONE, Order, signed
 from tests.system.deployed_host import Host
 
+pytestmark = pytest.mark.in_order("one host, which each test's order changes further")
+
 UNIT = "systemctl start aether-order.service"
 
 

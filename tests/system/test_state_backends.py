@@ -14,6 +14,8 @@ from tests.system.lab import REPOSITORY, kill_group
 from tests.system.state_operators import WORD, Operator
 from tests.system.state_servers import Backend, files, postgres, s3
 
+pytestmark = pytest.mark.in_order("one stack, which each test changes further, and which moves last")
+
 
 @dataclass
 class Shared:
