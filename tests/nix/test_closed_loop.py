@@ -3,7 +3,6 @@
 Every test reads what the hosts are given; golden texts, where they cannot be evaluated.
 """
 
-import configparser
 import json
 import re
 import subprocess
@@ -11,12 +10,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
-from inventory.overlay import document
 from nix.tools import evaluate
 from ops.metrics import HELP, of_fleet, of_pins, of_runs, rendered
 from ops.runs import Run
@@ -25,13 +23,11 @@ from ops.status.facts import Fleet, HostStatus
 from .caddyfile import site as block
 from .conftest import ask, host_report
 from .monitoring import HERE, RULES, jobs, lines_of, panels, prometheus, rules
-from .promql import log_labels, metrics
-from .realm import ISSUER, clients
-from .workloads import derivations, generated, only, settings
+from .promql import metrics
+from .realm import ISSUER
+from .servers import FACTS, ROLE, SERVERS, texts
+from .workloads import only, settings
 
-ROLE = evaluate.ROOT / "ansible/roles/host_monitoring_agent"
-FACTS = document(evaluate.ROOT / "inventory/homelab.toml")
-SERVERS = sorted(name for name, host in FACTS["hosts"].items() if host["kind"] in ("nixos-vm", "nixos-lxc"))
 # Series that Prometheus makes itself.
 OWN = {"up", "ALERTS"}
 # Files of metrics/ of a job's exporter, where the name is another.
@@ -40,21 +36,6 @@ EXPORTERS = {
     **dict.fromkeys(("probe-ping", "probe-tcp", "probe-web", "probe-login", "probe-public", "probe-dns"), ("blackbox",)),
     "grafana": (),
 }
-
-
-@cache
-def texts(host: str) -> str:
-    """Everything that the host's programs read, in one text; its firewall is no program."""
-    report = host_report(host).value
-    answers = [ask(f"nixosConfigurations.{host}.config.sops.templates", "builtins.mapAttrs (_: template: template.content)")]
-    if host == "step-ca":
-        answers.append(ask("nixosConfigurations.step-ca.config.services.step-ca.settings"))
-    if host == "openbao":
-        answers.append(ask("nixosConfigurations.openbao.config.services.openbao.settings"))
-    if host == "adguard":
-        answers.append(ask("nixosConfigurations.adguard.config.services.adguardhome.settings"))
-    files = [json.dumps(content) for name, contents in generated(host).items() if "nft" not in name for content in contents]
-    return "\n".join([*report["units"].values(), *report["etc"].values(), *files, json.dumps(answers)])
 
 
 def mentions(text: str, port: int) -> bool:
@@ -218,63 +199,6 @@ class TestAlerts:
             assert done.returncode == 0, done.stdout + done.stderr
 
 
-class TestLogs:
-    @pytest.fixture
-    def labels(self) -> set[str]:
-        """Loki's index labels."""
-        command = next(entry for entry in generated_commands("loki-config.json") if "schema_config" in entry)
-        config = json.loads(command[command.index("{") : command.rindex("}") + 1])
-        (entry,) = config["limits_config"]["otlp_config"]["resource_attributes"]["attributes_config"]
-        return set(entry["attributes"])
-
-    @pytest.fixture
-    def collector(self) -> dict[str, Any]:
-        return next(entry for entry in generated("monitoring")["config.yaml"] if "pipelines" in entry.get("service", {}))
-
-    def test_the_labels_stand_on_the_resource(self, labels: set[str], collector: dict[str, Any]) -> None:
-        """Loki indexes resource attributes alone: what a record carries has to be moved there."""
-        assert labels == set(collector["processors"]["groupbyattrs/service"]["keys"])
-        for name, pipeline in collector["service"]["pipelines"].items():
-            if name.startswith("logs"):
-                steps = pipeline["processors"]
-                assert steps.index("transform/journal") < steps.index("groupbyattrs/service"), name
-
-    def test_the_nodes_send_every_label(self, labels: set[str], collector: dict[str, Any]) -> None:
-        """Alloy sends labels of Loki, on each record; the collector gives them their names."""
-        alloy = (ROLE / "templates/config.alloy.j2").read_text()
-        sent = set(re.findall(r'target_label\s*=\s*"(\w+)"', alloy))
-        sent |= set(re.findall(r"(\w+) = \"", re.search(r"labels\s*=\s*\{(.*)\}", alloy)[1]))  # type: ignore[index]
-        statements = " ".join(collector["processors"]["transform/journal"]["log_statements"])
-        for label in labels:
-            plain = label.replace(".", "_")
-            assert plain in sent, label
-            assert f'set(log.attributes["{label}"], log.attributes["{plain}"])' in statements, label
-        assert {"unit", "priority"} <= sent
-
-    @pytest.mark.parametrize("host", SERVERS)
-    def test_hosts_send_every_label(self, host: str, labels: set[str]) -> None:
-        config = next(entry for entry in generated(host)["config.yaml"] if "pipelines" in entry.get("service", {}))
-        name = "resource/own" if host == "monitoring" else "resource"
-        given = {entry["key"]: entry["value"] for entry in config["processors"][name]["attributes"]}
-        assert given == {"host.name": host, "service.namespace": FACTS["site"]["name"]}
-        # The journal says the rest.
-        assert labels - set(given) == {"service.name"}
-
-    def test_rules_and_panels_select_by_labels_that_exist(self, labels: set[str], collector: dict[str, Any]) -> None:
-        statements = " ".join(collector["processors"]["transform/journal"]["log_statements"])
-        made = set(re.findall(r'set\(log\.attributes\["([\w.]+)"\]', statements)) | {"severity_number"}
-        asked = [alert["expr"] for alert in rules("logs.yaml")] + [text for _, text in panels("loki")]
-        assert len(asked) > 5
-        for text in asked:
-            streams, filtered = log_labels(text)
-            assert streams <= {label.replace(".", "_") for label in labels}, text
-            assert filtered <= made, text
-
-
-def generated_commands(name: str) -> list[str]:
-    return [str(entry.get("buildCommand", "")) for entry in derivations("monitoring") if entry["name"] == name]
-
-
 class TestProbes:
     @pytest.fixture
     def modules(self) -> dict[str, Any]:
@@ -327,52 +251,6 @@ class TestPorts:
         # Defaults of SSH, DNS, the ACME client while it is asked, mDNS, Calibre-web, Jellyfin, Syncthing and Tailscale.
         defaults = {22, 53, 80, 443, 853, 5353, 8083, 8096, 22000, 41641}
         assert {port for port in {*opened["tcp"], *opened["udp"]} - defaults if not mentions(text, port)} == set()
-
-
-class TestIdentity:
-    def test_grafana_logs_in_and_out_where_keycloak_lets_it(self) -> None:
-        ini = configparser.RawConfigParser()
-        ini.read_string(only("monitoring", "config.ini"))
-        oauth, client = ini["auth.generic_oauth"], clients()["grafana"]
-        assert all(oauth[key].startswith(f"{ISSUER}/protocol/openid-connect/") for key in ("auth_url", "token_url", "api_url"))
-        assert f"{ini['server']['root_url']}/login/generic_oauth" in client["redirectUris"]
-        (back,) = parse_qs(urlsplit(oauth["signout_redirect_url"]).query)["post_logout_redirect_uri"]
-        assert back in logouts(client)
-
-    def test_the_proxy_comes_back_to_every_name_behind_it(self) -> None:
-        arguments = settings(host_report("gateway").value["units"]["oauth2-proxy.service"])["ExecStart"][0]
-        assert f"--oidc-issuer-url='{ISSUER}'" in arguments or f"--oidc-issuer-url={ISSUER}" in arguments
-        assert set(clients()["gateway"]["redirectUris"]) == {
-            f"https://{facts.get('subdomain', name)}.home.example.org/oauth2/callback"
-            for name, facts in FACTS["services"].items()
-            if facts.get("login", "proxy") == "proxy"
-        }
-
-    def test_coder_comes_back_to_its_own_name(self) -> None:
-        unit = host_report("dev").value["units"]["coder.service"]
-        (url,) = re.findall(r'CODER_ACCESS_URL=([^"\s]+)', unit)
-        (issuer,) = re.findall(r'CODER_OIDC_ISSUER_URL=([^"\s]+)', unit)
-        assert issuer == ISSUER and f"{url}/api/v2/users/oidc/callback" in clients()["coder"]["redirectUris"]
-
-    def test_openbao_and_step_ca_name_clients_and_addresses_that_exist(self) -> None:
-        state = json.loads(ask('nixosConfigurations.openbao.config.environment.etc."openbao/state.json".text'))
-        named = set(re.findall(r'https?://[^"\s,]+/oidc/callback', json.dumps(state)))
-        assert named and named == set(clients()["openbao"]["redirectUris"])
-        ca = ask("nixosConfigurations.step-ca.config.services.step-ca.settings")
-        oidc = [entry for entry in ca["authority"]["provisioners"] if entry["type"] == "OIDC"]
-        assert oidc
-        for entry in oidc:
-            assert entry["configurationEndpoint"].startswith(ISSUER) and entry["clientID"] in clients()
-
-    def test_keycloak_calls_itself_what_tokens_say(self) -> None:
-        report = host_report("keycloak").value
-        assert "https://auth.example.org" in "\n".join([*report["units"].values(), texts("keycloak")])
-
-
-def logouts(client: dict[str, Any]) -> list[str]:
-    """Where Keycloak lets a logout lead: `+` stands for the redirect URIs."""
-    allowed = client["attributes"]["post.logout.redirect.uris"]
-    return list(client["redirectUris"]) if allowed == "+" else allowed.split("##")
 
 
 @pytest.mark.parametrize("host", SERVERS)

@@ -162,7 +162,7 @@ JOURNAL = {
 
 
 def test_a_line_of_the_journal_has_its_labels_on_the_resource(running: Running) -> None:
-    """Loki indexes those alone (test_closed_loop.py says which)."""
+    """Loki indexes those alone (test_logs.py says which)."""
     body = {"kvlistValue": {"values": pairs(JOURNAL)}}
     running.log(running.journal, {}, {"body": body})
     (resource,) = running.arrived("/otlp/v1/logs", JOURNAL["MESSAGE"])["resourceLogs"]
