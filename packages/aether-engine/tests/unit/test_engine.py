@@ -1,104 +1,30 @@
-"""The engine's cache, builds, releases and doctor, with a Go and a Pulumi that only pretend."""
+"""The engine's cache, builds and doctor, with a Go and a Pulumi that only pretend."""
 
-import http.server
-import io
 import json
 import os
 import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tarfile
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from engine_world import builds, part, world
 
 from aether_engine import __main__ as cli
-from aether_engine import build, cache, checkout, doctor, parts, releases, toolchain
+from aether_engine import build, cache, checkout, doctor, parts, toolchain
 from aether_engine.parts import Part
 from aether_engine.progress import Progress, Remaining, StepError, Stopped
 
+__all__ = ["world"]
+
 ROOT = Path(__file__).resolve().parents[4]
 SOURCES = ROOT / "packages/aether-engine/src"
-
-FAKE_GO = """#!/bin/sh
-echo "$*" >> "$FAKE_LOG"
-case "$1" in
-version) echo "go version go${FAKE_GO_VERSION:-1.26.8} linux/amd64" ;;
-list) echo "$FAKE_MODULE" ;;
-build)
-  [ -z "$FAKE_GO_SLOW" ] || { echo $$ > "$FAKE_GO_SLOW"; sleep 60; }
-  [ -z "$FAKE_GO_FAIL" ] || { echo "undefined: Flux"; exit 1; }
-  while [ "$1" != "-o" ]; do shift; done
-  printf '#!/bin/sh\\necho built\\n' > "$2" ;;
-esac
-"""
-
-FAKE_PULUMI = """#!/bin/sh
-[ "$1 $2 $3" = "plugin install resource" ] || exit 1
-dir="$PULUMI_HOME/plugins/resource-$4-v$5"
-mkdir -p "$dir"
-if [ "$6" = --file ]; then cp "$7" "$dir/pulumi-resource-$4"; else echo released > "$dir/pulumi-resource-$4"; fi
-"""
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty cache and checkout, three small parts, and a Go on PATH that writes scripts."""
-    for name in ("pulumi", "thing", "tool"):
-        source = tmp_path / "go" / name
-        source.mkdir(parents=True)
-        (source / "go.mod").write_text(f"module example/{name}\n\ngo 1.26.0\n")
-    module = tmp_path / "module"
-    module.mkdir()
-    (module / "exec").write_text("#!/usr/bin/env python\n")
-    bin_dir = tmp_path / "bin"
-    bin_dir.mkdir()
-    (bin_dir / "go").write_text(FAKE_GO)
-    (bin_dir / "go").chmod(0o755)
-    table = (
-        Part("pulumi", "core", "1.0.0", {"pulumi": "."}, files=(("pulumi-exec", "example/sdk", "exec"),)),
-        Part("thing", "plugins", "2.0.0", {"pulumi-resource-thing": "."}, plugin="thing"),
-        Part("tool", "tools", "3.0.0", {"tool": "."}),
-    )
-    monkeypatch.setattr(parts, "GO_DIR", tmp_path / "go")
-    for module_of_table in (parts, doctor):
-        monkeypatch.setattr(module_of_table, "PARTS", table)
-    for name, path in (("CHECKOUT", "clone"), ("STATE", "clone/.aether"), ("ENGINE_LINK", "clone/.aether/engine")):
-        monkeypatch.setattr(checkout, name, tmp_path / path)
-    monkeypatch.setattr(checkout, "PULUMI_HOME", tmp_path / "clone/.aether/pulumi-home")
-    (tmp_path / "clone").mkdir()
-    monkeypatch.setenv("PATH", f"{bin_dir}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("AETHER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("AETHER_ENGINE", "build")
-    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "go.log"))
-    monkeypatch.setenv("FAKE_MODULE", str(module))
-    real_run = Progress.run
-
-    def run(self: Progress, what: str, command: list[str], log: Path, *, cwd: Path, env: dict[str, str] | None = None) -> None:
-        """The Pulumi that was built cannot install plugins; a script does."""
-        if Path(command[0]).name == "pulumi":
-            Path(command[0]).write_text(FAKE_PULUMI)
-        real_run(self, what, command, log, cwd=cwd, env=env)
-
-    monkeypatch.setattr(Progress, "run", run)
-    yield tmp_path
-
-
-def part(name: str) -> Part:
-    return next(one for one in parts.PARTS if one.name == name)
-
-
-def builds(world: Path) -> int:
-    log = world / "go.log"
-    return sum(line.startswith("build") for line in log.read_text().splitlines()) if log.exists() else 0
 
 
 def test_ensure_builds_links_and_installs_once(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -265,93 +191,6 @@ def test_the_doctor_says_what_to_do(world: Path, capsys: pytest.CaptureFixture[s
     assert cli.main(["ensure", "--quiet"]) == 0
     assert cli.main(["doctor"]) == 0
     assert "MISS" not in capsys.readouterr().out
-
-
-class Releases(http.server.BaseHTTPRequestHandler):
-    """Serves the release archive."""
-
-    archive = b""
-
-    def do_HEAD(self) -> None:
-        self.send_response(200 if self.archive else 404)
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.archive)))
-        self.end_headers()
-        self.wfile.write(self.archive)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Releases]]:
-    handler = type("Handler", (Releases,), {})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("AETHER_RELEASES", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("AETHER_ENGINE", "auto")
-    yield handler
-    server.shutdown()
-    server.server_close()
-
-
-def archive(*names: str) -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        for name in names:
-            data = b"#!/bin/sh\necho released\n"
-            member = tarfile.TarInfo(f"pulumi/{name}")
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return content.getvalue()
-
-
-def test_releases_are_used_where_they_can_be_downloaded(world: Path, mirror: type[Releases]) -> None:
-    mirror.archive = archive("pulumi", "pulumi-exec", "pulumi-language-go")
-    assert cli.main(["ensure", "--quiet"]) == 0
-    assert builds(world) == 1  # the tool alone
-    assert (cache.part_entry(part("pulumi")) / "source").read_text() == "released\n"
-    assert (checkout.ENGINE_LINK / "bin/pulumi-exec").read_text() == "#!/bin/sh\necho released\n"
-    plugin = checkout.PULUMI_HOME / "plugins/resource-thing-v2.0.0/pulumi-resource-thing"
-    assert plugin.read_text() == "released\n"
-
-
-def test_a_broken_release_falls_back_to_a_build(world: Path, mirror: type[Releases], capsys: pytest.CaptureFixture[str]) -> None:
-    mirror.archive = archive("pulumi")
-    build.make(part("pulumi"), Progress(), released=releases.reachable())
-    assert "the release has no pulumi-exec" in capsys.readouterr().err
-    assert (cache.part_entry(part("pulumi")) / "source").read_text() == "built\n"
-
-
-def test_no_releases_there_means_building(world: Path, mirror: type[Releases]) -> None:
-    assert not releases.reachable()
-
-
-def test_a_silent_network_costs_two_seconds(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("AETHER_RELEASES", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        monkeypatch.setenv("AETHER_ENGINE", "auto")
-        started = time.monotonic()
-        assert not releases.reachable()
-        assert time.monotonic() - started < releases.PROBE_LIMIT + 1
-
-
-def test_a_download_that_breaks_off_leaves_nothing(world: Path, mirror: type[Releases], monkeypatch: pytest.MonkeyPatch) -> None:
-    from aether_engine.fetch import fetch
-
-    mirror.archive = b"x" * 10
-    original = mirror.send_header
-
-    def lie(self: Releases, name: str, value: str) -> None:
-        original(self, name, "20" if name == "Content-Length" else value)
-
-    monkeypatch.setattr(mirror, "send_header", lie)
-    with pytest.raises(OSError, match=r"10|IncompleteRead|bytes"):
-        fetch(os.environ["AETHER_RELEASES"], world / "downloads" / "file")
-    assert list((world / "downloads").iterdir()) == []
 
 
 def test_the_engine_needs_no_package() -> None:
