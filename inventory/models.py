@@ -5,7 +5,8 @@ disk GiB, times seconds, addresses IPv4. Rules between entries (duplicates, capa
 entry at a time.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -33,6 +34,7 @@ from inventory.hosts import (
     Portable,
     takes_orders,
 )
+from inventory.marks import AtAws, AtGuest, ByKind, ReadBy
 from inventory.proxmox import Availability, Backup, Zone
 from inventory.rollout import Rollout
 from inventory.types import (
@@ -54,6 +56,7 @@ from inventory.types import (
 __all__ = [
     "CHECKS",
     "DEPLOY_USER",
+    "HOSTS",
     "AmazonLinuxVm",
     "AnsibleHost",
     "AtomicHost",
@@ -104,30 +107,40 @@ __all__ = [
 class Site(Facts):
     """What holds for the whole inventory file."""
 
-    name: HostName = Field(description="Short name of the site; prefixes resource names in the cloud.")
-    domain: Fqdn = Field(description="Internal domain: NAME.DOMAIN is a host, SUBDOMAIN.DOMAIN a service.")
-    public_domain: Fqdn = Field(description="Domain that the world sees.")
-    timezone: Timezone = Field(description="IANA time zone of every host, like Europe/Berlin.")
-    user: HostName = Field(description="Login name of the person who owns the machines.")
-    authorized_keys: tuple[SshPublicKey, ...] = Field(min_length=1, description="SSH keys that may log in.")
-    age_recipients: tuple[AgeRecipient, ...] = Field(
+    name: Annotated[HostName, ReadBy.ALL] = Field(description="Short name of the site; prefixes resource names in the cloud.")
+    domain: Annotated[Fqdn, AtGuest.NOTHING, AtAws.UPDATE] = Field(
+        description="Internal domain: NAME.DOMAIN is a host, SUBDOMAIN.DOMAIN a service."
+    )
+    public_domain: Annotated[Fqdn, AtAws.ZONE] = Field(description="Domain that the world sees.")
+    timezone: Annotated[Timezone, ReadBy.ALL] = Field(description="IANA time zone of every host, like Europe/Berlin.")
+    user: Annotated[HostName, ReadBy.ALL] = Field(description="Login name of the person who owns the machines.")
+    authorized_keys: Annotated[tuple[SshPublicKey, ...], AtGuest.NOTHING, AtAws.UPDATE] = Field(
+        min_length=1, description="SSH keys that may log in."
+    )
+    age_recipients: Annotated[tuple[AgeRecipient, ...], ReadBy.ALL] = Field(
         min_length=1, description="age recipients of the owners: they can read every file in secrets/."
     )
 
 
 class Network(Facts):
-    cidr: Cidr = Field(description="The network's addresses.")
-    gateway: Ipv4 = Field(description="Default route.")
-    nameservers: tuple[Ipv4, ...] = Field(default=(), description="Resolvers that guests are given.")
-    cidr6: Cidr6 | None = Field(default=None, description="Its IPv6 prefix, where it has one.")
-    gateway6: Ipv6 | None = Field(
+    cidr: Annotated[Cidr, AtGuest.UPDATE] = Field(description="The network's addresses.")
+    gateway: Annotated[Ipv4, AtGuest.UPDATE] = Field(description="Default route.")
+    nameservers: Annotated[tuple[Ipv4, ...], AtGuest.NOTHING] = Field(default=(), description="Resolvers that guests are given.")
+    cidr6: Annotated[Cidr6 | None, AtGuest.UPDATE] = Field(default=None, description="Its IPv6 prefix, where it has one.")
+    gateway6: Annotated[Ipv6 | None, AtGuest.UPDATE] = Field(
         default=None, description="Default route of static IPv6 addresses; without: router advertisements."
     )
-    bridge: str = Field(default="vmbr0", description="Proxmox bridge, or VNet of the zone, that guests attach to.")
-    vlan: int = Field(default=0, ge=0, le=4094, description="VLAN tag; 0 is untagged.")
-    mtu: int | None = Field(default=None, ge=1280, le=65520, description="Bytes; default: 1500.")
-    zone: HostName | None = Field(default=None, description="Name of a [zones.…] table: the bridge is a VNet that is made in it.")
-    dhcp: bool = Field(default=False, description="Machines ask the router for their address: hosts in it need a mac.")
+    bridge: Annotated[str, AtGuest.UPDATE] = Field(
+        default="vmbr0", description="Proxmox bridge, or VNet of the zone, that guests attach to."
+    )
+    vlan: Annotated[int, AtGuest.UPDATE] = Field(default=0, ge=0, le=4094, description="VLAN tag; 0 is untagged.")
+    mtu: Annotated[int | None, AtGuest.UPDATE] = Field(default=None, ge=1280, le=65520, description="Bytes; default: 1500.")
+    zone: Annotated[HostName | None, AtGuest.UPDATE] = Field(
+        default=None, description="Name of a [zones.…] table: the bridge is a VNet that is made in it."
+    )
+    dhcp: Annotated[bool, ReadBy.ALL] = Field(
+        default=False, description="Machines ask the router for their address: hosts in it need a mac."
+    )
 
 
 class UsbDevice(Facts):
@@ -148,30 +161,51 @@ class PciDevice(Facts):
 class Node(Facts):
     """A Proxmox host. It stays Debian; Ansible runs ``playbook`` on it."""
 
-    address: Ipv4
-    cpu: int = Field(ge=1, description="Threads.")
-    memory: Mebibytes
-    reserve: Mebibytes = Field(default=4096, description="Memory that guests may not take (host, ZFS cache).")
-    cpu_type: str = Field(
+    address: Annotated[Ipv4, ReadBy.ALL]
+    cpu: Annotated[int, ReadBy.ALL] = Field(ge=1, description="Threads.")
+    memory: Annotated[Mebibytes, ReadBy.ALL]
+    reserve: Annotated[Mebibytes, ReadBy.ALL] = Field(
+        default=4096, description="Memory that guests may not take (host, ZFS cache)."
+    )
+    cpu_type: Annotated[str, ByKind(vm=AtGuest.PENDING)] = Field(
         default="host", description="CPU model of its VMs; those that HA or you move need the same on all nodes."
     )
-    disk_datastore: str = Field(default="local-zfs", description="Datastore of guest disks.")
-    image_datastore: str = Field(default="local", description="Datastore of images, templates and snippets.")
-    host_key: SshPublicKey
-    playbook: str = Field(default="proxmox.yml", description="Playbook under ansible/.")
-    shared: bool = Field(default=False, description="Another environment sets it up; this one only has guests on it.")
-    usb: tuple[UsbDevice, ...] = Field(default=(), description="USB devices that are plugged into it.")
-    pci: tuple[PciDevice, ...] = Field(default=(), description="PCI devices that guests may take.")
-    pve_exporter: bool = Field(
+    disk_datastore: Annotated[str, ByKind(vm=AtGuest.REFUSED, lxc=AtGuest.REPLACE)] = Field(
+        default="local-zfs", description="Datastore of guest disks."
+    )
+    image_datastore: Annotated[str, ReadBy.ALL] = Field(
+        default="local", description="Datastore of images, templates and snippets."
+    )
+    host_key: Annotated[SshPublicKey, ReadBy.ALL]
+    playbook: Annotated[str, ReadBy.ALL] = Field(default="proxmox.yml", description="Playbook under ansible/.")
+    shared: Annotated[bool, ReadBy.ALL] = Field(
+        default=False, description="Another environment sets it up; this one only has guests on it."
+    )
+    usb: Annotated[tuple[UsbDevice, ...], ReadBy.ALL] = Field(default=(), description="USB devices that are plugged into it.")
+    pci: Annotated[tuple[PciDevice, ...], ReadBy.ALL] = Field(default=(), description="PCI devices that guests may take.")
+    pve_exporter: Annotated[bool, ReadBy.ALL] = Field(
         default=False, description="Offer the cluster's state to Prometheus; needs the secret pve-exporter-token of this node."
     )
-    ssh_user: Literal["root"] = Field(default="root", description="pct and qm are root's.")
+    ssh_user: Annotated[Literal["root"], ReadBy.ALL] = Field(default="root", description="pct and qm are root's.")
 
 
 Host = Annotated[
     NixosVm | NixosLxc | NixosMetal | AtomicHost | AnsibleHost | AwsMachine | HcloudVm | External,
     Field(discriminator="kind"),
 ]
+
+
+def _models(union: Any) -> Iterator[type[Facts]]:
+    """The models of a discriminated UNION, and of those within it."""
+    for member in get_args(get_args(union)[0]):
+        if isinstance(member, type):
+            yield member
+        else:
+            yield from _models(member)
+
+
+HOSTS = tuple(_models(Host))
+"""Every class of a host."""
 
 
 class Service(Facts):

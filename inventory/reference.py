@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from inventory.models import InventoryFile
+from inventory.base import Facts
+from inventory.marks import DEPLOYMENT, AtAws, AtGuest, ByKind, marks
+from inventory.models import CloudVm, Guest, HostFacts, InventoryFile, NixosLxc, NixosVm
 
 
 def page() -> str:
@@ -23,11 +25,40 @@ def _model(name: str, model: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", f"## {name}", "")
     if text := str(model.get("description", "")).strip().split("\n\n")[0]:
         yield from (" ".join(text.split()), "")
-    yield from ("| field | takes | default | what it is |", "|---|---|---|---|")
+    yield from ("| field | takes | default | what it is | a change of it |", "|---|---|---|---|---|")
     needed = model.get("required", ())
     for field, facts in model["properties"].items():
         default = "needed" if field in needed else _code(facts.get("default"))
-        yield f"| `{field}` | {_type(facts)} | {default} | {_cell(facts.get('description', ''))} |"
+        yield f"| `{field}` | {_type(facts)} | {default} | {_cell(facts.get('description', ''))} | {_change(name, field)} |"
+
+
+def _change(name: str, field: str) -> str:
+    """What a change of the field does, as it is marked beside it."""
+    model = _classes(Facts).get(name)
+    if model is None:
+        return ""
+    marked = list(marks(model, field))
+    said = [text if when == field else f"{when}: {text}" for when, mark in marked for text in _effects(model, mark)]
+    return _cell("; ".join(said) or (DEPLOYMENT if (field, DEPLOYMENT) in marked else ""))
+
+
+def _effects(model: type[Facts], mark: object) -> list[str]:
+    """What MARK says of a host of this kind; of each place where the model is no host's."""
+    places: dict[type[Facts], tuple[str, str | None]] = {}
+    if isinstance(mark, AtGuest):
+        places = {Guest: ("guest", mark)}
+    elif isinstance(mark, ByKind):
+        places = {NixosVm: ("virtual machine", mark.vm), NixosLxc: ("container", mark.lxc)}
+    elif isinstance(mark, AtAws):
+        places = {CloudVm: ("AWS", mark)}
+    if issubclass(model, HostFacts):
+        return [effect for kind, (_, effect) in places.items() if effect and issubclass(model, kind)]
+    return [f"{place}: {effect}" for place, effect in places.values() if effect]
+
+
+def _classes(base: type[Facts]) -> dict[str, type[Facts]]:
+    """Every model below BASE, by name."""
+    return {name: model for each in base.__subclasses__() for name, model in {each.__name__: each, **_classes(each)}.items()}
 
 
 def _type(facts: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """pydantic's errors in the words of somebody who edits an inventory: what is wrong, and the line to write."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -10,11 +10,11 @@ from inventory.building import Builder, Cache
 from inventory.examples import example
 from inventory.models import (
     CHECKS,
+    HOSTS,
     Cloud,
     Deployers,
     Disk,
     Home,
-    Host,
     ImageBuild,
     Interface,
     Network,
@@ -34,20 +34,10 @@ from inventory.proxmox import Availability, Backup, Keep, Zone
 from inventory.types import LEAST_MEMORY
 
 
-def _models(union: Any) -> Iterator[type[BaseModel]]:
-    """The models of a discriminated UNION, and of those within it."""
-    for member in get_args(get_args(union)[0]):
-        if isinstance(member, type):
-            yield member
-        else:
-            yield from _models(member)
-
-
 def _tags(model: type[BaseModel], field: str) -> tuple[str, ...]:
     return get_args(model.model_fields[field].annotation)
 
 
-HOSTS = tuple(_models(Host))
 KINDS = {kind: [model for model in HOSTS if kind in _tags(model, "kind")] for each in HOSTS for kind in _tags(each, "kind")}
 """Host models by kind. Where a kind has several, ``os`` tells them apart."""
 _SYSTEMS = {kind: [tag for model in models for tag in _tags(model, "os")] for kind, models in KINDS.items() if len(models) > 1}

@@ -18,6 +18,7 @@ from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import AnsibleHost, ManagedHost, Node
 from inventory.models import AtomicHost as AtomicHostFacts
+from inventory.readers import UNREAD_BY_PLAYBOOKS
 from stacks.ansible_check import checks
 from stacks.images import Images
 from stacks.rollout import activation_order
@@ -171,7 +172,4 @@ def renamed(host: object) -> list[pulumi.Alias | str]:
 
 def playbook_facts(facts: dict[str, Any]) -> dict[str, Any]:
     """A host's facts without those that only its provisioning uses."""
-    from components.nixos.source_closure import PROVISIONING_FACTS
-
-    # Nix takes a machine's architecture from its instance type, Ansible asks the machine.
-    return {key: value for key, value in facts.items() if key not in PROVISIONING_FACTS | {"instance_type"}}
+    return {key: value for key, value in facts.items() if key not in UNREAD_BY_PLAYBOOKS}

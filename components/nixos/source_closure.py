@@ -17,48 +17,12 @@ from typing import Any
 
 from components.contents import DIGITS, grouped, short_digest
 from inventory.overlay import document
+from inventory.readers import UNREAD_BY_SYSTEMS
 
 # What every host is made of, whatever its own files say.
 COMMON = ("flake.nix", "flake.lock", "nix/default.nix")
 # Folders that list themselves (nix/lib finds hosts by name): following them would make every host part of every other.
 NOT_FOLLOWED = ("nix/hosts", "inventory", "secrets", "nix/home", "nix/images", "nix/shells", "nix/checks", "nix/tools")
-# Facts that only provisioning and ordering use: on another host they say nothing about this one's system.
-PROVISIONING_FACTS = frozenset(
-    (
-        "cpu",
-        "memory",
-        "disks",
-        "vmid",
-        "disposable",
-        "replace",
-        "was",
-        "start_order",
-        "roams",
-        "pool",
-        "cpu_type",
-        "numa",
-        "balloon",
-        "firewall",
-        "dhcp",
-        "phase",
-        "build_on",
-        "pulls",
-        "reboot",
-        "confirm_timeout",
-        "settle",
-        "may_fail",
-        "ssh_user",
-        # A cloud machine's; not instance_type, which says its architecture.
-        "ami",
-        "ami_name",
-        "disk",
-        "open",
-        "region",
-    )
-)
-# What a Fedora Atomic host is rebased to, and when: no module of a NixOS host asks.
-REBASE_FACTS = frozenset(("digest", "signed", "window"))
-UNSEEN_FACTS = PROVISIONING_FACTS | REBASE_FACTS
 # Tables of what is done to hosts from outside.
 CLUSTER_TABLES = ("rollout", "zones", "backups", "availability", "policies", "builders", "cache")
 
@@ -244,7 +208,7 @@ def _visible_to(host: str, table: dict[str, object], every_group: bool = False) 
             # Where it asks for its orders.
             visible["cache"] = table["cache"]
         visible["hosts"] = {
-            name: facts if name == host else {key: value for key, value in facts.items() if key not in UNSEEN_FACTS}
+            name: facts if name == host else {key: value for key, value in facts.items() if key not in UNREAD_BY_SYSTEMS}
             for name, facts in hosts.items()
         }
     return visible

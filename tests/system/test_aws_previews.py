@@ -7,7 +7,8 @@ from typing import Any
 import boto3  # type: ignore[import-untyped]
 import pytest
 
-from inventory.cloud_effects import TABLES, Effect
+from inventory.cloud_effects import TABLES
+from inventory.marks import AtAws
 from ops.costs import cost_table, prices
 from tests.system.aws_stack import ENGINE, PROGRAM, Stack, make_stack, simulated_aws
 
@@ -78,19 +79,19 @@ def planned(stack: Stack, change: dict[str, Any], *arguments: str) -> list[dict[
     return list(json.loads(said[said.index("{") :])["steps"])
 
 
-def seen(found: dict[str, str]) -> Effect:
+def seen(found: dict[str, str]) -> AtAws:
     """What a preview's steps mean for the machine and its data."""
     ended = {name.split()[0] for name, op in found.items() if "replace" in op or op == "delete"}
     if ended & {"Vpc", "Subnet"}:
-        return Effect.MOVE
+        return AtAws.MOVE
     if "Instance" in ended:
-        return Effect.REPLACE
+        return AtAws.REPLACE
     if "Zone" in ended:
-        return Effect.ZONE
+        return AtAws.ZONE
     if "Volume" in ended:
-        return Effect.LOST
+        return AtAws.LOST
     assert "Eip" not in ended
-    return Effect.UPDATE if found else Effect.NOTHING
+    return AtAws.UPDATE if found else AtAws.NOTHING
 
 
 def test_nothing_changes_without_a_change(stack: Stack) -> None:
@@ -98,16 +99,16 @@ def test_nothing_changes_without_a_change(stack: Stack) -> None:
 
 
 def test_a_tag_of_everything_is_in_place(stack: Stack) -> None:
-    assert seen(steps(stack, {"tags": {"team": "home"}})) == Effect.UPDATE
+    assert seen(steps(stack, {"tags": {"team": "home"}})) == AtAws.UPDATE
 
 
 @pytest.mark.parametrize(("table", "field"), CHANGES, ids=lambda word: str(word).replace(" ", "-"))
 def test_a_change_does_what_the_table_says(stack: Stack, table: str, field: str) -> None:
     said = TABLES[table][field.partition(",")[0]]
-    if said == Effect.REPLACE_ARM:
-        said = Effect.REPLACE if "," in field else Effect.UPDATE
-    if said == Effect.WORD:
-        said = Effect.NOTHING
+    if said == AtAws.REPLACE_ARM:
+        said = AtAws.REPLACE if "," in field else AtAws.UPDATE
+    if said == AtAws.WORD:
+        said = AtAws.NOTHING
     found = steps(stack, CHANGES[table, field])
     assert seen(found) == said, found
 

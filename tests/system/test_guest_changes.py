@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from inventory import effects
-from inventory.effects import Effect
+from inventory.marks import AtGuest
 from tests.system.guests import api, boots, settled, steps
 from tests.system.lab import Lab
 from tests.system.small import deployed
@@ -143,7 +143,7 @@ def test_every_field_that_is_changed_in_place_is_and_what_waits_holds_after_one_
     # What the table says of them.
     tables = {**effects.GUEST, **effects.DISKS, **effects.NETWORK}
     for index, fields in enumerate((_VM, _CONTAINER)):
-        assert {tables[field][index] for field in fields} == {Effect.UPDATE, Effect.PENDING}
+        assert {tables[field][index] for field in fields} == {AtGuest.UPDATE, AtGuest.PENDING}
 
     up = fleet.up()
     assert up.code == 0, up.text
@@ -151,7 +151,7 @@ def test_every_field_that_is_changed_in_place_is_and_what_waits_holds_after_one_
     assert settled(fleet)
     waiting = {host: fleet.ssh(node, f"{tool} pending {vmid}").text for host, node, tool, vmid in GUESTS}
     for field, option in _PENDING_OF_VM.items():
-        assert tables[field][0] == Effect.PENDING
+        assert tables[field][0] == AtGuest.PENDING
         assert re.search(f"^new {option}:", waiting["web"], re.MULTILINE), (field, waiting["web"])
     assert not re.search(r"^new (net|scsi|description|tags|startup)", waiting["web"], re.MULTILINE), waiting["web"]
     # Beside the grown root disk the provider sends its options, which Proxmox takes at the next start.
@@ -186,7 +186,7 @@ def test_what_cannot_be_changed_is_refused_before_anything_runs(fleet: Lab) -> N
     operation, kinds = steps(fleet)["ContainerLegacy::log"]
     assert operation in ("replace", "create-replacement", "delete-replaced")
     assert any("replace" in kind for kind in kinds.values()) or operation == "delete-replaced"
-    assert effects.GUEST["unprivileged"][1] == Effect.REPLACE
+    assert effects.GUEST["unprivileged"][1] == AtGuest.REPLACE
     (fleet.path / INVENTORY).write_text(text)
     assert boots(fleet) == before
 

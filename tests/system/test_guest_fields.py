@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from inventory import effects
-from inventory.effects import Effect
+from inventory.marks import AtGuest
 from tests.system.guests import api, boots, settled, steps
 from tests.system.lab import Lab
 from tests.system.small import deployed
@@ -134,7 +134,7 @@ def test_the_field_alone_does_what_the_table_says(fleet: Lab, case: tuple[str, l
         config = fleet.ssh("pve1", f"{tool} config {vmid}").text
         assert re.search(f"^{wanted}", config, re.MULTILINE), config
         waits = re.findall("^(?:new|del) .*", fleet.ssh("pve1", f"{tool} pending {vmid}").text, re.MULTILINE)
-        assert TABLES[field][index] == (Effect.PENDING if waits else Effect.UPDATE), waits
+        assert TABLES[field][index] == (AtGuest.PENDING if waits else AtGuest.UPDATE), waits
         if waits:
             assert fleet.ops("reboot", host).code == 0
             before[host] = boots(fleet)[host]
@@ -189,7 +189,7 @@ def test_a_new_address_and_network_reach_guests_that_run(fleet: Lab) -> None:
     for host in ("web", "dns"):
         assert fleet.ssh(host, "hostname").text.strip() == host
     assert boots_by_node(fleet) == before
-    assert {effects.GUEST[field] for field in ("address", "network")} == {(Effect.UPDATE, Effect.UPDATE)}
+    assert {effects.GUEST[field] for field in ("address", "network")} == {(AtGuest.UPDATE, AtGuest.UPDATE)}
     assert settled(fleet)
 
 

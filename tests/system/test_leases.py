@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from inventory.effects import GUEST, Effect
+from inventory.effects import GUEST
+from inventory.marks import AtGuest
 from tests.system.guests import api, settled, steps
 from tests.system.lab import Lab
 from tests.system.small import HOSTS, inventory, running, small_lab
@@ -99,8 +100,8 @@ def test_a_machine_gets_another_card_and_a_static_address_in_place(fleet: Lab) -
     fleet.replace(INVENTORY, 'dhcp = true\nmac = "02:00:c0:a8:0a:0a"\n', 'mac = "02:00:c0:a8:0a:aa"\n')
     operation, changed = steps(fleet)["VmLegacy::web"]
     assert operation == "update" and not any("replace" in kind for kind in changed.values()), changed
-    assert "networkDevices[0].macAddress" in changed and GUEST["mac"][0] == Effect.UPDATE
-    assert "initialization.ipConfigs[0].ipv4.address" in changed and GUEST["dhcp"][0] == Effect.PENDING
+    assert "networkDevices[0].macAddress" in changed and GUEST["mac"][0] == AtGuest.UPDATE
+    assert "initialization.ipConfigs[0].ipv4.address" in changed and GUEST["dhcp"][0] == AtGuest.PENDING
     up = fleet.up()
     assert up.code == 0, up.text
     machine = fleet.ssh("pve1", "qm config 110 --current 1").text

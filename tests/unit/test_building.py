@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from components.nixos.source_closure import UNSEEN_FACTS
 from inventory.building import Builder, Cache
 from inventory.load import Inventory, load
+from inventory.readers import UNREAD_BY_SYSTEMS
 from stacks import ssh
 from stacks.settings import Settings
 
@@ -57,4 +57,4 @@ def test_a_builder_is_a_line_of_nixs_machines_file_with_its_key_pinned(monkeypat
 
 
 def test_how_a_system_is_carried_is_no_part_of_it() -> None:
-    assert {"pulls", "build_on"} <= UNSEEN_FACTS
+    assert {"pulls", "build_on"} <= UNREAD_BY_SYSTEMS

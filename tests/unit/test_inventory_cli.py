@@ -13,8 +13,7 @@ import pytest
 from inventory import ansible, graph
 from inventory.cli import main
 from inventory.load import load_all
-from inventory.models import CHECKS, InventoryFile
-from inventory.validation_messages import HOSTS
+from inventory.models import CHECKS, HOSTS, InventoryFile
 from tests.unit.inventory_example import GOOD, KEYS
 
 ROOT = Path(__file__).resolve().parents[2]

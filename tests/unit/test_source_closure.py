@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.nixos.source_closure import UNSEEN_FACTS, entry_file, image_hash, reachable, source_hash
+from components.nixos.source_closure import entry_file, image_hash, reachable, source_hash
+from inventory.readers import UNREAD_BY_SYSTEMS
 
 INVENTORY = """
 [site]
@@ -116,7 +117,7 @@ def test_a_fact_is_seen_by_the_hosts_that_it_can_matter_to(repository: Path, old
     assert {host for host in before if digest(repository, host) != before[host]} == changed
 
 
-@given(st.sampled_from(sorted(UNSEEN_FACTS)), st.integers(1, 10**6))
+@given(st.sampled_from(sorted(UNREAD_BY_SYSTEMS)), st.integers(1, 10**6))
 def test_no_fact_of_provisioning_or_rebasing_another_host_matters(fact: str, value: int) -> None:
     from components.nixos.source_closure import _visible_to
 
