@@ -13,7 +13,6 @@ LAYERS = ("inventory", "components", "stacks", "ops")
 """Each may know those before it."""
 IMPORT = re.compile(r"^\s*(?:from \S+ )?import (?:\([^)]*\)|.*)", re.MULTILINE)
 SIMULATOR = "packages/aether-sim/src/aether_sim"
-# A simulated host is made of parts that know the host which they are of by its type: nothing is imported for it as they run.
 
 
 def module(path: Path, base: Path) -> str:
@@ -21,16 +20,12 @@ def module(path: Path, base: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(tree: ast.AST, *, types: bool) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Every import in TREE, of functions too; what is imported for its TYPES alone where that is wanted."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node
-        elif not isinstance(node, ast.If) or types or ast.unparse(node.test) != "TYPE_CHECKING":
-            yield from imports(node, types=types)
+def imports(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Every import in TREE: of functions, and of what is imported for its types alone, too."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
 
 
-def graph(*folders: str, types: bool) -> dict[str, set[str]]:
+def graph(*folders: str) -> dict[str, set[str]]:
     """Modules of FOLDERS, each with those of them that it imports."""
     files: dict[str, Path] = {}
     for folder in folders:
@@ -39,7 +34,7 @@ def graph(*folders: str, types: bool) -> dict[str, set[str]]:
     found = {}
     for name, path in files.items():
         wanted: set[str] = set()
-        for node in imports(ast.parse(path.read_text()), types=types):
+        for node in imports(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 wanted |= {alias.name for alias in node.names}
             elif node.module:
@@ -60,7 +55,7 @@ def circle(known: dict[str, set[str]]) -> list[str]:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_no_arrow_goes_upward(layer: str) -> None:
     above = LAYERS[LAYERS.index(layer) + 1 :]
-    found = graph(*LAYERS, types=True)
+    found = graph(*LAYERS)
     assert [name for name in found if name.split(".")[0] == layer]
     assert not [
         f"{name} -> {other}"
@@ -71,22 +66,14 @@ def test_no_arrow_goes_upward(layer: str) -> None:
 
 
 @pytest.mark.parametrize("folders", [LAYERS, (SIMULATOR,), ("packages/aether-engine/src/aether_engine",), ("bench",)])
-def test_no_circle_as_it_runs(folders: tuple[str, ...]) -> None:
-    assert circle(graph(*folders, types=False)) == []
-
-
-def test_no_circle_among_the_types_either_but_a_simulated_hosts() -> None:
-    assert circle(graph(*LAYERS, types=True)) == []
-    simulator = graph(SIMULATOR, types=True)
-    host = {name for name in simulator if name.startswith("aether_sim.hosts.")}
-    assert circle({name: others - host for name, others in simulator.items()}) == []
+def test_no_circle(folders: tuple[str, ...]) -> None:
+    assert circle(graph(*folders)) == []
 
 
 def test_a_circle_is_found() -> None:
     assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == {"a", "b", "c"}
     tree = ast.parse("if TYPE_CHECKING:\n    import x\ndef f():\n    import y\n")
-    assert [ast.unparse(node) for node in imports(tree, types=False)] == ["import y"]
-    assert [ast.unparse(node) for node in imports(tree, types=True)] == ["import x", "import y"]
+    assert [ast.unparse(node) for node in imports(tree)] == ["import x", "import y"]
 
 
 def test_no_test_imports_a_test() -> None:

@@ -9,13 +9,12 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
+from aether_sim.hosts.offer import Offer
 from aether_sim.paths import bind_unix
 
-if TYPE_CHECKING:
-    from aether_sim.hosts.host import Host
-
+Asking = TypeVar("Asking", bound=Offer)
 MAX_REQUEST = 1 << 20
 _VYOS_SUDO = (["shutdown"], ["poweroff"], ["hostname"])
 
@@ -29,10 +28,10 @@ class Refused(Exception):
 
 
 @dataclass
-class Call:
+class Request(Generic[Asking]):
     """One command of a host: who asks, what, and where the answer goes."""
 
-    host: Host
+    host: Asking
     argv: list[str]
     cwd: str
     uid: int
@@ -81,13 +80,10 @@ class Call:
             raise Refused(f"Failed to {what}" if not what.endswith(".") else what)
 
 
-Handler = Callable[[Call], Awaitable[int]]
-
-
-class Agent:
+class Agent(Generic[Asking]):
     """The listening end, one a host, alive while the host is up."""
 
-    def __init__(self, host: Host, directory: Path, handler: Handler) -> None:
+    def __init__(self, host: Asking, directory: Path, handler: Callable[[Request[Asking]], Awaitable[int]]) -> None:
         self.host, self.directory, self.handler = host, directory, handler
         self._server: asyncio.AbstractServer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -123,7 +119,7 @@ class Agent:
             if self.host.facts.flavour == "vyos" and argv[:1] in _VYOS_SUDO:
                 # Operational commands of VyOS run them by sudo.
                 uid = 0
-            call = Call(self.host, argv, cwd, uid, reader, writer, pid)
+            call = Request(self.host, argv, cwd, uid, reader, writer, pid)
             try:
                 code = await self.handler(call)
             except Refused as refused:

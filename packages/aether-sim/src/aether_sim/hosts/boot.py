@@ -14,13 +14,11 @@ import asyncio
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aether_sim.hosts import firstboot, ostree
-from aether_sim.hosts.ostree import NoBoot
-
-if TYPE_CHECKING:
-    from aether_sim.hosts.host import Host
+from aether_sim.hosts.firstboot import Seeded
+from aether_sim.hosts.ostree import Deployed, NoBoot
 
 ENTRIES = "/boot/loader/entries"
 PROFILE = "/nix/var/nix/profiles/system"
@@ -51,7 +49,13 @@ class BootEntry:
         return (not self.bad, parts)
 
 
-def entries(host: Host) -> list[BootEntry]:
+class Bootable(Deployed, Seeded, Protocol):
+    """A host, as its boot knows it."""
+
+    booted_entry: str
+
+
+def entries(host: Bootable) -> list[BootEntry]:
     """Boot entries in the menu's order."""
     found = []
     for file in host.root.listdir(ENTRIES):
@@ -72,7 +76,7 @@ def entries(host: Host) -> list[BootEntry]:
     return sorted(found, key=lambda entry: entry.order, reverse=True)
 
 
-def choose(host: Host) -> BootEntry | None:
+def choose(host: Bootable) -> BootEntry | None:
     """The entry that the boot loader starts: one-shot variable, default variable, loader.conf, first of the menu."""
     menu = entries(host)
     if not menu:
@@ -91,7 +95,7 @@ def choose(host: Host) -> BootEntry | None:
     return menu[0]
 
 
-def efi_variables(host: Host) -> dict[str, str]:
+def efi_variables(host: Bootable) -> dict[str, str]:
     """The boot loader's EFI variables that bootctl sets."""
     try:
         loaded = json.loads(host.root.read_text(EFI_VARIABLES, "{}"))
@@ -100,7 +104,7 @@ def efi_variables(host: Host) -> dict[str, str]:
     return loaded if isinstance(loaded, dict) else {}
 
 
-def _count_try(host: Host, entry: BootEntry) -> str:
+def _count_try(host: Bootable, entry: BootEntry) -> str:
     """Take one try off an entry's counter; its new file name."""
     if entry.left is None:
         return entry.file
@@ -111,7 +115,7 @@ def _count_try(host: Host, entry: BootEntry) -> str:
     return renamed
 
 
-async def run(host: Host) -> None:
+async def run(host: Bootable) -> None:
     """Bring a standing host up. Raises NoBoot."""
     delay = host.site.boot_seconds if host.facts.is_guest or host.boots > 1 else 0.0
     delay += host.faults.value("boot-slow", 5.0) if host.faults.has("boot-slow") else 0.0
@@ -140,7 +144,7 @@ async def run(host: Host) -> None:
             host.log(f"cloud-init: runcmd {words[-1]!r} ended with {code}: {output.strip()[-500:]}")
 
 
-async def _boot_nixos(host: Host, delay: float) -> None:
+async def _boot_nixos(host: Bootable, delay: float) -> None:
     root = host.root
     _install_first_entry(host)
     while True:
@@ -168,7 +172,7 @@ async def _boot_nixos(host: Host, delay: float) -> None:
     host.booted_entry = file
 
 
-def bless(host: Host) -> None:
+def bless(host: Bootable) -> None:
     """systemd-bless-boot.service: an entry whose services came up loses its counter (boot-complete.target)."""
     found = _ENTRY.match(host.booted_entry or "")
     if found is None or found["left"] is None:
@@ -184,7 +188,7 @@ def bless(host: Host) -> None:
     host.services.log("systemd-bless-boot.service", "Marked boot as 'good'. (Boot attempt counter reached zero.)")
 
 
-def _install_first_entry(host: Host) -> None:
+def _install_first_entry(host: Bootable) -> None:
     """An image of a virtual or physical machine comes with a boot entry for its system."""
     root = host.root
     link = root.readlink(PROFILE)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from aether_sim.hosts.offer import Offer
 from aether_sim.paths import write_atomic
-
-if TYPE_CHECKING:
-    from aether_sim.hosts.host import Host
 
 CATALOGUE = {
     "health": "service units of a newly activated system fail a moment after they start",
@@ -33,7 +31,7 @@ CATALOGUE = {
 class HostFaults:
     """Which faults are on; some hold only for systems other than the one that ran when they were set."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Offer) -> None:
         self._host = host
         self._on: dict[str, str] = {}
         self._good: dict[str, str | None] = {}
@@ -67,12 +65,10 @@ class HostFaults:
         if self._host.pid:
             if name == "wrong-host":
                 await self._host.set_hostname("some-other-host" if on else self._host.facts.name)
-            if name == "key-mismatch" and self._host.ssh.listening:
-                await self._host.start_ssh()
-            if name in ("ssh-lost", "unreachable", "lease"):
+            if name in ("key-mismatch", "ssh-lost", "unreachable", "lease"):
                 await self._host.reconsider_ssh()
 
-    def moved_to(self, host: Host) -> HostFaults:
+    def moved_to(self, host: Offer) -> HostFaults:
         """The same faults for another host: one that takes this one's place."""
         self._host = host
         return self
@@ -123,7 +119,14 @@ class HostFaults:
             write_atomic(directory / "faults.json", json.dumps(state).encode(), 0o644)
 
 
-def running_system(host: Host) -> str | None:
+class Faulty(Offer, Protocol):
+    """A host that has them."""
+
+    @property
+    def faults(self) -> HostFaults: ...
+
+
+def running_system(host: Offer) -> str | None:
     """The target of /run/current-system, or the booted deployment of an ostree host."""
     link = host.root.readlink("/run/current-system")
     if link is not None:

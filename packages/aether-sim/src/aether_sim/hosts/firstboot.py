@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from aether_sim.hosts.inroot import HostRoot
+from aether_sim.hosts.offer import Offer
 from aether_sim.hosts.process import find_user
 from aether_sim.hosts.ssh import HOST_KEY
-
-if TYPE_CHECKING:
-    from aether_sim.hosts.host import Host
 
 _INSTANCE = "/var/lib/cloud/data/instance-id"
 
@@ -40,6 +38,12 @@ class Seed:
     authorized: dict[str, list[str]] = field(default_factory=dict)
     files: list[WriteFile] = field(default_factory=list)
     commands: list[list[str] | str] = field(default_factory=list)
+
+
+class Seeded(Offer, Protocol):
+    """A host that has a seed."""
+
+    seed: Seed
 
 
 def seed_of_user_data(text: str, instance: str, default_user: str = "root") -> Seed:
@@ -111,7 +115,7 @@ def install_host_key(root: HostRoot, private_key: str, comment: str) -> None:
     root.write(HOST_KEY + ".pub", public_line(text, comment) + "\n")
 
 
-def apply(host: Host) -> list[list[str] | str]:
+def apply(host: Seeded) -> list[list[str] | str]:
     """Apply the seed if this instance has not had it; returns the commands to run once the host is up."""
     root, seed = host.root, host.seed
     commands: list[list[str] | str] = []

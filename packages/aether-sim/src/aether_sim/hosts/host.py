@@ -20,7 +20,7 @@ from aether_sim.fakes import catalogue
 from aether_sim.hosts import base as bases
 from aether_sim.hosts import boot, firstboot, ostree
 from aether_sim.hosts import process as proc
-from aether_sim.hosts.agent import Agent, Call
+from aether_sim.hosts.agent import Agent, Request
 from aether_sim.hosts.faults import HostFaults
 from aether_sim.hosts.inroot import HostRoot
 from aether_sim.hosts.services import ServiceManager
@@ -30,6 +30,8 @@ from aether_sim.world import HostFacts, sim_address
 # <asm-generic/ioctls.h>; the termios module does not name them.
 _TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430
 ENTER = Path(__file__).with_name("enter.py")
+Call = Request["Host"]
+Handler = Callable[[Call], Awaitable[int]]
 
 
 @dataclass
@@ -41,7 +43,7 @@ class Site:
     block: int
     ssh_port: int
     log: Callable[[str], None]
-    served: Callable[[Call], Awaitable[int]]
+    served: Handler
     boot_seconds: float = 0.3
     operator_key: str = ""
     signing_key: str = ""
@@ -267,6 +269,10 @@ class Host:
         number = struct.unpack("i", fcntl.ioctl(master, _TIOCGPTN, struct.pack("i", 0)))[0]
         slave = self.root.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
         return master, slave, f"/dev/pts/{number}"
+
+    def answer(self, unit: str, name: str, ready: int) -> int:
+        """The HTTP status of a request for NAME at a UNIT which says READY itself."""
+        return self.site.answer(self, unit, name, ready) if self.site.answer else ready
 
     def tls_context(self) -> ssl.SSLContext:
         """The server side of https for simulated services."""

@@ -8,19 +8,15 @@ import ctypes
 import socket
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from aether_sim.hosts.offer import Offer
 from aether_sim.hosts.units import Listen
-
-if TYPE_CHECKING:
-    from aether_sim.hosts.host import Host
-
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 
 
-async def serve(host: Host, unit: str, listen: Listen) -> asyncio.AbstractServer:
+async def serve(host: Offer, unit: str, listen: Listen) -> asyncio.AbstractServer:
     """Listen as the unit. Raises OSError (the port is taken, or may not be opened)."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -30,7 +26,7 @@ async def serve(host: Host, unit: str, listen: Listen) -> asyncio.AbstractServer
             else:
                 head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
                 body = f"{host.name} {unit}\n".encode()
-                status = host.site.answer(host, unit, _host_of(head), listen.status) if host.site.answer else listen.status
+                status = host.answer(unit, _host_of(head), listen.status)
                 reason = "OK" if status == 200 else "Simulated"
                 lines = f"HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\n"
                 lines += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -47,7 +43,7 @@ async def serve(host: Host, unit: str, listen: Listen) -> asyncio.AbstractServer
         raise
 
 
-def bound(host: Host, port: int) -> socket.socket:
+def bound(host: Offer, port: int) -> socket.socket:
     """A TCP socket on the host's own address, in the host's own network where it has one. Raises OSError."""
     sock = _of_its_network(host) if host.isolated else socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -59,7 +55,7 @@ def bound(host: Host, port: int) -> socket.socket:
     return sock
 
 
-def _of_its_network(host: Host) -> socket.socket:
+def _of_its_network(host: Offer) -> socket.socket:
     """Made by a thread that enters the network: a socket stays where it was made."""
     made: list[socket.socket | OSError] = []
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from aether_sim.hosts.host import Host
+from aether_sim.hosts.services import Served
 
 _BOOT = "/usr/lib/aether-sim/ostree_boot.py"
 _ENVIRONMENT = "/var/lib/aether-sim/grubenv.json"
@@ -25,7 +24,13 @@ class Again(Exception):
         self.rollback = rollback
 
 
-async def boot(host: Host) -> None:
+class Deployed(Served, Protocol):
+    """A host that ostree may roll back."""
+
+    roll_back: bool
+
+
+async def boot(host: Deployed) -> None:
     """Finalize a staged deployment and boot the first one. Raises NoBoot."""
     command = [_BOOT, "--rollback"] if host.roll_back else [_BOOT]
     host.roll_back = False
@@ -34,7 +39,7 @@ async def boot(host: Host) -> None:
         raise NoBoot(output.strip())
 
 
-def verdict(host: Host) -> None:
+def verdict(host: Deployed) -> None:
     """What greenboot's reboot and rollback units do after its health check. Raises Again.
 
     Red with attempts left: reset. Red with none left: roll back to the deployment before. Red without a counter (not a

@@ -8,14 +8,12 @@ import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from aether_sim.hosts import listeners, units
 from aether_sim.hosts import process as proc
+from aether_sim.hosts.ssh import Reachable
 from aether_sim.hosts.units import UnitFile
-
-if TYPE_CHECKING:
-    from aether_sim.hosts.host import Host
 
 JOURNAL_LINES = 4000
 # A unit with the fault `health` is active for a moment and then fails, as a service that crashes does.
@@ -60,7 +58,7 @@ class Unit:
 class ServiceManager:
     """What `systemctl` talks to. Everything in it is lost when the host goes down, as it should."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Reachable) -> None:
         self.host = host
         self.units: dict[str, Unit] = {}
         self.journal: collections.deque[Entry] = collections.deque(maxlen=JOURNAL_LINES)
@@ -381,6 +379,13 @@ class ServiceManager:
         """Journal entries, of some units or all."""
         wanted = set(names)
         return [entry for entry in self.journal if not wanted or entry.unit in wanted]
+
+
+class Served(Reachable, Protocol):
+    """A host that has one."""
+
+    @property
+    def services(self) -> ServiceManager: ...
 
 
 async def _terminate(process: asyncio.subprocess.Process) -> None:

@@ -12,16 +12,14 @@ import socket
 import struct
 import termios
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import asyncssh
 
 from aether_sim import sftp
 from aether_sim.hosts import listeners
 from aether_sim.hosts import process as proc
-
-if TYPE_CHECKING:
-    from aether_sim.hosts.host import Host
+from aether_sim.hosts.faults import Faulty
 
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 _CHUNK = 65536
@@ -97,7 +95,7 @@ class _Session(asyncssh.SSHServerProcess[bytes]):
 class HostSsh:
     """Listens while the host is up and its sshd unit is active."""
 
-    def __init__(self, host: Host, address: str, port: int) -> None:
+    def __init__(self, host: Faulty, address: str, port: int) -> None:
         self.host, self.address, self.port = host, address, port
         self._acceptor: asyncssh.SSHAcceptor | None = None
         self.connections: set[asyncssh.SSHServerConnection] = set()
@@ -189,7 +187,14 @@ class HostSsh:
         return [*where, user.shell, "-l"]
 
 
-def _argv(host: Host, user: proc.User, environment: dict[str, str], command: list[str], tty: bool) -> list[str]:
+class Reachable(Faulty, Protocol):
+    """A host that has one."""
+
+    @property
+    def ssh(self) -> HostSsh: ...
+
+
+def _argv(host: Faulty, user: proc.User, environment: dict[str, str], command: list[str], tty: bool) -> list[str]:
     entry = proc.enter_command(host.pid, user, environment, tty)
     # env takes -C before the assignments.
     split = len(entry) - len(environment)
@@ -198,7 +203,7 @@ def _argv(host: Host, user: proc.User, environment: dict[str, str], command: lis
 
 async def _run_on_pipes(
     session: asyncssh.SSHServerProcess[bytes],
-    host: Host,
+    host: Faulty,
     user: proc.User,
     environment: dict[str, str],
     command: list[str],
@@ -256,7 +261,7 @@ def _resize(descriptor: int, size: tuple[Any, ...]) -> None:
 
 async def _run_on_terminal(
     session: asyncssh.SSHServerProcess[bytes],
-    host: Host,
+    host: Faulty,
     user: proc.User,
     environment: dict[str, str],
     command: list[str],

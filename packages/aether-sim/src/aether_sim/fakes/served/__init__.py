@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from aether_sim.fakes.served import journalctl, machine, proxmox, sudo, systemctl, systemd_run
-from aether_sim.hosts.agent import Call, Handler, Refused
+from aether_sim.hosts.agent import Refused
+from aether_sim.hosts.host import Call, Handler
 
 COMMANDS: dict[str, Handler] = {
     "systemctl": systemctl.run,

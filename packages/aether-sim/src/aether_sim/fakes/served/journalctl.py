@@ -10,7 +10,8 @@ import time
 
 from aether_sim.fakes.host.simlib import options
 from aether_sim.hosts import units
-from aether_sim.hosts.agent import Call, Refused
+from aether_sim.hosts.agent import Refused
+from aether_sim.hosts.host import Call
 
 
 async def run(call: Call) -> int:

@@ -14,7 +14,8 @@ import os
 from aether_sim.fakes.host.simlib import options
 from aether_sim.fakes.served import nodes
 from aether_sim.hosts import units
-from aether_sim.hosts.agent import Call, Refused
+from aether_sim.hosts.agent import Refused
+from aether_sim.hosts.host import Call
 
 # The command still gets its answer before the connection breaks.
 _GRACE = 0.05

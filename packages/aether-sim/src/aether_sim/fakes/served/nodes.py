@@ -9,8 +9,8 @@ from typing import Any
 from fakepve import FakeVm, PveError
 
 from aether_sim.hosts import process as proc
-from aether_sim.hosts.agent import Call, Refused
-from aether_sim.hosts.host import Host
+from aether_sim.hosts.agent import Refused
+from aether_sim.hosts.host import Call, Host
 from aether_sim.pve.service import Proxmox
 
 _cluster: Proxmox | None = None

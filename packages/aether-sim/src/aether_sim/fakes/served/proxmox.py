@@ -20,8 +20,8 @@ from fakepve import FakeCt, FakeVm
 from aether_sim.fakes.host.simlib import options
 from aether_sim.fakes.served import nodes
 from aether_sim.hosts import process as proc
-from aether_sim.hosts.agent import Call, Refused
-from aether_sim.hosts.host import Host
+from aether_sim.hosts.agent import Refused
+from aether_sim.hosts.host import Call, Host
 from aether_sim.pve import archives
 from aether_sim.pve.guests import interfaces
 from aether_sim.pve.pending import effective

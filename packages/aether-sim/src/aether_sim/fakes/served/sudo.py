@@ -10,7 +10,8 @@ from __future__ import annotations
 from aether_sim.fakes.host.simlib import options
 from aether_sim.fakes.served.nodes import inside
 from aether_sim.hosts import process as proc
-from aether_sim.hosts.agent import Call, Refused
+from aether_sim.hosts.agent import Refused
+from aether_sim.hosts.host import Call
 from inventory.models import DEPLOY_USER
 
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from aether_sim.fakes.host.simlib import options
 from aether_sim.fakes.served import machine
 from aether_sim.hosts import units
-from aether_sim.hosts.agent import Call, Refused
+from aether_sim.hosts.agent import Refused
+from aether_sim.hosts.host import Call
 from aether_sim.hosts.services import Unit
 from aether_sim.hosts.units import UnitFile
 

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 
 from aether_sim.fakes.host.simlib import options
 from aether_sim.hosts import units
-from aether_sim.hosts.agent import Call, Refused
+from aether_sim.hosts.agent import Refused
+from aether_sim.hosts.host import Call
 
 _VALUED = (
     "--unit/-u --on-active --on-calendar --description --property/-p --setenv/-E --working-directory --uid "
