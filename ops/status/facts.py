@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -114,7 +114,7 @@ def look(stack: Stack, inventory: Inventory, managed: set[str], *, asking: bool 
     ]
     found = [_ordered(host, answers.get(host.host), orders.get(host.host), at) for host in found]
     restored = _restored(inventory, answers)
-    found = [_backed_up(replace(host, restored=restored.get(host.host)), inventory, answers) for host in found]
+    found = _backed_up([replace(host, restored=restored.get(host.host)) for host in found], inventory, answers)
     others = _neighbours(inventory)
     beyond = [_elsewhere(name, host) for other in others for name, host in other.hosts.items() if name not in inventory.hosts]
     networks = {name: network.cidr for each in (inventory, *others) for name, network in each.networks.items()}
@@ -198,20 +198,31 @@ def _restored(inventory: Inventory, answers: Mapping[str, Report]) -> dict[str, 
     return found
 
 
-def _backed_up(host: HostStatus, inventory: Inventory, answers: Mapping[str, Report]) -> HostStatus:
-    """HOST with the last backup that Proxmox made of it, where that is newer than its own, and when the next one is due."""
-    guest = inventory.guests().get(host.host)
-    if guest is None:
-        return host
+def _backed_up(hosts: Iterable[HostStatus], inventory: Inventory, answers: Mapping[str, Report]) -> list[HostStatus]:
+    """HOSTS with the last backup that Proxmox made of each, where that is newer than its own, and when the next one is due."""
+    guests = inventory.guests()
     facts = [report.facts or {} for name in inventory.nodes if (report := answers.get(name))]
-    made = max((each.get("backed_up", {}).get(guest.vmid, 0) for each in facts), default=0)
-    failed = max((each.get("backup_failed", {}).get(guest.vmid, 0) for each in facts), default=0)
-    jobs = [job for job in inventory.content.backups.values() if host.host in inventory.backed_up(job)]
-    within = min((_within(job.schedule) for job in jobs), default=BACKUP_OLD)
-    # Its own, which is a nightly one, says by itself when it is old.
-    within = BACKUP_OLD if host.backup else within
-    newest = max(made, host.backup or 0)
-    return replace(host, backup=newest or None, backup_failed=failed or None, backup_within=within)
+    made, failed = (_newest(each.get(how, {}) for each in facts) for how in ("backed_up", "backup_failed"))
+    within: dict[str, int] = {}
+    for job in inventory.content.backups.values():
+        seconds = _within(job.schedule)
+        within |= {name: min(seconds, within.get(name, seconds)) for name in inventory.backed_up(job)}
+
+    def told(host: HostStatus, vmid: int) -> HostStatus:
+        newest = max(made.get(vmid, 0), host.backup or 0)
+        # Its own, which is a nightly one, says by itself when it is old.
+        due = BACKUP_OLD if host.backup else within.get(host.host, BACKUP_OLD)
+        return replace(host, backup=newest or None, backup_failed=failed.get(vmid) or None, backup_within=due)
+
+    return [told(host, guests[host.host].vmid) if host.host in guests else host for host in hosts]
+
+
+def _newest(said: Iterable[Mapping[int, int]]) -> dict[int, int]:
+    """The latest time of each guest, by VMID, that one of the nodes SAID."""
+    newest: dict[int, int] = {}
+    for times in said:
+        newest |= {vmid: max(at, newest.get(vmid, at)) for vmid, at in times.items()}
+    return newest
 
 
 def _within(schedule: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from inventory.load import Inventory, load
+from inventory.proxmox import Backup
 from ops.status.facts import BACKUP_OLD, DAY, HostStatus, _backed_up, _within, problems
 from stacks.live import _BACKED_UP, Report, load_of
 from tests.unit.inventory_example import GOOD
@@ -46,7 +47,8 @@ def test_a_node_without_backups_says_nothing(tmp_path: Path) -> None:
 
 def told(host: HostStatus, inventory: Inventory, **facts: dict[int, int]) -> HostStatus:
     """HOST as it is told by its node, which says FACTS."""
-    return _backed_up(host, inventory, {name: Report(name, True, facts=dict(facts)) for name in inventory.nodes})
+    (said,) = _backed_up([host], inventory, {name: Report(name, True, facts=dict(facts)) for name in inventory.nodes})
+    return said
 
 
 def test_the_newest_backup_counts_whoever_made_it(inventory: Inventory) -> None:
@@ -62,6 +64,38 @@ def test_a_backup_is_old_when_its_job_should_have_made_another(inventory: Invent
     six = told(GUEST, inventory, backed_up={vmid: NOW - 6 * DAY})
     assert problems(six, NOW) == [], "its job runs on sundays"
     assert problems(six, NOW + 3 * DAY) == ["last backup 9 d ago"]
+
+
+def test_each_job_is_asked_once_for_its_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "example.toml"
+    path.write_text(
+        GOOD + '\n[backups.weekly]\nschedule = "sun 01:00"\nstorage = "pbs"\nkeep = { last = 3 }\n'
+        '\n[backups.nightly]\nschedule = "02:30"\nstorage = "pbs"\nhosts = ["dns"]\nkeep = { last = 3 }\n'
+    )
+    inventory = load(path)
+    web, dns = (inventory.guests()[name].vmid for name in ("web", "dns"))
+    asked: list[str] = []
+    ask = Inventory.backed_up
+
+    def backed_up(self: Inventory, job: Backup | None = None) -> tuple[str, ...]:
+        assert job is not None
+        asked.append(job.schedule)
+        return ask(self, job)
+
+    monkeypatch.setattr(Inventory, "backed_up", backed_up)
+    said = {
+        "pve1": {"backed_up": {web: NOW - 9, dns: NOW - 5}, "backup_failed": {dns: NOW - 4}},
+        "pve2": {"backed_up": {web: NOW - 3, dns: NOW - 7}},
+    }
+    monkeypatch.setattr(Inventory, "nodes", {**said, "away": None})
+    answers = {name: Report(name, True, facts=facts) for name, facts in said.items()}
+    told = _backed_up([GUEST, replace(GUEST, host="desk"), replace(GUEST, host="dns")], inventory, answers)
+    assert [(host.host, host.backup, host.backup_failed, host.backup_within) for host in told] == [
+        ("web", NOW - 3, None, 8 * DAY),
+        ("desk", None, None, GUEST.backup_within),
+        ("dns", NOW - 5, NOW - 4, BACKUP_OLD),
+    ], "the newest of all nodes; due by the job that comes round first"
+    assert sorted(asked) == ["02:30", "sun 01:00"]
 
 
 @pytest.mark.parametrize(
