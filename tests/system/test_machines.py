@@ -42,7 +42,12 @@ def test_a_changed_role_runs_on_its_hosts_alone(fleet: Lab) -> None:
     assert up.code == 0, up.text
     assert ran(up.text) == {"storage", "files"}
     # They are as they should be already: a second run changes nothing.
-    assert len(re.findall(r"(?:storage|files): ok=\d+ changed=0", up.text)) == 2, up.text
+    recaps = re.findall(
+        r"(?:storage|files): (ok=\d+ changed=0 unreachable=0 failed=0 skipped=0 rescued=0 ignored=0)$", up.text, re.M
+    )
+    assert len(recaps) == 2, up.text
+    playbooks = [item for item in fleet.resources() if item["type"] == "aether:ansible:Playbook"]
+    assert {item["outputs"]["recap"] for item in playbooks if item["urn"].endswith(("::storage", "::files"))} == {*recaps}
 
 
 @pytest.mark.fault

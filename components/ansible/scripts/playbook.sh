@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs one playbook on one host. Prints Ansible's recap of it; the whole output goes to .aether/logs/ansible-HOST.log.
+# Runs one playbook on one host. Prints Ansible's recap of it; the whole output goes to .aether/logs/ansible-HOST.log, the recap of
+# all hosts beside it, as JSON.
 # With AETHER_MODE=check nothing is changed: what a run would change goes to standard output, as Ansible's JSON (stacks/ansible_check.py).
 # Standard input: what the run is made of, for those who review the change; not read.
 # Environment: AETHER_HOST, AETHER_PLAYBOOK, AETHER_INVENTORY, AETHER_ENDPOINTS, AETHER_SSH_CONFIG, AETHER_SECRETS, AETHER_VAR_name.
@@ -31,14 +32,21 @@ if [[ ${AETHER_MODE:-} == check ]]; then
   exit 0
 fi
 
+# By these and not by ansible.cfg, which is part of what every playbook is made of.
+export ANSIBLE_CALLBACK_PLUGINS="$PWD/ansible/callback_plugins" ANSIBLE_CALLBACKS_ENABLED=aether_recap
+export AETHER_RECAP=.aether/logs/ansible-$AETHER_HOST.json
+printf "{}" >"$AETHER_RECAP"
+
 say "runs ${AETHER_PLAYBOOK}"
 ansible-playbook -i ansible/inventory.py --limit "$AETHER_HOST" --extra-vars "$variables" "ansible/$AETHER_PLAYBOOK" >"$log" 2>&1 </dev/null || {
   grep -E -A 12 '^(fatal|failed|ERROR|\[ERROR\])' "$log" | sed -n '1,24s/^/    /p' >&2 || tail -n 12 "$log" >&2
   account failed "$AETHER_PLAYBOOK"
   fail 50 "${AETHER_PLAYBOOK} failed half-way; once the cause is gone, the same command goes on. The whole output: $log"
 }
-# "HOST : ok=12 changed=0 …" without the run's varying spaces.
-recap=$(awk -v host="$AETHER_HOST" '$1 == host && $2 == ":" { $1 = ""; $2 = ""; sub(/^ +/, ""); print }' "$log")
+recap=$(python3 -c '
+import json, os
+said = json.load(open(os.environ["AETHER_RECAP"])).get(os.environ["AETHER_HOST"], {})
+print(*(f"{what}={count}" for what, count in said.items()))')
 say "${recap:-no task matched}"
 account configured "$AETHER_PLAYBOOK"
 printf '%s\n' "$recap"
