@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from bench.fleet import Fleet
-from bench.lab import REPOSITORY, STACK, Lab
+from bench.lab import REPOSITORY, STACK, BenchStack
 from bench.measure import BenchError, Timed, timed
 
 RIVAL = REPOSITORY / "bench/rival"
@@ -20,7 +20,7 @@ RIVAL = REPOSITORY / "bench/rival"
 class Ansible:
     """A playbook over all hosts of a lab's fleet, in the order of their dependencies."""
 
-    def __init__(self, lab: Lab, fleet: Fleet, *, style: str, forks: int, pinned: bool) -> None:
+    def __init__(self, lab: BenchStack, fleet: Fleet, *, style: str, forks: int, pinned: bool) -> None:
         """STYLE: plain (facts and modules, as Ansible comes) or lean (neither).
 
         PINNED: insist on the inventory's host keys, as Aether does; otherwise any key is taken, as at a first contact.
@@ -105,7 +105,7 @@ class Ansible:
         ]
 
 
-def ssh_config(lab: Lab, folder: Path, *, pinned: bool) -> Path:
+def ssh_config(lab: BenchStack, folder: Path, *, pinned: bool) -> Path:
     """The lab's configuration of SSH, written to FOLDER; any host key is taken where it is not PINNED."""
     text = (lab.path / f".aether/ssh/{STACK}/config").read_text()
     if not pinned:

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from bench.lab import REPOSITORY, STACK, Lab, expect_unchanged
+from bench.lab import REPOSITORY, STACK, BenchStack, expect_unchanged
 from bench.measure import timed
 from bench.resources import Declared, declared, plain, without_defaults
 
@@ -21,7 +21,7 @@ _STACK_URN = f"{_ROOT}pulumi:pulumi:Stack::{PROJECT}-{BARE}"
 class Bare:
     """Stack `bare`. Its state is the lab's with other names: a preview does not look at the world, so nothing is made twice."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: BenchStack) -> None:
         self.lab = lab
         self.path = lab.path / ".aether/bench/bare"
         for old in (self.path, lab.path / f".aether/state/.pulumi/stacks/{PROJECT}"):

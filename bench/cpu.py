@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.bare import Bare
 from bench.fleet import Fleet
-from bench.lab import INVENTORY, REPOSITORY, Lab, expect_unchanged
+from bench.lab import INVENTORY, REPOSITORY, BenchStack, expect_unchanged
 from bench.measure import BenchError, Report, children_cpu, timed
 from bench.settings import Run
 
@@ -56,7 +56,7 @@ def known() -> dict[str, float]:
     return {str(name): float(value) for name, value in json.loads(KNOWN.read_text()).items()}
 
 
-def deployed(run: Run) -> Lab:
+def deployed(run: Run) -> BenchStack:
     """A stack of MACHINES machines without hosts behind them, up."""
     lab = run.lab("cpu", Fleet(MACHINES))
     lab.lighten()
@@ -65,7 +65,7 @@ def deployed(run: Run) -> Lab:
     return lab
 
 
-def ratios(lab: Lab, limits: Mapping[str, float], rounds: int = ROUNDS) -> dict[str, float]:
+def ratios(lab: BenchStack, limits: Mapping[str, float], rounds: int = ROUNDS) -> dict[str, float]:
     """Each figure; measured again, up to ROUNDS times, while one is more than MORE of its limit."""
     bare = Bare(lab)
     count = len(bare.resources)

@@ -10,7 +10,7 @@ from functools import partial
 
 from bench.ansible import Ansible
 from bench.fleet import Fleet
-from bench.lab import Lab, changes, expect_unchanged
+from bench.lab import BenchStack, changes, expect_unchanged
 from bench.measure import BenchError, Report, Timed, interleaved, timed
 from bench.nixtools import NixTool
 from bench.resources import declared
@@ -123,23 +123,23 @@ def _lab_name(size: int) -> str:
     return f"fleet-{size}"
 
 
-def _up(lab: Lab, *, checked: bool = False) -> Timed:
+def _up(lab: BenchStack, *, checked: bool = False) -> Timed:
     """`pulumi up`, which asks every host what it runs where it is CHECKED. Said each time: the engine keeps what it is told."""
     return lab.up("--config", f"aether:detectDrift={str(checked).lower()}")
 
 
-def _touch(lab: Lab, fleet: Fleet, host: str) -> str:
+def _touch(lab: BenchStack, fleet: Fleet, host: str) -> str:
     """Change the host's own file; what it runs now."""
     (lab.path / fleet.host_file(host)).write_text(f'{{ ... }}:\n{{\n  system.nixos.label = "{time.time_ns()}";\n}}\n')
     return lab.systems()[host]
 
 
-def _expect_new(lab: Lab, host: str, before: str) -> None:
+def _expect_new(lab: BenchStack, host: str, before: str) -> None:
     if lab.systems()[host] == before:
         raise BenchError(f"{host} still runs {before}")
 
 
-def _one(lab: Lab, fleet: Fleet, host: str) -> float:
+def _one(lab: BenchStack, fleet: Fleet, host: str) -> float:
     before = _touch(lab, fleet, host)
     done = _up(lab)
     if changes(done.text).get("updated") != 1:
@@ -148,7 +148,7 @@ def _one(lab: Lab, fleet: Fleet, host: str) -> float:
     return done.seconds
 
 
-def _one_by(lab: Lab, fleet: Fleet, host: str, rival: Callable[[], float]) -> float:
+def _one_by(lab: BenchStack, fleet: Fleet, host: str, rival: Callable[[], float]) -> float:
     before = _touch(lab, fleet, host)
     seconds = rival()
     _expect_new(lab, host, before)
@@ -189,7 +189,7 @@ def _whole(run: Run, report: Report, size: int, name: str) -> None:
         )
 
 
-def _rival(lab: Lab, fleet: Fleet, way: Way, tofu: Tofu) -> tuple[float, float]:
+def _rival(lab: BenchStack, fleet: Fleet, way: Way, tofu: Tofu) -> tuple[float, float]:
     """Seconds of images and `tofu apply`, and of `ansible-playbook`."""
     begun = time.monotonic()
     for item in declared(lab.resources()):

@@ -6,7 +6,7 @@ import statistics
 import time
 
 from bench import path
-from bench.lab import REPOSITORY, Lab, changes
+from bench.lab import REPOSITORY, BenchStack, changes
 from bench.measure import BenchError, Report, Timed
 from bench.settings import Run
 from ops.events import Event, EventLog
@@ -14,7 +14,7 @@ from ops.events import Event, EventLog
 NAME = "homelab"
 
 
-def deployed(run: Run) -> Lab:
+def deployed(run: Run) -> BenchStack:
     """The homelab's lab, up."""
     lab = run.lab(NAME)
     if not lab.environment:
@@ -59,7 +59,7 @@ def measure_up(run: Run, report: Report) -> None:
         report.note(f"    {seconds[urn]:6.2f} s {path.shown(urn)}")
 
 
-def _up_with_events(lab: Lab) -> tuple[Timed, list[tuple[float, Event]]]:
+def _up_with_events(lab: BenchStack) -> tuple[Timed, list[tuple[float, Event]]]:
     """`up`, and the engine's events with the time at which each arrived: their own stamps are whole seconds."""
     events: list[tuple[float, Event]] = []
     with EventLog(lab.path / ".aether/bench-events", lambda event: events.append((time.monotonic(), event))) as log:

@@ -38,8 +38,8 @@ print(json.dumps([stack.environment(), stack.command("up"), commands._options(st
 """
 
 
-class Lab:
-    """One datacentre. With a fleet, its inventory takes the homelab's place."""
+class BenchStack:
+    """The stack that is measured, in a copy of the checkout. With a fleet, its inventory takes the homelab's place."""
 
     def __init__(self, path: Path, fleet: Fleet | None = None) -> None:
         self.path, self.fleet = path, fleet

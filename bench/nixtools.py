@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.ansible import ssh_config
 from bench.fleet import Fleet
-from bench.lab import Lab
+from bench.lab import BenchStack
 from bench.measure import BenchError, timed
 
 # Of colmena: `--parallel`, by default.
@@ -27,7 +27,7 @@ _PROFILE = "/nix/var/nix/profiles/system"
 class NixTool:
     """One of the two, over all hosts of a lab's fleet. Neither asks a host what it runs, or a check of its health."""
 
-    def __init__(self, lab: Lab, fleet: Fleet, name: str) -> None:
+    def __init__(self, lab: BenchStack, fleet: Fleet, name: str) -> None:
         self.lab, self.fleet, self.name = lab, fleet, name
         path = lab.path / ".aether/bench" / name
         path.mkdir(parents=True, exist_ok=True)

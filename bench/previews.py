@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench import homelab
 from bench.bare import Bare
 from bench.fleet import Fleet
-from bench.lab import Lab, expect_unchanged
+from bench.lab import BenchStack, expect_unchanged
 from bench.measure import Report, interleaved
 from bench.resources import declared
 from bench.settings import Run
@@ -31,7 +31,7 @@ def measure_vms(run: Run, report: Report) -> None:
     run.close("vms")
 
 
-def _compare(run: Run, report: Report, name: str, lab: Lab) -> None:
+def _compare(run: Run, report: Report, name: str, lab: BenchStack) -> None:
     bare = Bare(lab)
     count = len(bare.resources)
     # A preview without refresh does not look at the world, so the same guests can be made by OpenTofu now.

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from bench.fleet import Fleet
-from bench.lab import STACK, Lab, changes
+from bench.lab import STACK, BenchStack, changes
 from bench.measure import BenchError, Report
 from bench.settings import Run
 
@@ -70,7 +70,7 @@ def _cost(run: Run, report: Report, machines: int) -> Cost:
     return Cost(machines, seconds, one, state, memory)
 
 
-def _preview(lab: Lab, at_least: int) -> tuple[float, float]:
+def _preview(lab: BenchStack, at_least: int) -> tuple[float, float]:
     """Seconds, and MiB of the largest process."""
     begun = time.monotonic()
     with (lab.path / ".aether/preview.log").open("w+") as log:
@@ -87,7 +87,7 @@ def _preview(lab: Lab, at_least: int) -> tuple[float, float]:
     return seconds, usage.ru_maxrss / 1024
 
 
-def _one(lab: Lab, fleet: Fleet, number: int) -> float:
+def _one(lab: BenchStack, fleet: Fleet, number: int) -> float:
     (lab.path / fleet.host_file(fleet.names[7])).write_text(f'{{ ... }}:\n{{\n  system.nixos.label = "{number}";\n}}\n')
     done = lab.up()
     if changes(done.text).get("updated") != 1:

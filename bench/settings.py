@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.fleet import Fleet
-from bench.lab import Lab
+from bench.lab import BenchStack
 
 
 @dataclass
@@ -21,13 +21,13 @@ class Run:
     small: int = 10
     boot_seconds: float = 10.0
     scale: tuple[int, ...] = (300, 1000)
-    labs: dict[str, Lab] = field(default_factory=dict)
+    labs: dict[str, BenchStack] = field(default_factory=dict)
 
-    def lab(self, name: str, fleet: Fleet | None = None) -> Lab:
+    def lab(self, name: str, fleet: Fleet | None = None) -> BenchStack:
         """The lab of that name, with nothing on it yet when it is new."""
         if name not in self.labs:
             path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.work))
-            self.labs[name] = Lab(path, fleet)
+            self.labs[name] = BenchStack(path, fleet)
         return self.labs[name]
 
     def close(self, name: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.lab import Lab
+from bench.lab import BenchStack
 from bench.measure import BenchError, Timed, timed
 from bench.resources import Declared, snake
 
@@ -35,7 +35,7 @@ _BLOCKS = {
 class Tofu:
     """A working directory of OpenTofu for the guests of a lab."""
 
-    def __init__(self, lab: Lab, resources: Sequence[Declared], *, commands: bool) -> None:
+    def __init__(self, lab: BenchStack, resources: Sequence[Declared], *, commands: bool) -> None:
         """COMMANDS: also declare what stands for commands."""
         self.lab = lab
         self.path = lab.path / ".aether/bench/tofu"
@@ -125,7 +125,7 @@ def resource_type(token: str) -> str:
     return "_".join([prefix, *folders, snake(name.removesuffix("Legacy"))]).lower()
 
 
-def configuration(lab: Lab, resources: Sequence[Declared]) -> dict[str, Any]:
+def configuration(lab: BenchStack, resources: Sequence[Declared]) -> dict[str, Any]:
     """The resources in OpenTofu's JSON syntax."""
     settings = lab.settings()["config"]
     known = {item.urn: f"{resource_type(item.token)}.{item.label}" for item in resources}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import disk, switch_to_configuration
-from tests.lab.container import BRIDGE, PREFIX, Site, container_tools
+from tests.lab.container import BRIDGE, PREFIX, ContainerNetwork, container_tools
 from tests.lab.machine import Machine, ready
 from tests.lab.operator import Operator
 from tests.nspawn import Ground
@@ -37,12 +37,12 @@ def web(base: disk.Base, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerNetwork]:
     """A network for containers, with the operator at its first address."""
     if reason := disk.missing():
         pytest.skip(reason)
     with Ground(BRIDGE, f"{PREFIX}1/24") as ground:
-        made = Site(disk.base(), tmp_path_factory.mktemp("site"), container_tools(), ground)
+        made = ContainerNetwork(disk.base(), tmp_path_factory.mktemp("site"), container_tools(), ground)
         try:
             yield made
         finally:
@@ -50,9 +50,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def nixpkgs_site(request: pytest.FixtureRequest) -> Site:
+def nixpkgs_site(request: pytest.FixtureRequest) -> ContainerNetwork:
     """The same network, for containers whose systems have nixpkgs' own switch-to-configuration."""
     if reason := switch_to_configuration.missing():
         pytest.skip(reason)
-    site: Site = request.getfixturevalue("site")
+    site: ContainerNetwork = request.getfixturevalue("site")
     return replace(site, base=replace(site.base, program=switch_to_configuration.built(site.base)))

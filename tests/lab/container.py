@@ -48,7 +48,7 @@ def container_tools() -> Path:
 
 
 @dataclass
-class Site:
+class ContainerNetwork:
     """A network of containers; the operator's commands run in it by ``ground.network``, or over ``Container.configure``."""
 
     base: Base
@@ -77,7 +77,7 @@ class Site:
 class Container:
     """One container. What is written before its start is there at its start."""
 
-    site: Site
+    site: ContainerNetwork
     name: str
     address: str
     work: Path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.container import Container, Site
+from tests.lab.container import Container, ContainerNetwork
 from tests.lab.disk import REPOSITORY
 
 pytestmark = pytest.mark.timeout(600)
@@ -40,7 +40,7 @@ class Emergency:
 
 
 @pytest.fixture(scope="module")
-def host(site: Site) -> Iterator[Emergency]:
+def host(site: ContainerNetwork) -> Iterator[Emergency]:
     machine = site.container("web", 51)
     key = site.work / "emergency-key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)

@@ -11,7 +11,7 @@ import pytest
 from inventory.building import Builder
 from stacks.ssh import Access, machine
 from tests.lab import disk
-from tests.lab.container import Container, Site
+from tests.lab.container import Container, ContainerNetwork
 from tests.lab.disk import REPOSITORY, nix
 from tests.lab.operator import Operator
 from tests.lab.units import ACTIVE, units
@@ -30,7 +30,7 @@ build_here "$1"
 
 
 @pytest.fixture(scope="module")
-def builders(site: Site) -> Iterator[list[Container]]:
+def builders(site: ContainerNetwork) -> Iterator[list[Container]]:
     """Two machines that build, started."""
     made = [site.container(name, last) for name, last in (("forge", 71), ("anvil", 72))]
     for each in made:
@@ -42,7 +42,7 @@ def builders(site: Site) -> Iterator[list[Container]]:
 
 
 @pytest.fixture(scope="module")
-def host(site: Site, builders: list[Container]) -> Operator:
+def host(site: ContainerNetwork, builders: list[Container]) -> Operator:
     """A host that is deployed to; the operator builds nothing, and knows both builders."""
     made = site.container("web", 73)
     made.install(site.base.system(name="web", units=units()))

@@ -15,7 +15,7 @@ import pytest
 
 from ops.orders.document import Order, signed
 from ops.orders.place import Place
-from tests.lab.container import PREFIX, Site
+from tests.lab.container import PREFIX, ContainerNetwork
 from tests.lab.disk import NIX
 from tests.lab.operator import Operator
 from tests.lab.units import ACTIVE, units
@@ -58,7 +58,7 @@ class Cache:
 
 
 @pytest.fixture(scope="module")
-def cache(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
+def cache(site: ContainerNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cache]:
     work = tmp_path_factory.mktemp("cache")
     folder = work / "cache"
     folder.mkdir()
@@ -84,7 +84,7 @@ def _answers(url: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def hosts(site: Site, cache: Cache) -> dict[str, Operator]:
+def hosts(site: ContainerNetwork, cache: Cache) -> dict[str, Operator]:
     """Containers `web` and `log`, which take their systems from the cache."""
     made = {}
     for name, last in (("web", 61), ("log", 62)):
@@ -130,7 +130,7 @@ def test_a_path_that_was_asked_for_too_early_is_found_as_soon_as_it_is_there(hos
     assert done.code == 0, done.err
 
 
-def test_a_host_takes_its_order_from_the_cache_by_its_own_timer(site: Site, cache: Cache) -> None:
+def test_a_host_takes_its_order_from_the_cache_by_its_own_timer(site: ContainerNetwork, cache: Cache) -> None:
     container = site.container("road", 63)
     served = {"push": cache.push, "pull": cache.pull}
 

@@ -4,10 +4,10 @@ import time
 from pathlib import Path
 
 from tests import nspawn
-from tests.lab.container import Site
+from tests.lab.container import ContainerNetwork
 
 
-def test_each_has_control_groups_of_its_own_and_none_survives_its_end(site: Site) -> None:
+def test_each_has_control_groups_of_its_own_and_none_survives_its_end(site: ContainerNetwork) -> None:
     made = [site.container(name, last) for name, last in (("one", 31), ("two", 32))]
     groups, leaders = set(), []
     for container in made:

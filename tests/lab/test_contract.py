@@ -9,7 +9,7 @@ import pytest
 
 from tests.contract.cases import CASES, Answer, Case, disagreement, named, system_answers
 from tests.contract.ssh import SSH_CASES, ssh_answers
-from tests.lab.container import Container, Site
+from tests.lab.container import Container, ContainerNetwork
 from tests.lab.operator import Operator
 from tests.lab.units import ACTIVE, units
 
@@ -38,7 +38,7 @@ def asking(operator: Operator) -> Callable[[str, str], str]:
 
 
 @pytest.fixture(scope="module")
-def container(site: Site) -> Container:
+def container(site: ContainerNetwork) -> Container:
     made = site.container("web", 11)
     made.install(site.base.system(name="web", units=units(), tries=3))
     # As a NixOS host has it: nix/modules/security.nix.
@@ -57,7 +57,7 @@ def test_a_real_system_answers_as_the_table_says(container_answered: dict[Case, 
     assert not (wrong := disagreement(case, container_answered[case])), wrong
 
 
-def test_nixpkgs_program_answers_as_the_table_says(nixpkgs_site: Site) -> None:
+def test_nixpkgs_program_answers_as_the_table_says(nixpkgs_site: ContainerNetwork) -> None:
     made = nixpkgs_site.container("real", 12)
     made.install(nixpkgs_site.base.system(name="real", units=units(), tries=3))
     operator = made.start().operator()

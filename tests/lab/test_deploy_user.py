@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.container import Site
+from tests.lab.container import ContainerNetwork
 from tests.lab.disk import NIX, nix
 from tests.lab.operator import Operator, Outcome
 from tests.lab.units import SLEEP
@@ -80,7 +80,7 @@ class User(Operator):
 
 
 @pytest.fixture(scope="module")
-def host(site: Site) -> User:
+def host(site: ContainerNetwork) -> User:
     """A machine that knows root alone, then deployed by its operator, who wants to be `deploy`."""
     made = site.container("web", 41)
     # sudo asks for the machine's own name, and there is no resolver.

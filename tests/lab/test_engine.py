@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from bench.fleet import public_key
-from tests.lab.container import Container, Site
+from tests.lab.container import Container, ContainerNetwork
 from tests.lab.disk import NIX, REPOSITORY
 from tests.lab.host_secrets import TOOLS, encrypted
 from tests.lab.node import Node
@@ -63,7 +63,7 @@ class Engine:
     """A checkout with the lab's program, and the guest that it deploys to."""
 
     lab: Lab
-    site: Site
+    site: ContainerNetwork
     guest: Container
 
     def pulumi(self, *words: str) -> Result:
@@ -86,7 +86,7 @@ class Engine:
 
 
 @pytest.fixture(scope="module")
-def engine(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine(site: ContainerNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     if not (TOOLS / "pulumi").exists():
         pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     node = Node(site, "pve1", 2)

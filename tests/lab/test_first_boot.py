@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.cases import Answer, Case, answers, disagreement, named
 from tests.contract.first_boot import FIRST_BOOT_CASES, user_data
-from tests.lab.container import Container, Site
+from tests.lab.container import Container, ContainerNetwork
 from tests.lab.node import made_key, public
 
 SEED = "/var/lib/cloud/seed/nocloud"
@@ -31,7 +31,7 @@ _UNITS = ("cloud-init-local", "cloud-init-main", "cloud-init-network", "cloud-co
 
 
 @pytest.fixture(scope="module")
-def born(site: Site) -> Iterator[Container]:
+def born(site: ContainerNetwork) -> Iterator[Container]:
     made = site.container("image", 12)
     # Its address comes from the seed alone.
     (made.own / "etc/systemd/network/70-lab.network").unlink()

@@ -15,7 +15,7 @@ import pytest
 
 from tests.contract.cases import Answer, Case, answers, disagreement, named
 from tests.contract.node import NODE_CASES
-from tests.lab.container import Container, Site
+from tests.lab.container import Container, ContainerNetwork
 from tests.lab.disk import REPOSITORY, Base
 from tests.lab.host_secrets import TOOLS, encrypted
 from tests.lab.machine import Machine
@@ -63,7 +63,7 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def fleet(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(site: ContainerNetwork, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     if not (TOOLS / "sops").exists():
         pytest.skip("sops is not there; make it with: ./aether engine ensure")
     node = Node(site, "pve1", 2)

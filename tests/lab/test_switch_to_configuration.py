@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import switch_to_configuration
-from tests.lab.container import Site
+from tests.lab.container import ContainerNetwork
 from tests.lab.operator import Operator
 from tests.lab.units import ACTIVE, FAILS, units
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
-def host(nixpkgs_site: Site) -> Operator:
+def host(nixpkgs_site: ContainerNetwork) -> Operator:
     made = nixpkgs_site.container("web", 13)
     made.install(nixpkgs_site.base.system(name="web", units=units(), tries=3))
     return made.start().operator()

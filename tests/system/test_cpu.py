@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from bench import cpu
-from bench.lab import REPOSITORY, Lab
+from bench.lab import REPOSITORY, BenchStack
 from bench.settings import Run
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BenchStack]:
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
         pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     run = Run(tmp_path_factory.mktemp("cpu"))
@@ -31,11 +31,11 @@ def slower(found: dict[str, float]) -> dict[str, str]:
     }
 
 
-def test_nothing_became_slower(machines: Lab) -> None:
+def test_nothing_became_slower(machines: BenchStack) -> None:
     assert not slower(cpu.ratios(machines, cpu.known()))
 
 
-def test_what_became_slower_is_seen(machines: Lab) -> None:
+def test_what_became_slower_is_seen(machines: BenchStack) -> None:
     program = Path(machines.path / "__main__.py")
     text = program.read_text()
     program.write_text(text.replace('"""\n', '"""\nsum(number * number for number in range(8_000_000))\n', 1))

@@ -4,7 +4,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.lab.container import Container, Site
+from tests.lab.container import Container, ContainerNetwork
 
 HERE = Path(__file__).resolve().parent
 BRIDGE = "vmbr0"
@@ -22,7 +22,7 @@ _AGENT = (
 class Node:
     """The node and its guests. Containers are the node's own; a virtual machine is what listens behind a guest agent's socket."""
 
-    site: Site
+    site: ContainerNetwork
     name: str
     last: int
     binds: dict[str, Path] = field(default_factory=dict)

@@ -22,7 +22,7 @@ import yaml
 from aether_sim import block, extensions, stackfile, world
 from aether_sim.hosts import faults as host_faults
 from aether_sim.hosts import firstboot
-from aether_sim.hosts.host import Host, Site
+from aether_sim.hosts.host import Host, Surroundings
 from aether_sim.hosts.ssh import HOST_KEY
 from aether_sim.keys import Keys, KeysError
 from aether_sim.paths import SOURCES, TOGETHER, SimPaths, bind_unix, start_time, write_atomic
@@ -98,7 +98,7 @@ class Supervisor:
         try:
             self._claim_addresses()
             self._rename_hosts()
-            self._make_site()
+            self._make_surroundings()
             await self._start_everything()
             self._write_stack()
             control = await asyncio.start_unix_server(self._control, sock=bind_unix(self.paths.control), limit=1 << 20)
@@ -145,12 +145,12 @@ class Supervisor:
                     if old.exists() and not new.exists():
                         old.rename(new)
 
-    def _make_site(self) -> None:
+    def _make_surroundings(self) -> None:
         from aether_sim.fakes import served
 
         names = {facts.name: self.address_of(facts) for facts in self.world.hosts.values()}
         names |= {f"{name}.{self.world.domain}": address for name, address in list(names.items())}
-        self.site = Site(
+        self.surroundings = Surroundings(
             directory=self.paths.hosts,
             base=self.paths.base,
             block=self.block,
@@ -178,24 +178,24 @@ class Supervisor:
         directory = kept or facts.name
         if kept is None and taken is not None and taken.state != "down" and taken.facts.vmid != facts.vmid:
             directory = f"{facts.name}-{facts.vmid}"
-        host = Host(facts, self.site, self.address_of(facts), directory)
+        host = Host(facts, self.surroundings, self.address_of(facts), directory)
         if taken is not None:
             host.faults = taken.faults.moved_to(host)
         self.hosts[directory] = host
-        self.site.names.setdefault(facts.name, host.sim_address)
+        self.surroundings.names.setdefault(facts.name, host.sim_address)
         return host
 
     async def _start_everything(self) -> None:
         self._tell(f"keys for {len(self.world.hosts)} hosts")
         await asyncio.to_thread(self._make_keys)
-        self.site.operator_key = self.operator_public
-        self.site.signing_key = self.keys.signing_public
+        self.surroundings.operator_key = self.operator_public
+        self.surroundings.signing_key = self.keys.signing_public
         self.proxmox = Proxmox(self.paths.pve, self.world, f"127.{self.block}.0.1", self.make_host, self.log)
         from aether_sim.fakes.served import nodes
 
         nodes.serve(self.proxmox)
-        self.site.powered_off = self.proxmox.guest_powered_off
-        self.site.tls = self.proxmox.tls_context
+        self.surroundings.powered_off = self.proxmox.guest_powered_off
+        self.surroundings.tls = self.proxmox.tls_context
         standing = [facts for facts in self.world.hosts.values() if facts.stands_alone]
         for facts in standing:
             host = self.make_host(facts)

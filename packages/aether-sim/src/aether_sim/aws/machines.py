@@ -16,7 +16,7 @@ HOST_TAG = "aether:host"
 _UP = ("pending", "running")
 
 
-class Machines:
+class Ec2Hosts:
     """Brings hosts in step with instances, by the tag that names the host."""
 
     def __init__(self, datacentre: Datacentre, region: str) -> None:

@@ -13,7 +13,7 @@ from aiohttp import web
 from aether_sim import cloud_facts
 from aether_sim.aws.dlm import Policies
 from aether_sim.aws.errors import access_key_of, refuse, service_of
-from aether_sim.aws.machines import Machines
+from aether_sim.aws.machines import Ec2Hosts
 from aether_sim.aws.moto_process import HOP, Moto, MotoError
 from aether_sim.loopback import LoopbackService
 from aether_sim.paths import write_atomic
@@ -40,7 +40,7 @@ class Aws(LoopbackService):
         facts = cloud_facts.load(datacentre.inventory_files())
         self.moto = Moto(self.directory, self.address, facts.region, datacentre.log)
         self.policies = Policies(self.directory, facts.region)
-        self.machines = Machines(datacentre, facts.region)
+        self.machines = Ec2Hosts(datacentre, facts.region)
         self._awake: asyncio.Task[None] | None = None
         self.access_key, self.secret_key = self._credentials()
 

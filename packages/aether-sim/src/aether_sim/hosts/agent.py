@@ -28,7 +28,7 @@ class Refused(Exception):
 
 
 @dataclass
-class Request(Generic[Asking]):
+class HostCall(Generic[Asking]):
     """One command of a host: who asks, what, and where the answer goes."""
 
     host: Asking
@@ -83,7 +83,7 @@ class Request(Generic[Asking]):
 class Agent(Generic[Asking]):
     """The listening end, one a host, alive while the host is up."""
 
-    def __init__(self, host: Asking, directory: Path, handler: Callable[[Request[Asking]], Awaitable[int]]) -> None:
+    def __init__(self, host: Asking, directory: Path, handler: Callable[[HostCall[Asking]], Awaitable[int]]) -> None:
         self.host, self.directory, self.handler = host, directory, handler
         self._server: asyncio.AbstractServer | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,7 +119,7 @@ class Agent(Generic[Asking]):
             if self.host.facts.flavour == "vyos" and argv[:1] in _VYOS_SUDO:
                 # Operational commands of VyOS run them by sudo.
                 uid = 0
-            call = Request(self.host, argv, cwd, uid, reader, writer, pid)
+            call = HostCall(self.host, argv, cwd, uid, reader, writer, pid)
             try:
                 code = await self.handler(call)
             except Refused as refused:

@@ -117,7 +117,7 @@ def _count_try(host: Bootable, entry: BootEntry) -> str:
 
 async def run(host: Bootable) -> None:
     """Bring a standing host up. Raises NoBoot."""
-    delay = host.site.boot_seconds if host.facts.is_guest or host.boots > 1 else 0.0
+    delay = host.surroundings.boot_seconds if host.facts.is_guest or host.boots > 1 else 0.0
     delay += host.faults.value("boot-slow", 5.0) if host.faults.has("boot-slow") else 0.0
     await asyncio.sleep(delay)
     commands = firstboot.apply(host)

@@ -135,11 +135,11 @@ def apply(host: Seeded) -> list[list[str] | str]:
         commands = seed.commands
     for user in host.facts.users:
         # What the image or the installation brings: the operator's key, as NixOS and cloud images keep it.
-        if host.site.operator_key:
-            root.write(f"/etc/ssh/authorized_keys.d/{user}", host.site.operator_key + "\n")
-    if root.exists("/etc/NIXOS") and host.site.signing_key and not root.exists("/etc/nix/nix.conf"):
+        if host.surroundings.operator_key:
+            root.write(f"/etc/ssh/authorized_keys.d/{user}", host.surroundings.operator_key + "\n")
+    if root.exists("/etc/NIXOS") and host.surroundings.signing_key and not root.exists("/etc/nix/nix.conf"):
         # From the image on, a NixOS host takes what the fleet's key has signed.
-        root.write("/etc/nix/nix.conf", f"trusted-public-keys = {host.site.signing_key}\n")
+        root.write("/etc/nix/nix.conf", f"trusted-public-keys = {host.surroundings.signing_key}\n")
     if not root.exists(HOST_KEY):
         install_host_key(root, random_host_key(), host.name)
     if not root.exists("/etc/hostname"):
@@ -148,7 +148,7 @@ def apply(host: Seeded) -> list[list[str] | str]:
         import uuid
 
         root.write("/etc/machine-id", uuid.uuid4().hex + "\n")
-    names = "".join(f"{address} {name}\n" for name, address in sorted(host.site.names.items()))
+    names = "".join(f"{address} {name}\n" for name, address in sorted(host.surroundings.names.items()))
     own = f"127.0.0.1 localhost\n{host.sim_address} {host.name}\n"
     root.write("/etc/hosts", own + names)
     return commands

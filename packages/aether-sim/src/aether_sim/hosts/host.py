@@ -20,7 +20,7 @@ from aether_sim.fakes import catalogue
 from aether_sim.hosts import base as bases
 from aether_sim.hosts import boot, firstboot, ostree
 from aether_sim.hosts import process as proc
-from aether_sim.hosts.agent import Agent, Request
+from aether_sim.hosts.agent import Agent, HostCall
 from aether_sim.hosts.faults import HostFaults
 from aether_sim.hosts.inroot import HostRoot
 from aether_sim.hosts.services import ServiceManager
@@ -30,12 +30,12 @@ from aether_sim.world import HostFacts, sim_address
 # <asm-generic/ioctls.h>; the termios module does not name them.
 _TIOCSPTLCK, _TIOCGPTN = 0x40045431, 0x80045430
 ENTER = Path(__file__).with_name("enter.py")
-Call = Request["Host"]
+Call = HostCall["Host"]
 Handler = Callable[[Call], Awaitable[int]]
 
 
 @dataclass
-class Site:
+class Surroundings:
     """What hosts of one simulator share."""
 
     directory: Path
@@ -59,12 +59,12 @@ class Site:
 class Host:
     """State `down`, `booting` or `up`; only one change of power at a time."""
 
-    def __init__(self, facts: HostFacts, site: Site, answers_at: str, directory_name: str | None = None) -> None:
-        self.facts, self.site, self.sim_address = facts, site, answers_at
+    def __init__(self, facts: HostFacts, surroundings: Surroundings, answers_at: str, directory_name: str | None = None) -> None:
+        self.facts, self.surroundings, self.sim_address = facts, surroundings, answers_at
         # The inventory's side of it.
         self.address = facts.address
         self.name = facts.name
-        self.directory = site.directory / (directory_name or facts.name)
+        self.directory = surroundings.directory / (directory_name or facts.name)
         self.state = "down"
         self.reason = ""
         self.boots = 0
@@ -72,13 +72,13 @@ class Host:
         self.roll_back = False
         self.faults = HostFaults(self)
         self.services = ServiceManager(self)
-        self.ssh = HostSsh(self, answers_at, site.ssh_port)
+        self.ssh = HostSsh(self, answers_at, surroundings.ssh_port)
         # Whether it has another address than its own, by DHCP.
         self.is_elsewhere: Callable[[], bool] = lambda: False
         # Whether nothing but itself is on its network, from its next boot on.
         self.isolated = False
         self.seed = firstboot.Seed()
-        self._agent = Agent(self, self.directory / "agent", site.served)
+        self._agent = Agent(self, self.directory / "agent", surroundings.served)
         self._root: HostRoot | None = None
         self._pid = 0
         self._holder: asyncio.subprocess.Process | None = None
@@ -108,7 +108,7 @@ class Host:
 
     def log(self, message: str) -> None:
         """Write to the supervisor's log."""
-        self.site.log(f"{self.name}: {message}")
+        self.surroundings.log(f"{self.name}: {message}")
 
     def _set_state(self, state: str, reason: str = "") -> None:
         self.state, self.reason = state, reason
@@ -183,7 +183,7 @@ class Host:
             (self.directory / name).mkdir(parents=True, exist_ok=True)
         if fresh:
             (self.directory / "created").write_text(f"{time.time():.0f}\n")
-        lower = await asyncio.to_thread(bases.prepare, self.site.base, self.facts.flavour, self.facts.users)
+        lower = await asyncio.to_thread(bases.prepare, self.surroundings.base, self.facts.flavour, self.facts.users)
         self.faults.publish()
         spec = {
             "parent": os.getpid(),
@@ -253,8 +253,8 @@ class Host:
     async def turn_off(self) -> None:
         """The host powers itself off, and Proxmox notices."""
         await self.power_off()
-        if self.site.powered_off is not None:
-            self.site.powered_off(self)
+        if self.surroundings.powered_off is not None:
+            self.surroundings.powered_off(self)
 
     # What its services need
 
@@ -272,13 +272,13 @@ class Host:
 
     def answer(self, unit: str, name: str, ready: int) -> int:
         """The HTTP status of a request for NAME at a UNIT which says READY itself."""
-        return self.site.answer(self, unit, name, ready) if self.site.answer else ready
+        return self.surroundings.answer(self, unit, name, ready) if self.surroundings.answer else ready
 
     def tls_context(self) -> ssl.SSLContext:
         """The server side of https for simulated services."""
-        if self.site.tls is None:
+        if self.surroundings.tls is None:
             raise OSError("no certificate")
-        return self.site.tls()
+        return self.surroundings.tls()
 
     async def start_ssh(self) -> bool:
         """Start sshd with the host's own key; False when it has none. Faults decide whether it is reachable."""
@@ -308,7 +308,7 @@ class Host:
         """Answer at another ADDRESS (the inventory's side of it) from now on, at the old one no longer."""
         listening = self.ssh.listening
         await self.ssh.stop(drop=True)
-        self.address, self.sim_address = address, sim_address(address, self.site.block)
+        self.address, self.sim_address = address, sim_address(address, self.surroundings.block)
         self.ssh.address = self.sim_address
         if listening:
             await self.start_ssh()
@@ -342,7 +342,7 @@ class Host:
         """Every sshd forwards to its own host; jumps go through Proxmox nodes, to hosts of this datacentre alone."""
         if address == self.sim_address:
             return True
-        forwardable = self.site.forwardable
+        forwardable = self.surroundings.forwardable
         return self.facts.kind == "node" and forwardable is not None and forwardable(address, port)
 
     async def run(self, *command: str) -> tuple[int, str]:

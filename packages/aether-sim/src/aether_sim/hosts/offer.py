@@ -11,7 +11,7 @@ from aether_sim.hosts.process import User
 from aether_sim.world import HostFacts
 
 
-class Given(Protocol):
+class BootSurroundings(Protocol):
     """What the simulator gives to all its hosts, as a boot reads it."""
 
     boot_seconds: float
@@ -33,7 +33,7 @@ class Offer(Protocol):
     def facts(self) -> HostFacts: ...
 
     @property
-    def site(self) -> Given: ...
+    def surroundings(self) -> BootSurroundings: ...
 
     @property
     def root(self) -> HostRoot: ...
