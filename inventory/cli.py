@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _file(config)
     config.set_defaults(run=_sops)
 
-    listing = commands.add_parser("ansible", help="what ansible/inventory.py prints")
+    listing = commands.add_parser("ansible", help="what ansible/inventory.py prints, of AETHER_INVENTORY or production")
     listing.add_argument("--list", action="store_true", help="all groups and hosts (default)")
     listing.add_argument("--host", help="variables of one host")
     _file(listing)
@@ -192,11 +192,17 @@ def _sops(options: argparse.Namespace) -> int:
 
 
 def _ansible(options: argparse.Namespace) -> int:
-    listing = ansible.listing(read(options))
+    listing = ansible.listing(load_all(options.file or _of_stack()))
     if options.host:
         listing = listing["_meta"]["hostvars"].get(options.host, {})
     print(json.dumps(listing, indent=2))
     return 0
+
+
+def _of_stack() -> Sequence[str]:
+    """What playbooks of the stack at work read: the environment's own file, or all of production's."""
+    named = os.environ.get("AETHER_INVENTORY")
+    return production() if not named or named in FILES else (named,)
 
 
 def _known_hosts(options: argparse.Namespace) -> int:

@@ -1,6 +1,12 @@
 """Ansible's linear strategy, by Mitogen where it is installed: one Python a host for all tasks, instead of one or more a task."""
 
-from functools import lru_cache
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +23,39 @@ description:
 for loader in (filter_loader, test_loader):
     list(loader.all())
 
+CACHE = Path(__file__).resolve().parents[2] / ".aether/cache/mitogen"
+
+
+def kept(name: str, function: Callable[[Any], Any]) -> Callable[[str | bytes], Any]:
+    """FUNCTION of a source text, with its results (JSON) kept from run to run, under NAME, where they can be kept."""
+
+    @cache
+    def remembered(source: str | bytes) -> Any:
+        text = source if isinstance(source, bytes) else source.encode()
+        made_by = f"{name} {mitogen.__version__} {sys.version}\0".encode()
+        file = CACHE / hashlib.sha256(made_by + text).hexdigest()
+        with suppress(OSError, ValueError):
+            return json.loads(file.read_bytes())
+        result = function(source)
+        with suppress(OSError):
+            CACHE.mkdir(parents=True, exist_ok=True)
+            draft = file.with_name(f"{file.name}.{os.getpid()}")
+            draft.write_text(json.dumps(result))
+            draft.replace(file)
+        return result
+
+    return remembered
+
+
 _BASES: tuple[type, ...] = ()
 try:
     import ansible_mitogen.connection
     import ansible_mitogen.module_finder
     import ansible_mitogen.strategy
     import ansible_mitogen.transport_config
+    import mitogen.imports
+    import mitogen.master
+    import mitogen.minify
 except ImportError:
     pass
 else:
@@ -45,10 +78,14 @@ else:
 
     ansible_mitogen.transport_config.parse_python_path = whole
 
-    # What a module needs is found by compiling all that it imports, once for each module; most of it is the same each time.
+    # What goes to a host is read, made small and compiled for what it imports: some 150 sources, the same ones in each run.
+    imports = mitogen.imports.codeobj_imports
+    mitogen.imports.codeobj_imports = kept("imports", lambda source: list(imports(compile(source, "", "exec"))))
+    mitogen.minify.minimize_source = kept("small", mitogen.minify.minimize_source)
+    for module in (ansible_mitogen.module_finder, mitogen.master):
+        module.compile = lambda source, *rest: source
     walk = ansible_mitogen.module_finder.walk_imports
-    ansible_mitogen.module_finder.compile = lru_cache(maxsize=None)(compile)
-    ansible_mitogen.module_finder.walk_imports = lru_cache(maxsize=None)(lambda code, prefix=None: tuple(walk(code, prefix)))
+    ansible_mitogen.module_finder.walk_imports = cache(lambda source, prefix=None: tuple(walk(source, prefix)))
 
 
 class StrategyModule(*_BASES, strategy_loader.get("linear", class_only=True)):  # type: ignore[misc]

@@ -2,12 +2,12 @@
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.ansible.conftest import Result, ansible
+from tests.ansible.conftest import REPO, Result, ansible
 
 PLAY = """
 - hosts: all
@@ -48,14 +48,14 @@ def place() -> Iterator[Path]:
         yield Path(folder)
 
 
-def play(folder: Path, *options: str, without: bool = False) -> Result:
+def play(folder: Path, *options: str, without: bool = False, env: Mapping[str, str] | None = None) -> Result:
     """PLAY on this machine, in FOLDER; WITHOUT Mitogen."""
     hidden = folder.parent / "hidden/ansible_mitogen"
     hidden.mkdir(parents=True, exist_ok=True)
     (hidden / "__init__.py").write_text("raise ImportError('hidden')\n")
     folder.mkdir(exist_ok=True)
     (folder.parent / "play.yml").write_text(PLAY)
-    environment = {"ANSIBLE_BECOME_PLUGINS": "ansible/roles/bootstrap_base/become_plugins"}
+    environment = {"ANSIBLE_BECOME_PLUGINS": "ansible/roles/bootstrap_base/become_plugins", **(env or {})}
     # The environment's Python may lie where only root reads.
     python = folder.parent / "a folder/python3"
     python.parent.mkdir(exist_ok=True)
@@ -100,3 +100,31 @@ def test_both_do_the_same(place: Path, options: list[str]) -> None:
     if not options:
         assert (first / "file").read_text() == (second / "file").read_text() == "of Linux\nmore\n"
         assert (first / "told").stat().st_mode & 0o777 == 0o600
+
+
+def elsewhere(place: Path) -> dict[str, str]:
+    """The environment by which Ansible takes a copy of the strategy, which keeps things below PLACE."""
+    strategy = place / "ansible/strategy_plugins/aether_linear.py"
+    strategy.parent.mkdir(parents=True)
+    strategy.write_bytes((REPO / "ansible/strategy_plugins" / strategy.name).read_bytes())
+    return {"ANSIBLE_STRATEGY_PLUGINS": str(strategy.parent)}
+
+
+def test_what_goes_to_hosts_is_worked_out_once_and_again_where_what_was_kept_is_broken(place: Path) -> None:
+    own = elsewhere(place)
+    kept = place / ".aether/cache/mitogen"
+    assert play(place / "made", env=own).code == 0
+    made = {path: (path.stat().st_ino, path.read_bytes()) for path in kept.iterdir()}
+    # Ansible's and Mitogen's own sources, small and by what they import.
+    assert len(made) > 100 and all(json.loads(text) is not None for _, text in made.values())
+    assert play(place / "made", env=own).code == 0
+    assert {path: (path.stat().st_ino, path.read_bytes()) for path in kept.iterdir()} == made
+    for path in made:
+        path.write_text("[")
+    assert play(place / "made", env=own).code == 0
+    assert {path: path.read_bytes() for path in kept.iterdir()} == {path: text for path, (_, text) in made.items()}
+
+
+def test_without_a_place_to_keep_it_a_playbook_runs_all_the_same(place: Path) -> None:
+    (place / ".aether").write_text("a file, where a folder should be\n")
+    assert play(place / "made", env=elsewhere(place)).code == 0

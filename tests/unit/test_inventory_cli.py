@@ -1,6 +1,8 @@
 """What ``./aether inventory`` prints, and what Ansible is given."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -174,6 +176,40 @@ def test_ansible_itself_reads_the_script() -> None:
         check=True,
     )
     assert "gateway" in json.loads(done.stdout)["_meta"]["hostvars"]
+
+
+def test_playbooks_of_an_environment_see_its_hosts() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "ansible" / "inventory.py", "--list"],
+        env={**os.environ, "AETHER_INVENTORY": "inventory/staging.toml"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    hosts = json.loads(done.stdout)["_meta"]["hostvars"]
+    assert "staging-gateway" in hosts and "gateway" not in hosts and "workstation" not in hosts
+
+
+def test_ansibles_answer_is_kept_until_something_changes_that_it_is_made_of(tmp_path: Path) -> None:
+    for folder in ("ansible", "inventory"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copy(ROOT / "uv.lock", tmp_path)
+    kept, facts = tmp_path / ".aether/cache/ansible", tmp_path / "inventory/homelab.toml"
+
+    def asked() -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, str(tmp_path / "ansible/inventory.py"), "--list"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    first = asked()
+    (answer,) = kept.iterdir()
+    assert json.loads(first.stdout) and answer.read_text() == first.stdout
+    answer.write_text("as it was kept")
+    assert asked().stdout == "as it was kept"
+    facts.write_text(facts.read_text().replace("[site]", "[site]  # changed"))
+    assert asked().stdout == first.stdout
+    facts.write_text("[site")
+    wrong = asked()
+    assert wrong.returncode == 1 and "inventory/homelab.toml" in wrong.stderr and len([*kept.iterdir()]) == 2
 
 
 def test_a_reader_who_has_seen_enough_is_no_error() -> None:
