@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -164,13 +166,13 @@ def checkers() -> None:
         step("step-ca, WireGuard, OpenTelemetry's collector", [get, "--more"])
 
 
-def environment(groups: list[str]) -> None:
-    """The virtual environment .venv with exactly what uv.lock says, for GROUPS."""
+def environment(groups: list[str]) -> bool:
+    """The virtual environment .venv with exactly what uv.lock says, for GROUPS; whether anything was to do."""
     stamp = AETHER / "environment.stamp"
     wanted = hashlib.sha256((REPOSITORY / "uv.lock").read_bytes()).hexdigest()
     have = stamp.read_text().split() if stamp.exists() else []
     if have[:1] == [wanted] and set(groups) <= set(have[1:]) and (REPOSITORY / ".venv/bin/python").exists():
-        return
+        return False
     groups = sorted(set(groups) | (set(have[1:]) if have[:1] == [wanted] else set()))
     flags = [flag for group in groups for flag in ("--group", group)]
     uv = _uv()
@@ -185,6 +187,24 @@ def environment(groups: list[str]) -> None:
             f"Fix: install one and name it: make setup PYTHON=python3.12"
         ) from None
     stamp.write_text(" ".join([wanted, *groups]))
+    return True
+
+
+def compiled() -> None:
+    """Ansible's bytecode, and what Mitogen sends to hosts, made by a task on this machine.
+
+    A dozen playbooks begin a first `up` at once, and each would make it by itself. What is wrong is told when they run.
+    """
+    python = REPOSITORY / ".venv/bin/python"
+    here = ["-i", "localhost,", "-c", "local", "-e", json.dumps({"ansible_python_interpreter": str(python)})]
+    task = ["-m", "ansible.builtin.setup", "-a", "gather_subset=min"]
+    environment = {
+        "ANSIBLE_CONFIG": str(REPOSITORY / "ansible/ansible.cfg"),
+        "PYTHONPYCACHEPREFIX": str(AETHER / "cache/python"),
+        "PYTHONDONTWRITEBYTECODE": "",
+    }
+    with suppress(StepFailed):
+        step("Ansible", [str(python.with_name("ansible")), "localhost", *here, *task], environment)
 
 
 def usable() -> bool:
@@ -269,8 +289,8 @@ def main() -> int:
         # Side by side: one downloads, the other one compiles. Both need nothing of each other, with a Python of this age.
         making = None if options.only == "environment" or not usable() else engine(parts)
         try:
-            if options.only != "engine":
-                environment([*options.group, *groups])
+            if options.only != "engine" and environment([*options.group, *groups]) and "ansible" in options.group:
+                compiled()
             if options.stack.startswith("sim") and not options.only:
                 sftp_server()
             if options.tests and not options.only:

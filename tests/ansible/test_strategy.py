@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ops import setup
 from tests.ansible.conftest import REPO, Result, ansible
 
 PLAY = """
@@ -128,3 +129,14 @@ def test_what_goes_to_hosts_is_worked_out_once_and_again_where_what_was_kept_is_
 def test_without_a_place_to_keep_it_a_playbook_runs_all_the_same(place: Path) -> None:
     (place / ".aether").write_text("a file, where a folder should be\n")
     assert play(place / "made", env=elsewhere(place)).code == 0
+
+
+def test_the_set_up_compiles_what_a_playbook_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup, "AETHER", tmp_path)
+    monkeypatch.setattr(setup, "LOGS", tmp_path / "logs")
+    setup.compiled()
+    assert "Ansible: done in" in capsys.readouterr().out, (tmp_path / "logs/Ansible.log").read_text()
+    made = {path.name.partition(".")[0] for path in (tmp_path / "cache/python").rglob("*.pyc")}
+    assert {"task_executor", "ansible_collector"} <= made

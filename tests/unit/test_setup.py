@@ -39,6 +39,21 @@ def test_others_go_on(nothing_is_made: list[str], monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
+    ("anything", "groups", "done"), [(True, ["ansible"], ["compiled"]), (False, ["ansible"], []), (True, ["test"], [])]
+)
+def test_a_new_environments_ansible_is_compiled_once(
+    anything: bool, groups: list[str], done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+    monkeypatch.setattr(setup, "machine_packages", lambda missing: None)
+    monkeypatch.setattr(setup, "environment", lambda groups: anything)
+    monkeypatch.setattr(setup, "compiled", lambda: taken.append("compiled"))
+    monkeypatch.setattr(sys, "argv", ["setup.py", "--only", "environment", *(f"--group={group}" for group in groups)])
+    assert setup.main() == 0
+    assert taken == done
+
+
+@pytest.mark.parametrize(
     ("stack", "tests", "groups", "cloud"),
     [
         ("sim", False, [], False),
