@@ -21,8 +21,8 @@ description:
   - As C(ansible.builtin.linear) in what tasks do and in which order.
 """
 
-# Seconds between two looks at a task that runs. With Ansible's own 0.001 a dozen playbooks keep a processor busy with looking. Not in
-# ansible.cfg, of which every playbook is made: each would run again for it.
+# Seconds between two looks at a task that runs. With Ansible's own 0.001 a dozen playbooks keep a processor busy with looking.
+# Not in ansible.cfg, of which every playbook is made: each would run again for it.
 constants.DEFAULT_INTERNAL_POLL_INTERVAL = max(constants.DEFAULT_INTERNAL_POLL_INTERVAL, 0.01)
 
 # Each task is a fork of this process, and would read every filter and test by itself.
