@@ -13,39 +13,59 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aether_sim.paths import write_atomic
 
-AUTHORITY, CERTIFICATE, KEY = "pve-root-ca.pem", "api.crt", "api.key"
-PVE_IDENTITY = (AUTHORITY, CERTIFICATE, KEY, "settings.json", "granted.json")
+AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY = "pve-root-ca.pem", "pve-root-ca.key", "api.crt", "api.key"
+PVE_IDENTITY = (AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY, "settings.json", "granted.json")
 """Files of the simulated cluster that are not about what it holds: its keys, its port, and its token with what that may do."""
 _DAYS = 3650
 
 
 def ensure(directory: Path, address: str) -> None:
-    """Make the CA, and the certificate and key of an API at ADDRESS, unless they are there."""
-    if all((directory / name).exists() for name in (AUTHORITY, CERTIFICATE, KEY)):
-        return
-    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    name = _name("Proxmox Virtual Environment")
+    """Make the CA, and the certificate and key of an API at ADDRESS, unless they are there.
+
+    An API that answers elsewhere than the last time has another certificate, by the same CA.
+    """
+    if not all((directory / name).exists() for name in (AUTHORITY, AUTHORITY_KEY)):
+        _make_authority(directory)
+        (directory / CERTIFICATE).unlink(missing_ok=True)
+    kept = directory / CERTIFICATE
+    if not kept.exists() or x509.load_pem_x509_certificate(kept.read_bytes()).subject != _name(address):
+        _make_certificate(directory, address)
+
+
+def _make_authority(directory: Path) -> None:
+    key, name = ec.generate_private_key(ec.SECP256R1()), _name("Proxmox Virtual Environment")
     authority = (
-        _builder(name, name, authority_key.public_key())
+        _builder(name, name, key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, hashes.SHA256())
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
     )
+    write_atomic(directory / AUTHORITY_KEY, _private(key))
+    write_atomic(directory / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM), 0o644)
+
+
+def _make_certificate(directory: Path, address: str) -> None:
+    authority = x509.load_pem_x509_certificate((directory / AUTHORITY).read_bytes())
+    signer = serialization.load_pem_private_key((directory / AUTHORITY_KEY).read_bytes(), None)
+    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    key = ec.generate_private_key(ec.SECP256R1())
     names = [x509.IPAddress(ipaddress.ip_address(address)), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
-        _builder(_name(address), name, key.public_key())
+        _builder(_name(address), authority.subject, key.public_key())
         .add_extension(x509.SubjectAlternativeName([*names, x509.DNSName("localhost")]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(authority_key, hashes.SHA256())
+        .sign(signer, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    write_atomic(directory / KEY, private)
+    write_atomic(directory / KEY, _private(key))
     # With its CA, as pveproxy sends it.
     write_atomic(directory / CERTIFICATE, certificate.public_bytes(pem) + authority.public_bytes(pem), 0o644)
-    write_atomic(directory / AUTHORITY, authority.public_bytes(pem), 0o644)
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 def _name(common: str) -> x509.Name:
