@@ -17,7 +17,7 @@ Number = int | pulumi.Output[int]
 class Args(BaseModel):
     """Base of every component's arguments: immutable, unknown fields refused, Outputs allowed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
 
 class Operator(Args):

@@ -4,6 +4,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Facts(BaseModel):
-    """Base of every inventory model: immutable, and a field that is not declared is an error."""
+    """Base of every inventory model: immutable, and a field that is not declared is an error.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    What checks a model is made when it is first used: for most, with the one that holds them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops import plan
-from ops.review import preview_steps, render
 from ops.stack import OpsError, Stack
 
 
@@ -55,6 +54,8 @@ def agree_to_up(stack: Stack, words: Agreement, arguments: Sequence[str], say: C
         return None
     if words.yes and words.plan is None and not stack.simulated:
         raise OpsError(f"--yes agrees to a plan. {_plan_first(stack)}")
+    from ops.review import preview_steps, render
+
     say(f"Looks at what would change on {stack.name} …")
     steps = preview_steps(stack, *arguments)
     say(render(steps, stack.name))

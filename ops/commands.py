@@ -117,9 +117,6 @@ def _example(stack: Stack) -> str:
 
 def preview(stack: Stack, arguments: list[str]) -> int:
     """What `up` would change, and what inside hosts: packages, units, ports, the roles and facts of a playbook."""
-    from ops.contents import content_differences
-    from ops.review import preview_steps, reboots, render, summary
-
     made = engine_parser("preview", preview)
     how = made.add_mutually_exclusive_group()
     how.add_argument("--save-plan", type=Path, metavar="FILE", help="write it there, for `up --plan FILE`")
@@ -131,6 +128,8 @@ def preview(stack: Stack, arguments: list[str]) -> int:
     later = waves.up_to(stack, options.wave, options.passed)
     _prepare(stack, quiet=options.json)
     if options.json:
+        from ops.review import preview_steps, summary
+
         refresh = ["--refresh"] if stack.to_read_back(options.passed) else []
         sys.stdout.write(
             json.dumps(summary(preview_steps(stack, *refresh, *options.passed, *later), stack.name), indent=2) + "\n"
@@ -138,6 +137,8 @@ def preview(stack: Stack, arguments: list[str]) -> int:
         return 0
     passed = [*_read_back(stack, options.passed), *options.passed, *later]
     if options.save_plan:
+        from ops.review import preview_steps, render
+
         steps = preview_steps(stack, *passed)
         out.print(render(steps, stack.name))
         plan.save(options.save_plan, stack.name, steps)
@@ -145,8 +146,11 @@ def preview(stack: Stack, arguments: list[str]) -> int:
         return 0
     events: list[Event] = []
     code = stack.hear(events.append, "preview", "--diff", *_options(stack), *passed)
-    if code == 0:
-        steps = steps_of(events)
+    steps = [step for step in steps_of(events) if step["op"] != "same"]
+    if code == 0 and steps:
+        from ops.contents import content_differences
+        from ops.review import reboots
+
         for notice in reboots(steps):
             out.print(f"\n{notice}")
         for line in _away_now(stack, steps):

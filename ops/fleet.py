@@ -7,8 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from components.base import Operator
-from components.requests import ByHandRequest
 from inventory.files import REPOSITORY
 from inventory.load import Inventory, InventoryError, load
 from inventory.models import AtomicHost, NixosHost
@@ -66,6 +64,9 @@ def _one_host(
 
 def _on_host(stack: Stack, name: str, host: NixosHost | AtomicHost, script: str, *arguments: str) -> int:
     """Run an operator-side script of the host's component, as its deployment would."""
+    from components.base import Operator
+    from components.requests import ByHandRequest
+
     area = "atomic" if isinstance(host, AtomicHost) else "nixos"
     request = ByHandRequest(
         host=name,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.aws.client import client
-from stacks.settings import Settings, SettingsError
+from stacks.errors import SettingsError
+from stacks.settings import Settings
 
 
 @dataclass(frozen=True)

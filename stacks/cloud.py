@@ -22,6 +22,7 @@ from inventory.files import REPOSITORY
 from inventory.load import Inventory, load
 from inventory.models import AmazonLinuxVm, Cloud, CloudVm, NixosCloudVm
 from stacks import names
+from stacks.errors import SettingsError
 from stacks.existing import Existing, look
 from stacks.images import Images
 from stacks.live import drifts
@@ -30,7 +31,7 @@ from stacks.public import aws_provider, one_region
 from stacks.recorded import outputs_of, resources
 from stacks.rollout import activation_order
 from stacks.sdk import export
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
 from stacks.systems import deployed_system, desired_systems

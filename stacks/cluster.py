@@ -1,17 +1,20 @@
 """What the Proxmox cluster holds, asked over its API before anything is registered."""
 
+from __future__ import annotations
+
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
-
-import pulumi
 
 from inventory import proxmox_rights
 from inventory.files import REPOSITORY
-from stacks.settings import Settings, SettingsError, plain
+from stacks.errors import SettingsError
+
+if TYPE_CHECKING:
+    from stacks.settings import Settings
 
 TAG = "aether"
 """Tag of every guest that the program made."""
@@ -38,7 +41,7 @@ class ClusterGuest:
     pool: str = ""
 
     @classmethod
-    def of(cls, item: dict[str, Any]) -> "ClusterGuest":
+    def of(cls, item: dict[str, Any]) -> ClusterGuest:
         """The guest of one element of the API's answer."""
         return cls(
             vmid=int(item["vmid"]),
@@ -75,6 +78,8 @@ def ask(settings: Settings) -> Callable[[], Cluster | None]:
     pool.shutdown(wait=False)
 
     def wait() -> Cluster | None:
+        import pulumi
+
         try:
             return answer.result()
         except ClusterError as error:
@@ -97,6 +102,8 @@ class ClusterError(Exception):
 
 def credentials() -> dict[str, str] | None:
     """What proxmoxer logs in with, by the stack's configuration."""
+    from stacks.settings import plain
+
     return login(plain("proxmoxApiToken"), plain("proxmoxUsername"), plain("proxmoxPassword"))
 
 

@@ -2,7 +2,8 @@
 
 import pulumi_github as github
 
-from stacks.settings import Settings, SettingsError
+from stacks.errors import SettingsError
+from stacks.settings import Settings
 
 
 def github_provider(settings: Settings, owner: str) -> github.Provider:

@@ -9,10 +9,11 @@ from components.hcloud.server import HcloudServer, HcloudServerArgs
 from components.nixos.system import NixosSystem
 from inventory.load import Inventory
 from inventory.models import HcloudVm
+from stacks.errors import SettingsError
 from stacks.live import drifts
 from stacks.machines import Machines
 from stacks.sdk import export
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings
 from stacks.sops import secret
 from stacks.ssh import note_address, write_client_config
 from stacks.systems import deployed_system, desired_systems

@@ -10,9 +10,10 @@ from components.registry.followed import FollowedImage, FollowedImageArgs
 from inventory.files import REPOSITORY
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, ImageBuild
+from stacks.errors import SettingsError
 from stacks.references import published_images
 from stacks.sdk import export
-from stacks.settings import Settings, SettingsError, plain
+from stacks.settings import Settings, plain
 from stacks.sops import secret
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import pulumi
 from components.proxmox.image import built_file, content_type, stored_name
 from inventory.files import REPOSITORY
 from stacks.cluster import client, credentials
+from stacks.errors import SettingsError
 from stacks.recorded import RecordedFile
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings
 
 
 @dataclass(frozen=True)

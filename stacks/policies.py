@@ -9,7 +9,8 @@ from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.policies import Judge, PolicyError, Resource, Subject, Verdict, load_policies
 from inventory.problems import some
-from stacks.settings import Settings, SettingsError
+from stacks.errors import SettingsError
+from stacks.settings import Settings
 
 
 def enforce(settings: Settings, inventory: Inventory) -> None:

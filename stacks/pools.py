@@ -6,8 +6,9 @@ from typing import Any
 
 from inventory.models import Guest
 from stacks.cluster import Cluster, client, credentials, lacking_rights
+from stacks.errors import SettingsError
 from stacks.recorded import members_of, pools_of
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import pulumi
 import pulumi_proxmoxve as proxmox
 
 from inventory.files import REPOSITORY
-from stacks.settings import Settings, SettingsError
+from stacks.errors import SettingsError
+from stacks.settings import Settings
 
 
 def proxmox_provider(settings: Settings) -> proxmox.Provider:

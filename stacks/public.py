@@ -2,7 +2,8 @@
 
 import pulumi_aws as aws
 
-from stacks.settings import Settings, SettingsError
+from stacks.errors import SettingsError
+from stacks.settings import Settings
 
 
 def aws_provider(settings: Settings, region: str, site: str) -> aws.Provider:

@@ -6,9 +6,7 @@ from typing import Any, Literal
 import pulumi
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-
-class SettingsError(Exception):
-    """The stack's configuration cannot be used; one line a reason."""
+from stacks.errors import SettingsError
 
 
 class Settings(BaseModel):

@@ -9,7 +9,8 @@ from typing import Any
 import pulumi
 
 from inventory.files import REPOSITORY
-from stacks.settings import Settings, SettingsError
+from stacks.errors import SettingsError
+from stacks.settings import Settings
 
 
 def secret(settings: Settings, file: str, key: str) -> pulumi.Output[str]:

@@ -1,17 +1,23 @@
 """The OpenSSH client configuration of a stack: every host's address, user and pinned key, in files under .aether/ssh/."""
 
+from __future__ import annotations
+
 import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inventory.building import Builder
 from inventory.files import REPOSITORY, write_whole
 from inventory.load import Inventory
 from inventory.models import ManagedHost, NixosHost, NixosVm, takes_orders
+from stacks.errors import SettingsError
 from stacks.platforms import system_of
-from stacks.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from stacks.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from inventory.files import REPOSITORY
 from inventory.load import Inventory
 from inventory.models import NixosHost
 from inventory.problems import some
+from stacks.errors import SettingsError
 from stacks.platforms import builders_systems, foreign, operator_systems, unbuildable
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings
 
 # Files that a preview names, which says it at every turn of its display.
 _NAMED = 6

@@ -10,7 +10,8 @@ from inventory.load import Inventory
 from inventory.models import Cloud, Record
 from inventory.problems import InventoryError, Lines, Problem
 from stacks.amazon import Amazon
-from stacks.settings import Settings, SettingsError
+from stacks.errors import SettingsError
+from stacks.settings import Settings
 
 OURS = "A", "AAAA", "CNAME"
 

@@ -10,9 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from components.base import Operator
 from components.nixos.desired import EvaluationError
-from components.requests import DeployRequest, OrderRequest
 from inventory.building import Cache
 from inventory.files import REPOSITORY
 from inventory.load import Inventory
@@ -58,6 +56,8 @@ def said_of_away(inventory: Inventory, names: Collection[str]) -> list[str]:
 
 def foreseen(stack: Stack, inventory: Inventory, steps: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """What becomes of a change of a system, by the STEPS of a preview, where its host is away. Nobody is asked whether it is."""
+    from components.requests import DeployRequest
+
     asked = (DeployRequest.fields_of(step.get("newState")) for step in steps if step["op"] in ("create", "update"))
     changed = {fields["host"] for fields in asked if fields}
     ordered = takers(inventory, stack.phase)
@@ -132,6 +132,8 @@ class _Office:
             wanted = wanted_closures(stack, inventory, chosen)
         except EvaluationError as error:
             raise OpsError(str(error)) from None
+        from components.requests import DeployRequest
+
         asked = (DeployRequest.fields_of(resource) for resource in stack.recorded())
         known = {fields["host"]: fields["desired"] for fields in asked if fields}
         return cls(stack, Place(cache.push), _key(stack), wanted, known)
@@ -187,6 +189,9 @@ class _Office:
 
     def _built(self, name: str, host: NixosMetal) -> tuple[str, str]:
         """Closure and revision of host NAME, whose system is at the cache then."""
+        from components.base import Operator
+        from components.requests import OrderRequest
+
         stack = self.stack
         request = OrderRequest(
             host=name,

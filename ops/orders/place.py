@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import requests
-
 from components.aws.client import NoLibraryError, client
 from inventory.files import write_whole
 from ops.stack import OpsError
@@ -38,6 +36,8 @@ class Place:
             return path.read_text() if path.exists() else None
         if url.scheme == "s3":
             return _S3(self.push).read(f"orders/{host}", timeout)
+        import requests
+
         try:
             answer = requests.get(self._url(host), timeout=timeout)
         except requests.RequestException as error:
@@ -67,6 +67,8 @@ class Place:
         if url.scheme == "s3":
             _S3(self.push).write(f"orders/{host}", document)
             return
+        import requests
+
         try:
             answer = requests.put(self._url(host), data=document.encode(), timeout=TIMEOUT)
         except requests.RequestException as error:

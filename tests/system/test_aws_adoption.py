@@ -29,7 +29,8 @@ from inventory.problems import InventoryError
 from aether_sim.hosts.firstboot import random_host_key
 from stacks.existing import look
 from stacks.public import aws_provider
-from stacks.settings import Settings, SettingsError
+from stacks.errors import SettingsError
+from stacks.settings import Settings
 path = Path(os.environ["INVENTORY"])
 inventory = load(path, {str(ROOT / "secrets")!r})
 settings = Settings(stack=pulumi.get_stack(), composition="cloud", inventory=path, aws_endpoint=os.environ["API"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ops import agreement, plan
+from ops import agreement, plan, review
 from ops.agreement import Agreement
 from ops.progress import ProgressPrinter
 from ops.stack import OpsError, Stack
@@ -77,7 +77,7 @@ class Terminal(io.StringIO):
 def agree(
     monkeypatch: pytest.MonkeyPatch, steps: list[dict[str, Any]], words: Agreement, answer: str | None, stack: Stack = REAL
 ) -> object:
-    monkeypatch.setattr(agreement, "preview_steps", lambda *_: steps)
+    monkeypatch.setattr(review, "preview_steps", lambda *_: steps)
     monkeypatch.setattr(sys, "stdin", Terminal(answer or "", terminal=answer is not None))
     return agreement.agree_to_up(stack, words, [], lambda _: None)
 

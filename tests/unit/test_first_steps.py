@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ops import setup
-from ops.__main__ import COMMANDS
+from ops.__main__ import COMMANDS, command_of
 from ops.stack import OpsError, Stack
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -152,7 +152,7 @@ def test_the_shells_tools_are_the_projects(clone: Path) -> None:
 def test_help_runs_nothing(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("something was run"))
     with pytest.raises(SystemExit) as ended:
-        COMMANDS[name][0](Stack("sim"), ["--help"])
+        command_of(name)(Stack("sim"), ["--help"])
     assert ended.value.code == 0
     assert "usage: " in capsys.readouterr().out
 
@@ -161,6 +161,6 @@ def test_help_runs_nothing(name: str, monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_unknown_arguments_are_refused(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("something was run"))
     with pytest.raises((SystemExit, OpsError)) as ended:
-        COMMANDS[name][0](Stack("sim"), ["--no-such-option"])
+        command_of(name)(Stack("sim"), ["--no-such-option"])
     assert not isinstance(ended.value, SystemExit) or ended.value.code == 2
     assert isinstance(ended.value, OpsError) or "usage: " in capsys.readouterr().err

@@ -9,8 +9,9 @@ import pytest
 from inventory.building import Builder
 from inventory.load import Inventory, load
 from inventory.models import NixosHost
+from stacks.errors import SettingsError
 from stacks.platforms import builders_systems, foreign, operator_systems, unbuildable
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings
 from stacks.systems import desired_systems
 
 X86 = frozenset({"x86_64-linux"})

@@ -12,8 +12,9 @@ from aether_sim.pve.storage import NodeStores, new_stores
 from ops import authority as ops_authority
 from ops.authority import authorities
 from stacks.cluster import ClusterError, guests
+from stacks.errors import SettingsError
 from stacks.proxmox import proxmox_provider
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings
 
 
 def ask(folder: Path, authority: Path) -> object:

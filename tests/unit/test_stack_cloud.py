@@ -18,8 +18,9 @@ from inventory.load import Inventory, load
 from ops.fleet import _one_host, rollback
 from ops.stack import Stack
 from stacks import cloud, images
+from stacks.errors import SettingsError
 from stacks.existing import Existing
-from stacks.settings import Settings, SettingsError
+from stacks.settings import Settings
 from tests.unit.recorder import STACK, Recording, record
 
 CLOUD = Path("inventory/cloud.toml")

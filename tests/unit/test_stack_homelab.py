@@ -7,7 +7,7 @@ import pytest
 from inventory.load import Inventory, load
 from inventory.models import AtomicHost, NixosHost, NixosLxc, NixosVm, Rollout
 from stacks import homelab
-from stacks.settings import SettingsError
+from stacks.errors import SettingsError
 from tests.unit.homelab_settings import HOMELAB, settings
 from tests.unit.recorder import STACK, Recording, record
 

@@ -14,7 +14,8 @@ from inventory.load import Inventory, load
 from inventory.models import Record
 from inventory.problems import InventoryError
 from stacks.amazon import Amazon
-from stacks.settings import Settings, SettingsError
+from stacks.errors import SettingsError
+from stacks.settings import Settings
 from stacks.zone import Found, as_line, conflicts, look_into
 
 NAMES = ("public-gateway.cloud.example.org", "example.org", "www.example.org")
