@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.fleet import public_key, site
+from tests.system import saved
 from tests.system.lab import REPOSITORY, Lab
 
 NODE_PLAYBOOK = "small-node.yml"
@@ -114,8 +115,22 @@ def small_lab(path: Path, more: str = "", added: Mapping[str, str] | None = None
 
 
 def deployed(path: Path) -> Iterator[Lab]:
-    """The small fleet, deployed from a folder whose name has a space: every path goes through every tool. Stopped at the end."""
-    yield from running(small_lab(path / "a folder"))
+    """The small fleet, deployed, in a folder whose name has a space: every path goes through every tool. Stopped at the end."""
+    lab = small_lab(path / "a folder")
+    try:
+        saved.give(lab, small_lab)
+        yield lab
+    finally:
+        lab.close()
+
+
+def grown(lab: Lab) -> Iterator[Lab]:
+    """The LAB, which deployed the small fleet before, brought by an `up` to what it is now. Stopped at the end."""
+    try:
+        saved.give(lab, small_lab)
+        yield from running(lab)
+    finally:
+        lab.close()
 
 
 def running(lab: Lab, *arguments: str) -> Iterator[Lab]:

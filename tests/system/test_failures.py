@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system.lab import Lab
-from tests.system.small import atomic, running, small_lab
+from tests.system.small import atomic, grown, small_lab
 
 pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
 
@@ -17,7 +17,7 @@ NODE_PLAYBOOK = "ansible/small-node.yml"
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The small fleet with an Atomic host, deployed."""
-    yield from running(small_lab(tmp_path_factory.mktemp("failures"), STATION))
+    yield from grown(small_lab(tmp_path_factory.mktemp("failures"), STATION))
 
 
 def change(lab: Lab, what: str) -> dict[str, str]:

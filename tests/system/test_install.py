@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.lab import Lab
-from tests.system.small import deployed
+from tests.system.small import running, small_lab
 
 pytestmark = pytest.mark.in_order("one machine, which is looked at, refused, and then installed")
 
@@ -81,7 +81,7 @@ FACTS = {
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    for lab in deployed(tmp_path_factory.mktemp("install")):
+    for lab in running(small_lab(tmp_path_factory.mktemp("install") / "a folder")):
         settings = lab.path / ".aether/sim/Pulumi.sim.yaml"
         found = re.search(r"^  aether:nix: (.*)$", settings.read_text(), re.MULTILINE)
         key = re.search(r"^  aether:operatorKeyFile: (.*)$", settings.read_text(), re.MULTILINE)

@@ -11,7 +11,7 @@ import pytest
 from bench.fleet import public_key
 from tests.system.lab import Lab
 from tests.system.machines import MACHINE, PLAY, ROLE, WELCOME, ran
-from tests.system.small import running, small_lab
+from tests.system.small import grown, small_lab
 
 pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
 
@@ -21,7 +21,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The small fleet, and machines `storage` and `files`; deployed."""
     machines = [MACHINE.format(name=name, last=last, key=public_key(name)) for name, last in (("storage", 50), ("files", 51))]
     added = {"ansible/machine.yml": PLAY, ROLE: WELCOME}
-    yield from running(small_lab(tmp_path_factory.mktemp("machines") / "a folder", "\n".join(machines), added))
+    yield from grown(small_lab(tmp_path_factory.mktemp("machines") / "a folder", "\n".join(machines), added))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from bench.fleet import public_key
 from tests.system.lab import Lab, wait_until
-from tests.system.small import running, small_lab
+from tests.system.small import grown, small_lab
 
 pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
 
@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
 @pytest.fixture(scope="module")
 def fleet(folder: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     cache = f'[cache]\npush = "file://{folder[0]}"\npull = "{folder[1]}"\n'
-    yield from running(small_lab(tmp_path_factory.mktemp("orders"), ROAMING + cache, {SOURCE: "{ ... }:\n{ }\n"}))
+    yield from grown(small_lab(tmp_path_factory.mktemp("orders"), ROAMING + cache, {SOURCE: "{ ... }:\n{ }\n"}))
 
 
 def plug(lab: Lab, state: str) -> None:

@@ -41,7 +41,8 @@ def fleet(made: Lab) -> Iterator[Lab]:
     made.clear_faults()
     made.ssh("dns", f"rm -f {RED}")
     # Whatever a test left behind is deployed.
-    assert made.up().code == 0
+    if made.deployed != made.sources():
+        assert made.up().code == 0
 
 
 def runs(lab: Lab) -> dict[str, str]:
