@@ -1,6 +1,7 @@
 """The simulated AWS, GitHub and registry of a lab, looked at from their side."""
 
 import json
+import re
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -21,6 +22,17 @@ class CloudLab:
 
     def fault(self, target: str, name: str, *, off: bool = False) -> None:
         self.lab.fault(target, name, off=off)
+
+    def faults(self) -> set[str]:
+        """Targets of the faults that are on."""
+        return set(json.loads(self.lab.sim("status", "--json").text)["faults"])
+
+    def change(self, file: str, pattern: str, text: str) -> None:
+        """Put TEXT in place of what PATTERN matches in a file of the lab, everywhere."""
+        path = self.lab.path / file
+        changed, count = re.subn(pattern, text, path.read_text())
+        assert count, (file, pattern)
+        path.write_text(changed)
 
     @property
     def configuration(self) -> dict[str, str]:
