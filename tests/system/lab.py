@@ -224,6 +224,11 @@ def share_bytecode(path: Path) -> None:
         return cache / source.relative_to("/")
 
     base = Path(sys.base_prefix) / "lib"
+    # What Mitogen sends to hosts is known by its text.
+    sent = REPOSITORY / ".aether/cache/mitogen"
+    sent.mkdir(parents=True, exist_ok=True)
+    (path / ".aether/cache").mkdir()
+    (path / ".aether/cache/mitogen").symlink_to(sent)
     # The environment goes by two names: scripts in it begin with that of this checkout.
     for source, seen_as in ((REPOSITORY / ".venv", path / ".venv"), (REPOSITORY / ".venv", REPOSITORY / ".venv"), (base, base)):
         of(ours, source).mkdir(parents=True, exist_ok=True)
