@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 file = _file(item.nodeid)
                 item.add_marker(pytest.mark.skip(reason=f'{LONG}: make test ARGS="{file} --all"'))
     files = {file: number for number, file in enumerate(dict.fromkeys(_file(item.nodeid) for item in items))}
-    stories = {*LAB, *(_file(item.nodeid) for item in items if item.get_closest_marker("in_order"))}
+    stories = {*LAB, *(_file(item.nodeid) for item in items if item.get_closest_marker("in_order") or of_a_module(item))}
 
     def place(item: pytest.Item) -> tuple[int, int, int, int]:
         file = _file(item.nodeid)
@@ -76,6 +76,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return group, [*LAB, file].index(file), files[file], item.stash[WRITTEN] if file in stories else 0
 
     items.sort(key=place)
+
+
+def of_a_module(item: pytest.Item) -> bool:
+    """Whether a test uses what its file makes once, like a host that is booted: what one leaves there the next one finds."""
+    known = getattr(item, "_fixtureinfo", None)
+    return known is not None and any(made.scope == "module" for found in known.name2fixturedefs.values() for made in found)
 
 
 @pytest.hookimpl(optionalhook=True)

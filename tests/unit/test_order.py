@@ -1,4 +1,4 @@
-"""Tests run in any order, which a seed repeats; those of a story run in the one that they are written in."""
+"""Tests run in any order, which a seed repeats; those of a story, or of what a file makes once, do not."""
 
 import os
 import re
@@ -18,7 +18,8 @@ import pytest
 @pytest.fixture(scope="module", params=["first", "second"])
 def shared(request): return request.param
 """
-STORY = MARK + SHARED + "".join(f"def test_{name}(shared): pass\n" for name in reversed(NAMES))
+DEAR = SHARED + "".join(f"def test_{name}(shared): pass\n" for name in reversed(NAMES))
+STORY = MARK + "".join(f"def test_{name}(): pass\n" for name in reversed(NAMES))
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in {
         "conftest.py": (REPOSITORY / "conftest.py").read_text(),
         "test_any.py": ANY,
+        "test_dear.py": DEAR,
         "test_story.py": STORY,
     }.items():
         (made / name).write_text(text)
@@ -50,10 +52,12 @@ def order(folder: Path, *arguments: str) -> tuple[str, dict[str, list[str]]]:
 
 def test_any_order_but_a_storys(folder: Path) -> None:
     seed, found = order(folder)
-    story = [f"test_{name}[{one}]" for one in ("first", "second") for name in reversed(NAMES)]
-    assert found["test_story.py"] == story, "its own order, and what is dear is made once"
+    dear = [f"test_{name}[{one}]" for one in ("first", "second") for name in reversed(NAMES)]
+    story = [f"test_{name}" for name in reversed(NAMES)]
+    assert found["test_dear.py"] == dear, "its own order, and what is dear is made once"
+    assert found["test_story.py"] == story
     again, repeated = order(folder, f"--randomly-seed={seed}")
     assert (again, repeated) == (seed, found)
     other, differs = order(folder, f"--randomly-seed={int(seed) + 1}")
     assert other != seed
-    assert differs["test_any.py"] != found["test_any.py"] and differs["test_story.py"] == story
+    assert differs["test_any.py"] != found["test_any.py"] and (differs["test_dear.py"], differs["test_story.py"]) == (dear, story)
