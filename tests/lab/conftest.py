@@ -13,10 +13,6 @@ from tests.lab.operator import Operator
 from tests.nspawn import Ground
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    item.add_marker(pytest.mark.in_order("a machine takes minutes to boot: its tests use it one after the other"))
-
-
 @pytest.fixture(scope="session")
 def base() -> disk.Base:
     if reason := disk.missing():

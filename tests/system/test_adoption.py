@@ -9,8 +9,6 @@ from tests.system.guests import api, task
 from tests.system.lab import Lab, Result
 from tests.system.small import deployed
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 INVENTORY = "inventory/homelab.toml"
 FORGET = """
 from ops import guests

@@ -10,8 +10,6 @@ import pytest
 from tests.system.lab import Lab, wait_until
 from tests.system.small import running, small_lab
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:

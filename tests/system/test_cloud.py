@@ -17,8 +17,6 @@ from tests.system import disk_images
 from tests.system.cloud_lab import CloudLab
 from tests.system.lab import REPOSITORY, Lab, Result
 
-pytestmark = pytest.mark.in_order("the cloud is deployed once, and each test goes on from what the one before it left")
-
 INVENTORY = "inventory/cloud.toml"
 FONTS = "image/recipes/common/fonts.yml"
 seen: list[str] = []

@@ -10,8 +10,6 @@ from tests.system.guests import api, guest, replaces
 from tests.system.lab import Lab
 from tests.system.small import running, small_lab
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 GUESTS = (("web", "qm", 110), ("dns", "pct", 111))
 
 

@@ -9,7 +9,6 @@ from tests.system.small import small_lab
 
 pytestmark = [
     pytest.mark.fault,
-    pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left"),
 ]
 
 

@@ -11,7 +11,6 @@ from tests.system.small import small_lab, staging
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left"),
 ]
 
 

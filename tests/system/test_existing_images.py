@@ -7,8 +7,6 @@ import pytest
 from tests.system.lab import Lab
 from tests.system.small import deployed
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 # As after a lost state, or by a second operator whose state is another.
 FORGET = """
 from ops import guests

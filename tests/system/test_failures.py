@@ -8,8 +8,6 @@ import pytest
 from tests.system.lab import Lab
 from tests.system.small import atomic, grown, small_lab
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 STATION = atomic("station", 20, 'image = "ghcr.io/ublue-os/bazzite"', f'digest = "sha256:{"1" * 64}"')
 NODE_PLAYBOOK = "ansible/small-node.yml"
 

@@ -11,8 +11,6 @@ from tests.system.guests import api, boots, settled, steps
 from tests.system.lab import Lab
 from tests.system.small import deployed
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 INVENTORY = "inventory/homelab.toml"
 TABLES = {**effects.GUEST, **effects.NETWORK}
 MORE = """

@@ -9,8 +9,6 @@ from tests.system.guests import api, boot, replaces, task
 from tests.system.lab import Lab
 from tests.system.small import small_lab
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 INVENTORY = "inventory/homelab.toml"
 
 

@@ -12,7 +12,6 @@ from tests.system.small import atomic, running, small_lab
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left"),
 ]
 
 RECIPE = "image/recipes/common/fonts.yml"

@@ -13,8 +13,6 @@ from tests.system.lab import Lab
 from tests.system.machines import MACHINE, PLAY, ROLE, WELCOME, ran
 from tests.system.small import grown, small_lab
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:

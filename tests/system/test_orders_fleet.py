@@ -13,8 +13,6 @@ from bench.fleet import public_key
 from tests.system.lab import Lab, wait_until
 from tests.system.small import grown, small_lab
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 ROAMING = f"""\
 [hosts.road]
 kind = "nixos-metal"

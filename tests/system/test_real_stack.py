@@ -8,8 +8,6 @@ import pytest
 from tests.system.lab import Lab
 from tests.system.small import small_lab
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 PLAN = ".aether/plan.json"
 
 

@@ -15,8 +15,6 @@ from tests.system.guests import boot
 from tests.system.lab import Lab, kill_group, wait_until
 from tests.system.small import running, small_lab
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 INVENTORY = "inventory/homelab.toml"
 JOB = '\n[backups.nightly]\nstorage = "local"\nschedule = "02:30"\nkeep = { daily = 7 }\nhosts = ["web", "log"]\n'
 HEALTH = 'health = [{ unit = "sshd.service" }, { http = "http://192.168.10.12:80/" }, { command = "test -e /var/lib/kept" }]\n'

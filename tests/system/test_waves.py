@@ -11,8 +11,6 @@ from tests.system.lab import Lab, kill_group
 from tests.system.machines import MACHINE, PLAY, ROLE, WELCOME
 from tests.system.small import atomic, running, small_lab
 
-pytestmark = pytest.mark.in_order("the fleet is deployed once, and each test goes on from what the one before it left")
-
 IMAGE = ('image = "ghcr.io/ublue-os/bazzite"', f'digest = "sha256:{"1" * 64}"')
 # The canary's health is in the hands of a test; it may not have been deployed long ago when its soak begins.
 ROLLOUT = '[rollout]\nstrategy = "waves"\ncanary = "dns"\nsoak = 6\nbatch = "50%"\n'
