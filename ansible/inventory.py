@@ -13,7 +13,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+# In place of this folder.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from inventory.files import REPOSITORY, write_whole  # noqa: E402
+
 CACHE = REPOSITORY / ".aether/cache/ansible"
 KEPT = 8
 
@@ -45,20 +49,18 @@ def main() -> int:
         answer = CACHE / key()
         sys.stdout.write(answer.read_text())
         return 0
-    done = subprocess.run([sys.executable, "-m", "inventory", "ansible", *sys.argv[1:]], stdout=subprocess.PIPE, check=False)
-    sys.stdout.buffer.write(done.stdout)
+    command = [sys.executable, "-m", "inventory", "ansible", *sys.argv[1:]]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    sys.stdout.write(done.stdout)
     if answer and done.returncode == 0:
         with suppress(OSError):
             keep(answer, done.stdout)
     return done.returncode
 
 
-def keep(answer: Path, text: bytes) -> None:
+def keep(answer: Path, text: str) -> None:
     """The ANSWER, and the last few before it."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    draft = answer.with_name(f"{answer.name}.{os.getpid()}")
-    draft.write_bytes(text)
-    draft.replace(answer)
+    write_whole(answer, text)
     for old in sorted(CACHE.iterdir(), key=lambda path: path.stat().st_mtime)[:-KEPT]:
         old.unlink(missing_ok=True)
 

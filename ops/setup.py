@@ -289,7 +289,8 @@ def main() -> int:
         # Side by side: one downloads, the other one compiles. Both need nothing of each other, with a Python of this age.
         making = None if options.only == "environment" or not usable() else engine(parts)
         try:
-            if options.only != "engine" and environment([*options.group, *groups]) and "ansible" in options.group:
+            made = options.only != "engine" and environment([*options.group, *groups])
+            if made and "ansible" in options.group:
                 compiled()
             if options.stack.startswith("sim") and not options.only:
                 sftp_server()

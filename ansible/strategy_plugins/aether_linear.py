@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +11,11 @@ from typing import Any
 
 from ansible.plugins.loader import filter_loader, strategy_loader, test_loader
 
+# Last, so that Ansible's own names come first.
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
 from ansible import constants
+from inventory.files import REPOSITORY, write_whole
 
 DOCUMENTATION = """
 name: aether_linear
@@ -29,7 +32,7 @@ constants.DEFAULT_INTERNAL_POLL_INTERVAL = max(constants.DEFAULT_INTERNAL_POLL_I
 for loader in (filter_loader, test_loader):
     list(loader.all())
 
-CACHE = Path(__file__).resolve().parents[2] / ".aether/cache/mitogen"
+CACHE = REPOSITORY / ".aether/cache/mitogen"
 
 
 def kept(name: str, function: Callable[[Any], Any]) -> Callable[[str | bytes], Any]:
@@ -44,10 +47,7 @@ def kept(name: str, function: Callable[[Any], Any]) -> Callable[[str | bytes], A
             return json.loads(file.read_bytes())
         result = function(source)
         with suppress(OSError):
-            CACHE.mkdir(parents=True, exist_ok=True)
-            draft = file.with_name(f"{file.name}.{os.getpid()}")
-            draft.write_text(json.dumps(result))
-            draft.replace(file)
+            write_whole(file, json.dumps(result))
         return result
 
     return remembered

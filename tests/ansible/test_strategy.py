@@ -106,8 +106,9 @@ def test_both_do_the_same(place: Path, options: list[str]) -> None:
 def elsewhere(place: Path) -> dict[str, str]:
     """The environment by which Ansible takes a copy of the strategy, which keeps things below PLACE."""
     strategy = place / "ansible/strategy_plugins/aether_linear.py"
-    strategy.parent.mkdir(parents=True)
-    strategy.write_bytes((REPO / "ansible/strategy_plugins" / strategy.name).read_bytes())
+    for name in ("ansible/strategy_plugins/aether_linear.py", "inventory/__init__.py", "inventory/files.py"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes((REPO / name).read_bytes())
     return {"ANSIBLE_STRATEGY_PLUGINS": str(strategy.parent)}
 
 
