@@ -77,7 +77,7 @@ def measure_program(run: Run, report: Report) -> None:
         lab.preview({"PYTHONPATH": str(REPOSITORY / "bench/probe"), "AETHER_BENCH_PROBE": str(probe)})
         if not probe.exists():
             raise BenchError("the program registered no resource that the probe saw")
-        wall, cpu = map(float, probe.read_text().split())
+        wall, cpu, _ = map(float, probe.read_text().split())
         samples.append(wall)
         computed.append(cpu)
     report.seconds(

@@ -1,4 +1,4 @@
-"""CPU time of three cheap figures, as ratios, is not 15 % more than it was (bench/cpu.json)."""
+"""What three cheap figures cost, as ratios, is not more than it was (bench/cpu.json)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,19 +27,20 @@ def slower(found: dict[str, float]) -> dict[str, str]:
     return {
         name: f"{ratio} (was {known[name]}): {cpu.TEXTS[name]}. Fix: see what made it slower, or write what it is to {cpu.KNOWN}"
         for name, ratio in found.items()
-        if ratio > known[name] * cpu.MORE
+        if ratio > cpu.allowed(name)
     }
 
 
 def test_nothing_became_slower(machines: BenchStack) -> None:
-    assert not slower(cpu.ratios(machines, cpu.known()))
+    assert not slower(cpu.ratios(machines))
 
 
 def test_what_became_slower_is_seen(machines: BenchStack) -> None:
-    program = Path(machines.path / "__main__.py")
-    text = program.read_text()
-    program.write_text(text.replace('"""\n', '"""\nsum(number * number for number in range(8_000_000))\n', 1))
+    file = Path(machines.path / "__main__.py")
+    text = file.read_text()
+    # A quarter of the calls that it makes.
+    file.write_text(text.replace('"""\n', '"""\nsum(number for number in range(250_000))\n', 1))
     try:
-        assert set(slower(cpu.ratios(machines, cpu.known(), rounds=2))) >= {"program"}
+        assert set(slower({"program": cpu.program(machines)})) == {"program"}
     finally:
-        program.write_text(text)
+        file.write_text(text)
