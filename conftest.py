@@ -14,13 +14,13 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "ARGS"):
 
 # Files whose tests share a deployed homelab, in their order: a process makes it, and runs them all. Two of them, because their
 # tests mostly wait. To deploy one takes minutes: each is deployed once, by a test that proves something by it (`newcomer`).
-LABS = {
-    "lab: hosts": ("migration", "activation", "atomic", "router"),
-    "lab: cluster": ("provisioning_faults", "both_stacks", "homelab"),
+HOMELABS = {
+    "homelab: hosts": ("migration", "activation", "atomic", "router"),
+    "homelab: cluster": ("provisioning_faults", "both_stacks", "homelab"),
 }
-LAB = {f"tests/system/test_{name}.py": lab for lab, names in LABS.items() for name in names}
+HOMELAB = {f"tests/system/test_{name}.py": group for group, names in HOMELABS.items() for name in names}
 # What takes minutes goes first, in this order.
-FIRST = (*LABS, "tests/system/test_cloud.py", "tests/nix", "tests/lab")
+FIRST = (*HOMELABS, "tests/system/test_cloud.py", "tests/nix", "tests/lab")
 
 # Where a test is written, among all that are collected.
 WRITTEN = pytest.StashKey[int]()
@@ -34,8 +34,8 @@ def group_of(file: str) -> str:
     """The group of a test file: tests that share something dear (a homelab, the evaluated hosts) or a place (unit tests write
     the client configuration of stack `unit`), or those of the file.
     """
-    if file in LAB:
-        return LAB[file]
+    if file in HOMELAB:
+        return HOMELAB[file]
     folder = "/".join(PurePath(file).parts[:2])
     return folder if folder in ("tests/nix", "tests/unit", "tests/lab") else file
 
@@ -65,15 +65,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 file = _file(item.nodeid)
                 item.add_marker(pytest.mark.skip(reason=f'{LONG}: make test ARGS="{file} --all"'))
     files = {file: number for number, file in enumerate(dict.fromkeys(_file(item.nodeid) for item in items))}
-    stories = {*LAB, *(_file(item.nodeid) for item in items if item.get_closest_marker("in_order") or of_a_module(item))}
+    stories = {*HOMELAB, *(_file(item.nodeid) for item in items if item.get_closest_marker("in_order") or of_a_module(item))}
 
     def place(item: pytest.Item) -> tuple[int, int, int, int]:
         file = _file(item.nodeid)
-        shared = {"lab", "newcomer"}.intersection(getattr(item, "fixturenames", ()))
-        if file.startswith("tests/system/") and shared and file not in LAB:
-            raise pytest.UsageError(f"{file} uses the deployed homelab: name it in LABS of conftest.py")
+        shared = {"checkout", "newcomer"}.intersection(getattr(item, "fixturenames", ()))
+        if file.startswith("tests/system/") and shared and file not in HOMELAB:
+            raise pytest.UsageError(f"{file} uses the deployed homelab: name it in HOMELABS of conftest.py")
         group = FIRST.index(group_of(file)) if group_of(file) in FIRST else len(FIRST)
-        return group, [*LAB, file].index(file), files[file], item.stash[WRITTEN] if file in stories else 0
+        return group, [*HOMELAB, file].index(file), files[file], item.stash[WRITTEN] if file in stories else 0
 
     items.sort(key=place)
 

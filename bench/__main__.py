@@ -14,7 +14,7 @@ from bench import cold, cpu, evaluation, fleets, gate, homelab, previews, scale
 from bench.measure import BenchError, Report
 from bench.settings import Run
 
-# In the order in which they share their labs.
+# In the order in which they share their stacks.
 BENCHMARKS: dict[str, tuple[Callable[[Run, Report], None], str]] = {
     "evaluation": (lambda run, report: evaluation.measure(report, run.work), "hosts evaluated after one was touched"),
     "up": (homelab.measure_up, "up of the sim homelab against the longest path of its graph"),

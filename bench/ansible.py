@@ -11,26 +11,26 @@ from typing import Any
 import yaml
 
 from bench.fleet import Fleet
-from bench.lab import REPOSITORY, STACK, BenchStack
 from bench.measure import BenchError, Timed, timed
+from bench.stack import REPOSITORY, STACK, BenchStack
 
 RIVAL = REPOSITORY / "bench/rival"
 
 
 class Ansible:
-    """A playbook over all hosts of a lab's fleet, in the order of their dependencies."""
+    """A playbook over all hosts of a stack's fleet, in the order of their dependencies."""
 
-    def __init__(self, lab: BenchStack, fleet: Fleet, *, style: str, forks: int, pinned: bool) -> None:
+    def __init__(self, stack: BenchStack, fleet: Fleet, *, style: str, forks: int, pinned: bool) -> None:
         """STYLE: plain (facts and modules, as Ansible comes) or lean (neither).
 
         PINNED: insist on the inventory's host keys, as Aether does; otherwise any key is taken, as at a first contact.
         """
-        self.lab, self.fleet, self.style, self.forks = lab, fleet, style, forks
-        self.path = lab.path / f".aether/bench/ansible-{style}-{forks}"
+        self.stack, self.fleet, self.style, self.forks = stack, fleet, style, forks
+        self.path = stack.path / f".aether/bench/ansible-{style}-{forks}"
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
         shutil.copy(RIVAL / f"{style}.cfg", self.path / "ansible.cfg")
-        self.ssh_config = ssh_config(lab, self.path, pinned=pinned)
+        self.ssh_config = ssh_config(stack, self.path, pinned=pinned)
         (self.path / "hosts.json").write_text(json.dumps(self._inventory()))
         (self.path / "site.yml").write_text(yaml.safe_dump(self._plays(), sort_keys=False))
 
@@ -48,7 +48,7 @@ class Ansible:
 
     def _playbook(self) -> Timed:
         environment = {
-            **self.lab.base_environment,
+            **self.stack.base_environment,
             "ANSIBLE_CONFIG": str(self.path / "ansible.cfg"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_SSH_ARGS": f"-F {self.ssh_config} -o ControlMaster=auto -o ControlPersist=60s",
@@ -57,7 +57,7 @@ class Ansible:
         # Connections that an earlier run kept would be a head start.
         shutil.rmtree(self.path / "cp", ignore_errors=True)
         command: list[str | Path] = [
-            self.lab.path / ".venv/bin/ansible-playbook",
+            self.stack.path / ".venv/bin/ansible-playbook",
             "-i",
             "hosts.json",
             "--forks",
@@ -67,12 +67,12 @@ class Ansible:
         return timed(command, cwd=self.path, env=environment)
 
     def _inventory(self) -> dict[str, Any]:
-        endpoints = json.loads((self.lab.path / ".aether/sim/endpoints.json").read_text())
+        endpoints = json.loads((self.stack.path / ".aether/sim/endpoints.json").read_text())
         levels = {f"level_{index}": {"hosts": dict.fromkeys(names)} for index, names in enumerate(self.fleet.levels())}
         variables = {
             "ansible_user": "root",
-            "nix": str(self.lab.path / "packages/aether-sim/src/aether_sim/operator/nix"),
-            "repository": str(self.lab.path),
+            "nix": str(self.stack.path / "packages/aether-sim/src/aether_sim/operator/nix"),
+            "repository": str(self.stack.path),
             "ssh_config": str(self.ssh_config),
         }
         return {
@@ -105,9 +105,9 @@ class Ansible:
         ]
 
 
-def ssh_config(lab: BenchStack, folder: Path, *, pinned: bool) -> Path:
-    """The lab's configuration of SSH, written to FOLDER; any host key is taken where it is not PINNED."""
-    text = (lab.path / f".aether/ssh/{STACK}/config").read_text()
+def ssh_config(stack: BenchStack, folder: Path, *, pinned: bool) -> Path:
+    """The stack's configuration of SSH, written to FOLDER; any host key is taken where it is not PINNED."""
+    text = (stack.path / f".aether/ssh/{STACK}/config").read_text()
     if not pinned:
         text = re.sub(r"StrictHostKeyChecking yes", "StrictHostKeyChecking no", text)
         text = re.sub(r"UserKnownHostsFile \S+", "UserKnownHostsFile /dev/null\n  LogLevel ERROR", text)

@@ -1,4 +1,4 @@
-"""A bare Pulumi program with the resources of a lab's stack, and the same state."""
+"""A bare Pulumi program with the resources of a stack's stack, and the same state."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from bench.lab import REPOSITORY, STACK, BenchStack, expect_unchanged
 from bench.measure import timed
 from bench.resources import Declared, declared, plain, without_defaults
+from bench.stack import REPOSITORY, STACK, BenchStack, expect_unchanged
 
 PROJECT, BARE = "aether-bare", "bare"
 _ROOT = f"urn:pulumi:{BARE}::{PROJECT}::"
@@ -19,25 +19,25 @@ _STACK_URN = f"{_ROOT}pulumi:pulumi:Stack::{PROJECT}-{BARE}"
 
 
 class Bare:
-    """Stack `bare`. Its state is the lab's with other names: a preview does not look at the world, so nothing is made twice."""
+    """Stack `bare`. Its state is the stack's with other names: a preview does not look at the world, so nothing is made twice."""
 
-    def __init__(self, lab: BenchStack) -> None:
-        self.lab = lab
-        self.path = lab.path / ".aether/bench/bare"
-        for old in (self.path, lab.path / f".aether/state/.pulumi/stacks/{PROJECT}"):
+    def __init__(self, stack: BenchStack) -> None:
+        self.stack = stack
+        self.path = stack.path / ".aether/bench/bare"
+        for old in (self.path, stack.path / f".aether/state/.pulumi/stacks/{PROJECT}"):
             shutil.rmtree(old, ignore_errors=True)
         self.path.mkdir(parents=True)
-        state = lab.resources()
+        state = stack.resources()
         self.resources = declared(state)
         self._write_program(state)
         self._import_state()
 
     def preview(self, env: Mapping[str, str] | None = None) -> float:
         """Seconds of a preview, proved to be of all resources and empty. ENV is added to the environment."""
-        command = [BARE if word == STACK else word for word in self.lab.command("preview", "--diff")]
+        command = [BARE if word == STACK else word for word in self.stack.command("preview", "--diff")]
         place = command.index("--config-file")
         del command[place : place + 2]
-        return expect_unchanged(timed(command, cwd=self.path, env={**self.lab.environment, **(env or {})}), len(self.resources))
+        return expect_unchanged(timed(command, cwd=self.path, env={**self.stack.environment, **(env or {})}), len(self.resources))
 
     def _write_program(self, state: list[dict[str, Any]]) -> None:
         providers = {
@@ -72,16 +72,16 @@ class Bare:
         }
         (self.path / "resources.json").write_text(json.dumps(content))
         shutil.copy(REPOSITORY / "bench/programs/bare.py", self.path / "__main__.py")
-        runtime = {"name": "python", "options": {"virtualenv": str(self.lab.path / ".venv")}}
+        runtime = {"name": "python", "options": {"virtualenv": str(self.stack.path / ".venv")}}
         (self.path / "Pulumi.yaml").write_text(yaml.safe_dump({"name": PROJECT, "runtime": runtime}))
 
     def _import_state(self) -> None:
-        """Initialise the stack with the lab's state under the names of this program."""
-        lab = self.lab
-        env, here = lab.environment, self.path
+        """Initialise the stack with the stack's state under the names of this program."""
+        stack = self.stack
+        env, here = stack.environment, self.path
         timed(["pulumi", "stack", "init", BARE, "--no-select", "--non-interactive"], cwd=here, env=env)
         exported = timed(
-            ["pulumi", "stack", "export", "--stack", STACK, "--show-secrets", "--non-interactive"], cwd=lab.path, env=env
+            ["pulumi", "stack", "export", "--stack", STACK, "--show-secrets", "--non-interactive"], cwd=stack.path, env=env
         )
         document = json.loads(exported.text)
         document["deployment"]["resources"] = renamed(document["deployment"]["resources"], self.resources)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from bench.bare import Bare
 from bench.fleet import Fleet
-from bench.lab import INVENTORY, REPOSITORY, BenchStack, expect_unchanged
 from bench.measure import BenchError, Report, children_cpu, timed
 from bench.settings import Run
+from bench.stack import INVENTORY, REPOSITORY, BenchStack, expect_unchanged
 
 MACHINES = 8
 # Each ratio as it was when somebody last looked (`python -m bench cpu` prints them), and how many times that is let pass.
@@ -65,36 +65,36 @@ def allowed(name: str) -> float:
 
 def deployed(run: Run) -> BenchStack:
     """A stack of MACHINES machines without hosts behind them, up."""
-    lab = run.lab("cpu", Fleet(MACHINES))
-    lab.lighten()
-    lab.begin()
-    lab.up()
-    return lab
+    stack = run.stack("cpu", Fleet(MACHINES))
+    stack.lighten()
+    stack.begin()
+    stack.up()
+    return stack
 
 
-def ratios(lab: BenchStack) -> dict[str, float]:
+def ratios(stack: BenchStack) -> dict[str, float]:
     """Each figure."""
-    sides = _sides(lab)
-    return {"program": _program(lab, sides), "sources": _sources(lab), "preview": _preview(sides)}
+    sides = _sides(stack)
+    return {"program": _program(stack, sides), "sources": _sources(stack), "preview": _preview(sides)}
 
 
-def program(lab: BenchStack) -> float:
+def program(stack: BenchStack) -> float:
     """The figure of that name alone."""
-    return _program(lab, _sides(lab))
+    return _program(stack, _sides(stack))
 
 
-def _sides(lab: BenchStack) -> Sides:
+def _sides(stack: BenchStack) -> Sides:
     """What makes a preview of ours, and of the bare program, with more in its environment."""
-    bare = Bare(lab)
-    return {"ours": lambda more: expect_unchanged(lab.preview(more), len(bare.resources)), "bare": bare.preview}
+    bare = Bare(stack)
+    return {"ours": lambda more: expect_unchanged(stack.preview(more), len(bare.resources)), "bare": bare.preview}
 
 
-def _program(lab: BenchStack, sides: Sides) -> float:
-    return _ratio([_calls(lab.path / f".aether/probe-{side}", preview) for side, preview in sides.items()])
+def _program(stack: BenchStack, sides: Sides) -> float:
+    return _ratio([_calls(stack.path / f".aether/probe-{side}", preview) for side, preview in sides.items()])
 
 
-def _sources(lab: BenchStack) -> float:
-    hashed = timed([sys.executable, "-c", _SOURCES, *Fleet(MACHINES).names], cwd=lab.path, env=lab.environment)
+def _sources(stack: BenchStack) -> float:
+    hashed = timed([sys.executable, "-c", _SOURCES, *Fleet(MACHINES).names], cwd=stack.path, env=stack.environment)
     return _ratio(list(map(int, hashed.text.split())))
 
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.lab import REPOSITORY
 from bench.measure import BenchError, Report
+from bench.stack import REPOSITORY
 from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.source_closure import entry_file
 from inventory.load import load

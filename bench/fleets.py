@@ -10,11 +10,11 @@ from functools import partial
 
 from bench.ansible import Ansible
 from bench.fleet import Fleet
-from bench.lab import BenchStack, changes, expect_unchanged
 from bench.measure import BenchError, Report, Timed, interleaved, timed
 from bench.nixtools import NixTool
 from bench.resources import declared
 from bench.settings import Run
+from bench.stack import BenchStack, changes, expect_unchanged
 from bench.tofu import Tofu
 
 
@@ -50,7 +50,7 @@ NIX_TOOLS = ("colmena", "deploy-rs")
 
 def measure_small(run: Run, report: Report) -> None:
     _whole(run, report, run.small, f"whole_{run.small}")
-    run.close(_lab_name(run.small))
+    run.close(_stack_name(run.small))
 
 
 def measure_large(run: Run, report: Report) -> None:
@@ -61,21 +61,21 @@ def measure_deploys(run: Run, report: Report) -> None:
     """The fleet that is up: nothing changed, and one host changed."""
     report.section(f"deploys: {run.hosts} hosts, against ansible-playbook over the same SSH servers")
     fleet = Fleet(run.hosts)
-    lab = run.lab(_lab_name(run.hosts), fleet)
-    if not lab.environment:
-        lab.begin()
+    stack = run.stack(_stack_name(run.hosts), fleet)
+    if not stack.environment:
+        stack.begin()
     # After another way made the hosts, Aether's state is of hosts that are gone: one honest start for both.
-    lab.empty()
-    lab.up()
-    lab.check_configured(fleet.names)
-    playbooks = {way.name: Ansible(lab, fleet, style=way.style, forks=way.forks, pinned=True) for way in WAYS}
-    tools = {name: NixTool(lab, fleet, name) for name in NIX_TOOLS}
+    stack.empty()
+    stack.up()
+    stack.check_configured(fleet.names)
+    playbooks = {way.name: Ansible(stack, fleet, style=way.style, forks=way.forks, pinned=True) for way in WAYS}
+    tools = {name: NixTool(stack, fleet, name) for name in NIX_TOOLS}
     name = f"deploy_{run.hosts}"
     medians = interleaved(
         run.runs,
         {
-            "aether": lambda: expect_unchanged(_up(lab), 3 * run.hosts),
-            "aether_checked": lambda: expect_unchanged(_up(lab, checked=True), 3 * run.hosts),
+            "aether": lambda: expect_unchanged(_up(stack), 3 * run.hosts),
+            "aether_checked": lambda: expect_unchanged(_up(stack, checked=True), 3 * run.hosts),
             **{way: partial(playbook.run, changed=0) for way, playbook in playbooks.items()},
             **{tool: nix_tool.run for tool, nix_tool in tools.items()},
         },
@@ -95,9 +95,11 @@ def measure_deploys(run: Run, report: Report) -> None:
     medians = interleaved(
         run.runs,
         {
-            "aether": lambda: _one(lab, fleet, host),
-            **{way: partial(_one_by, lab, fleet, host, partial(playbook.run, changed=1)) for way, playbook in playbooks.items()},
-            **{tool: partial(_one_by, lab, fleet, host, nix_tool.run) for tool, nix_tool in tools.items()},
+            "aether": lambda: _one(stack, fleet, host),
+            **{
+                way: partial(_one_by, stack, fleet, host, partial(playbook.run, changed=1)) for way, playbook in playbooks.items()
+            },
+            **{tool: partial(_one_by, stack, fleet, host, nix_tool.run) for tool, nix_tool in tools.items()},
         },
     )
     seconds = {side: median.seconds for side, median in medians.items()}
@@ -106,7 +108,7 @@ def measure_deploys(run: Run, report: Report) -> None:
         _against(report, f"{name}_one", way, seconds, "one host's file changed", way.target(3))
     for tool in NIX_TOOLS:
         _against(report, f"{name}_one", tool, seconds, "one host's file changed")
-    run.close(_lab_name(run.hosts))
+    run.close(_stack_name(run.hosts))
 
 
 def _against(
@@ -119,61 +121,61 @@ def _against(
     report.ratio(f"{name}_vs_{side}", ratio, f"{side} / Aether, {what}", at_least=at_least, rival=ratio)
 
 
-def _lab_name(size: int) -> str:
+def _stack_name(size: int) -> str:
     return f"fleet-{size}"
 
 
-def _up(lab: BenchStack, *, checked: bool = False) -> Timed:
+def _up(stack: BenchStack, *, checked: bool = False) -> Timed:
     """`pulumi up`, which asks every host what it runs where it is CHECKED. Said each time: the engine keeps what it is told."""
-    return lab.up("--config", f"aether:detectDrift={str(checked).lower()}")
+    return stack.up("--config", f"aether:detectDrift={str(checked).lower()}")
 
 
-def _touch(lab: BenchStack, fleet: Fleet, host: str) -> str:
+def _touch(stack: BenchStack, fleet: Fleet, host: str) -> str:
     """Change the host's own file; what it runs now."""
-    (lab.path / fleet.host_file(host)).write_text(f'{{ ... }}:\n{{\n  system.nixos.label = "{time.time_ns()}";\n}}\n')
-    return lab.systems()[host]
+    (stack.path / fleet.host_file(host)).write_text(f'{{ ... }}:\n{{\n  system.nixos.label = "{time.time_ns()}";\n}}\n')
+    return stack.systems()[host]
 
 
-def _expect_new(lab: BenchStack, host: str, before: str) -> None:
-    if lab.systems()[host] == before:
+def _expect_new(stack: BenchStack, host: str, before: str) -> None:
+    if stack.systems()[host] == before:
         raise BenchError(f"{host} still runs {before}")
 
 
-def _one(lab: BenchStack, fleet: Fleet, host: str) -> float:
-    before = _touch(lab, fleet, host)
-    done = _up(lab)
+def _one(stack: BenchStack, fleet: Fleet, host: str) -> float:
+    before = _touch(stack, fleet, host)
+    done = _up(stack)
     if changes(done.text).get("updated") != 1:
         raise BenchError(f"one host was touched, but: {changes(done.text)}")
-    _expect_new(lab, host, before)
+    _expect_new(stack, host, before)
     return done.seconds
 
 
-def _one_by(lab: BenchStack, fleet: Fleet, host: str, rival: Callable[[], float]) -> float:
-    before = _touch(lab, fleet, host)
+def _one_by(stack: BenchStack, fleet: Fleet, host: str, rival: Callable[[], float]) -> float:
+    before = _touch(stack, fleet, host)
     seconds = rival()
-    _expect_new(lab, host, before)
+    _expect_new(stack, host, before)
     return seconds
 
 
 def _whole(run: Run, report: Report, size: int, name: str) -> None:
     report.section(f"{name.replace('_', '-')}: {size} hosts from nothing to configured, guests boot in {run.boot_seconds:g} s")
     fleet = Fleet(size)
-    lab = run.lab(_lab_name(size), fleet)
-    lab.begin(run.boot_seconds)
+    stack = run.stack(_stack_name(size), fleet)
+    stack.begin(run.boot_seconds)
     rounds = 2 if size <= run.small else 1
     samples: dict[str, list[float]] = {"aether": [], **{way.name: [] for way in WAYS}}
     parts: dict[str, tuple[float, float]] = {}
     for number in range(rounds):
         if number:
-            lab.empty(run.boot_seconds)
-        samples["aether"].append(lab.up().seconds)
-        lab.check_configured(fleet.names)
+            stack.empty(run.boot_seconds)
+        samples["aether"].append(stack.up().seconds)
+        stack.check_configured(fleet.names)
         report.note(f"{samples['aether'][-1]:.1f} s by Aether, every host configured")
-        resources = declared(lab.resources())
+        resources = declared(stack.resources())
         for way in WAYS:
-            lab.empty(run.boot_seconds, keep_state=True)
-            parts[way.name] = _rival(lab, fleet, way, Tofu(lab, resources, commands=False))
-            lab.check_configured(fleet.names)
+            stack.empty(run.boot_seconds, keep_state=True)
+            parts[way.name] = _rival(stack, fleet, way, Tofu(stack, resources, commands=False))
+            stack.check_configured(fleet.names)
             samples[way.name].append(sum(parts[way.name]))
             report.note(f"{samples[way.name][-1]:.1f} s by {way.text}, every host configured")
     aether = statistics.median(samples["aether"])
@@ -189,13 +191,13 @@ def _whole(run: Run, report: Report, size: int, name: str) -> None:
         )
 
 
-def _rival(lab: BenchStack, fleet: Fleet, way: Way, tofu: Tofu) -> tuple[float, float]:
+def _rival(stack: BenchStack, fleet: Fleet, way: Way, tofu: Tofu) -> tuple[float, float]:
     """Seconds of images and `tofu apply`, and of `ansible-playbook`."""
     begun = time.monotonic()
-    for item in declared(lab.resources()):
+    for item in declared(stack.resources()):
         if item.inputs.get("create", "").endswith("build-image.sh"):
-            environment = {**lab.environment, **item.inputs["environment"]}
-            timed(["bash", item.inputs["create"]], cwd=lab.path, env=environment)
+            environment = {**stack.environment, **item.inputs["environment"]}
+            timed(["bash", item.inputs["create"]], cwd=stack.path, env=environment)
     images = time.monotonic() - begun
     applied = tofu.apply(f"-parallelism={way.parallelism}")
-    return images + applied, Ansible(lab, fleet, style=way.style, forks=way.forks, pinned=False).run(changed=fleet.size)
+    return images + applied, Ansible(stack, fleet, style=way.style, forks=way.forks, pinned=False).run(changed=fleet.size)

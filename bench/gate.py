@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.lab import REPOSITORY
 from bench.measure import BenchError, Report
 from bench.settings import Run
+from bench.stack import REPOSITORY
 
 SETUP = ("ops/setup.py", "--stack", "sim", "--tests", "--group", "sim", "--group", "ansible", "--group", "test")
 # From linux/prctl.h.

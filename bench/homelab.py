@@ -6,42 +6,42 @@ import statistics
 import time
 
 from bench import path
-from bench.lab import REPOSITORY, BenchStack, changes
 from bench.measure import BenchError, Report, Timed
 from bench.settings import Run
+from bench.stack import REPOSITORY, BenchStack, changes
 from ops.events import Event, EventLog
 
 NAME = "homelab"
 
 
 def deployed(run: Run) -> BenchStack:
-    """The homelab's lab, up."""
-    lab = run.lab(NAME)
-    if not lab.environment:
-        lab.begin()
-        lab.up()
-    return lab
+    """The homelab's stack, up."""
+    stack = run.stack(NAME)
+    if not stack.environment:
+        stack.begin()
+        stack.up()
+    return stack
 
 
 def measure_up(run: Run, report: Report) -> None:
     """`up` from nothing: wall clock of the engine against the longest chain of the steps that it ran."""
     report.section("up: the sim homelab from nothing, against the longest path of its graph")
-    lab = run.lab(NAME)
+    stack = run.stack(NAME)
     walls, lengths, works, begins, ends = [], [], [], [], []
     chain: list[str] = []
     seconds: dict[str, float] = {}
     for number in range(max(1, run.runs // 2)):
-        if number or lab.environment:
-            lab.empty()
+        if number or stack.environment:
+            stack.empty()
         else:
-            lab.begin()
+            stack.begin()
         begun = time.monotonic()
-        done, events = _up_with_events(lab)
+        done, events = _up_with_events(stack)
         made = changes(done.text).get("created", 0)
         seconds = path.step_seconds(events)
         if len(seconds) < made // 3:
             raise BenchError(f"{made} resources were created, but the event log tells of {len(seconds)}")
-        length, chain = path.longest_path(seconds, path.needs(lab.resources()))
+        length, chain = path.longest_path(seconds, path.needs(stack.resources()))
         first, last = path.first_and_last_step(events)
         begins.append(first - begun)
         ends.append(begun + done.seconds - last)
@@ -59,22 +59,22 @@ def measure_up(run: Run, report: Report) -> None:
         report.note(f"    {seconds[urn]:6.2f} s {path.shown(urn)}")
 
 
-def _up_with_events(lab: BenchStack) -> tuple[Timed, list[tuple[float, Event]]]:
+def _up_with_events(stack: BenchStack) -> tuple[Timed, list[tuple[float, Event]]]:
     """`up`, and the engine's events with the time at which each arrived: their own stamps are whole seconds."""
     events: list[tuple[float, Event]] = []
-    with EventLog(lab.path / ".aether/bench-events", lambda event: events.append((time.monotonic(), event))) as log:
-        return lab.up("--event-log", str(log.path)), events
+    with EventLog(stack.path / ".aether/bench-events", lambda event: events.append((time.monotonic(), event))) as log:
+        return stack.up("--event-log", str(log.path)), events
 
 
 def measure_program(run: Run, report: Report) -> None:
     """From the interpreter's start to the first resource, under the real engine."""
     report.section("program: time before the first resource is registered")
-    lab = deployed(run)
-    probe = lab.path / ".aether/probe"
+    stack = deployed(run)
+    probe = stack.path / ".aether/probe"
     samples, computed = [], []
     for _ in range(run.runs):
         probe.unlink(missing_ok=True)
-        lab.preview({"PYTHONPATH": str(REPOSITORY / "bench/probe"), "AETHER_BENCH_PROBE": str(probe)})
+        stack.preview({"PYTHONPATH": str(REPOSITORY / "bench/probe"), "AETHER_BENCH_PROBE": str(probe)})
         if not probe.exists():
             raise BenchError("the program registered no resource that the probe saw")
         wall, cpu, _ = map(float, probe.read_text().split())

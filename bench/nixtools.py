@@ -16,8 +16,8 @@ from typing import Any
 
 from bench.ansible import ssh_config
 from bench.fleet import Fleet
-from bench.lab import BenchStack
 from bench.measure import BenchError, timed
+from bench.stack import BenchStack
 
 # Of colmena: `--parallel`, by default.
 COLMENA_PARALLEL = 10
@@ -25,14 +25,14 @@ _PROFILE = "/nix/var/nix/profiles/system"
 
 
 class NixTool:
-    """One of the two, over all hosts of a lab's fleet. Neither asks a host what it runs, or a check of its health."""
+    """One of the two, over all hosts of a stack's fleet. Neither asks a host what it runs, or a check of its health."""
 
-    def __init__(self, lab: BenchStack, fleet: Fleet, name: str) -> None:
-        self.lab, self.fleet, self.name = lab, fleet, name
-        path = lab.path / ".aether/bench" / name
+    def __init__(self, stack: BenchStack, fleet: Fleet, name: str) -> None:
+        self.stack, self.fleet, self.name = stack, fleet, name
+        path = stack.path / ".aether/bench" / name
         path.mkdir(parents=True, exist_ok=True)
-        self.config = ssh_config(lab, path, pinned=True)
-        self.nix = lab.path / "packages/aether-sim/src/aether_sim/operator/nix"
+        self.config = ssh_config(stack, path, pinned=True)
+        self.nix = stack.path / "packages/aether-sim/src/aether_sim/operator/nix"
 
     def run(self) -> float:
         """Seconds of `colmena apply`, or of `deploy`, proved to have left every host with what was built."""
@@ -40,7 +40,7 @@ class NixTool:
         wanted = dict(zip(self.fleet.names, self._build(), strict=True))
         {"colmena": self._colmena, "deploy-rs": self._deploy_rs}[self.name](wanted)
         seconds = time.monotonic() - begun
-        systems = self.lab.systems()
+        systems = self.stack.systems()
         wrong = [host for host, system in wanted.items() if systems.get(host) != system]
         if wrong:
             raise BenchError(f"{self.name} left {len(wrong)} hosts with another system: {', '.join(wrong[:5])}")
@@ -49,7 +49,7 @@ class NixTool:
     def _build(self) -> list[str]:
         hosts = [f'.#nixosConfigurations."{host}".config.system.build.toplevel' for host in self.fleet.names]
         command: list[str | Path] = [self.nix, "build", "--no-link", "--print-out-paths", *hosts]
-        return timed(command, cwd=self.lab.path, env=self.lab.base_environment).text.split()
+        return timed(command, cwd=self.stack.path, env=self.stack.base_environment).text.split()
 
     def _colmena(self, wanted: dict[str, str]) -> None:
         """src/nix/deployment/mod.rs, src/nix/host/ssh.rs: each host for itself, ten at a time."""
@@ -79,7 +79,7 @@ class NixTool:
             each(2, (partial(self._ssh, name, activate), confirm))
 
     def _copy(self, host: str, path: str) -> None:
-        environment = {**self.lab.base_environment, "NIX_SSHOPTS": f"-F {shlex.quote(str(self.config))}"}
+        environment = {**self.stack.base_environment, "NIX_SSHOPTS": f"-F {shlex.quote(str(self.config))}"}
         command: list[str | Path] = [
             self.nix,
             "copy",
@@ -89,10 +89,10 @@ class NixTool:
             f"ssh-ng://{host}",
             path,
         ]
-        timed(command, cwd=self.lab.path, env=environment)
+        timed(command, cwd=self.stack.path, env=environment)
 
     def _ssh(self, host: str, command: str) -> None:
-        timed(["ssh", "-F", self.config, host, "--", command], cwd=self.lab.path, env=self.lab.base_environment, timeout=300)
+        timed(["ssh", "-F", self.config, host, "--", command], cwd=self.stack.path, env=self.stack.base_environment, timeout=300)
 
 
 def each(parallel: int, work: Iterable[Callable[[], Any]]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bench import homelab
 from bench.bare import Bare
 from bench.fleet import Fleet
-from bench.lab import BenchStack, expect_unchanged
 from bench.measure import Report, interleaved
 from bench.resources import declared
 from bench.settings import Run
+from bench.stack import BenchStack, expect_unchanged
 from bench.tofu import Tofu
 
 
@@ -20,26 +20,26 @@ def measure_homelab(run: Run, report: Report) -> None:
 def measure_vms(run: Run, report: Report) -> None:
     report.section(f"preview-vms: {run.vms} virtual machines, nothing to change")
     run.close(homelab.NAME)
-    lab = run.lab("vms", Fleet(run.vms))
-    lab.begin()
-    done = lab.up()
-    lab.check_configured(Fleet(run.vms).names)
+    stack = run.stack("vms", Fleet(run.vms))
+    stack.begin()
+    done = stack.up()
+    stack.check_configured(Fleet(run.vms).names)
     report.seconds(
         "up_vms_seconds", done.seconds, f"pulumi up of {run.vms} machines from nothing, configured, with their simulated boots"
     )
-    _compare(run, report, "vms", lab)
+    _compare(run, report, "vms", stack)
     run.close("vms")
 
 
-def _compare(run: Run, report: Report, name: str, lab: BenchStack) -> None:
-    bare = Bare(lab)
+def _compare(run: Run, report: Report, name: str, stack: BenchStack) -> None:
+    bare = Bare(stack)
     count = len(bare.resources)
     # A preview without refresh does not look at the world, so the same guests can be made by OpenTofu now.
-    state = declared(lab.resources())
-    tofu = Tofu(lab, state, commands=True)
-    images = {path: path.read_bytes() for path in (lab.path / ".aether/images").iterdir()}
-    lab.empty(keep_state=True)
-    (lab.path / ".aether/images").mkdir(exist_ok=True)
+    state = declared(stack.resources())
+    tofu = Tofu(stack, state, commands=True)
+    images = {path: path.read_bytes() for path in (stack.path / ".aether/images").iterdir()}
+    stack.empty(keep_state=True)
+    (stack.path / ".aether/images").mkdir(exist_ok=True)
     for path, data in images.items():
         path.write_bytes(data)
     report.seconds(
@@ -48,7 +48,7 @@ def _compare(run: Run, report: Report, name: str, lab: BenchStack) -> None:
     medians = interleaved(
         run.runs,
         {
-            "aether": lambda: expect_unchanged(lab.preview(), count),
+            "aether": lambda: expect_unchanged(stack.preview(), count),
             "bare": bare.preview,
             "tofu": lambda: tofu.plan("-parallelism=64"),
             "tofu_no_refresh": lambda: tofu.plan("-refresh=false"),

@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 
 from bench.fleet import Fleet
-from bench.lab import STACK, BenchStack, changes
 from bench.measure import BenchError, Report
 from bench.settings import Run
+from bench.stack import STACK, BenchStack, changes
 
 FEW = 100
 # A state that is written whole after each step is written a thousand times: what is measured comes after that.
@@ -48,34 +48,39 @@ def _cost(run: Run, report: Report, machines: int) -> Cost:
     name = f"scale-{machines}"
     report.section(f"{name}: one stack of {machines} machines")
     fleet = Fleet(machines)
-    lab = run.lab(name, fleet)
-    lab.lighten()
-    lab.begin()
-    made = lab.up(env=_ONCE)
+    stack = run.stack(name, fleet)
+    stack.lighten()
+    stack.begin()
+    made = stack.up(env=_ONCE)
     if changes(made.text).get("created", 0) < 4 * machines:
         raise BenchError(f"{machines} machines, but: {changes(made.text)}")
     report.seconds(f"scale_{machines}_up_seconds", made.seconds, "pulumi up from nothing, the state written once")
-    previews = [_preview(lab, 4 * machines) for _ in range(max(1, run.runs // 2))]
+    previews = [_preview(stack, 4 * machines) for _ in range(max(1, run.runs // 2))]
     seconds = statistics.median(seconds for seconds, _ in previews)
     memory = max(size for _, size in previews)
     report.seconds(f"scale_{machines}_preview_seconds", seconds, "a preview that finds nothing to change")
     # The first run after machines were made has inputs of each to write that are ignored from then on.
-    lab.up(env=_ONCE)
-    one = statistics.median(_one(lab, fleet, number) for number in range(max(1, run.runs // 2)))
+    stack.up(env=_ONCE)
+    one = statistics.median(_one(stack, fleet, number) for number in range(max(1, run.runs // 2)))
     report.seconds(f"scale_{machines}_one_seconds", one, "pulumi up, one host's file changed")
-    state = (lab.path / f".aether/state/.pulumi/stacks/aether/{STACK}.json").stat().st_size / 1e6
+    state = (stack.path / f".aether/state/.pulumi/stacks/aether/{STACK}.json").stat().st_size / 1e6
     report.count(f"scale_{machines}_state_megabytes", round(state, 2), "the state's file")
     report.count(f"scale_{machines}_memory_mib", round(memory), "the largest of the preview's processes")
     run.close(name)
     return Cost(machines, seconds, one, state, memory)
 
 
-def _preview(lab: BenchStack, at_least: int) -> tuple[float, float]:
+def _preview(stack: BenchStack, at_least: int) -> tuple[float, float]:
     """Seconds, and MiB of the largest process."""
     begun = time.monotonic()
-    with (lab.path / ".aether/preview.log").open("w+") as log:
+    with (stack.path / ".aether/preview.log").open("w+") as log:
         process = subprocess.Popen(
-            lab.command("preview", "--diff"), cwd=lab.path, env=lab.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            stack.command("preview", "--diff"),
+            cwd=stack.path,
+            env=stack.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
         )
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - begun
@@ -87,9 +92,9 @@ def _preview(lab: BenchStack, at_least: int) -> tuple[float, float]:
     return seconds, usage.ru_maxrss / 1024
 
 
-def _one(lab: BenchStack, fleet: Fleet, number: int) -> float:
-    (lab.path / fleet.host_file(fleet.names[7])).write_text(f'{{ ... }}:\n{{\n  system.nixos.label = "{number}";\n}}\n')
-    done = lab.up()
+def _one(stack: BenchStack, fleet: Fleet, number: int) -> float:
+    (stack.path / fleet.host_file(fleet.names[7])).write_text(f'{{ ... }}:\n{{\n  system.nixos.label = "{number}";\n}}\n')
+    done = stack.up()
     if changes(done.text).get("updated") != 1:
         raise BenchError(f"one host was touched, but: {changes(done.text)}")
     return done.seconds

@@ -1,4 +1,4 @@
-"""OpenTofu with the same Proxmox provider and the same resources as a lab's stack."""
+"""OpenTofu with the same Proxmox provider and the same resources as a stack's stack."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.lab import BenchStack
 from bench.measure import BenchError, Timed, timed
 from bench.resources import Declared, snake
+from bench.stack import BenchStack
 
 PROVIDER_VERSION = "0.111.1"
 _SOURCE = "registry.opentofu.org/bpg/proxmox"
@@ -33,20 +33,20 @@ _BLOCKS = {
 
 
 class Tofu:
-    """A working directory of OpenTofu for the guests of a lab."""
+    """A working directory of OpenTofu for the guests of a stack."""
 
-    def __init__(self, lab: BenchStack, resources: Sequence[Declared], *, commands: bool) -> None:
+    def __init__(self, stack: BenchStack, resources: Sequence[Declared], *, commands: bool) -> None:
         """COMMANDS: also declare what stands for commands."""
-        self.lab = lab
-        self.path = lab.path / ".aether/bench/tofu"
+        self.stack = stack
+        self.path = stack.path / ".aether/bench/tofu"
         shutil.rmtree(self.path, ignore_errors=True)
         self.path.mkdir(parents=True)
         wanted = [item for item in resources if commands or not item.token.startswith("command:")]
         self.count = len(wanted)
-        document = configuration(lab, wanted)
+        document = configuration(stack, wanted)
         (self.path / "main.tf.json").write_text(json.dumps({key: value for key, value in document.items() if key != "resource"}))
         self.environment = {
-            **lab.base_environment,
+            **stack.base_environment,
             "TF_CLI_CONFIG_FILE": str(self._client_configuration()),
             "TF_IN_AUTOMATION": "1",
             "CHECKPOINT_DISABLE": "1",
@@ -103,7 +103,7 @@ def program(name: str) -> Path:
     Raises:
         BenchError: it was not built.
     """
-    from bench.lab import REPOSITORY
+    from bench.stack import REPOSITORY
 
     found = shutil.which(name, path=os.pathsep.join([str(REPOSITORY / ".aether/engine/bin"), os.environ.get("PATH", "")]))
     if found is None:
@@ -125,9 +125,9 @@ def resource_type(token: str) -> str:
     return "_".join([prefix, *folders, snake(name.removesuffix("Legacy"))]).lower()
 
 
-def configuration(lab: BenchStack, resources: Sequence[Declared]) -> dict[str, Any]:
+def configuration(stack: BenchStack, resources: Sequence[Declared]) -> dict[str, Any]:
     """The resources in OpenTofu's JSON syntax."""
-    settings = lab.settings()["config"]
+    settings = stack.settings()["config"]
     known = {item.urn: f"{resource_type(item.token)}.{item.label}" for item in resources}
     blocks: dict[str, dict[str, Any]] = {}
     for item in resources:
@@ -135,7 +135,7 @@ def configuration(lab: BenchStack, resources: Sequence[Declared]) -> dict[str, A
         body: dict[str, Any] = {"input": escaped(item.inputs)} if kind == "terraform_data" else _block(item.inputs)
         if kind.endswith("_file"):
             source = body["source_file"]
-            body["source_file"] = {**source, "path": str(lab.path / source["path"])}
+            body["source_file"] = {**source, "path": str(stack.path / source["path"])}
         after = [known[urn] for urn in item.after if urn in known]
         blocks.setdefault(kind, {})[item.label] = {**body, **({"depends_on": after} if after else {})}
     return {

@@ -19,7 +19,7 @@ from tests.lab.container import PREFIX, ContainerNetwork
 from tests.lab.disk import NIX
 from tests.lab.operator import Operator
 from tests.lab.units import ACTIVE, units
-from tests.system.lab import wait_until
+from tests.system.checkout import wait_until
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -16,7 +16,7 @@ from tests.lab.container import Container, ContainerNetwork
 from tests.lab.disk import NIX, REPOSITORY
 from tests.lab.host_secrets import TOOLS, encrypted
 from tests.lab.node import Node
-from tests.system.lab import Lab, Result
+from tests.system.checkout import Checkout, Result
 
 PROGRAM = REPOSITORY / "tests/lab/program"
 UNIT = "[Unit]\\nDescription={0}\\n[Service]\\nExecStart=/usr/bin/sleep {1}d\\n"
@@ -62,13 +62,13 @@ settle = 0
 class Engine:
     """A checkout with the lab's program, and the guest that it deploys to."""
 
-    lab: Lab
+    checkout: Checkout
     site: ContainerNetwork
     guest: Container
 
     def pulumi(self, *words: str) -> Result:
         """The engine, in the network of the node and its guests."""
-        return self.lab.run(*self.site.ground.network, str(TOOLS / "pulumi"), *words, "--non-interactive", timeout=600)
+        return self.checkout.run(*self.site.ground.network, str(TOOLS / "pulumi"), *words, "--non-interactive", timeout=600)
 
     def up(self) -> Result:
         return self.pulumi("up", "--stack", "lab", "--yes", "--skip-preview")
@@ -76,10 +76,10 @@ class Engine:
     def write(self, **units: str) -> None:
         """The host's file: what its system is."""
         text = "".join(f'"{name}.service" = "{unit}"; ' for name, unit in units.items())
-        file = self.lab.path / "nix/hosts/pve1/dns.nix"
+        file = self.checkout.path / "nix/hosts/pve1/dns.nix"
         file.parent.mkdir(exist_ok=True)
         file.write_text(f"{{ units = {{ {text}}}; }}\n")
-        self.lab.run("git", "add", "-A")
+        self.checkout.run("git", "add", "-A")
 
     def runs(self) -> str:
         return self.guest.sh("readlink -f /run/current-system")
@@ -107,9 +107,9 @@ def engine(site: ContainerNetwork, tmp_path_factory: pytest.TempPathFactory) -> 
         "  aether:composition: homelab\n  aether:inventory: inventory/homelab.toml\n  aether:evaluator: nix\n"
         f"  aether:secrets: {work / 'secrets'}\n  aether:nix: {NIX}\n  aether:operatorKeyFile: {site.base.operator_key}\n",
     }
-    lab = Lab.make(work / "checkout", texts)
-    (lab.path / "flake.lock").unlink()
-    lab.environment = {
+    checkout = Checkout.make(work / "checkout", texts)
+    (checkout.path / "flake.lock").unlink()
+    checkout.environment = {
         **environment,
         "PATH": f"{TOOLS}:{REPOSITORY / '.venv/bin'}:{os.environ['PATH']}",
         "PULUMI_BACKEND_URL": f"file://{work}",
@@ -118,7 +118,7 @@ def engine(site: ContainerNetwork, tmp_path_factory: pytest.TempPathFactory) -> 
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     }
-    made = Engine(lab, site, guest)
+    made = Engine(checkout, site, guest)
     made.write(web=UNIT.format("web", 1000))
     created = made.pulumi("stack", "init", "lab")
     assert created.code == 0, created.text

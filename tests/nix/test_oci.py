@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.lab import REPOSITORY
+from tests.system.checkout import REPOSITORY
 
 from .conftest import ask, host_report
 from .workloads import settings

@@ -1,20 +1,20 @@
-"""The deployed lab that system tests share: made once a run, deployed by the real engine."""
+"""The deployed checkout that system tests share: made once a run, deployed by the real engine."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.system.lab import CHANGED, REPOSITORY, Lab
+from tests.system.checkout import CHANGED, REPOSITORY, Checkout
 
 
 @pytest.fixture(scope="session")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A homelab in a folder whose name has a space, for the test that deploys it in its own way: the first of its group in LABS
     (conftest.py). Nothing is deployed, unless other groups ran in this process before.
     """
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
         pytest.skip("the engine is not there; make it with: ./aether engine ensure")
-    made = Lab.make(tmp_path_factory.mktemp("lab") / "a folder")
+    made = Checkout.make(tmp_path_factory.mktemp("checkout") / "a folder")
     try:
         yield made
     finally:
@@ -22,7 +22,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
-def lab(newcomer: Lab) -> Lab:
+def checkout(newcomer: Checkout) -> Checkout:
     """The homelab, deployed: by the tests before, or now. A test that changes it leaves it deployed and healthy."""
     up = newcomer.up()
     assert up.code == 0, up.text[-6000:]
@@ -30,19 +30,21 @@ def lab(newcomer: Lab) -> Lab:
 
 
 @pytest.fixture
-def settled(lab: Lab) -> Iterator[Lab]:
-    """The lab, with faults off and facts and roles put back afterwards, and deployed unless the test did that itself.
+def settled(checkout: Checkout) -> Iterator[Checkout]:
+    """The checkout, with faults off and facts and roles put back afterwards, and deployed unless the test did that itself.
 
     A host's Nix file stays as the test left it when that is what the host runs.
     """
-    kept = {path: path.read_bytes() for folder in CHANGED for path in (lab.path / folder).rglob("*") if path.is_file()}
-    lab.deployed = ""
-    yield lab
-    lab.clear_faults()
-    settled = lab.deployed == lab.sources()
+    kept = {path: path.read_bytes() for folder in CHANGED for path in (checkout.path / folder).rglob("*") if path.is_file()}
+    checkout.deployed = ""
+    yield checkout
+    checkout.clear_faults()
+    settled = checkout.deployed == checkout.sources()
     for path, content in kept.items():
-        if (not settled or "nix" not in path.relative_to(lab.path).parts) and (not path.exists() or path.read_bytes() != content):
+        if (not settled or "nix" not in path.relative_to(checkout.path).parts) and (
+            not path.exists() or path.read_bytes() != content
+        ):
             path.write_bytes(content)
-    if lab.deployed != lab.sources():
-        result = lab.up()
+    if checkout.deployed != checkout.sources():
+        result = checkout.up()
         assert result.code == 0, result.text[-4000:]

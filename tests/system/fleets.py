@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from inventory.keys import new_ssh_key
-from tests.system.lab import REPOSITORY, Lab, Result
+from tests.system.checkout import REPOSITORY, Checkout, Result
 
 WHO = {
     "GIT_AUTHOR_NAME": "Ada",
@@ -19,7 +19,7 @@ WHO = {
 }
 
 
-def clone(path: Path, home: Path) -> Lab:
+def clone(path: Path, home: Path) -> Checkout:
     """Aether as it is checked out here, committed, for a person whose home HOME is: with an SSH key, and nothing else."""
     if not (REPOSITORY / ".aether/engine/bin/sops").exists():
         pytest.skip("the engine is not there; make it with: ./aether engine ensure")
@@ -31,13 +31,13 @@ def clone(path: Path, home: Path) -> Lab:
         "AETHER_CACHE": os.environ.get("AETHER_CACHE") or str(Path.home() / ".cache/aether"),
         "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache/uv"),
     }
-    lab = Lab.make(path)
-    lab.environment.update({"HOME": str(home), **WHO, **caches})
-    commit(lab.path, "Aether")
-    return lab
+    checkout = Checkout.make(path)
+    checkout.environment.update({"HOME": str(home), **WHO, **caches})
+    commit(checkout.path, "Aether")
+    return checkout
 
 
-def init(aether: Lab, target: Path, answers: str = "") -> Result:
+def init(aether: Checkout, target: Path, answers: str = "") -> Result:
     """`aether init TARGET` with the answers of this text."""
     file = target.parent / f"{target.name}.toml"
     file.write_text(answers)

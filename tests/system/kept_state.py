@@ -1,7 +1,7 @@
-"""States that releases left: recorded from a deployed simulated homelab, given back to a lab of today.
+"""States that releases left: recorded from a deployed simulated homelab, given back to a checkout of today.
 
 Nothing secret and nothing of the machine that recorded it is kept: secrets are a word; addresses, paths and keys of its simulator
-are the names of the settings that say them, which a lab puts its own in for.
+are the names of the settings that say them, which a checkout puts its own in for.
 
 Record one, at a release, on a checkout whose stack `sim` is deployed: ``python -m tests.system.kept_state VERSION``
 """

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.nix.conftest import find_checker
 from tests.ports import free_port
-from tests.system.lab import wait_until
+from tests.system.checkout import wait_until
 from tests.system.state_servers import running
 
 # As docs/state.md has it: nothing but these two calls.

@@ -1,4 +1,4 @@
-"""The small fleet, deployed once a run and given to every lab that begins with it."""
+"""The small fleet, deployed once a run and given to every checkout that begins with it."""
 
 import fcntl
 import json
@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.system.lab import Lab
+from tests.system.checkout import Checkout
 
 # A checkout's own: what it shares with others.
 _OWN = ("cache", "engine", "pulumi-home", "environment.stamp")
-# Where paths and addresses of a lab are written down, beside what its simulator writes at each start.
+# Where paths and addresses of a checkout are written down, beside what its simulator writes at each start.
 _TOLD = ("state", "ssh", "known_hosts")
 
 
-def give(lab: Lab, make: Callable[[Path], Lab]) -> None:
-    """Have LAB, where nothing is deployed, go on from what MAKE's lab deployed: hosts, disks and state. Its simulator runs.
+def give(checkout: Checkout, make: Callable[[Path], Checkout]) -> None:
+    """Have CHECKOUT, where nothing is deployed, go on from what MAKE's deployed: hosts, disks and state. Its simulator runs.
 
     The first process of a run that asks has MAKE make it and deploys it; others wait for that.
 
     Raises:
         AssertionError: it could not be deployed, by this process or by another.
     """
-    saved = _of_the_run(lab.path) / "small fleet"
+    saved = _of_the_run(checkout.path) / "small fleet"
     with _alone(saved.with_suffix(".lock")):
         if not saved.exists():
             _deploy(make(saved))
@@ -32,23 +32,23 @@ def give(lab: Lab, make: Callable[[Path], Lab]) -> None:
     for kept in (saved / ".aether").iterdir():
         if kept.name not in _OWN:
             # Disks of hosts are layers of overlays, of which devices and attributes are a part.
-            subprocess.run(["cp", "--archive", kept, lab.path / ".aether"], check=True)
-    started = lab.sim("start", "--stack", lab.stack)
+            subprocess.run(["cp", "--archive", kept, checkout.path / ".aether"], check=True)
+    started = checkout.sim("start", "--stack", checkout.stack)
     assert started.code == 0, started.text
-    _move(saved, lab.path)
+    _move(saved, checkout.path)
 
 
-def _deploy(lab: Lab) -> None:
+def _deploy(checkout: Checkout) -> None:
     try:
-        up = lab.up()
+        up = checkout.up()
         if up.code:
-            (lab.path / "failed").write_text(up.text[-6000:])
+            (checkout.path / "failed").write_text(up.text[-6000:])
     finally:
-        lab.close()
+        checkout.close()
 
 
 def _move(old: Path, new: Path) -> None:
-    """Write the paths and addresses of the lab in NEW where it has those of the one in OLD."""
+    """Write the paths and addresses of the checkout in NEW where it has those of the one in OLD."""
     words = {str(old): str(new), **dict(zip(_addresses(old), _addresses(new), strict=True))}
     for folder in _TOLD:
         for path in (new / ".aether" / folder).rglob("*"):

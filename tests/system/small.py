@@ -7,7 +7,7 @@ import pytest
 
 from bench.fleet import public_key, site
 from tests.system import saved
-from tests.system.lab import REPOSITORY, Lab
+from tests.system.checkout import REPOSITORY, Checkout
 
 NODE_PLAYBOOK = "small-node.yml"
 # The simulator's nodes are as they are installed: this is what makes them take guests.
@@ -76,7 +76,7 @@ NODES = {"pve1": "192.168.1.11", "pve2": "192.168.1.12"}
 
 
 def inventory(more: str = "") -> str:
-    """The inventory file's text, with MORE at its end. A test changes it by `lab.replace("inventory/homelab.toml", old, new)`."""
+    """The inventory's text, with MORE at its end. A test changes it by `checkout.replace("inventory/homelab.toml", old, new)`."""
     nodes = [
         _NODE.format(name=name, address=address, key=public_key(name), playbook=NODE_PLAYBOOK) for name, address in NODES.items()
     ]
@@ -100,44 +100,44 @@ def staging(*names: str) -> str:
     return "\n".join([_STAGING.format(names=", ".join(f'"{name}"' for name in names), others=others), *hosts])
 
 
-def small_lab(path: Path, more: str = "", added: Mapping[str, str] | None = None) -> Lab:
+def small_checkout(path: Path, more: str = "", added: Mapping[str, str] | None = None) -> Checkout:
     """A checkout with the small fleet as its homelab, with MORE in its inventory and the files ADDED; nothing deployed."""
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
         pytest.skip("the engine is not there; make it with: ./aether engine ensure")
     files = {"inventory/homelab.toml": inventory(more), f"ansible/{NODE_PLAYBOOK}": NODE_PLAY}
     files |= {f"nix/hosts/{node}/{name}.nix": "{ ... }:\n{ }\n" for name, _, node, _, _ in HOSTS}
-    lab = Lab.make(path, {**files, **(added or {})})
+    checkout = Checkout.make(path, {**files, **(added or {})})
     if "inventory/staging.toml" not in (added or {}):
         # It changes hosts of the homelab that this fleet took the place of.
         for name in ("inventory/staging.toml", "Pulumi.staging.yaml", "Pulumi.sim-staging.yaml"):
             (path / name).unlink()
-    return lab
+    return checkout
 
 
-def deployed(path: Path) -> Iterator[Lab]:
+def deployed(path: Path) -> Iterator[Checkout]:
     """The small fleet, deployed, in a folder whose name has a space: every path goes through every tool. Stopped at the end."""
-    lab = small_lab(path / "a folder")
+    checkout = small_checkout(path / "a folder")
     try:
-        saved.give(lab, small_lab)
-        yield lab
+        saved.give(checkout, small_checkout)
+        yield checkout
     finally:
-        lab.close()
+        checkout.close()
 
 
-def grown(lab: Lab) -> Iterator[Lab]:
-    """The LAB, which deployed the small fleet before, brought by an `up` to what it is now. Stopped at the end."""
+def grown(checkout: Checkout) -> Iterator[Checkout]:
+    """The CHECKOUT, which deployed the small fleet before, brought by an `up` to what it is now. Stopped at the end."""
     try:
-        saved.give(lab, small_lab)
-        yield from running(lab)
+        saved.give(checkout, small_checkout)
+        yield from running(checkout)
     finally:
-        lab.close()
+        checkout.close()
 
 
-def running(lab: Lab, *arguments: str) -> Iterator[Lab]:
-    """The LAB, deployed by an `up` with ARGUMENTS; stopped at the end."""
+def running(checkout: Checkout, *arguments: str) -> Iterator[Checkout]:
+    """The CHECKOUT, deployed by an `up` with ARGUMENTS; stopped at the end."""
     try:
-        up = lab.up(*arguments)
+        up = checkout.up(*arguments)
         assert up.code == 0, up.text[-6000:]
-        yield lab
+        yield checkout
     finally:
-        lab.close()
+        checkout.close()

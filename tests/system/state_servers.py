@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port
-from tests.system.lab import REPOSITORY, wait_until
+from tests.system.checkout import REPOSITORY, wait_until
 
 # S3 keys of the test's own server.
 ACCESS, SECRET = "operator", "not-a-secret-of-anybody"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.lab import Lab, kill_group, wait_until
+from tests.system.checkout import Checkout, kill_group, wait_until
 
 pytestmark = pytest.mark.fault
 
@@ -14,15 +14,15 @@ COCKPIT = "[hosts.cockpit]\n"
 
 
 @pytest.fixture
-def cockpit(settled: Lab) -> Iterator[tuple[Lab, str]]:
-    """The lab, and what cockpit runs; an activation of it that nobody confirms reverts after five seconds."""
+def cockpit(settled: Checkout) -> Iterator[tuple[Checkout, str]]:
+    """The checkout, and what cockpit runs; an activation of it that nobody confirms reverts after five seconds."""
     settled.replace("inventory/homelab.toml", COCKPIT, f"{COCKPIT}confirm_timeout = 5\n")
     up = settled.up()
     assert up.code == 0, up.text
     yield settled, settled.system("cockpit")
 
 
-def test_a_failing_health_check_reverts_that_host_and_nobody_else(settled: Lab) -> None:
+def test_a_failing_health_check_reverts_that_host_and_nobody_else(settled: Checkout) -> None:
     before = {host: settled.system(host) for host in ("media", "monitoring")}
     settled.touch("media", "bad")
     settled.touch("monitoring", "good")
@@ -36,51 +36,51 @@ def test_a_failing_health_check_reverts_that_host_and_nobody_else(settled: Lab) 
     assert settled.system("monitoring") != before["monitoring"]
 
 
-def test_ssh_lost_after_activation_reverts_within_the_window(cockpit: tuple[Lab, str]) -> None:
-    lab, before = cockpit
-    lab.touch("cockpit", "cuts ssh off")
-    lab.fault("cockpit", "ssh-lost")
-    up = lab.up()
+def test_ssh_lost_after_activation_reverts_within_the_window(cockpit: tuple[Checkout, str]) -> None:
+    checkout, before = cockpit
+    checkout.touch("cockpit", "cuts ssh off")
+    checkout.fault("cockpit", "ssh-lost")
+    up = checkout.up()
     assert up.code != 0
     assert "cockpit: no new connection within 5 s after the activation; the host goes back to its previous system" in up.text, (
         up.text
     )
-    lab.clear_faults()
-    wait_until("cockpit is back on what it ran", lambda: lab.system("cockpit") == before, 40)
-    assert lab.ssh("cockpit", "readlink -f /nix/var/nix/profiles/system").text.strip() == before
+    checkout.clear_faults()
+    wait_until("cockpit is back on what it ran", lambda: checkout.system("cockpit") == before, 40)
+    assert checkout.ssh("cockpit", "readlink -f /nix/var/nix/profiles/system").text.strip() == before
 
 
-def test_an_operator_killed_before_the_confirmation_leaves_nothing_new(cockpit: tuple[Lab, str]) -> None:
-    lab, before = cockpit
-    lab.touch("cockpit", "never confirmed")
-    process = lab.start(lab.python, "-m", "ops", "--stack", "sim", "up")
+def test_an_operator_killed_before_the_confirmation_leaves_nothing_new(cockpit: tuple[Checkout, str]) -> None:
+    checkout, before = cockpit
+    checkout.touch("cockpit", "never confirmed")
+    process = checkout.start(checkout.python, "-m", "ops", "--stack", "sim", "up")
     pending = "test -e /run/aether/pending"
-    wait_until("an activation is pending", lambda: lab.ssh("cockpit", pending).code == 0, 120)
+    wait_until("an activation is pending", lambda: checkout.ssh("cockpit", pending).code == 0, 120)
     kill_group(process, signal.SIGKILL)
     # It may have been killed before the switch: what it runs says nothing until nothing is pending.
-    wait_until("nothing is pending", lambda: lab.ssh("cockpit", pending).code == 1, 60)
-    assert lab.system("cockpit") == before
-    healed = lab.up()
+    wait_until("nothing is pending", lambda: checkout.ssh("cockpit", pending).code == 1, 60)
+    assert checkout.system("cockpit") == before
+    healed = checkout.up()
     assert healed.code == 0, healed.text
-    assert lab.system("cockpit") != before
+    assert checkout.system("cockpit") != before
 
 
-def test_two_operators_at_once_are_told_of_each_other(cockpit: tuple[Lab, str]) -> None:
-    lab, before = cockpit
-    lab.touch("cockpit", "second operator")
+def test_two_operators_at_once_are_told_of_each_other(cockpit: tuple[Checkout, str]) -> None:
+    checkout, before = cockpit
+    checkout.touch("cockpit", "second operator")
     hold = (
         'mkdir -p /run/aether; exec 9>>/run/aether/lock; flock 9; echo "first@elsewhere (pid 1)" > /run/aether/holder; read -r _'
     )
-    first = lab.start("ssh", "-F", f".aether/ssh/{lab.stack}/config", "cockpit", f"bash -c '{hold}'")
-    wait_until("the first holds the lock", lambda: "first@elsewhere" in lab.ssh("cockpit", "cat /run/aether/holder").text)
-    up = lab.up()
+    first = checkout.start("ssh", "-F", f".aether/ssh/{checkout.stack}/config", "cockpit", f"bash -c '{hold}'")
+    wait_until("the first holds the lock", lambda: "first@elsewhere" in checkout.ssh("cockpit", "cat /run/aether/holder").text)
+    up = checkout.up()
     assert up.code != 0
     assert "cockpit: another deployment is at work here: first@elsewhere (pid 1)" in up.text, up.text
-    assert lab.system("cockpit") == before
+    assert checkout.system("cockpit") == before
     kill_group(first)
     # The lock of a process that is gone is free: nobody has to remove a file.
-    wait_until("the lock is free", lambda: lab.ssh("cockpit", "flock -n /run/aether/lock true").code == 0)
-    healed = lab.up()
+    wait_until("the lock is free", lambda: checkout.ssh("cockpit", "flock -n /run/aether/lock true").code == 0)
+    healed = checkout.up()
     assert healed.code == 0, healed.text
 
 
@@ -92,7 +92,7 @@ def test_two_operators_at_once_are_told_of_each_other(cockpit: tuple[Lab, str]) 
         ("unreachable", r"cockpit: cockpit does not answer on SSH at 127\.\S+"),
     ],
 )
-def test_a_host_that_cannot_be_deployed_is_untouched(settled: Lab, fault: str, says: str) -> None:
+def test_a_host_that_cannot_be_deployed_is_untouched(settled: Checkout, fault: str, says: str) -> None:
     before = settled.system("cockpit")
     settled.touch("cockpit", f"with {fault}")
     settled.fault("cockpit", fault)
@@ -105,7 +105,7 @@ def test_a_host_that_cannot_be_deployed_is_untouched(settled: Lab, fault: str, s
     assert settled.system("cockpit") == before
 
 
-def test_a_new_kernel_that_does_not_boot_falls_back(settled: Lab) -> None:
+def test_a_new_kernel_that_does_not_boot_falls_back(settled: Checkout) -> None:
     before = settled.system("cockpit")
     settled.replace("inventory/homelab.toml", COCKPIT, f'{COCKPIT}reboot = "auto"\n')
     settled.touch("cockpit", "with another kernel")
@@ -119,7 +119,7 @@ def test_a_new_kernel_that_does_not_boot_falls_back(settled: Lab) -> None:
     assert settled.ssh("cockpit", "readlink -f /nix/var/nix/profiles/system").text.strip() == before
 
 
-def test_a_failed_canary_stops_the_roll_out(settled: Lab) -> None:
+def test_a_failed_canary_stops_the_roll_out(settled: Checkout) -> None:
     before = {host: settled.system(host) for host in ("cockpit", "monitoring", "media")}
     settled.replace("inventory/homelab.toml", 'strategy = "all"', 'strategy = "canary"\ncanary = "cockpit"')
     for host in before:
@@ -134,7 +134,7 @@ def test_a_failed_canary_stops_the_roll_out(settled: Lab) -> None:
     assert all(settled.system(host) != system for host, system in before.items())
 
 
-def test_drift_is_found_and_repaired_on_that_host_alone(settled: Lab) -> None:
+def test_drift_is_found_and_repaired_on_that_host_alone(settled: Checkout) -> None:
     deployed = settled.system("monitoring")
     by_hand = settled.ssh("monitoring", "$(readlink -f /nix/var/nix/profiles/system-1-link)/bin/switch-to-configuration test")
     assert by_hand.code == 0, by_hand.text
@@ -156,7 +156,7 @@ def test_drift_is_found_and_repaired_on_that_host_alone(settled: Lab) -> None:
     assert set(again.changes()) == {"unchanged"}, again.text
 
 
-def test_a_rollback_goes_back_one_generation_and_shows_as_drift(settled: Lab) -> None:
+def test_a_rollback_goes_back_one_generation_and_shows_as_drift(settled: Checkout) -> None:
     before = settled.system("cockpit")
     settled.touch("cockpit", "to be rolled back")
     assert settled.up().code == 0

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.system.checkout import Checkout, Result
 from tests.system.guests import api, task
-from tests.system.lab import Lab, Result
 from tests.system.small import deployed
 
 INVENTORY = "inventory/homelab.toml"
@@ -18,35 +18,37 @@ guests._edit_state(Stack("sim"), lambda found: guests.forget(guests.forget(found
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The small fleet, two guests of which no state knows, beside guests that somebody made by hand."""
-    for lab in deployed(tmp_path_factory.mktemp("adoption")):
-        node, other = api(lab).nodes("pve1"), api(lab).nodes("pve2")
-        task(lab, node.qemu.post(vmid=4711, name="Old-DB", memory=512, scsi0="local-zfs:4", ipconfig0="ip=192.168.10.61/24"))
-        task(lab, node.qemu.post(vmid=905, name="win-box", memory=512, sata0="local-zfs:4", ide2="none,media=cdrom"))
-        task(lab, node.qemu.post(vmid=9000, name="base", memory=512, scsi0="local-zfs:4"))
-        task(lab, node.qemu(9000).template.post())
-        task(lab, node.qemu(9000).clone.post(newid=9001, name="clone-of-base"))
+    for checkout in deployed(tmp_path_factory.mktemp("adoption")):
+        node, other = api(checkout).nodes("pve1"), api(checkout).nodes("pve2")
+        task(checkout, node.qemu.post(vmid=4711, name="Old-DB", memory=512, scsi0="local-zfs:4", ipconfig0="ip=192.168.10.61/24"))
+        task(checkout, node.qemu.post(vmid=905, name="win-box", memory=512, sata0="local-zfs:4", ide2="none,media=cdrom"))
+        task(checkout, node.qemu.post(vmid=9000, name="base", memory=512, scsi0="local-zfs:4"))
+        task(checkout, node.qemu(9000).template.post())
+        task(checkout, node.qemu(9000).clone.post(newid=9001, name="clone-of-base"))
         nixos = next(item["volid"] for item in other.storage("local").content.get(content="vztmpl"))
         # As Proxmox knows it by its name; nobody starts it.
         debian = "local:vztmpl/debian-13-standard.tar.zst"
         assert (
-            lab.ssh("pve2", "cp /var/lib/vz/template/cache/nixos-* /var/lib/vz/template/cache/debian-13-standard.tar.zst").code
+            checkout.ssh(
+                "pve2", "cp /var/lib/vz/template/cache/nixos-* /var/lib/vz/template/cache/debian-13-standard.tar.zst"
+            ).code
             == 0
         )
         net = "name=eth0,bridge=vmbr0,ip=192.168.10.62/24"
-        task(lab, other.lxc.post(vmid=300, hostname="cache", ostemplate=debian, rootfs="local-zfs:4", net0=net))
-        _nixos_by_hand(lab, nixos)
-        assert lab.run(lab.python, "-c", FORGET).code == 0
+        task(checkout, other.lxc.post(vmid=300, hostname="cache", ostemplate=debian, rootfs="local-zfs:4", net0=net))
+        _nixos_by_hand(checkout, nixos)
+        assert checkout.run(checkout.python, "-c", FORGET).code == 0
         by_hand = "--tags prod --description by-hand --onboot 0"
-        assert lab.ssh("pve1", f"qm set 110 {by_hand} --machine pc --vga std --delete watchdog").code == 0
-        assert lab.ssh("pve2", f"pct set 112 {by_hand} --cmode tty").code == 0
-        yield lab
+        assert checkout.ssh("pve1", f"qm set 110 {by_hand} --machine pc --vga std --delete watchdog").code == 0
+        assert checkout.ssh("pve2", f"pct set 112 {by_hand} --cmode tty").code == 0
+        yield checkout
 
 
-def _nixos_by_hand(lab: Lab, template: str) -> None:
+def _nixos_by_hand(checkout: Checkout, template: str) -> None:
     """A machine and a container that run NixOS, clicked together: odd names, disks on odd places, more than one processor."""
-    node, other = api(lab).nodes("pve1"), api(lab).nodes("pve2")
+    node, other = api(checkout).nodes("pve1"), api(checkout).nodes("pve2")
     image = next(item["volid"] for item in node.storage("local").content.get(content="import"))
     machine = {"vmid": 7001, "name": "Media-Box.lan", "memory": 768, "cores": 1, "sockets": 2, "agent": "1", "tags": "prod"}
     disks = {"virtio0": f"local-zfs:0,import-from={image}", "scsi3": "local-zfs:7", "boot": "order=virtio0"}
@@ -55,16 +57,16 @@ def _nixos_by_hand(lab: Lab, template: str) -> None:
         "ipconfig0": "ip=192.168.10.63/24,gw=192.168.10.1",
         "ide2": "local-zfs:cloudinit",
     }
-    task(lab, node.qemu.post(**machine, **disks, **network, description="Films", startup="order=4", bios="ovmf"))
+    task(checkout, node.qemu.post(**machine, **disks, **network, description="Films", startup="order=4", bios="ovmf"))
     card = "name=eth0,bridge=vmbr0,tag=10,ip=192.168.10.64/24,gw=192.168.10.1"
     container = {"vmid": 7008, "hostname": "notes", "memory": 256, "ostemplate": template, "net0": card, "unprivileged": 1}
-    task(lab, other.lxc.post(**container, rootfs="local-zfs:9", mp0="local-zfs:5,mp=/srv/notes", features="nesting=1"))
-    task(lab, node.qemu(7001).status.start.post())
-    task(lab, other.lxc(7008).status.start.post())
+    task(checkout, other.lxc.post(**container, rootfs="local-zfs:9", mp0="local-zfs:5,mp=/srv/notes", features="nesting=1"))
+    task(checkout, node.qemu(7001).status.start.post())
+    task(checkout, other.lxc(7008).status.start.post())
 
 
-def configs(lab: Lab) -> dict[str, str]:
-    return {f"{tool} {vmid}": lab.ssh(node, f"{tool} config {vmid}").text for node, tool, vmid in GUESTS}
+def configs(checkout: Checkout) -> dict[str, str]:
+    return {f"{tool} {vmid}": checkout.ssh(node, f"{tool} config {vmid}").text for node, tool, vmid in GUESTS}
 
 
 GUESTS = (
@@ -73,18 +75,18 @@ GUESTS = (
 )
 
 
-def imports_two(lab: Lab, before: dict[str, str]) -> Result:
+def imports_two(checkout: Checkout, before: dict[str, str]) -> Result:
     """Two guests are imported, and every guest's configuration is as BEFORE: the `up`."""
-    preview = lab.preview()
+    preview = checkout.preview()
     assert preview.code == 0, preview.text
     assert preview.changes().get("to import") == 2, preview.text
-    up = lab.up()
+    up = checkout.up()
     assert up.code == 0, up.text
-    assert configs(lab) == before, "as they are"
+    assert configs(checkout) == before, "as they are"
     return up
 
 
-def test_guests_are_imported_without_a_change_and_become_the_entrys_afterwards(fleet: Lab) -> None:
+def test_guests_are_imported_without_a_change_and_become_the_entrys_afterwards(fleet: Checkout) -> None:
     refused = fleet.up()
     assert refused.code != 0
     assert "hosts.web.vmid: 110 is taken by a virtual machine on pve1" in refused.text, refused.text
@@ -108,7 +110,7 @@ def test_guests_are_imported_without_a_change_and_become_the_entrys_afterwards(f
     assert set(settled.changes()) == {"unchanged"}, settled.text
 
 
-def test_the_rest_is_listed_written_as_external_and_never_touched(fleet: Lab) -> None:
+def test_the_rest_is_listed_written_as_external_and_never_touched(fleet: Checkout) -> None:
     before = configs(fleet)
     listed = fleet.ops("adopt")
     assert listed.code == 0, listed.text
@@ -126,7 +128,7 @@ def test_the_rest_is_listed_written_as_external_and_never_touched(fleet: Lab) ->
     assert configs(fleet) == before
 
 
-def test_nixos_guests_are_written_with_their_facts_and_imported_as_they_are(fleet: Lab) -> None:
+def test_nixos_guests_are_written_with_their_facts_and_imported_as_they_are(fleet: Checkout) -> None:
     refused = fleet.ops("adopt", "7001")
     assert refused.code == 1 and "Fix: on pve1: qm set 7001 --ostype l26" in refused.text, refused.text
     assert fleet.ssh("pve1", "qm set 7001 --ostype l26").code == 0

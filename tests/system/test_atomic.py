@@ -4,24 +4,24 @@ import json
 
 import pytest
 
-from tests.system.lab import Lab
+from tests.system.checkout import Checkout
 
 FIRST, SECOND = ("sha256:" + digit * 64 for digit in "ab")
 HOST = '[hosts.workstation]\nkind = "atomic"\n'
 
 
-def pin(lab: Lab, digest: str) -> None:
-    lab.replace("inventory/homelab.toml", HOST, f'{HOST}digest = "{digest}"\n')
+def pin(checkout: Checkout, digest: str) -> None:
+    checkout.replace("inventory/homelab.toml", HOST, f'{HOST}digest = "{digest}"\n')
 
 
-def booted(lab: Lab) -> dict[str, str]:
+def booted(checkout: Checkout) -> dict[str, str]:
     """The deployment that the workstation has booted."""
-    deployments = json.loads(lab.ssh("workstation", "rpm-ostree status --json").text)["deployments"]
+    deployments = json.loads(checkout.ssh("workstation", "rpm-ostree status --json").text)["deployments"]
     found: dict[str, str] = next(item for item in deployments if item["booted"])
     return found
 
 
-def test_from_stock_to_a_signed_digest_and_then_nothing_to_do(settled: Lab) -> None:
+def test_from_stock_to_a_signed_digest_and_then_nothing_to_do(settled: Checkout) -> None:
     assert "signed" not in booted(settled).get("container-image-reference", "")
     pin(settled, FIRST)
     up = settled.up()
@@ -35,7 +35,7 @@ def test_from_stock_to_a_signed_digest_and_then_nothing_to_do(settled: Lab) -> N
     assert set(settled.preview().changes()) == {"unchanged"}
 
 
-def test_a_host_that_roams_is_away_and_catches_up(settled: Lab) -> None:
+def test_a_host_that_roams_is_away_and_catches_up(settled: Checkout) -> None:
     """It is no failure that it does not answer, and what it missed comes with the first run that finds it."""
     settled.replace("inventory/homelab.toml", HOST, f"{HOST}roams = true\n")
     pin(settled, FIRST)
@@ -60,7 +60,7 @@ def test_a_host_that_roams_is_away_and_catches_up(settled: Lab) -> None:
         ("bad-signature", "workstation: the image's signature was not accepted; the host stays on"),
     ],
 )
-def test_a_bad_image_leaves_the_host_on_the_one_before(settled: Lab, fault: str, says: str) -> None:
+def test_a_bad_image_leaves_the_host_on_the_one_before(settled: Checkout, fault: str, says: str) -> None:
     pin(settled, FIRST)
     assert settled.up().code == 0
     settled.replace("inventory/homelab.toml", FIRST, SECOND)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.lab import Lab, wait_until
-from tests.system.small import running, small_lab
+from tests.system.checkout import Checkout, wait_until
+from tests.system.small import running, small_checkout
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +27,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
 
 
 @pytest.fixture(scope="module")
-def fleet(served: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(served: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The small fleet; log is sent its system by the operator, the others take theirs from the cache."""
     folder, url = served
-    lab = small_lab(tmp_path_factory.mktemp("cached"), f'[cache]\npush = "file://{folder}"\npull = "{url}"\n')
-    lab.replace("inventory/homelab.toml", 'description = "log"\n', 'description = "log"\npulls = false\n')
-    yield from running(lab)
+    checkout = small_checkout(tmp_path_factory.mktemp("cached"), f'[cache]\npush = "file://{folder}"\npull = "{url}"\n')
+    checkout.replace("inventory/homelab.toml", 'description = "log"\n', 'description = "log"\npulls = false\n')
+    yield from running(checkout)
 
 
-def test_hosts_take_their_systems_from_the_cache_and_who_does_not_is_sent_it(fleet: Lab, served: tuple[Path, str]) -> None:
+def test_hosts_take_their_systems_from_the_cache_and_who_does_not_is_sent_it(fleet: Checkout, served: tuple[Path, str]) -> None:
     log = (served[0].parent / "log").read_text()
     for host in ("web", "dns"):
         name = Path(fleet.system(host)).name
@@ -44,7 +44,7 @@ def test_hosts_take_their_systems_from_the_cache_and_who_does_not_is_sent_it(fle
     assert not (served[0] / f"{Path(fleet.system('log')).name[:32]}.narinfo").exists()
 
 
-def test_another_cache_and_other_builders_are_no_change_of_a_host(fleet: Lab) -> None:
+def test_another_cache_and_other_builders_are_no_change_of_a_host(fleet: Checkout) -> None:
     text = (fleet.path / "inventory/homelab.toml").read_text()
     fleet.replace("inventory/homelab.toml", "[cache]\n", '[builders.web]\nfeatures = ["kvm"]\njobs = 2\n\n[cache]\n')
     fleet.replace("inventory/homelab.toml", 'push = "file://', 'push = "file:///')
@@ -54,7 +54,7 @@ def test_another_cache_and_other_builders_are_no_change_of_a_host(fleet: Lab) ->
 
 
 @pytest.mark.fault
-def test_a_cache_that_does_not_answer_leaves_the_host_as_it_is(fleet: Lab) -> None:
+def test_a_cache_that_does_not_answer_leaves_the_host_as_it_is(fleet: Checkout) -> None:
     before = fleet.system("web")
     text = (fleet.path / "inventory/homelab.toml").read_text()
     url = text.split('pull = "')[1].split('"')[0]
@@ -67,7 +67,7 @@ def test_a_cache_that_does_not_answer_leaves_the_host_as_it_is(fleet: Lab) -> No
     assert fleet.up().code == 0 and fleet.system("web") != before
 
 
-def test_what_nobody_signed_is_not_taken(fleet: Lab, served: tuple[Path, str]) -> None:
+def test_what_nobody_signed_is_not_taken(fleet: Checkout, served: tuple[Path, str]) -> None:
     """By the simulated nix-store, as the real one: tests/lab/test_cache.py has the same."""
     name = Path(fleet.system("log")).name
     (served[0] / f"{name[:32]}.narinfo").write_text(f"StorePath: /nix/store/{name}\nURL: nar/x.nar\nSig: stranger:AAAA\n")

@@ -14,8 +14,8 @@ import pytest
 
 from aether_sim.hosts.firstboot import public_line, random_host_key
 from tests.system import disk_images
-from tests.system.cloud_lab import CloudLab
-from tests.system.lab import REPOSITORY, Lab, Result
+from tests.system.checkout import REPOSITORY, Checkout, Result
+from tests.system.cloud_checkout import CloudCheckout
 
 INVENTORY = "inventory/cloud.toml"
 FONTS = "image/recipes/common/fonts.yml"
@@ -23,27 +23,27 @@ seen: list[str] = []
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudLab]:
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudCheckout]:
     """The deployed cloud."""
     for tool in ("pulumi", "cosign", "crane", "sops"):
         if not (REPOSITORY / ".aether/engine/bin" / tool).exists():
             pytest.skip(f"{tool} is not there; make it with: ./aether engine ensure")
-    lab = Lab.make(tmp_path_factory.mktemp("cloud") / "a folder")
-    lab.stack = "sim-cloud"
+    checkout = Checkout.make(tmp_path_factory.mktemp("cloud") / "a folder")
+    checkout.stack = "sim-cloud"
     try:
-        result = lab.up()
+        result = checkout.up()
         seen.append(result.text)
         assert result.code == 0, result.text[-6000:]
-        yield CloudLab(lab)
+        yield CloudCheckout(checkout)
     finally:
-        lab.close()
+        checkout.close()
 
 
 @pytest.fixture
-def cloud(deployed: CloudLab) -> Iterator[CloudLab]:
+def cloud(deployed: CloudCheckout) -> Iterator[CloudCheckout]:
     """The deployed cloud, with faults off afterwards. What a test changes stays, and may be left for the next one to deploy."""
     yield deployed
-    assert deployed.lab.sim("fault", "--clear").code == 0
+    assert deployed.checkout.sim("fault", "--clear").code == 0
 
 
 def ids(resources: list[dict[str, Any]]) -> dict[str, str]:
@@ -51,42 +51,42 @@ def ids(resources: list[dict[str, Any]]) -> dict[str, str]:
     return {item["urn"]: item["id"] for item in resources if "id" in item}
 
 
-def cloud_inventory(cloud: CloudLab) -> dict[str, Any]:
-    return tomllib.loads((cloud.lab.path / INVENTORY).read_text())
+def cloud_inventory(cloud: CloudCheckout) -> dict[str, Any]:
+    return tomllib.loads((cloud.checkout.path / INVENTORY).read_text())
 
 
-def applied(cloud: CloudLab) -> str:
+def applied(cloud: CloudCheckout) -> str:
     result = cloud.up()
     seen.append(result.text)
     assert result.code == 0, result.text[-5000:]
     return result.text
 
 
-def pulumi(cloud: CloudLab, *arguments: str) -> Result:
+def pulumi(cloud: CloudCheckout, *arguments: str) -> Result:
     """The engine alone: `ops` would have the simulator write the stack's settings again."""
     code = f"from ops.stack import Stack; raise SystemExit(Stack('sim-cloud').hear(lambda event: None, *{arguments!r}))"
-    return cloud.lab.run(cloud.lab.python, "-c", code)
+    return cloud.checkout.run(cloud.checkout.python, "-c", code)
 
 
 class TestDeployed:
-    def test_a_second_preview_has_nothing_to_do(self, deployed: CloudLab) -> None:
-        result = deployed.lab.preview()
+    def test_a_second_preview_has_nothing_to_do(self, deployed: CloudCheckout) -> None:
+        result = deployed.checkout.preview()
         seen.append(result.text)
         assert set(result.changes()) == {"unchanged"}, result.text[-3000:]
 
-    def test_nor_after_a_refresh(self, deployed: CloudLab) -> None:
-        assert deployed.lab.ops("refresh").code == 0
-        assert set(deployed.lab.preview().changes()) == {"unchanged"}
+    def test_nor_after_a_refresh(self, deployed: CloudCheckout) -> None:
+        assert deployed.checkout.ops("refresh").code == 0
+        assert set(deployed.checkout.preview().changes()) == {"unchanged"}
 
     @pytest.mark.parametrize("host", ["public-gateway", "vps", "cloud-workstation"])
-    def test_every_machine_answers_with_the_key_that_it_was_born_with(self, deployed: CloudLab, host: str) -> None:
-        result = deployed.lab.ssh(host, "hostname")
+    def test_every_machine_answers_with_the_key_that_it_was_born_with(self, deployed: CloudCheckout, host: str) -> None:
+        result = deployed.checkout.ssh(host, "hostname")
         assert (result.code, result.text.strip()) == (0, host)
 
-    def test_the_gateway_serves(self, deployed: CloudLab) -> None:
-        assert deployed.lab.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
+    def test_the_gateway_serves(self, deployed: CloudCheckout) -> None:
+        assert deployed.checkout.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
 
-    def test_machines_are_as_the_inventory_says(self, deployed: CloudLab) -> None:
+    def test_machines_are_as_the_inventory_says(self, deployed: CloudCheckout) -> None:
         gateway = deployed.instances()["public-gateway"]
         assert gateway["PrivateIpAddress"] == "192.168.90.10"
         assert gateway["MetadataOptions"]["HttpTokens"] == "required"
@@ -95,21 +95,21 @@ class TestDeployed:
         )["Volumes"]
         assert volume["Encrypted"] is True
 
-    def test_the_repository_can_be_cloned_and_is_the_image_folder(self, deployed: CloudLab, tmp_path: Path) -> None:
+    def test_the_repository_can_be_cloned_and_is_the_image_folder(self, deployed: CloudCheckout, tmp_path: Path) -> None:
         url = deployed.github()["owner"]
         subprocess.run(
             ["git", "clone", "-q", deployed.simulator / f"github/{url}/aether-image.git", tmp_path / "clone"], check=True
         )
         for name in ("recipes/aether-kinoite.yml", ".github/workflows/build.yml"):
-            assert (tmp_path / "clone" / name).read_text() == (deployed.lab.path / "image" / name).read_text()
+            assert (tmp_path / "clone" / name).read_text() == (deployed.checkout.path / "image" / name).read_text()
         public = (deployed.simulator / "keys/image/cosign.pub").read_text()
         assert (tmp_path / "clone/files/system/etc/pki/containers/aether.pub").read_text() == public
 
-    def test_images_are_known_by_a_digest_that_the_key_signed(self, deployed: CloudLab) -> None:
+    def test_images_are_known_by_a_digest_that_the_key_signed(self, deployed: CloudCheckout) -> None:
         images = deployed.images()
         assert set(images) == {"aether-kinoite", "aether-kinoite-nvidia"}
         key = deployed.simulator / "keys/image/cosign.pub"
-        tool = deployed.lab.path / ".aether/engine/bin/cosign"
+        tool = deployed.checkout.path / ".aether/engine/bin/cosign"
         for reference in images.values():
             arguments = ["verify", "--key", str(key), "--insecure-ignore-tlog=true", "--new-bundle-format=false", reference]
             assert subprocess.run([tool, *arguments], capture_output=True, check=False).returncode == 0
@@ -118,11 +118,11 @@ class TestDeployed:
 class TestChanges:
     """Changes of the two providers go in one `up`. They stay: the next one has its own alone."""
 
-    def test_a_rule_changes_in_place_and_a_recipe_by_one_file_in_one_commit(self, deployed: CloudLab) -> None:
+    def test_a_rule_changes_in_place_and_a_recipe_by_one_file_in_one_commit(self, deployed: CloudCheckout) -> None:
         before = deployed.resource("SecurityGroupIngressRule", "public-gateway-ssh-home")["id"]
         pushed = deployed.git("rev-parse", "main").strip()
-        deployed.lab.replace(INVENTORY, "203.0.113.0/24", "198.51.100.0/24")
-        deployed.lab.replace(FONTS, "- Inter", "- Inter\n        - Lora")
+        deployed.checkout.replace(INVENTORY, "203.0.113.0/24", "198.51.100.0/24")
+        deployed.checkout.replace(FONTS, "- Inter", "- Inter\n        - Lora")
         text = applied(deployed)
         assert deployed.resource("SecurityGroupIngressRule", "public-gateway-ssh-home")["id"] == before
         rules = deployed.aws("ec2").describe_security_group_rules(SecurityGroupRuleIds=[before])["SecurityGroupRules"]
@@ -130,16 +130,16 @@ class TestChanges:
         assert "Instance" not in "".join(line for line in text.splitlines() if "updated" in line)
         assert deployed.git("rev-list", "--count", f"{pushed}..main").strip() == "1"
         assert deployed.git("diff", "--name-only", pushed, "main").split() == ["recipes/common/fonts.yml"]
-        assert set(deployed.lab.preview().changes()) == {"unchanged"}
+        assert set(deployed.checkout.preview().changes()) == {"unchanged"}
 
     def test_a_larger_machine_is_the_same_one_another_image_keeps_its_address_and_files_come_and_go_by_a_commit_each_way(
-        self, deployed: CloudLab, tmp_path: Path
+        self, deployed: CloudCheckout, tmp_path: Path
     ) -> None:
         pushed = deployed.git("rev-parse", "main").strip()
         instance = deployed.instances()["vps"]["InstanceId"]
         address = deployed.resource("ec2/eip:Eip", "vps")["outputs"]["publicIp"]
-        deployed.lab.replace(INVENTORY, 'instance_type = "t4g.small"', 'instance_type = "t4g.medium"')
-        new = [deployed.lab.path / f"image/files/justfiles/{name}.just" for name in ("new", "newer")]
+        deployed.checkout.replace(INVENTORY, 'instance_type = "t4g.small"', 'instance_type = "t4g.medium"')
+        new = [deployed.checkout.path / f"image/files/justfiles/{name}.just" for name in ("new", "newer")]
         for file in new:
             file.write_text("# Nothing yet\n")
         try:
@@ -149,13 +149,13 @@ class TestChanges:
                 file.unlink()
         larger = deployed.instances()["vps"]
         assert (larger["InstanceId"], larger["InstanceType"], larger["State"]["Name"]) == (instance, "t4g.medium", "running")
-        assert deployed.lab.ssh("vps", "hostname").text.strip() == "vps"
+        assert deployed.checkout.ssh("vps", "hostname").text.strip() == "vps"
         assert deployed.git("show", "main:files/justfiles/new.just") == "# Nothing yet\n"
 
         built = disk_images.image(tmp_path)
         # Throttled on its way, which is waited for.
         deployed.fault("aws", "throttling=3")
-        result = deployed.lab.ops("image", "publish", "vps", "--write", "--dist", str(tmp_path / "dist"))
+        result = deployed.checkout.ops("image", "publish", "vps", "--write", "--dist", str(tmp_path / "dist"))
         assert result.code == 0, result.text
         (ami,) = deployed.aws("ec2").describe_images(Owners=["self"], Filters=[{"Name": "name", "Values": [built.ami_name]}])[
             "Images"
@@ -167,17 +167,17 @@ class TestChanges:
         assert after["InstanceId"] != instance
         assert (after["ImageId"], after["PublicIpAddress"]) == (ami["ImageId"], address)
         # Born again with the pinned key, and deployed again.
-        assert deployed.lab.ssh("vps", "readlink /run/current-system").text.startswith("/nix/store/")
+        assert deployed.checkout.ssh("vps", "readlink /run/current-system").text.startswith("/nix/store/")
         assert deployed.git("rev-list", "--count", f"{pushed}..main").strip() == "2"
         assert deployed.git("diff", "--name-only", pushed, "main") == ""
 
-    def test_a_rotated_secret_reaches_github_and_nothing_else_changes(self, deployed: CloudLab) -> None:
+    def test_a_rotated_secret_reaches_github_and_nothing_else_changes(self, deployed: CloudCheckout) -> None:
         kept = (deployed.simulator / "keys/image/password").read_text()
         commits = deployed.git("rev-list", "--count", "main")
         try:
             deployed.sops("image.yaml", "cosign_password", "another password")
             for command in ("preview", "review"):
-                shown = deployed.lab.ops(command)
+                shown = deployed.checkout.ops(command)
                 assert shown.code == 0 and "aether-image-cosign-password" in shown.text, shown.text[-3000:]
                 assert "another password" not in shown.text and kept not in shown.text
             assert "another password" not in applied(deployed)
@@ -198,7 +198,7 @@ class TestFaults:
         ("github", "aws"),
         [("rate-limit", "throttling=3"), ("abuse-limit", "server-error=2"), ("server-error=2", "eventual-consistency=3")],
     )
-    def test_both_clouds_are_waited_for(self, cloud: CloudLab, github: str, aws: str) -> None:
+    def test_both_clouds_are_waited_for(self, cloud: CloudCheckout, github: str, aws: str) -> None:
         """In the last case for a machine that AWS does not show yet."""
         cloud.change(FONTS, "- Inter.*", f"- Inter # {github}")
         born = aws.startswith("eventual")
@@ -210,15 +210,15 @@ class TestFaults:
         assert f"# {github}" in cloud.git("show", "main:recipes/common/fonts.yml")
         if born:
             assert cloud.instances()["cloud-workstation"]["ImageId"] == wanted
-            assert cloud.lab.ssh("cloud-workstation", "hostname").text.strip() == "cloud-workstation"
+            assert cloud.checkout.ssh("cloud-workstation", "hostname").text.strip() == "cloud-workstation"
         else:
             rules = cloud.aws("ec2").describe_security_group_rules()["SecurityGroupRules"]
             assert {said for rule in rules if (said := rule.get("Description", "")).startswith("HTTP/3")} == {wanted}
         assert not {"github", "aws"} & cloud.faults(), "each was met"
 
     @pytest.mark.fault
-    def test_expired_tokens_change_nothing(self, cloud: CloudLab) -> None:
-        before = ids(cloud.lab.resources())
+    def test_expired_tokens_change_nothing(self, cloud: CloudCheckout) -> None:
+        before = ids(cloud.checkout.resources())
         cloud.change(INVENTORY, 'home = "[0-9./]*"', 'home = "192.0.2.0/24"')
         cloud.change(FONTS, "- Inter.*", "- Inter # late")
         cloud.fault("aws", "expired-token")
@@ -227,10 +227,10 @@ class TestFaults:
         seen.append(result.text)
         assert result.code != 0
         assert "401 Bad credentials" in result.text and "expired" in result.text, result.text
-        assert ids(cloud.lab.resources()) == before
+        assert ids(cloud.checkout.resources()) == before
 
     @pytest.mark.fault
-    def test_missing_credentials_are_named_with_the_command_that_sets_them(self, cloud: CloudLab) -> None:
+    def test_missing_credentials_are_named_with_the_command_that_sets_them(self, cloud: CloudCheckout) -> None:
         stack = cloud.simulator / "Pulumi.sim-cloud.yaml"
         kept = stack.read_text()
         try:
@@ -242,7 +242,7 @@ class TestFaults:
         assert "config set --secret aether:githubToken" in result.text
 
     @pytest.mark.fault
-    def test_an_image_without_the_right_signature_is_given_to_no_host(self, cloud: CloudLab) -> None:
+    def test_an_image_without_the_right_signature_is_given_to_no_host(self, cloud: CloudCheckout) -> None:
         before = cloud.images()
         for fault in ("wrong-key", "unsigned", "tampered"):
             cloud.change(FONTS, "- Inter.*", f"- Inter # {fault}")
@@ -258,10 +258,10 @@ class TestFaults:
 
 
 class TestSecrets:
-    def test_no_host_key_is_in_user_data_or_the_state_even_for_who_decrypts_it(self, deployed: CloudLab) -> None:
+    def test_no_host_key_is_in_user_data_or_the_state_even_for_who_decrypts_it(self, deployed: CloudCheckout) -> None:
         """A host's key is its age key: it goes over the first connection, and nowhere else."""
         code = "from ops.stack import Stack; print(Stack('sim-cloud').output('stack', 'export', '--show-secrets'))"
-        places = {"decrypted state": deployed.lab.run(deployed.lab.python, "-c", code).text}
+        places = {"decrypted state": deployed.checkout.run(deployed.checkout.python, "-c", code).text}
         for name, instance in deployed.instances().items():
             found = deployed.aws("ec2").describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
             places[f"user data of {name}"] = base64.b64decode(found["UserData"]["Value"]).decode()
@@ -270,26 +270,28 @@ class TestSecrets:
             if what.startswith("host key"):
                 assert not [place for place, text in places.items() if value in text], what
 
-    def test_none_is_in_the_state(self, deployed: CloudLab) -> None:
+    def test_none_is_in_the_state(self, deployed: CloudCheckout) -> None:
         self.absent(deployed, {"state": json.dumps(state_files(deployed))})
 
-    def test_none_is_in_a_log(self, deployed: CloudLab) -> None:
-        logs = [*(deployed.lab.path / ".aether/logs").rglob("*"), deployed.simulator / "supervisor.log"]
+    def test_none_is_in_a_log(self, deployed: CloudCheckout) -> None:
+        logs = [*(deployed.checkout.path / ".aether/logs").rglob("*"), deployed.simulator / "supervisor.log"]
         self.absent(deployed, {str(path): path.read_text(errors="replace") for path in logs if path.is_file()})
 
-    def test_none_was_printed(self, deployed: CloudLab) -> None:
-        deployed.lab.replace(FONTS, "- Inter", "- Inter # preview")
+    def test_none_was_printed(self, deployed: CloudCheckout) -> None:
+        deployed.checkout.replace(FONTS, "- Inter", "- Inter # preview")
         try:
-            seen.append(deployed.lab.run(deployed.lab.python, "-m", "ops", "--stack", "sim-cloud", "preview", "--diff").text)
+            seen.append(
+                deployed.checkout.run(deployed.checkout.python, "-m", "ops", "--stack", "sim-cloud", "preview", "--diff").text
+            )
         finally:
-            deployed.lab.replace(FONTS, "- Inter # preview", "- Inter")
+            deployed.checkout.replace(FONTS, "- Inter # preview", "- Inter")
         self.absent(deployed, {f"output {number}": text for number, text in enumerate(seen)})
 
-    def test_none_is_on_a_machine_where_others_read(self, deployed: CloudLab) -> None:
-        key = deployed.lab.ssh("vps", "stat -c %a /etc/ssh/ssh_host_ed25519_key")
+    def test_none_is_on_a_machine_where_others_read(self, deployed: CloudCheckout) -> None:
+        key = deployed.checkout.ssh("vps", "stat -c %a /etc/ssh/ssh_host_ed25519_key")
         assert key.text.strip() == "600"
 
-    def absent(self, cloud: CloudLab, places: dict[str, str]) -> None:
+    def absent(self, cloud: CloudCheckout, places: dict[str, str]) -> None:
         assert places
         for what, value in cloud.secrets().items():
             assert len(value) > 8
@@ -298,14 +300,14 @@ class TestSecrets:
             assert not leaks, f"{what} is in {leaks}"
 
 
-def state_files(cloud: CloudLab) -> dict[str, Any]:
+def state_files(cloud: CloudCheckout) -> dict[str, Any]:
     """Everything in the backend: state, backups, history.
 
     History repeats the stack's settings as its file has them: plain in the simulator's, encrypted where an owner sets them
     with ``--secret``. They are left out here.
     """
     found: dict[str, Any] = {}
-    for folder, _, names in os.walk(cloud.lab.path / ".aether/state"):
+    for folder, _, names in os.walk(cloud.checkout.path / ".aether/state"):
         for name in names:
             path = Path(folder) / name
             if name.endswith(".history.json"):
@@ -316,14 +318,14 @@ def state_files(cloud: CloudLab) -> dict[str, Any]:
 
 
 class TestEnd:
-    def test_the_machines_of_aws_are_there_again_after_the_simulator_restarted(self, deployed: CloudLab) -> None:
+    def test_the_machines_of_aws_are_there_again_after_the_simulator_restarted(self, deployed: CloudCheckout) -> None:
         before = {name: instance["InstanceId"] for name, instance in deployed.instances().items()}
-        assert deployed.lab.sim("restart", "--stack", "sim-cloud").code == 0
+        assert deployed.checkout.sim("restart", "--stack", "sim-cloud").code == 0
         assert {name: instance["InstanceId"] for name, instance in deployed.instances().items()} == before
-        assert set(deployed.lab.preview().changes()) == {"unchanged"}
+        assert set(deployed.checkout.preview().changes()) == {"unchanged"}
 
     def test_a_repository_that_exists_is_adopted_and_another_login_key_replaces_key_pairs_and_no_machine(
-        self, deployed: CloudLab
+        self, deployed: CloudCheckout
     ) -> None:
         """The state forgets the repository, as if somebody else had made it. Late: everything is configured again."""
         code = (
@@ -332,7 +334,7 @@ class TestEnd:
             "    s.output('state', 'delete', item['urn'], '--yes', '--force', '--target-dependents')\n"
         )
         commits = deployed.git("rev-list", "--count", "main")
-        forgotten = deployed.lab.run(deployed.lab.python, "-c", code, timeout=600)
+        forgotten = deployed.checkout.run(deployed.checkout.python, "-c", code, timeout=600)
         assert forgotten.code == 0 or "no resource" in forgotten.text.lower(), forgotten.text[-2000:]
         refused = pulumi(deployed, "up", "--yes", "--skip-preview")
         assert refused.code != 0 and "name already exists" in refused.text
@@ -341,7 +343,7 @@ class TestEnd:
         (before,) = {key["KeyFingerprint"] for key in deployed.aws("ec2").describe_key_pairs()["KeyPairs"]}
         (key,) = cloud_inventory(deployed)["site"]["authorized_keys"]
         other = public_line(random_host_key(), "somebody")
-        deployed.lab.replace(INVENTORY, key, other)
+        deployed.checkout.replace(INVENTORY, key, other)
         stack = deployed.simulator / "Pulumi.sim-cloud.yaml"
         kept = stack.read_text()
         stack.write_text(kept + "  aether:adoptImageRepository: 'true'\n")
@@ -350,16 +352,16 @@ class TestEnd:
         assert adopted.code == 0, adopted.text[-3000:]
         assert deployed.git("rev-list", "--count", "main") == commits, "its files are there already"
         assert list(deployed.github()["rulesets"]) == [ruleset], "its rules are adopted too"
-        assert deployed.lab.ssh("public-gateway", "cat ~ec2-user/.ssh/authorized_keys").text == f"{other}\n"
+        assert deployed.checkout.ssh("public-gateway", "cat ~ec2-user/.ssh/authorized_keys").text == f"{other}\n"
         assert {name: instance["InstanceId"] for name, instance in deployed.instances().items()} == machines
         (after,) = {key["KeyFingerprint"] for key in deployed.aws("ec2").describe_key_pairs()["KeyPairs"]}
         assert after != before
-        assert set(deployed.lab.preview().changes()) == {"unchanged"}
+        assert set(deployed.checkout.preview().changes()) == {"unchanged"}
 
-    def test_another_zone_moves_every_machine_and_keeps_the_addresses(self, deployed: CloudLab) -> None:
+    def test_another_zone_moves_every_machine_and_keeps_the_addresses(self, deployed: CloudCheckout) -> None:
         """Late, because everything is made again; nothing is put back."""
         before = deployed.instances()
-        deployed.lab.replace(INVENTORY, 'availability_zone = "eu-central-1a"', 'availability_zone = "eu-central-1b"')
+        deployed.checkout.replace(INVENTORY, 'availability_zone = "eu-central-1a"', 'availability_zone = "eu-central-1b"')
         applied(deployed)
         after = deployed.instances()
         assert {instance["Placement"]["AvailabilityZone"] for instance in after.values()} == {"eu-central-1b"}
@@ -367,9 +369,9 @@ class TestEnd:
             assert {name: instance[what] for name, instance in after.items()} == {
                 name: instance[what] for name, instance in before.items()
             }
-        assert deployed.lab.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
+        assert deployed.checkout.ssh("public-gateway", "systemctl is-active caddy.service").text.strip() == "active"
 
-    def test_destroyed_is_gone(self, deployed: CloudLab) -> None:
+    def test_destroyed_is_gone(self, deployed: CloudCheckout) -> None:
         settings = deployed.configuration
         result = pulumi(deployed, "destroy", "--yes", "--skip-preview")
         assert result.code == 0, result.text[-4000:]
@@ -377,4 +379,4 @@ class TestEnd:
         assert deployed.instances() == {}
         assert deployed.aws("ec2").describe_addresses()["Addresses"] == []
         assert not json.loads((deployed.simulator / "github/github.json").read_text())["repositories"]
-        assert deployed.lab.ssh("vps", "true").code != 0
+        assert deployed.checkout.ssh("vps", "true").code != 0

@@ -5,28 +5,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.checkout import Checkout
 from tests.system.cluster_inventory import inventory
 from tests.system.guests import api, guest, replaces
-from tests.system.lab import Lab
-from tests.system.small import running, small_lab
+from tests.system.small import running, small_checkout
 
 GUESTS = (("web", "qm", 110), ("dns", "pct", 111))
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    made = small_lab(tmp_path_factory.mktemp("cluster"))
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    made = small_checkout(tmp_path_factory.mktemp("cluster"))
     (Path(made.path) / "inventory/homelab.toml").write_text(inventory())
     yield from running(made)
 
 
-def test_what_was_made_is_what_the_provider_reads_back(fleet: Lab) -> None:
+def test_what_was_made_is_what_the_provider_reads_back(fleet: Checkout) -> None:
     again = fleet.ops("preview", "--refresh")
     assert again.code == 0, again.text[-4000:]
     assert set(again.changes()) == {"unchanged"}, again.text[-6000:]
 
 
-def test_the_cluster_has_it(fleet: Lab) -> None:
+def test_the_cluster_has_it(fleet: Checkout) -> None:
     config = fleet.ssh("pve1", "qm config 110").text
     assert "net1: " in config and "bridge=storage" in config and "mtu=9000" in config
     assert "ip6=fd00:10::10/64" in config and "gw6=fd00:10::1" in config
@@ -35,7 +35,7 @@ def test_the_cluster_has_it(fleet: Lab) -> None:
     assert {"Vlan", "Vnet", "Applier", "RulesLegacy", "OptionsLegacy", "Job", "Haresource", "Harule"} <= kinds
 
 
-def test_a_changed_schedule_and_a_new_opening_change_these_alone_in_place(fleet: Lab) -> None:
+def test_a_changed_schedule_and_a_new_opening_change_these_alone_in_place(fleet: Checkout) -> None:
     fleet.replace("inventory/homelab.toml", 'schedule = "02:30"', 'schedule = "03:30"')
     fleet.replace("inventory/homelab.toml", "port = 9100", "port = 9101")
     preview = fleet.preview()
@@ -46,7 +46,7 @@ def test_a_changed_schedule_and_a_new_opening_change_these_alone_in_place(fleet:
     assert up.code == 0, up.text[-4000:]
 
 
-def test_high_availability_survives_a_change_of_its_guests_and_of_itself(fleet: Lab) -> None:
+def test_high_availability_survives_a_change_of_its_guests_and_of_itself(fleet: Checkout) -> None:
     cluster = api(fleet)
     born = {host: fleet.ssh("pve1", f"{tool} config {vmid} | grep ^net0").text for host, tool, vmid in GUESTS}
     boots = {host: fleet.ssh(host, "cat /proc/sys/kernel/random/boot_id").text for host in born}

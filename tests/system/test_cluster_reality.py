@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.lab import Lab
-from tests.system.small import small_lab
+from tests.system.checkout import Checkout
+from tests.system.small import small_checkout
 
 pytestmark = [
     pytest.mark.fault,
@@ -13,9 +13,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The small fleet, nothing deployed, the simulator running."""
-    made = small_lab(tmp_path_factory.mktemp("reality"))
+    made = small_checkout(tmp_path_factory.mktemp("reality"))
     # Two nodes with unlike storage names.
     made.replace("inventory/homelab.toml", "[nodes.pve2]\n", '[nodes.pve2]\nimage_datastore = "files"\ndisk_datastore = "tank"\n')
     try:
@@ -27,7 +27,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.mark.parametrize("node", ["pve1"])
-def test_what_is_on_a_node_that_is_down_is_left_out_and_the_others_go_on(fleet: Lab, node: str) -> None:
+def test_what_is_on_a_node_that_is_down_is_left_out_and_the_others_go_on(fleet: Checkout, node: str) -> None:
     """The first of the chain: the next one does not wait for it."""
     fleet.fault(node, "node-offline")
     up = fleet.up()
@@ -47,7 +47,7 @@ def test_what_is_on_a_node_that_is_down_is_left_out_and_the_others_go_on(fleet: 
     assert "rootfs: local-zfs:" in fleet.ssh("pve1", "pct config 111").text
 
 
-def grow(fleet: Lab, name: str, memory: int) -> None:
+def grow(fleet: Checkout, name: str, memory: int) -> None:
     text = (fleet.path / "inventory/homelab.toml").read_text()
     head, entry = text.split(f"[hosts.{name}]\n")
     before = next(line for line in entry.splitlines() if line.startswith("memory = "))
@@ -55,7 +55,7 @@ def grow(fleet: Lab, name: str, memory: int) -> None:
     (fleet.path / "inventory/homelab.toml").write_text(f"{head}[hosts.{name}]\n{entry}")
 
 
-def test_a_backup_is_waited_for_by_its_name(fleet: Lab) -> None:
+def test_a_backup_is_waited_for_by_its_name(fleet: Checkout) -> None:
     fleet.fault("pve2", "guest-backup=15")
     grow(fleet, "log", 640)
     up = fleet.up()
@@ -73,7 +73,7 @@ def test_a_backup_is_waited_for_by_its_name(fleet: Lab) -> None:
     ],
 )
 def test_an_api_that_refuses_is_named_and_the_next_run_goes_on(
-    fleet: Lab, target: str, fault: str, memory: int, says: str
+    fleet: Checkout, target: str, fault: str, memory: int, says: str
 ) -> None:
     fleet.fault(target, fault)
     grow(fleet, "web", memory)

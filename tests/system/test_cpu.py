@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench import cpu
-from bench.lab import REPOSITORY, BenchStack
 from bench.settings import Run
+from bench.stack import REPOSITORY, BenchStack
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from aether_sim.testing import INVENTORY, started
 from tests.system.deployed_host import DeployedByUser
-from tests.system.small import running, small_lab
+from tests.system.small import running, small_checkout
 
 pytestmark = pytest.mark.in_order("the host is given to its own account first, and back to root last")
 
@@ -114,9 +114,9 @@ def test_the_way_back_to_root_is_a_deployment(host: DeployedByUser) -> None:
 
 def test_a_fleet_is_made_seen_drifts_and_goes_back_with_a_guest_that_nobody_is_root_on(tmp_path: Path) -> None:
     """By the commands: a container that is born, first contacted by its node, and deployed by the account from then on."""
-    lab = small_lab(tmp_path / "a folder")
-    lab.replace("inventory/homelab.toml", "[hosts.log]\n", '[hosts.log]\nssh_user = "deploy"\n')
-    for fleet in running(lab):
+    checkout = small_checkout(tmp_path / "a folder")
+    checkout.replace("inventory/homelab.toml", "[hosts.log]\n", '[hosts.log]\nssh_user = "deploy"\n')
+    for fleet in running(checkout):
         assert fleet.ssh("log", "id -un").text.strip() == "deploy"
         assert fleet.ssh("log", "sudo -n id").code == 1
         status = fleet.ops("status", "--json")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.checkout import Checkout, share
 from tests.system.fleets import commit
-from tests.system.lab import Lab, share
-from tests.system.small import HOSTS, NODES, small_lab
+from tests.system.small import HOSTS, NODES, small_checkout
 
 # Lines of the document that the simulator has done already, or has nothing to do with, and why.
 GIVEN = {
@@ -32,18 +32,18 @@ def documented() -> list[str]:
     return [line for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
 
 
-def cards(lab: Lab) -> dict[str, str]:
+def cards(checkout: Checkout) -> dict[str, str]:
     """Network card of each guest, and what the host itself says that it is."""
     found = {}
     for name, kind, node, vmid, _ in HOSTS:
-        card = lab.ssh(node, f"{TOOLS[kind]} config {vmid} | grep ^net0").text
-        found[name] = f"{card} {lab.ssh(name, 'cat /etc/ssh/ssh_host_ed25519_key.pub /var/lib/precious').text}"
+        card = checkout.ssh(node, f"{TOOLS[kind]} config {vmid} | grep ^net0").text
+        found[name] = f"{card} {checkout.ssh(name, 'cat /etc/ssh/ssh_host_ed25519_key.pub /var/lib/precious').text}"
     return found
 
 
 @pytest.mark.long
 def test_the_fleet_is_back_by_the_document(tmp_path: Path) -> None:
-    old = small_lab(tmp_path / "house")
+    old = small_checkout(tmp_path / "house")
     offsite, keys = tmp_path / "offsite", tmp_path / "owner"
     try:
         up = old.up()
@@ -71,10 +71,10 @@ def test_the_fleet_is_back_by_the_document(tmp_path: Path) -> None:
     share(path)
     (path / ".aether/sim").mkdir()
     shutil.copytree(keys, path / ".aether/sim/keys")
-    lab = Lab(path)
+    checkout = Checkout(path)
     try:
-        assert lab.sim("start", "--stack", "sim").code == 0, "Proxmox, installed again"
-        assert lab.guests() == {}
+        assert checkout.sim("start", "--stack", "sim").code == 0, "Proxmox, installed again"
+        assert checkout.guests() == {}
         took = {}
         for line in documented():
             if line in GIVEN:
@@ -82,23 +82,23 @@ def test_the_fleet_is_back_by_the_document(tmp_path: Path) -> None:
             at = time.monotonic()
             for node in NODES if "NODE" in line else [""]:
                 command = line.replace("homelab", "sim").replace("OFFSITE", str(offsite)).replace("NODE", node)
-                done = lab.run("bash", "-c", command, timeout=900)
+                done = checkout.run("bash", "-c", command, timeout=900)
                 assert done.code == 0, f"{command}\n{done.text[-5000:]}"
             took[line] = time.monotonic() - at
         whole = time.monotonic() - begun
-        assert set(done_of(lab)) == {"unchanged"}, "the last preview has nothing to do"
-        assert cards(lab) == before, "data, keys and addresses are those of before"
-        told = {host["host"]: host for host in json.loads(lab.ops("status", "--json").text)["hosts"]}
+        assert set(done_of(checkout)) == {"unchanged"}, "the last preview has nothing to do"
+        assert cards(checkout) == before, "data, keys and addresses are those of before"
+        told = {host["host"]: host for host in json.loads(checkout.ops("status", "--json").text)["hosts"]}
         ours = {name: told[name] for name in (*NODES, *(host for host, *_ in HOSTS))}
         assert not [name for name, host in ours.items() if not host["answers"] or host["drift"] or host["unhealthy"]], ours
         print(f"\nback after {whole:.0f} s: " + "; ".join(f"{line}: {seconds:.0f} s" for line, seconds in took.items()))
         assert whole < 900, took
     finally:
-        lab.close()
+        checkout.close()
 
 
-def done_of(lab: Lab) -> dict[str, int]:
-    return lab.preview().changes()
+def done_of(checkout: Checkout) -> dict[str, int]:
+    return checkout.preview().changes()
 
 
 def test_the_document_s_commands_are_the_drill_s() -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.system.lab import Lab
-from tests.system.small import small_lab, staging
+from tests.system.checkout import Checkout
+from tests.system.small import small_checkout, staging
 
 pytestmark = [
     pytest.mark.long,
@@ -18,21 +18,21 @@ pytestmark = [
 class Environments:
     """The small fleet, and an environment that is laid over it."""
 
-    production: Lab
-    staging: Lab
+    production: Checkout
+    staging: Checkout
 
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environments]:
-    lab = small_lab(tmp_path_factory.mktemp("environments"), added={"inventory/staging.toml": staging("web", "dns")})
-    made = Environments(lab, Lab(lab.path, stack="sim-staging"))
+    checkout = small_checkout(tmp_path_factory.mktemp("environments"), added={"inventory/staging.toml": staging("web", "dns")})
+    made = Environments(checkout, Checkout(checkout.path, stack="sim-staging"))
     try:
         for each in (made.production, made.staging):
             up = each.up()
             assert up.code == 0, up.text[-6000:]
         yield made
     finally:
-        lab.close()
+        checkout.close()
 
 
 def test_both_stand_on_one_cluster_and_nothing_is_left_to_do(both: Environments) -> None:
@@ -61,16 +61,16 @@ def test_an_environment_has_its_own_hosts_and_sets_up_no_node(both: Environments
 
 
 def test_a_change_of_the_environment_leaves_production_alone(both: Environments) -> None:
-    lab = both.staging
-    lab.replace("inventory/staging.toml", "[hosts.web]\n", "[hosts.web]\nmemory = 768\n")
+    checkout = both.staging
+    checkout.replace("inventory/staging.toml", "[hosts.web]\n", "[hosts.web]\nmemory = 768\n")
     assert set(both.production.preview().changes()) == {"unchanged"}
-    preview = lab.preview()
+    preview = checkout.preview()
     # The machine, and its system: a host's own facts are what Nix may read.
     assert re.findall(r"urn=urn:pulumi:\S+::(\S+)\]\n.*\n +~", preview.text) == ["staging-web", "staging-web"], preview.text
     assert preview.changes()["to update"] == 2, preview.text
-    up = lab.up()
+    up = checkout.up()
     assert up.code == 0, up.text[-4000:]
-    guests = [each["outputs"] for each in lab.resources() if each["type"] == "proxmoxve:index/vmLegacy:VmLegacy"]
+    guests = [each["outputs"] for each in checkout.resources() if each["type"] == "proxmoxve:index/vmLegacy:VmLegacy"]
     assert [(guest["name"], guest["memory"]["dedicated"]) for guest in guests] == [("staging-web", 768)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.lab import Lab
+from tests.system.checkout import Checkout
 from tests.system.small import deployed
 
 # As after a lost state, or by a second operator whose state is another.
@@ -17,22 +17,22 @@ FOLDERS = {"pve1": ("import", "template/cache"), "pve2": ("template/cache",)}
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     yield from deployed(tmp_path_factory.mktemp("images"))
 
 
-def files(lab: Lab) -> dict[str, str]:
+def files(checkout: Checkout) -> dict[str, str]:
     """Inode, change and size of each image, by node and name."""
     found: dict[str, str] = {}
     for node, folders in FOLDERS.items():
         for folder in folders:
-            said = lab.ssh(node, f"cd /var/lib/vz/{folder} && stat -c '%n %i %Z %s' nixos-*").text
+            said = checkout.ssh(node, f"cd /var/lib/vz/{folder} && stat -c '%n %i %Z %s' nixos-*").text
             found |= {f"{node} {line.split()[0]}": line.split(maxsplit=1)[1] for line in said.splitlines()}
     assert len(found) == 3, found
     return found
 
 
-def test_they_are_imported_and_not_uploaded_again(fleet: Lab) -> None:
+def test_they_are_imported_and_not_uploaded_again(fleet: Checkout) -> None:
     before = files(fleet)
     assert fleet.run(fleet.python, "-c", FORGET).code == 0
     preview = fleet.preview()
@@ -51,7 +51,7 @@ def test_they_are_imported_and_not_uploaded_again(fleet: Lab) -> None:
     assert set(settled.changes()) == {"unchanged"}, settled.text
 
 
-def test_one_that_holds_something_else_is_refused_and_stays(fleet: Lab) -> None:
+def test_one_that_holds_something_else_is_refused_and_stays(fleet: Checkout) -> None:
     assert fleet.run(fleet.python, "-c", FORGET).code == 0
     name = next(name for name in files(fleet) if name.startswith("pve1 nixos-vm-")).split()[1]
     kept = f"/var/lib/vz/import/{name}"
@@ -72,7 +72,7 @@ def test_one_that_holds_something_else_is_refused_and_stays(fleet: Lab) -> None:
     assert fleet.ssh("pve1", f"cmp {kept} /root/kept").code == 0, "uploaded"
 
 
-def test_a_new_version_takes_the_place_of_an_imported_one(fleet: Lab) -> None:
+def test_a_new_version_takes_the_place_of_an_imported_one(fleet: Checkout) -> None:
     before = files(fleet)
     shared = fleet.path / "nix/images/common.nix"
     shared.write_text(f"{shared.read_text()}# another version\n")

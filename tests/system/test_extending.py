@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.hetzner_lab import HOST, INVENTORY, Project, lab_of, needs_the_plugin
-from tests.system.lab import REPOSITORY
+from tests.system.checkout import REPOSITORY
+from tests.system.hetzner_checkout import HOST, INVENTORY, Project, checkout_of, needs_the_plugin
 
 pytestmark = pytest.mark.in_order("the provider's server is made once, changed, and destroyed last")
 
@@ -125,25 +125,25 @@ def outland(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """One server of the provider's, deployed."""
     needs_the_plugin()
     files = {file: text for write in STEPS.values() for file, text in write().items()}
-    with lab_of(tmp_path_factory.mktemp("outland"), "sim-outland", {**files, **WRITTEN}) as lab:
-        checked = lab.run(lab.python, "-m", "inventory", "check", "inventory/outland.toml")
+    with checkout_of(tmp_path_factory.mktemp("outland"), "sim-outland", {**files, **WRITTEN}) as checkout:
+        checked = checkout.run(checkout.python, "-m", "inventory", "check", "inventory/outland.toml")
         assert checked.code == 0, checked.text
-        up = lab.up()
+        up = checkout.up()
         assert up.code == 0, up.text[-6000:]
-        yield Project(lab, "outland")
+        yield Project(checkout, "outland")
 
 
 class TestOutland:
     @pytest.mark.long
     def test_its_server_is_a_host_like_any(self, outland: Project) -> None:
         assert (outland.server()["name"], outland.server()["status"]) == (HOST, "running")
-        assert outland.lab.ssh(HOST, "hostname").text.strip() == HOST
-        status = outland.lab.ops("status")
+        assert outland.checkout.ssh(HOST, "hostname").text.strip() == HOST
+        status = outland.checkout.ops("status")
         assert status.code == 0 and re.search(rf"{HOST}\b.*running", status.text), status.text
 
     @pytest.mark.long
     def test_a_second_preview_has_nothing_to_do(self, outland: Project) -> None:
-        again = outland.lab.preview()
+        again = outland.checkout.preview()
         assert set(again.changes()) == {"unchanged"}, again.text[-4000:]
 
     @pytest.mark.long
@@ -151,6 +151,6 @@ class TestOutland:
         """Last of this module."""
         stack = "from ops.stack import Stack; raise SystemExit(Stack('sim-outland')"
         program = f"{stack}.hear(print, 'destroy', '--yes', '--skip-preview'))"
-        down = outland.lab.run(outland.lab.python, "-c", program)
+        down = outland.checkout.run(outland.checkout.python, "-c", program)
         assert down.code == 0, down.text[-4000:]
         assert outland.list("servers") == []

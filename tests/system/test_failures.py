@@ -5,28 +5,28 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.lab import Lab
-from tests.system.small import atomic, grown, small_lab
+from tests.system.checkout import Checkout
+from tests.system.small import atomic, grown, small_checkout
 
 STATION = atomic("station", 20, 'image = "ghcr.io/ublue-os/bazzite"', f'digest = "sha256:{"1" * 64}"')
 NODE_PLAYBOOK = "ansible/small-node.yml"
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The small fleet with an Atomic host, deployed."""
-    yield from grown(small_lab(tmp_path_factory.mktemp("failures"), STATION))
+    yield from grown(small_checkout(tmp_path_factory.mktemp("failures"), STATION))
 
 
-def change(lab: Lab, what: str) -> dict[str, str]:
+def change(checkout: Checkout, what: str) -> dict[str, str]:
     """Change every NixOS host's file; what the hosts run."""
     for host in ("web", "dns", "log"):
-        lab.touch(host, what)
-    return {host: lab.system(host) for host in ("web", "dns", "log")}
+        checkout.touch(host, what)
+    return {host: checkout.system(host) for host in ("web", "dns", "log")}
 
 
 @pytest.mark.fault
-def test_what_waits_for_a_canary_that_fails_keeps_its_system_and_its_place_in_the_state(fleet: Lab) -> None:
+def test_what_waits_for_a_canary_that_fails_keeps_its_system_and_its_place_in_the_state(fleet: Checkout) -> None:
     text = (fleet.path / "inventory/homelab.toml").read_text()
     canary = text.replace('description = "dns"\n', 'description = "dns"\nhealth = [{ unit = "dns.service" }]\n')
     canary = canary.replace("settle = 0", "settle = 2") + '\n[rollout]\nstrategy = "canary"\ncanary = "dns"\n'
@@ -48,7 +48,7 @@ def test_what_waits_for_a_canary_that_fails_keeps_its_system_and_its_place_in_th
 
 
 @pytest.mark.fault
-def test_what_waits_for_a_slower_one_is_done_though_another_host_failed_before(fleet: Lab) -> None:
+def test_what_waits_for_a_slower_one_is_done_though_another_host_failed_before(fleet: Checkout) -> None:
     before = change(fleet, "slow")
     # The nodes' playbooks, which the guests wait for, take longer than the Atomic host does to fail.
     fleet.replace(NODE_PLAYBOOK, "  gather_facts: false\n", "  gather_facts: false\n  post_tasks: [{wait_for: {timeout: 8}}]\n")

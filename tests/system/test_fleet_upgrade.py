@@ -8,7 +8,7 @@ import pytest
 
 from nix.tools import evaluate
 from tests.system import fleets
-from tests.system.lab import Lab, share
+from tests.system.checkout import Checkout, share
 
 SHARED_FILE = "docs/runbook.md"
 ANSWERS = """\
@@ -24,40 +24,40 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def aether(home: Path) -> Lab:
+def aether(home: Path) -> Checkout:
     return fleets.clone(home / "aether", home / "home")
 
 
 @pytest.fixture(scope="module")
-def first(aether: Lab, home: Path) -> Lab:
+def first(aether: Checkout, home: Path) -> Checkout:
     """A fleet as `init` leaves it."""
     made = fleets.init(aether, home / "first", ANSWERS)
     assert made.code == 0, made.text
     share(home / "first")
-    return Lab(home / "first", environment=aether.environment)
+    return Checkout(home / "first", environment=aether.environment)
 
 
 @pytest.fixture
-def fleet(aether: Lab, first: Lab, tmp_path: Path) -> Iterator[Lab]:
+def fleet(aether: Checkout, first: Checkout, tmp_path: Path) -> Iterator[Checkout]:
     """A copy of it, and Aether as it was before the test."""
     before = fleets.git(aether.path, "rev-parse", "HEAD")
     fleets.git(tmp_path, "clone", "--quiet", str(first.path), str(tmp_path / "fleet"))
     share(tmp_path / "fleet")
-    yield Lab(tmp_path / "fleet", environment=first.environment)
+    yield Checkout(tmp_path / "fleet", environment=first.environment)
     fleets.git(aether.path, "reset", "--quiet", "--hard", before)
 
 
-def edit(lab: Lab, file: str, old: str, new: str, message: str) -> str:
-    lab.replace(file, old, new)
-    return fleets.commit(lab.path, message)
+def edit(checkout: Checkout, file: str, old: str, new: str, message: str) -> str:
+    checkout.replace(file, old, new)
+    return fleets.commit(checkout.path, message)
 
 
-def upgrade(fleet: Lab, *arguments: str) -> tuple[int, str]:
+def upgrade(fleet: Checkout, *arguments: str) -> tuple[int, str]:
     result = fleet.run("./aether", "upgrade", *arguments)
     return result.code, result.text
 
 
-def test_init_makes_a_repository_of_the_owners_own(aether: Lab, first: Lab) -> None:
+def test_init_makes_a_repository_of_the_owners_own(aether: Checkout, first: Checkout) -> None:
     assert fleets.git(first.path, "status", "--porcelain") == ""
     assert len(fleets.git(first.path, "log", "--format=%s").splitlines()) == 2
     listed = set(fleets.git(first.path, "ls-files").splitlines())
@@ -82,14 +82,14 @@ def test_init_makes_a_repository_of_the_owners_own(aether: Lab, first: Lab) -> N
     assert pin == {"source": str(aether.path), "commit": fleets.git(aether.path, "rev-parse", "HEAD")}
 
 
-def test_the_owner_opens_the_secrets(first: Lab) -> None:
+def test_the_owner_opens_the_secrets(first: Checkout) -> None:
     for command in (("inventory", "check"), ("secrets", "check")):
         result = first.run("./aether", *command)
         assert result.code == 0, result.text
 
 
 @pytest.mark.skipif(evaluate.trees() is None, reason="NIXTREES is not set: no fleet of `init` is evaluated")
-def test_nix_evaluates_its_machines_and_their_images(first: Lab) -> None:
+def test_nix_evaluates_its_machines_and_their_images(first: Checkout) -> None:
     hosts = first.run(first.python, "-m", "nix.tools.evaluate", "apps", "names", timeout=900)
     assert hosts.code == 0, hosts.text
     assert "nixos-system-apps-" in hosts.text and "nixos-system-names-" in hosts.text
@@ -100,12 +100,12 @@ def test_nix_evaluates_its_machines_and_their_images(first: Lab) -> None:
 
 
 @pytest.mark.parametrize("command", ["test", "lint"])
-def test_aethers_own_tests_are_not_run_in_a_fleet(first: Lab, command: str) -> None:
+def test_aethers_own_tests_are_not_run_in_a_fleet(first: Checkout, command: str) -> None:
     result = first.run("./aether", command)
     assert result.code == 1 and "The tests are Aether's own. Here: ./aether inventory check" in result.text
 
 
-def test_both_changes_are_there_and_nothing_conflicts(aether: Lab, fleet: Lab) -> None:
+def test_both_changes_are_there_and_nothing_conflicts(aether: Checkout, fleet: Checkout) -> None:
     own = "nix/hosts/pve/apps.nix"
     edit(fleet, own, "pkgs.git", "pkgs.git pkgs.tmux", "Have tmux")
     # Also in a file of Aether's own, elsewhere than Aether changes it.
@@ -134,7 +134,7 @@ def test_both_changes_are_there_and_nothing_conflicts(aether: Lab, fleet: Lab) -
     assert "already" in upgrade(fleet)[1]
 
 
-def test_the_same_lines_are_told_and_the_way_back_is_open(aether: Lab, fleet: Lab) -> None:
+def test_the_same_lines_are_told_and_the_way_back_is_open(aether: Checkout, fleet: Checkout) -> None:
     edit(fleet, SHARED_FILE, "# Runbook\n", "# Mine\n", "Mine")
     before = fleets.git(fleet.path, "rev-parse", "HEAD")
     edit(aether, SHARED_FILE, "# Runbook\n", "# Theirs\n", "Theirs")
@@ -149,7 +149,7 @@ def test_the_same_lines_are_told_and_the_way_back_is_open(aether: Lab, fleet: La
     assert (fleet.path / SHARED_FILE).read_text().startswith("# Mine\n")
 
 
-def test_what_the_owner_removed_stays_removed(aether: Lab, fleet: Lab) -> None:
+def test_what_the_owner_removed_stays_removed(aether: Checkout, fleet: Checkout) -> None:
     (fleet.path / SHARED_FILE).unlink()
     fleets.commit(fleet.path, "No runbook here")
     edit(aether, SHARED_FILE, "# Runbook\n", "# Theirs\n", "Theirs")
@@ -161,7 +161,7 @@ def test_what_the_owner_removed_stays_removed(aether: Lab, fleet: Lab) -> None:
     assert fleets.git(fleet.path, "status", "--porcelain") == ""
 
 
-def test_an_older_aether_is_taken_by_name(aether: Lab, fleet: Lab) -> None:
+def test_an_older_aether_is_taken_by_name(aether: Checkout, fleet: Checkout) -> None:
     pinned = fleets.git(aether.path, "rev-parse", "HEAD")
     (aether.path / "docs/news.md").write_text("# News\n")
     fleets.commit(aether.path, "News")
@@ -171,7 +171,7 @@ def test_an_older_aether_is_taken_by_name(aether: Lab, fleet: Lab) -> None:
     assert not (fleet.path / "docs/news.md").exists()
 
 
-def test_another_place_to_get_aether_from_is_kept(aether: Lab, fleet: Lab, tmp_path: Path) -> None:
+def test_another_place_to_get_aether_from_is_kept(aether: Checkout, fleet: Checkout, tmp_path: Path) -> None:
     fleets.git(tmp_path, "clone", "--quiet", "--bare", str(aether.path), str(tmp_path / "moved"))
     code, text = upgrade(fleet, "--from", f"file://{tmp_path}/moved")
     assert code == 0, text
@@ -180,7 +180,7 @@ def test_another_place_to_get_aether_from_is_kept(aether: Lab, fleet: Lab, tmp_p
     assert "already" in upgrade(fleet)[1]
 
 
-def test_what_is_not_committed_is_not_touched(aether: Lab, fleet: Lab) -> None:
+def test_what_is_not_committed_is_not_touched(aether: Checkout, fleet: Checkout) -> None:
     fleet.replace(SHARED_FILE, "# Runbook\n", "# Mine\n")
     code, text = upgrade(fleet)
     assert code == 1 and f"not committed: {SHARED_FILE}. Fix: git commit, or git stash" in text
@@ -194,7 +194,7 @@ def test_what_is_not_committed_is_not_touched(aether: Lab, fleet: Lab) -> None:
         (("--from", "/no/such/place"), "/no/such/place cannot be read"),
     ],
 )
-def test_wrong_words_change_nothing(fleet: Lab, arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_words_change_nothing(fleet: Checkout, arguments: tuple[str, ...], said: str) -> None:
     before = fleets.git(fleet.path, "rev-parse", "HEAD")
     code, text = upgrade(fleet, *arguments)
     assert code == 1 and said in text and "Traceback" not in text
@@ -202,7 +202,7 @@ def test_wrong_words_change_nothing(fleet: Lab, arguments: tuple[str, ...], said
     assert fleets.git(fleet.path, "status", "--porcelain") == ""
 
 
-def test_init_refuses_a_folder_that_is_not_empty_and_a_fleet(aether: Lab, first: Lab, tmp_path: Path) -> None:
+def test_init_refuses_a_folder_that_is_not_empty_and_a_fleet(aether: Checkout, first: Checkout, tmp_path: Path) -> None:
     again = fleets.init(aether, first.path, ANSWERS)
     assert again.code == 1 and "it is a fleet's repository already" in again.text
     (tmp_path / "full").mkdir()

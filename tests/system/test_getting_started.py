@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.system import fleets
-from tests.system.lab import REPOSITORY, Lab, Result, share
+from tests.system.checkout import REPOSITORY, Checkout, Result, share
 
 PAGE = REPOSITORY / "docs/getting-started.md"
 # What a shell remembers from one block to the next.
@@ -40,8 +40,8 @@ def blocks() -> list[Block]:
 class Shell:
     """A person's terminal: where it is and what is exported stays from block to block."""
 
-    def __init__(self, aether: Lab, notes: Path) -> None:
-        self.lab, self.notes = aether, notes
+    def __init__(self, aether: Checkout, notes: Path) -> None:
+        self.checkout, self.notes = aether, notes
         (notes / "where").write_text(f"{aether.path}\n")
         (notes / "exported").write_text("")
 
@@ -52,7 +52,7 @@ class Shell:
     def run(self, text: str) -> Result:
         notes = shlex.quote(str(self.notes))
         script = f". {notes}/exported\ncd {shlex.quote(str(self.where))}\nset -eu\n{text}\n{WHERE.format(notes)}\n"
-        return self.lab.run("bash", "-c", script, timeout=600)
+        return self.checkout.run("bash", "-c", script, timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Res
     aether.environment |= {"PULUMI_CONFIG_PASSPHRASE": "of a test", "PULUMI_CREDENTIALS_PATH": str(folder / "login")}
     shell = Shell(aether, folder / "notes")
     said: dict[str, Result] = {}
-    fleet = Lab(folder / "homelab", environment=aether.environment)
+    fleet = Checkout(folder / "homelab", environment=aether.environment)
     try:
         for number, block in enumerate(blocks()):
             if block.kind.startswith("nix "):

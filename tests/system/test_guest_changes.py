@@ -7,8 +7,8 @@ import pytest
 
 from inventory import effects
 from inventory.marks import AtGuest
+from tests.system.checkout import Checkout
 from tests.system.guests import api, boots, settled, steps
-from tests.system.lab import Lab
 from tests.system.small import deployed
 
 INVENTORY = "inventory/homelab.toml"
@@ -18,11 +18,11 @@ GUESTS = (("web", "pve1", "qm", 110), ("dns", "pve1", "pct", 111), ("log", "pve2
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     yield from deployed(tmp_path_factory.mktemp("changes"))
 
 
-def test_cores_memory_and_a_grown_disk_go_in_one_run_and_hold_after_the_controlled_reboot(fleet: Lab) -> None:
+def test_cores_memory_and_a_grown_disk_go_in_one_run_and_hold_after_the_controlled_reboot(fleet: Checkout) -> None:
     before = boots(fleet)
     fleet.replace(
         INVENTORY,
@@ -48,7 +48,7 @@ def test_cores_memory_and_a_grown_disk_go_in_one_run_and_hold_after_the_controll
     assert settled(fleet)
 
 
-def test_a_containers_memory_cores_and_network_are_changed_while_it_runs(fleet: Lab) -> None:
+def test_a_containers_memory_cores_and_network_are_changed_while_it_runs(fleet: Checkout) -> None:
     before = boots(fleet)
     card = re.search("hwaddr=[^,]*", fleet.ssh("pve2", "pct config 112 | grep ^net0").text)
     assert card is not None
@@ -111,7 +111,7 @@ _CONTAINER = {
 _PENDING_OF_VM = {"cpu": "cores", "cpu_type": "cpu", "numa": "numa", "memory": "memory", "balloon": "balloon"}
 
 
-def test_every_field_that_is_changed_in_place_is_and_what_waits_holds_after_one_reboot_each(fleet: Lab) -> None:
+def test_every_field_that_is_changed_in_place_is_and_what_waits_holds_after_one_reboot_each(fleet: Checkout) -> None:
     text = (fleet.path / INVENTORY).read_text()
     both = 'description = "{} for all"\ntags = ["more"]\nstart_order = 2\nfirewall = true\naddress6 = "auto"\n'
     more = 'interfaces = [{{ network = "management", address = "192.168.1.{}" }}]\n'
@@ -166,7 +166,7 @@ def test_every_field_that_is_changed_in_place_is_and_what_waits_holds_after_one_
     assert settled(fleet)
 
 
-def test_what_cannot_be_changed_is_refused_before_anything_runs(fleet: Lab) -> None:
+def test_what_cannot_be_changed_is_refused_before_anything_runs(fleet: Checkout) -> None:
     text = (fleet.path / INVENTORY).read_text()
     before = boots(fleet)
     changed = text.replace("vmid = 112\n", "vmid = 113\n").replace("[{ size = 12 }", '[{ size = 12, datastore = "local-lvm" }', 1)
@@ -189,7 +189,7 @@ def test_what_cannot_be_changed_is_refused_before_anything_runs(fleet: Lab) -> N
     assert boots(fleet) == before
 
 
-def test_another_node_migrates_a_machine_and_a_container_waits_for_the_word(fleet: Lab) -> None:
+def test_another_node_migrates_a_machine_and_a_container_waits_for_the_word(fleet: Checkout) -> None:
     born = fleet.ssh("pve1", "qm config 110 | grep ^net0").text
     before = boots(fleet)
     for vmid in (110, 111):
@@ -210,7 +210,7 @@ def test_another_node_migrates_a_machine_and_a_container_waits_for_the_word(flee
     assert rebooted.code == 0, rebooted.text
 
 
-def test_a_deployment_has_a_snapshot_until_it_is_committed(fleet: Lab) -> None:
+def test_a_deployment_has_a_snapshot_until_it_is_committed(fleet: Checkout) -> None:
     text = (fleet.path / INVENTORY).read_text()
     (fleet.path / INVENTORY).write_text(text.replace('tags = ["more"]', 'tags = ["snapped"]'))
     up = fleet.up("--config", "aether:snapshots=true")
@@ -221,7 +221,7 @@ def test_a_deployment_has_a_snapshot_until_it_is_committed(fleet: Lab) -> None:
         assert "aether" not in fleet.ssh("pve2", f"{tool} listsnapshot {vmid}").text, "committed"
 
 
-def test_a_replaced_guest_keeps_backup_jobs_and_detached_disks(fleet: Lab) -> None:
+def test_a_replaced_guest_keeps_backup_jobs_and_detached_disks(fleet: Checkout) -> None:
     cluster = api(fleet)
     cluster.cluster.backup.post(id="by-hand", vmid="110,112", schedule="02:30", storage="local")
     cluster.nodes("pve2").storage("local-zfs").content.post(vmid=110, filename="vm-110-disk-9", size="1G")
@@ -252,7 +252,7 @@ def test_a_replaced_guest_keeps_backup_jobs_and_detached_disks(fleet: Lab) -> No
     assert "local-zfs:vm-110-disk-9" in volumes, "nobody's configuration names it, and it stays"
 
 
-def test_a_review_says_who_waits_for_whom_from_now_on(fleet: Lab) -> None:
+def test_a_review_says_who_waits_for_whom_from_now_on(fleet: Checkout) -> None:
     text = (fleet.path / INVENTORY).read_text()
     (fleet.path / INVENTORY).write_text(text.replace("[hosts.log]\n", '[hosts.log]\ndepends_on = ["dns"]\n'))
     review = fleet.ops("review")

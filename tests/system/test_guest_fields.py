@@ -7,8 +7,8 @@ import pytest
 
 from inventory import effects
 from inventory.marks import AtGuest
+from tests.system.checkout import Checkout
 from tests.system.guests import api, boots, settled, steps
-from tests.system.lab import Lab
 from tests.system.small import deployed
 
 INVENTORY = "inventory/homelab.toml"
@@ -28,11 +28,11 @@ Edit = Callable[[str], str]
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    for lab in deployed(tmp_path_factory.mktemp("fields")):
-        path = lab.path / INVENTORY
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    for checkout in deployed(tmp_path_factory.mktemp("fields")):
+        path = checkout.path / INVENTORY
         path.write_text(path.read_text() + MORE)
-        yield lab
+        yield checkout
 
 
 def of_hosts(line: str, *names: str) -> Edit:
@@ -104,7 +104,7 @@ CASES: tuple[tuple[str, list[Edit], str, str | None], ...] = (
 )
 
 
-def change(fleet: Lab, *edits: Edit) -> None:
+def change(fleet: Checkout, *edits: Edit) -> None:
     path = fleet.path / INVENTORY
     text = path.read_text()
     for edit in edits:
@@ -116,7 +116,7 @@ def change(fleet: Lab, *edits: Edit) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])
-def test_the_field_alone_does_what_the_table_says(fleet: Lab, case: tuple[str, list[Edit], str, str | None]) -> None:
+def test_the_field_alone_does_what_the_table_says(fleet: Checkout, case: tuple[str, list[Edit], str, str | None]) -> None:
     field, edits, *expected = case
     change(fleet, *edits)
     before = boots(fleet)
@@ -144,7 +144,7 @@ def test_the_field_alone_does_what_the_table_says(fleet: Lab, case: tuple[str, l
 
 
 @pytest.mark.long
-def test_a_network_in_another_zone_is_applied_to_the_nodes(fleet: Lab) -> None:
+def test_a_network_in_another_zone_is_applied_to_the_nodes(fleet: Checkout) -> None:
     """Its `zone` alone, after the case of the table: the VNet changes in place, and the nodes are told."""
     change(fleet, of_network('zone = "other"'), of_cluster('[zones.other]\ntype = "vlan"\nbridge = "vmbr1"'))
     up = fleet.up()
@@ -163,12 +163,12 @@ def test_a_network_in_another_zone_is_applied_to_the_nodes(fleet: Lab) -> None:
     assert settled(fleet)
 
 
-def applications(lab: Lab) -> int:
+def applications(checkout: Checkout) -> int:
     """How often the cluster wrote its SDN to the nodes."""
-    return sum(task["type"] == "reloadnetworkall" for task in api(lab).nodes("pve1").tasks.get(limit=500))
+    return sum(task["type"] == "reloadnetworkall" for task in api(checkout).nodes("pve1").tasks.get(limit=500))
 
 
-def test_a_new_address_and_network_reach_guests_that_run(fleet: Lab) -> None:
+def test_a_new_address_and_network_reach_guests_that_run(fleet: Checkout) -> None:
     """Their systems own their addresses, and are deployed over the network."""
     for host, last in (("web", 10), ("dns", 11)):
         change(
@@ -191,8 +191,8 @@ def test_a_new_address_and_network_reach_guests_that_run(fleet: Lab) -> None:
     assert settled(fleet)
 
 
-def boots_by_node(lab: Lab) -> list[str]:
+def boots_by_node(checkout: Checkout) -> list[str]:
     """Boot ids of web and dns, by their node: they are at another address than the inventory's."""
     read = "/bin/cat /proc/sys/kernel/random/boot_id"
-    machine = lab.ssh("pve1", f"qm guest exec 110 -- {read}").text
-    return [*re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", machine), lab.ssh("pve1", f"pct exec 111 -- {read}").text.strip()]
+    machine = checkout.ssh("pve1", f"qm guest exec 110 -- {read}").text
+    return [*re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", machine), checkout.ssh("pve1", f"pct exec 111 -- {read}").text.strip()]

@@ -5,40 +5,40 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.lab import Lab, Result
+from tests.system.checkout import Checkout, Result
 from tests.system.small import deployed
 
 INVENTORY = "inventory/homelab.toml"
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The small fleet, deployed."""
     yield from deployed(tmp_path_factory.mktemp("resets"))
 
 
-def deployed_again(lab: Lab) -> tuple[str, str]:
+def deployed_again(checkout: Checkout) -> tuple[str, str]:
     """What host web ran, and what it runs since another deployment."""
-    first = lab.system("web")
-    lab.touch("web", f"after {first}")
-    up = lab.up()
+    first = checkout.system("web")
+    checkout.touch("web", f"after {first}")
+    up = checkout.up()
     assert up.code == 0, up.text
-    second = lab.system("web")
+    second = checkout.system("web")
     assert first != second
     return first, second
 
 
-def trial_boot(lab: Lab, closure: str) -> Result:
+def trial_boot(checkout: Checkout, closure: str) -> Result:
     """Host web boots CLOSURE, which it has, for a trial."""
     environment = {
         "AETHER_HOST": "web", "AETHER_HOSTNAME": "web", "AETHER_SSH_CONFIG": ".aether/ssh/sim/config", "AETHER_CHECKS": "",
         "AETHER_SETTLE": "0", "AETHER_DESIRED": "-", "AETHER_REBOOT": "auto", "AETHER_BOOT_TIMEOUT": "10",
     }  # fmt: skip
-    return lab.run("components/nixos/scripts/boot-trial.sh", closure, "a test", env=environment)
+    return checkout.run("components/nixos/scripts/boot-trial.sh", closure, "a test", env=environment)
 
 
 @pytest.mark.fault
-def test_a_guest_that_hangs_in_a_trial_boot_is_reset_by_its_node_and_boots_the_system_before(fleet: Lab) -> None:
+def test_a_guest_that_hangs_in_a_trial_boot_is_reset_by_its_node_and_boots_the_system_before(fleet: Checkout) -> None:
     first, before = deployed_again(fleet)
     fleet.fault("web", "boot-hangs")
     hung = trial_boot(fleet, first)
@@ -52,7 +52,7 @@ def test_a_guest_that_hangs_in_a_trial_boot_is_reset_by_its_node_and_boots_the_s
 
 
 @pytest.mark.fault
-def test_a_guest_whose_agent_answers_is_not_reset(fleet: Lab) -> None:
+def test_a_guest_whose_agent_answers_is_not_reset(fleet: Checkout) -> None:
     first, _ = deployed_again(fleet)
     fleet.fault("web", "ssh-lost")
     lost = trial_boot(fleet, first)
@@ -65,7 +65,7 @@ def test_a_guest_whose_agent_answers_is_not_reset(fleet: Lab) -> None:
 
 
 @pytest.mark.fault
-def test_a_new_kernel_that_hangs_is_reset_until_its_tries_are_used_up(fleet: Lab) -> None:
+def test_a_new_kernel_that_hangs_is_reset_until_its_tries_are_used_up(fleet: Checkout) -> None:
     before = fleet.system("web")
     fleet.replace(INVENTORY, "[hosts.web]\n", '[hosts.web]\nreboot = "auto"\n')
     path = fleet.path / "nix/hosts/pve1/web.nix"

@@ -5,38 +5,38 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.system.checkout import Checkout
 from tests.system.guests import api, boot, replaces, task
-from tests.system.lab import Lab
-from tests.system.small import small_lab
+from tests.system.small import small_checkout
 
 INVENTORY = "inventory/homelab.toml"
 
 
 @pytest.fixture(scope="module")
-def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The small fleet's cluster, nothing deployed."""
-    lab = small_lab(tmp_path_factory.mktemp("kept"))
+    checkout = small_checkout(tmp_path_factory.mktemp("kept"))
     try:
-        started = lab.sim("start", "--stack", "sim")
+        started = checkout.sim("start", "--stack", "sim")
         assert started.code == 0, started.text
-        yield lab
+        yield checkout
     finally:
-        lab.close()
+        checkout.close()
 
 
 @pytest.fixture(scope="module")
-def fleet(stock: Lab) -> Lab:
+def fleet(stock: Checkout) -> Checkout:
     """The small fleet, deployed and protected as on a real stack. The engine keeps the setting in the stack's configuration."""
     up = stock.up("--config", "aether:protect=true")
     assert up.code == 0, up.text[-6000:]
     return stock
 
 
-def ours(lab: Lab) -> dict[int, tuple[str, str]]:
-    return {item["vmid"]: (item["name"], item["node"]) for item in api(lab).cluster.resources.get(type="vm")}
+def ours(checkout: Checkout) -> dict[int, tuple[str, str]]:
+    return {item["vmid"]: (item["name"], item["node"]) for item in api(checkout).cluster.resources.get(type="vm")}
 
 
-def test_a_vmid_that_somebody_elses_guest_has_is_refused_with_the_line_to_write(stock: Lab) -> None:
+def test_a_vmid_that_somebody_elses_guest_has_is_refused_with_the_line_to_write(stock: Checkout) -> None:
     task(stock, api(stock).nodes("pve1").qemu.post(vmid=110, name="old-production-db", memory=512, scsi0="local-zfs:4"))
     task(stock, api(stock).nodes("pve2").qemu.post(vmid=112, name="log", memory=512))
     for result in (stock.preview(), stock.up()):
@@ -51,7 +51,7 @@ def test_a_vmid_that_somebody_elses_guest_has_is_refused_with_the_line_to_write(
     task(stock, api(stock).nodes("pve2").qemu(112).delete())
 
 
-def test_a_login_key_a_nameserver_and_a_grown_disk_reboot_no_guest(fleet: Lab) -> None:
+def test_a_login_key_a_nameserver_and_a_grown_disk_reboot_no_guest(fleet: Checkout) -> None:
     before = {host: boot(fleet, host) for host in ("web", "dns", "log")}
     text = (fleet.path / INVENTORY).read_text()
     key = re.search(r'authorized_keys = \["([^"]*)"', text)
@@ -67,7 +67,7 @@ def test_a_login_key_a_nameserver_and_a_grown_disk_reboot_no_guest(fleet: Lab) -
     assert "size=10G" in fleet.ssh("pve1", "qm config 110 | grep ^scsi0").text, "grown while it runs"
 
 
-def test_a_containers_data_disk_is_added_grown_and_detached_in_place(fleet: Lab) -> None:
+def test_a_containers_data_disk_is_added_grown_and_detached_in_place(fleet: Checkout) -> None:
     before, born = boot(fleet, "dns"), fleet.ssh("pve1", "pct config 111 | grep ^net0").text
     entry = 'address = "192.168.10.11"\ncpu = 1\nmemory = 512\ndisks = [{ size = 8 }'
     fleet.replace(INVENTORY, entry, entry + ', { size = 10, mount = "/srv/data" }')
@@ -99,7 +99,7 @@ def test_a_containers_data_disk_is_added_grown_and_detached_in_place(fleet: Lab)
     assert re.search(r"unused0: local-zfs:\S*111-disk-1", fleet.ssh("pve1", "pct config 111").text), "the volume is kept"
 
 
-def test_a_shrunk_first_disk_is_refused_before_anything_runs(fleet: Lab) -> None:
+def test_a_shrunk_first_disk_is_refused_before_anything_runs(fleet: Checkout) -> None:
     sizes = {"192.168.10.10": 10, "192.168.10.12": 8}
     for address, size in sizes.items():
         entry = f'address = "{address}"\ncpu = 1\nmemory = 512\ndisks = [{{ size = '
@@ -113,7 +113,7 @@ def test_a_shrunk_first_disk_is_refused_before_anything_runs(fleet: Lab) -> None
         fleet.replace(INVENTORY, f"{entry}4", f"{entry}{size}")
 
 
-def test_what_needs_a_new_container_is_refused_until_the_entry_says_so_and_then_leaves_one(fleet: Lab) -> None:
+def test_what_needs_a_new_container_is_refused_until_the_entry_says_so_and_then_leaves_one(fleet: Checkout) -> None:
     before = boot(fleet, "log")
     fleet.replace(INVENTORY, "vmid = 112\n", "vmid = 116\n")
     refused = fleet.up()
@@ -132,7 +132,7 @@ def test_what_needs_a_new_container_is_refused_until_the_entry_says_so_and_then_
     assert ours(fleet)[112] == ("log", "pve2")
 
 
-def test_a_renamed_host_keeps_its_guest(fleet: Lab) -> None:
+def test_a_renamed_host_keeps_its_guest(fleet: Checkout) -> None:
     born = {vmid: fleet.ssh("pve1", f"{tool} config {vmid} | grep ^net0").text for vmid, tool in ((110, "qm"), (111, "pct"))}
     for old, new in (("web", "www"), ("dns", "names")):
         fleet.replace(INVENTORY, f"[hosts.{old}]", f"[hosts.{new}]")
@@ -164,7 +164,7 @@ def test_a_renamed_host_keeps_its_guest(fleet: Lab) -> None:
     assert set(ours(fleet)) == {110, 111, 112}
 
 
-def test_a_container_that_was_moved_is_followed(fleet: Lab) -> None:
+def test_a_container_that_was_moved_is_followed(fleet: Checkout) -> None:
     moved = fleet.ssh("pve2", "pct migrate 112 pve1 --restart 1")
     assert moved.code == 0, moved.text
     up = fleet.up()
@@ -175,7 +175,7 @@ def test_a_container_that_was_moved_is_followed(fleet: Lab) -> None:
     assert set(preview.changes()) == {"unchanged"}, preview.text
 
 
-def test_a_host_that_left_the_inventory_is_refused_where_guests_are_protected(fleet: Lab) -> None:
+def test_a_host_that_left_the_inventory_is_refused_where_guests_are_protected(fleet: Checkout) -> None:
     text = (fleet.path / INVENTORY).read_text()
     start = text.index("[hosts.log]")
     (fleet.path / INVENTORY).write_text(text[:start])
@@ -186,7 +186,7 @@ def test_a_host_that_left_the_inventory_is_refused_where_guests_are_protected(fl
     (fleet.path / INVENTORY).write_text(text)
 
 
-def test_a_host_is_retired_with_a_last_backup_and_deleted_by_a_second_word_only(fleet: Lab) -> None:
+def test_a_host_is_retired_with_a_last_backup_and_deleted_by_a_second_word_only(fleet: Checkout) -> None:
     refused = fleet.ops("retire", "log")
     assert refused.code == 1 and "Fix: remove [hosts.log] first" in refused.text, refused.text
     text = (fleet.path / INVENTORY).read_text()

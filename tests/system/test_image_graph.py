@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.lab import REPOSITORY, Lab
-from tests.system.small import atomic, running, small_lab
+from tests.system.checkout import REPOSITORY, Checkout
+from tests.system.small import atomic, running, small_checkout
 
 pytestmark = [
     pytest.mark.long,
@@ -30,64 +30,64 @@ hosts = "homelab.toml"
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The small fleet with two Atomic hosts and an image repository, deployed by one `up`."""
     for tool in ("cosign", "crane", "sops"):
         if not (REPOSITORY / ".aether/engine/bin" / tool).exists():
             pytest.skip(f"{tool} is not there; make it with: ./aether engine ensure")
-    yield from running(small_lab(tmp_path_factory.mktemp("graph"), MORE))
+    yield from running(small_checkout(tmp_path_factory.mktemp("graph"), MORE))
 
 
-def booted(lab: Lab, host: str) -> str:
+def booted(checkout: Checkout, host: str) -> str:
     """The image that an Atomic host has booted, by digest."""
-    status = lab.ssh(host, "rpm-ostree status --json")
+    status = checkout.ssh(host, "rpm-ostree status --json")
     deployments = json.loads(status.text)["deployments"]
     return str(next(item for item in deployments if item["booted"]).get("container-image-reference", ""))
 
 
-def outputs(lab: Lab) -> dict[str, Any]:
-    found: dict[str, Any] = next(item for item in lab.resources() if item["type"] == "pulumi:pulumi:Stack")["outputs"]
+def outputs(checkout: Checkout) -> dict[str, Any]:
+    found: dict[str, Any] = next(item for item in checkout.resources() if item["type"] == "pulumi:pulumi:Stack")["outputs"]
     return found
 
 
-def repository(lab: Lab) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((lab.path / ".aether/sim/github/github.json").read_text())["repositories"][0]
+def repository(checkout: Checkout) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((checkout.path / ".aether/sim/github/github.json").read_text())["repositories"][0]
     return found
 
 
-def change(lab: Lab, what: str) -> None:
+def change(checkout: Checkout, what: str) -> None:
     """A recipe that is another one each time."""
-    path = lab.path / RECIPE
+    path = checkout.path / RECIPE
     path.write_text(f"{path.read_text()}# {what}\n")
 
 
-def digest(lab: Lab) -> str:
-    return str(outputs(lab)["images"]["aether-kinoite"]).partition("@")[2]
+def digest(checkout: Checkout) -> str:
+    return str(outputs(checkout)["images"]["aether-kinoite"]).partition("@")[2]
 
 
-def applied(lab: Lab) -> str:
-    up = lab.up()
+def applied(checkout: Checkout) -> str:
+    up = checkout.up()
     assert up.code == 0, up.text[-5000:]
     return up.text
 
 
-def test_one_up_builds_publishes_and_rebases(graph: Lab) -> None:
+def test_one_up_builds_publishes_and_rebases(graph: Checkout) -> None:
     (run,) = repository(graph)["runs"]
     assert (run["event"], run["conclusion"], run["head_sha"]) == ("push", "success", outputs(graph)["imageCommit"])
     assert booted(graph, "station") == f"ostree-image-signed:docker://ghcr.io/example/aether-kinoite@{digest(graph)}"
 
 
-def test_an_image_of_others_is_followed_by_its_tag(graph: Lab) -> None:
+def test_an_image_of_others_is_followed_by_its_tag(graph: Checkout) -> None:
     assert re.fullmatch(r"ostree-image-signed:docker://ghcr.io/ublue-os/bazzite@sha256:[0-9a-f]{64}", booted(graph, "games"))
 
 
-def test_nothing_changed_asks_no_workflow_and_changes_nothing(graph: Lab) -> None:
+def test_nothing_changed_asks_no_workflow_and_changes_nothing(graph: Checkout) -> None:
     runs = len(repository(graph)["runs"])
     assert set(graph.preview().changes()) == {"unchanged"}
     assert "unchanged" in applied(graph) and len(repository(graph)["runs"]) == runs
 
 
-def test_a_changed_recipe_is_one_commit_one_run_and_the_next_digest(graph: Lab) -> None:
+def test_a_changed_recipe_is_one_commit_one_run_and_the_next_digest(graph: Checkout) -> None:
     before = digest(graph)
     change(graph, "another font")
     shown = graph.preview()
@@ -98,7 +98,7 @@ def test_a_changed_recipe_is_one_commit_one_run_and_the_next_digest(graph: Lab) 
 
 
 @pytest.mark.fault
-def test_a_failed_workflow_says_why_leaves_hosts_and_is_started_again_by_the_next_up(graph: Lab) -> None:
+def test_a_failed_workflow_says_why_leaves_hosts_and_is_started_again_by_the_next_up(graph: Checkout) -> None:
     before = booted(graph, "station")
     change(graph, "a build that fails")
     graph.fault("github", "workflow-fails=9")
@@ -113,7 +113,7 @@ def test_a_failed_workflow_says_why_leaves_hosts_and_is_started_again_by_the_nex
 
 
 @pytest.mark.fault
-def test_a_private_package_is_a_warning_and_its_host_stays_as_it_is(graph: Lab) -> None:
+def test_a_private_package_is_a_warning_and_its_host_stays_as_it_is(graph: Checkout) -> None:
     before = booted(graph, "station")
     change(graph, "a private package")
     assert graph.sim("fault", "registry", "private=aether-kinoite").code == 0
@@ -127,13 +127,13 @@ def test_a_private_package_is_a_warning_and_its_host_stays_as_it_is(graph: Lab) 
     assert set(graph.preview().changes()) == {"unchanged"}
 
 
-def test_no_token_is_in_the_state(graph: Lab) -> None:
+def test_no_token_is_in_the_state(graph: Checkout) -> None:
     token = (graph.path / ".aether/sim/keys/github-token").read_text()
     state = (graph.path / ".aether/state/.pulumi/stacks/aether/sim.json").read_text()
     assert token not in state
 
 
-def test_a_repository_that_exists_is_adopted_with_its_rules(graph: Lab) -> None:
+def test_a_repository_that_exists_is_adopted_with_its_rules(graph: Checkout) -> None:
     """The state forgets it, as if somebody else had made it."""
     code = (
         "from ops.stack import Stack; s = Stack('sim')\n"

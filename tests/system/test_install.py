@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.lab import Lab
-from tests.system.small import running, small_lab
+from tests.system.checkout import Checkout
+from tests.system.small import running, small_checkout
 
 pytestmark = pytest.mark.in_order("one machine, which is looked at, refused, and then installed")
 
@@ -80,18 +80,18 @@ FACTS = {
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    for lab in running(small_lab(tmp_path_factory.mktemp("install") / "a folder")):
-        settings = lab.path / ".aether/sim/Pulumi.sim.yaml"
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    for checkout in running(small_checkout(tmp_path_factory.mktemp("install") / "a folder")):
+        settings = checkout.path / ".aether/sim/Pulumi.sim.yaml"
         found = re.search(r"^  aether:nix: (.*)$", settings.read_text(), re.MULTILINE)
         key = re.search(r"^  aether:operatorKeyFile: (.*)$", settings.read_text(), re.MULTILINE)
         assert found is not None and key is not None, settings.read_text()
-        tools = lab.path / ".aether/tools"
+        tools = checkout.path / ".aether/tools"
         tools.mkdir()
         words = {
             "facts": json.dumps(FACTS), "anywhere": str(tools / "anywhere"),
             "nix": found[1].strip("'\""), "hang": str(tools / "hang"),
-            "key": str(lab.path / key[1].strip("'\"")), "real": str(tools / "nixos-anywhere.sh"), "tools": str(tools),
+            "key": str(checkout.path / key[1].strip("'\"")), "real": str(tools / "nixos-anywhere.sh"), "tools": str(tools),
         }  # fmt: skip
         for name, text in (("nix", NIX), ("anywhere", ANYWHERE)):
             filled = text
@@ -100,38 +100,38 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             (tools / name).write_text(filled)
             (tools / name).chmod(0o755)
         settings.write_text(settings.read_text().replace(found[0], f"  aether:nix: '{tools / 'nix'}'"))
-        written = lab.run(
+        written = checkout.run(
             "ssh", "-F", ".aether/ssh/sim/config", "web",
             f"at=${{PATH%%:*}}; mkdir -p $at; cat >$at/lsblk <<'E'\n{LSBLK}E\nchmod +x $at/lsblk && lsblk",
         )  # fmt: skip
         assert written.code == 0, written.text
-        yield lab
+        yield checkout
 
 
-def port(lab: Lab) -> str:
-    return str(re.findall(r"^port (\d+)", lab.run("ssh", "-F", ".aether/ssh/sim/config", "-G", "web").text, re.MULTILINE)[0])
+def port(checkout: Checkout) -> str:
+    return str(re.findall(r"^port (\d+)", checkout.run("ssh", "-F", ".aether/ssh/sim/config", "-G", "web").text, re.MULTILINE)[0])
 
 
-def backups(lab: Lab) -> str:
-    return lab.ssh("pve1", "ls /var/lib/vz/dump | grep zst$ || true").text
+def backups(checkout: Checkout) -> str:
+    return checkout.ssh("pve1", "ls /var/lib/vz/dump | grep zst$ || true").text
 
 
-def steps(lab: Lab) -> list[str]:
-    return lab.ssh("web", "cat /root/steps 2>/dev/null || true").text.split()
+def steps(checkout: Checkout) -> list[str]:
+    return checkout.ssh("web", "cat /root/steps 2>/dev/null || true").text.split()
 
 
 def keys_left() -> list[Path]:
     return list(Path("/dev/shm").glob("aether-install-*/files"))
 
 
-def test_looking_shows_the_disks_and_changes_nothing(fleet: Lab) -> None:
+def test_looking_shows_the_disks_and_changes_nothing(fleet: Checkout) -> None:
     looked = fleet.ops("install", "web", "--look")
     assert looked.code == 0, looked.text
     assert "/dev/null  9 GB  QEMU  serial drive-scsi0  (sda1 ext4)  <- ERASED (system)" in looked.text, looked.text
     assert backups(fleet) == "" and steps(fleet) == []
 
 
-def test_without_the_name_nothing_is_touched(fleet: Lab) -> None:
+def test_without_the_name_nothing_is_touched(fleet: Checkout) -> None:
     refused = fleet.ops("install", "web")
     assert refused.code == 1
     assert "there is no terminal to ask at. Fix, if it is meant: --yes-erase web" in refused.text, refused.text
@@ -139,7 +139,7 @@ def test_without_the_name_nothing_is_touched(fleet: Lab) -> None:
     assert backups(fleet) == "" and steps(fleet) == []
 
 
-def test_another_machine_of_the_inventory_at_the_address_is_refused(fleet: Lab) -> None:
+def test_another_machine_of_the_inventory_at_the_address_is_refused(fleet: Checkout) -> None:
     log = fleet.run("ssh", "-F", ".aether/ssh/sim/config", "-G", "log").text
     (address,) = re.findall(r"^hostname (.*)$", log, re.MULTILINE)
     refused = fleet.ops("install", "web", "--address", address, "--yes-erase", "web")
@@ -147,7 +147,7 @@ def test_another_machine_of_the_inventory_at_the_address_is_refused(fleet: Lab) 
     assert steps(fleet) == []
 
 
-def test_ctrl_c_leaves_no_key_behind(fleet: Lab) -> None:
+def test_ctrl_c_leaves_no_key_behind(fleet: Checkout) -> None:
     hang = fleet.path / ".aether/tools/hang"
     hang.touch()
     process = fleet.start(
@@ -170,7 +170,7 @@ def test_ctrl_c_leaves_no_key_behind(fleet: Lab) -> None:
     assert "install" not in steps(fleet)
 
 
-def test_it_is_backed_up_installed_with_its_own_key_and_answers(fleet: Lab) -> None:
+def test_it_is_backed_up_installed_with_its_own_key_and_answers(fleet: Checkout) -> None:
     before = len(backups(fleet).split())
     assert fleet.ssh("web", "rm -rf /root/steps /root/mnt").code == 0
     done = fleet.ops("install", "web", "--yes-erase", "web", "--installer-port", port(fleet))
@@ -187,7 +187,7 @@ def test_it_is_backed_up_installed_with_its_own_key_and_answers(fleet: Lab) -> N
     assert keys_left() == []
 
 
-def test_a_stranger_at_the_address_gets_nothing(fleet: Lab) -> None:
+def test_a_stranger_at_the_address_gets_nothing(fleet: Checkout) -> None:
     fleet.fault("web", "key-mismatch")
     try:
         refused = fleet.ops("install", "web", "--yes-erase", "web")
@@ -208,7 +208,7 @@ rm -f /root/steps; rm -rf /mnt/etc
 """
 
 
-def test_nixos_anywhere_itself_goes_through_with_one_trusted_key(fleet: Lab, tmp_path: Path) -> None:
+def test_nixos_anywhere_itself_goes_through_with_one_trusted_key(fleet: Checkout, tmp_path: Path) -> None:
     """Its own script, where somebody has it, on a machine that is an installer already: nothing of it is replaced but Nix."""
     script = os.environ.get("AETHER_NIXOS_ANYWHERE")
     if not script:

@@ -1,6 +1,6 @@
 """A fleet that an earlier release made is taken on: a preview of its state replaces and destroys nothing.
 
-The hosts of the lab are not there; a preview compares with the state alone. tests/system/kept_state.py says how a state is kept.
+The checkout's hosts are not there; a preview compares with the state alone. tests/system/kept_state.py says how a state is kept.
 """
 
 import json
@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 
 from ops import plan
+from tests.system.checkout import REPOSITORY, Checkout
 from tests.system.kept_state import FOLDER, restored
-from tests.system.lab import REPOSITORY, Lab
 
 KEPT = sorted(FOLDER.glob("*.json.gz"))
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
         pytest.skip("the engine is not there; make it with: ./aether engine ensure")
-    made = Lab.make(tmp_path_factory.mktemp("kept") / "fleet")
+    made = Checkout.make(tmp_path_factory.mktemp("kept") / "fleet")
     started = made.sim("start", "--stack", "sim")
     assert started.code == 0, started.text
     yield made
@@ -35,7 +35,7 @@ def test_a_state_is_kept() -> None:
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: path.name.split(".json")[0])
-def test_a_fleet_of_an_earlier_release_loses_nothing(fleet: Lab, path: Path) -> None:
+def test_a_fleet_of_an_earlier_release_loses_nothing(fleet: Checkout, path: Path) -> None:
     made = fleet.run(fleet.python, "-c", "from ops.stack import Stack; Stack('sim').ensure()")
     assert made.code == 0, made.text
     state = restored(path, fleet.path)
@@ -58,7 +58,7 @@ def test_a_fleet_of_an_earlier_release_loses_nothing(fleet: Lab, path: Path) -> 
     assert any("ContainerLegacy::adguard" in line for line in lost(preview(fleet, json.dumps(moved))))
 
 
-def preview(fleet: Lab, state: str) -> dict[str, Any]:
+def preview(fleet: Checkout, state: str) -> dict[str, Any]:
     """What `up` would do to STATE, which becomes the stack's."""
     code = (
         "import subprocess, sys; from ops.review import _json; from ops.stack import REPOSITORY, Stack; stack = Stack('sim'); "

@@ -7,9 +7,9 @@ import pytest
 
 from inventory.effects import GUEST
 from inventory.marks import AtGuest
+from tests.system.checkout import Checkout
 from tests.system.guests import api, settled, steps
-from tests.system.lab import Lab
-from tests.system.small import HOSTS, inventory, running, small_lab
+from tests.system.small import HOSTS, inventory, running, small_checkout
 
 INVENTORY = "inventory/homelab.toml"
 
@@ -24,14 +24,14 @@ def asking() -> str:
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = small_lab(tmp_path_factory.mktemp("leases"))
-    (lab.path / INVENTORY).write_text(asking())
-    lab.environment["AETHER_LEASE_TIMEOUT"] = "6"
-    yield from running(lab)
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    checkout = small_checkout(tmp_path_factory.mktemp("leases"))
+    (checkout.path / INVENTORY).write_text(asking())
+    checkout.environment["AETHER_LEASE_TIMEOUT"] = "6"
+    yield from running(checkout)
 
 
-def test_both_kinds_have_the_pinned_card_and_the_reserved_address(fleet: Lab) -> None:
+def test_both_kinds_have_the_pinned_card_and_the_reserved_address(fleet: Checkout) -> None:
     machine = fleet.ssh("pve1", "qm config 110").text
     assert "ipconfig0: ip=dhcp" in machine and "virtio=02:00:C0:A8:0A:0A" in machine, machine
     container = fleet.ssh("pve1", "pct config 111").text
@@ -46,7 +46,7 @@ def test_both_kinds_have_the_pinned_card_and_the_reserved_address(fleet: Lab) ->
 
 @pytest.mark.parametrize(("host", "tool", "vmid"), [("web", "qm", 110), ("dns", "pct", 111)])
 def test_a_guest_that_was_made_again_is_greeted_again_though_its_card_is_the_same(
-    fleet: Lab, host: str, tool: str, vmid: int
+    fleet: Checkout, host: str, tool: str, vmid: int
 ) -> None:
     assert fleet.ssh("pve1", f"{tool} stop {vmid} && {tool} destroy {vmid}").code == 0
     refreshed = fleet.ops("refresh")
@@ -59,7 +59,7 @@ def test_a_guest_that_was_made_again_is_greeted_again_though_its_card_is_the_sam
 
 
 @pytest.mark.parametrize(("host", "tool", "vmid", "last"), [("web", "qm", 110, 10), ("dns", "pct", 111, 11)])
-def test_a_router_that_gives_another_address_is_said(fleet: Lab, host: str, tool: str, vmid: int, last: int) -> None:
+def test_a_router_that_gives_another_address_is_said(fleet: Checkout, host: str, tool: str, vmid: int, last: int) -> None:
     pool = f"192.168.10.{240 + vmid % 10}"
     assert fleet.sim("fault", host, "lease").code == 0
     preview = fleet.preview()
@@ -80,7 +80,7 @@ def test_a_router_that_gives_another_address_is_said(fleet: Lab, host: str, tool
     assert settled(fleet)
 
 
-def test_a_static_guest_is_given_to_the_router_in_place(fleet: Lab) -> None:
+def test_a_static_guest_is_given_to_the_router_in_place(fleet: Checkout) -> None:
     boot = fleet.ssh("log", "cat /proc/sys/kernel/random/boot_id").text
     fleet.replace(INVENTORY, "vmid = 112\n", 'vmid = 112\ndhcp = true\nmac = "02:00:c0:a8:0a:0c"\n')
     # The router of the simulator reserves what the inventory says when it starts.
@@ -93,7 +93,7 @@ def test_a_static_guest_is_given_to_the_router_in_place(fleet: Lab) -> None:
     assert settled(fleet)
 
 
-def test_a_machine_gets_another_card_and_a_static_address_in_place(fleet: Lab) -> None:
+def test_a_machine_gets_another_card_and_a_static_address_in_place(fleet: Checkout) -> None:
     boot = fleet.ssh("web", "cat /proc/sys/kernel/random/boot_id").text
     fleet.replace(INVENTORY, 'dhcp = true\nmac = "02:00:c0:a8:0a:0a"\n', 'mac = "02:00:c0:a8:0a:aa"\n')
     operation, changed = steps(fleet)["VmLegacy::web"]

@@ -9,32 +9,32 @@ from collections.abc import Iterator
 import pytest
 
 from bench.fleet import public_key
-from tests.system.lab import Lab
+from tests.system.checkout import Checkout
 from tests.system.machines import MACHINE, PLAY, ROLE, WELCOME, ran
-from tests.system.small import grown, small_lab
+from tests.system.small import grown, small_checkout
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The small fleet, and machines `storage` and `files`; deployed."""
     machines = [MACHINE.format(name=name, last=last, key=public_key(name)) for name, last in (("storage", 50), ("files", 51))]
     added = {"ansible/machine.yml": PLAY, ROLE: WELCOME}
-    yield from grown(small_lab(tmp_path_factory.mktemp("machines") / "a folder", "\n".join(machines), added))
+    yield from grown(small_checkout(tmp_path_factory.mktemp("machines") / "a folder", "\n".join(machines), added))
 
 
 @pytest.fixture
-def fleet(made: Lab) -> Iterator[Lab]:
+def fleet(made: Checkout) -> Iterator[Checkout]:
     """The same, with faults off afterwards."""
     yield made
     made.clear_faults()
 
 
-def touch(lab: Lab, more: str) -> None:
+def touch(checkout: Checkout, more: str) -> None:
     """The role of both machines, and MORE."""
-    (lab.path / ROLE).write_text(f"{WELCOME}{more}\n")
+    (checkout.path / ROLE).write_text(f"{WELCOME}{more}\n")
 
 
-def test_a_changed_role_runs_on_its_hosts_alone(fleet: Lab) -> None:
+def test_a_changed_role_runs_on_its_hosts_alone(fleet: Checkout) -> None:
     touch(fleet, "# touched")
     up = fleet.up()
     assert up.code == 0, up.text
@@ -49,7 +49,7 @@ def test_a_changed_role_runs_on_its_hosts_alone(fleet: Lab) -> None:
 
 
 @pytest.mark.fault
-def test_a_playbook_that_fails_half_way_heals(fleet: Lab) -> None:
+def test_a_playbook_that_fails_half_way_heals(fleet: Checkout) -> None:
     touch(fleet, "- name: Fail on purpose\n  ansible.builtin.fail:\n    msg: half-way")
     up = fleet.up()
     assert up.code != 0
@@ -62,7 +62,7 @@ def test_a_playbook_that_fails_half_way_heals(fleet: Lab) -> None:
 
 
 @pytest.mark.fault
-def test_an_unreachable_machine_is_named_and_the_others_go_on(fleet: Lab) -> None:
+def test_an_unreachable_machine_is_named_and_the_others_go_on(fleet: Checkout) -> None:
     touch(fleet, "# touched again")
     fleet.fault("files", "unreachable")
     up = fleet.up()
@@ -73,7 +73,7 @@ def test_an_unreachable_machine_is_named_and_the_others_go_on(fleet: Lab) -> Non
     assert fleet.up().code == 0
 
 
-def test_a_check_at_preview_finds_what_was_changed_by_hand_and_nothing_else(fleet: Lab) -> None:
+def test_a_check_at_preview_finds_what_was_changed_by_hand_and_nothing_else(fleet: Checkout) -> None:
     ask = ("--config", "aether:ansibleCheck=true")
     assert fleet.ssh("files", "echo '# by hand' >> /etc/motd").code == 0
     preview = fleet.preview(*ask)
@@ -84,7 +84,7 @@ def test_a_check_at_preview_finds_what_was_changed_by_hand_and_nothing_else(flee
     assert "would change" not in fleet.preview(*ask).text
 
 
-def test_what_was_destroyed_is_made_again_and_machines_are_as_they_were(fleet: Lab) -> None:
+def test_what_was_destroyed_is_made_again_and_machines_are_as_they_were(fleet: Checkout) -> None:
     """Last of this module. A machine is none of Pulumi's to destroy."""
     down = fleet.ops("down")
     assert down.code == 0, down.text

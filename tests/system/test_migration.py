@@ -3,7 +3,7 @@
 import pytest
 
 from inventory.load import load
-from tests.system.lab import Lab
+from tests.system.checkout import Checkout
 
 HOSTS = load("inventory/homelab.toml").guests()
 
@@ -12,7 +12,7 @@ def of_phases(last: int) -> set[str]:
     return {name for name, host in HOSTS.items() if host.phase <= last}
 
 
-def test_phase_after_phase_ends_in_the_full_graph_and_one_back_touches_that_phase_only(newcomer: Lab) -> None:
+def test_phase_after_phase_ends_in_the_full_graph_and_one_back_touches_that_phase_only(newcomer: Checkout) -> None:
     before: set[str] = set()
     for phase in (1, 2, 3, 4, 5, 4, 5, 6):
         up = newcomer.up("--config", f"aether:phase={phase}")
@@ -27,7 +27,7 @@ def test_phase_after_phase_ends_in_the_full_graph_and_one_back_touches_that_phas
 
 
 @pytest.mark.long
-def test_each_phase_goes_back_alone(newcomer: Lab) -> None:
+def test_each_phase_goes_back_alone(newcomer: Checkout) -> None:
     """From the last to the first: what a preview announces, and then nothing that stays is deployed again."""
     phases = range(max(host.phase for host in HOSTS.values()), 0, -1)
     assert newcomer.up("--config", f"aether:phase={phases[0]}").code == 0

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bench.fleet import public_key
-from tests.system.lab import Lab, wait_until
-from tests.system.small import grown, small_lab
+from tests.system.checkout import Checkout, wait_until
+from tests.system.small import grown, small_checkout
 
 ROAMING = f"""\
 [hosts.road]
@@ -40,29 +40,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
 
 
 @pytest.fixture(scope="module")
-def fleet(folder: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(folder: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     cache = f'[cache]\npush = "file://{folder[0]}"\npull = "{folder[1]}"\n'
-    yield from grown(small_lab(tmp_path_factory.mktemp("orders"), ROAMING + cache, {SOURCE: "{ ... }:\n{ }\n"}))
+    yield from grown(small_checkout(tmp_path_factory.mktemp("orders"), ROAMING + cache, {SOURCE: "{ ... }:\n{ }\n"}))
 
 
-def plug(lab: Lab, state: str) -> None:
-    done = lab.sim("power", "road", state)
+def plug(checkout: Checkout, state: str) -> None:
+    done = checkout.sim("power", "road", state)
     assert done.code == 0, done.text
     if state == "on":
-        wait_until("it answers", lambda: lab.ssh("road", "true").code == 0, 60)
+        wait_until("it answers", lambda: checkout.ssh("road", "true").code == 0, 60)
 
 
-def told(lab: Lab) -> dict[str, Any]:
+def told(checkout: Checkout) -> dict[str, Any]:
     """What `status --json` says of the machine."""
-    answer = json.loads(lab.ops("status", "--json").text)
+    answer = json.loads(checkout.ops("status", "--json").text)
     return {**next(host for host in answer["hosts"] if host["host"] == "road"), "problems": answer["problems"].get("road", [])}
 
 
-def row(lab: Lab) -> str:
-    return next(line for line in lab.ops("status").text.splitlines() if line.startswith("road "))
+def row(checkout: Checkout) -> str:
+    return next(line for line in checkout.ops("status").text.splitlines() if line.startswith("road "))
 
 
-def test_it_gets_its_change_when_it_comes_back(fleet: Lab, folder: tuple[Path, str]) -> None:
+def test_it_gets_its_change_when_it_comes_back(fleet: Checkout, folder: tuple[Path, str]) -> None:
     before = fleet.system("road")
     plug(fleet, "off")
     fleet.touch("road", "one")
@@ -98,7 +98,7 @@ def test_it_gets_its_change_when_it_comes_back(fleet: Lab, folder: tuple[Path, s
     plug(fleet, "on")
 
 
-def test_a_bad_system_goes_back_and_status_says_so_until_it_is_mended(fleet: Lab) -> None:
+def test_a_bad_system_goes_back_and_status_says_so_until_it_is_mended(fleet: Checkout) -> None:
     before = fleet.system("road")
     # Away from the operator, and not from the cache.
     fleet.fault("road", "unreachable")
@@ -117,7 +117,7 @@ def test_a_bad_system_goes_back_and_status_says_so_until_it_is_mended(fleet: Lab
     assert fleet.system("road") != before and told(fleet)["problems"] == []
 
 
-def test_what_is_not_wanted_any_more_is_not_taken(fleet: Lab) -> None:
+def test_what_is_not_wanted_any_more_is_not_taken(fleet: Checkout) -> None:
     """Left, and then the repository went back: the machine ends with what the repository has."""
     before, text = fleet.system("road"), (fleet.path / SOURCE).read_text()
     plug(fleet, "off")
@@ -131,7 +131,7 @@ def test_what_is_not_wanted_any_more_is_not_taken(fleet: Lab) -> None:
     assert fleet.system("road") == before and told(fleet)["problems"] == []
 
 
-def test_an_order_that_cannot_be_left_is_said(fleet: Lab, folder: tuple[Path, str]) -> None:
+def test_an_order_that_cannot_be_left_is_said(fleet: Checkout, folder: tuple[Path, str]) -> None:
     plug(fleet, "off")
     fleet.touch("road", "another")
     orders = folder[0] / "orders"

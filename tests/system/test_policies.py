@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.lab import Lab
-from tests.system.small import small_lab
+from tests.system.checkout import Checkout
+from tests.system.small import small_checkout
 
 OWN = """
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ def small(resource: Resource) -> Iterator[Finding]:
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    lab = small_lab(tmp_path_factory.mktemp("policies") / "fleet", added={"policies/own.py": OWN})
-    yield lab
-    lab.close()
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    checkout = small_checkout(tmp_path_factory.mktemp("policies") / "fleet", added={"policies/own.py": OWN})
+    yield checkout
+    checkout.close()
 
 
-def test_a_resource_that_breaks_a_policy_ends_the_preview_and_one_with_a_reason_does_not(fleet: Lab) -> None:
+def test_a_resource_that_breaks_a_policy_ends_the_preview_and_one_with_a_reason_does_not(fleet: Checkout) -> None:
     ended = fleet.preview()
     assert ended.code != 0
     assert "web: has much memory. Fix: give it less (mandatory policy small-machines)" in ended.text

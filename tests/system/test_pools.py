@@ -4,26 +4,26 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.system.checkout import Checkout
 from tests.system.guests import api, task
-from tests.system.lab import Lab
 from tests.system.small import deployed
 
 INVENTORY = "inventory/homelab.toml"
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The small fleet; on its cluster a pool that somebody made, with a guest of theirs and `dns` in it."""
-    for lab in deployed(tmp_path_factory.mktemp("pools")):
-        task(lab, api(lab).nodes("pve1").qemu.post(vmid=4711, name="theirs", memory=512, scsi0="local-zfs:4"))
-        api(lab).pools.post(poolid="prod", comment="Ask Ada")
-        api(lab).pools.put(poolid="prod", vms="4711,111")
-        yield lab
+    for checkout in deployed(tmp_path_factory.mktemp("pools")):
+        task(checkout, api(checkout).nodes("pve1").qemu.post(vmid=4711, name="theirs", memory=512, scsi0="local-zfs:4"))
+        api(checkout).pools.post(poolid="prod", comment="Ask Ada")
+        api(checkout).pools.put(poolid="prod", vms="4711,111")
+        yield checkout
 
 
-def pools(lab: Lab) -> dict[str, tuple[str, set[int]]]:
+def pools(checkout: Checkout) -> dict[str, tuple[str, set[int]]]:
     """Comment and members of each pool of the cluster."""
-    cluster = api(lab)
+    cluster = api(checkout)
     return {
         item["poolid"]: (
             item.get("comment", ""),
@@ -33,19 +33,19 @@ def pools(lab: Lab) -> dict[str, tuple[str, set[int]]]:
     }
 
 
-def write(lab: Lab, vmid: int, line: str) -> None:
-    text = (lab.path / INVENTORY).read_text().splitlines()
+def write(checkout: Checkout, vmid: int, line: str) -> None:
+    text = (checkout.path / INVENTORY).read_text().splitlines()
     place = text.index(f"vmid = {vmid}")
     kept = [entry for entry in text[place + 1 : place + 2] if not entry.startswith("pool = ")]
-    (lab.path / INVENTORY).write_text("\n".join([*text[: place + 1], line, *kept, *text[place + 2 :]]) + "\n")
+    (checkout.path / INVENTORY).write_text("\n".join([*text[: place + 1], line, *kept, *text[place + 2 :]]) + "\n")
 
 
-def test_without_the_word_a_guest_stays_in_whatever_pool_it_is(fleet: Lab) -> None:
+def test_without_the_word_a_guest_stays_in_whatever_pool_it_is(fleet: Checkout) -> None:
     settled = fleet.preview("--refresh=true")
     assert settled.code == 0 and set(settled.changes()) == {"unchanged"}, settled.text
 
 
-def test_what_is_there_is_imported_and_the_rest_is_made(fleet: Lab) -> None:
+def test_what_is_there_is_imported_and_the_rest_is_made(fleet: Checkout) -> None:
     write(fleet, 111, 'pool = "prod"')
     write(fleet, 110, 'pool = "edge/web"')
     refused = fleet.preview()
@@ -68,7 +68,7 @@ def test_what_is_there_is_imported_and_the_rest_is_made(fleet: Lab) -> None:
     assert settled.code == 0 and set(settled.changes()) == {"unchanged"}, settled.text
 
 
-def test_a_guest_moves_to_another_pool_and_nothing_happens_to_itself(fleet: Lab) -> None:
+def test_a_guest_moves_to_another_pool_and_nothing_happens_to_itself(fleet: Checkout) -> None:
     write(fleet, 110, 'pool = "prod"')
     preview = fleet.preview()
     changes = preview.changes()
@@ -80,7 +80,7 @@ def test_a_guest_moves_to_another_pool_and_nothing_happens_to_itself(fleet: Lab)
     assert set(fleet.preview().changes()) == {"unchanged"}
 
 
-def test_a_guest_that_is_replaced_is_in_its_pool_again(fleet: Lab) -> None:
+def test_a_guest_that_is_replaced_is_in_its_pool_again(fleet: Checkout) -> None:
     write(fleet, 110, 'pool = "prod"\nreplace = true')
     up = fleet.ops("up", "--yes", "--replace", "web")
     assert up.code == 0, up.text
@@ -91,7 +91,7 @@ def test_a_guest_that_is_replaced_is_in_its_pool_again(fleet: Lab) -> None:
     assert settled.code == 0 and set(settled.changes()) == {"unchanged"}, settled.text
 
 
-def test_a_guest_that_somebody_put_elsewhere_is_refused_and_stays(fleet: Lab) -> None:
+def test_a_guest_that_somebody_put_elsewhere_is_refused_and_stays(fleet: Checkout) -> None:
     api(fleet).pools.post(poolid="ops")
     api(fleet).pools.put(poolid="ops", vms="112")
     write(fleet, 112, 'pool = "prod"')
@@ -104,7 +104,7 @@ def test_a_guest_that_somebody_put_elsewhere_is_refused_and_stays(fleet: Lab) ->
     assert fleet.preview().changes().get("to import") == 2
 
 
-def test_without_the_lines_guests_leave_and_somebody_elses_pool_stays(fleet: Lab) -> None:
+def test_without_the_lines_guests_leave_and_somebody_elses_pool_stays(fleet: Checkout) -> None:
     for vmid in (110, 111, 112):
         write(fleet, vmid, "")
     up = fleet.up()

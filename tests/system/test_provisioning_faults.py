@@ -4,15 +4,15 @@ import re
 
 import pytest
 
-from tests.system.lab import Lab
+from tests.system.checkout import Checkout
 
 pytestmark = [pytest.mark.fault, pytest.mark.long]
 
 
-def grow_memory(lab: Lab) -> None:
+def grow_memory(checkout: Checkout) -> None:
     """A change that needs the API: the gateway's memory."""
     place = 'vmid = 110\naddress = "192.168.10.10"\ncpu = 2\n'
-    lab.replace("inventory/homelab.toml", f"{place}memory = 2048", f"{place}memory = 2304")
+    checkout.replace("inventory/homelab.toml", f"{place}memory = 2048", f"{place}memory = 2304")
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def grow_memory(lab: Lab) -> None:
         ("proxmox", "quorum-lost", "the Proxmox cluster has lost its quorum"),
     ],
 )
-def test_a_broken_cluster_is_named_with_the_host_it_stops(settled: Lab, target: str, fault: str, says: str) -> None:
+def test_a_broken_cluster_is_named_with_the_host_it_stops(settled: Checkout, target: str, fault: str, says: str) -> None:
     before = {item["urn"] for item in settled.resources()}
     grow_memory(settled)
     settled.fault(target, fault)
@@ -43,7 +43,7 @@ def test_a_broken_cluster_is_named_with_the_host_it_stops(settled: Lab, target: 
     ],
 )
 def test_a_cluster_that_cannot_be_asked_stops_an_up_before_anything_and_a_preview_says_so(
-    settled: Lab, fault: str, says: str
+    settled: Checkout, fault: str, says: str
 ) -> None:
     settled.fault("proxmox", fault)
     up, preview = settled.up(), settled.preview()
@@ -53,7 +53,7 @@ def test_a_cluster_that_cannot_be_asked_stops_an_up_before_anything_and_a_previe
     assert "whether VMIDs are free was not looked at" in preview.text, preview.text
 
 
-def test_an_api_that_never_answers_is_given_up_and_named(settled: Lab) -> None:
+def test_an_api_that_never_answers_is_given_up_and_named(settled: Checkout) -> None:
     before = {item["urn"] for item in settled.resources()}
     grow_memory(settled)
     settled.fault("oracle", "api-timeout")
@@ -71,7 +71,7 @@ def test_an_api_that_never_answers_is_given_up_and_named(settled: Lab) -> None:
     assert "2304" in settled.ssh("oracle", "qm pending 110").text
 
 
-def test_a_full_storage_is_named_and_leaves_no_guest_behind(settled: Lab) -> None:
+def test_a_full_storage_is_named_and_leaves_no_guest_behind(settled: Checkout) -> None:
     vmid = settled.guests()["openbao"]["vmid"]
     gone = settled.ssh("oracle", f"pct stop {vmid} && pct destroy {vmid} --purge")
     assert gone.code == 0, gone.text
@@ -88,7 +88,7 @@ def test_a_full_storage_is_named_and_leaves_no_guest_behind(settled: Lab) -> Non
     assert settled.ssh("openbao", "hostname").text.strip() == "openbao"
 
 
-def test_another_host_key_is_refused_before_anything_is_sent(settled: Lab) -> None:
+def test_another_host_key_is_refused_before_anything_is_sent(settled: Checkout) -> None:
     settled.replace("nix/hosts/niobe/cockpit.nix", "{\n", '{\n  environment.variables.TOUCHED = "2";\n')
     settled.fault("cockpit", "key-mismatch")
     up = settled.up()

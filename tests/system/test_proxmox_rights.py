@@ -22,16 +22,16 @@ from aether_sim.paths import SimPaths
 from aether_sim.pve.server import SimPve
 from aether_sim.pve.storage import NodeStores, new_stores
 from inventory.proxmox_rights import TOKEN, USER, Right, Use, grants, paths, rights
-from tests.system.lab import Lab
-from tests.system.small import small_lab
+from tests.system.checkout import Checkout
+from tests.system.small import small_checkout
 
 Request = tuple[str, str, str]
 _TASK = re.compile(r"/tasks/UPID")
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    made = small_lab(tmp_path_factory.mktemp("rights"))
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    made = small_checkout(tmp_path_factory.mktemp("rights"))
     try:
         yield made
     finally:
@@ -39,7 +39,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def recorded(small: Lab) -> tuple[Use, list[Request]]:
+def recorded(small: Checkout) -> tuple[Use, list[Request]]:
     """The use of the fleet, and the requests of its life: made, changed in what can be changed, destroyed."""
     devices = 'usb = [{ name = "zwave", id = "0658:0200" }]\npci = [{ name = "gpu", id = "8086:46d1", path = "0000:00:02.0" }]'
     small.replace("inventory/homelab.toml", 'address = "192.168.1.11"', f'address = "192.168.1.11"\n{devices}')
@@ -94,10 +94,10 @@ def recorded(small: Lab) -> tuple[Use, list[Request]]:
     ]
 
 
-def requests_of(lab: Lab) -> list[Request]:
+def requests_of(checkout: Checkout) -> list[Request]:
     """What the API was asked, without what a waiting client asks again and again."""
     found: list[Request] = []
-    for method, path, body in control.ask(SimPaths(lab.path / ".aether/sim"), {"do": "requests"}):
+    for method, path, body in control.ask(SimPaths(checkout.path / ".aether/sim"), {"do": "requests"}):
         request = (method, path, body)
         if not _TASK.search(urllib.parse.unquote(path)) and request not in found[-3:]:
             found.append(request)

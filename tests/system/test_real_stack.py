@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.lab import Lab
-from tests.system.small import small_lab
+from tests.system.checkout import Checkout
+from tests.system.small import small_checkout
 
 PLAN = ".aether/plan.json"
 
 
 @pytest.fixture(scope="module")
-def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """An owner's checkout: a stack `real`, a backend and a passphrase in the environment, nothing deployed."""
-    made = small_lab(tmp_path_factory.mktemp("real"))
+    made = small_checkout(tmp_path_factory.mktemp("real"))
     made.stack = "real"
     state = made.path / ".aether/real-state"
     state.mkdir()
@@ -37,13 +37,13 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         made.close()
 
 
-def save_plan(owner: Lab) -> str:
+def save_plan(owner: Checkout) -> str:
     preview = owner.preview("--save-plan", PLAN)
     assert preview.code == 0, preview.text[-4000:]
     return preview.text
 
 
-def test_a_change_is_agreed_to_by_its_plan_and_a_loss_by_its_name(owner: Lab) -> None:
+def test_a_change_is_agreed_to_by_its_plan_and_a_loss_by_its_name(owner: Checkout) -> None:
     refused = owner.up()
     assert refused.code == 1
     assert "### web" in refused.text, "the preview is shown"
@@ -71,7 +71,7 @@ def test_a_change_is_agreed_to_by_its_plan_and_a_loss_by_its_name(owner: Lab) ->
     assert set(owner.guests()) == {"web", "dns"}
 
 
-def test_the_end_of_the_stack_wants_its_name(owner: Lab) -> None:
+def test_the_end_of_the_stack_wants_its_name(owner: Checkout) -> None:
     refused = owner.ops("down", "--yes")
     assert refused.code == 1
     assert "--yes --delete real" in refused.text

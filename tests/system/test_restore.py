@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.checkout import Checkout, kill_group, wait_until
 from tests.system.guests import boot
-from tests.system.lab import Lab, kill_group, wait_until
-from tests.system.small import running, small_lab
+from tests.system.small import running, small_checkout
 
 INVENTORY = "inventory/homelab.toml"
 JOB = '\n[backups.nightly]\nstorage = "local"\nschedule = "02:30"\nkeep = { daily = 7 }\nhosts = ["web", "log"]\n'
@@ -22,33 +22,33 @@ GUESTS = (("web", "pve1", 110), ("dns", "pve1", 111))
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The small fleet, of which web and dns have data, health checks and a backup."""
-    for lab in running(small_lab(tmp_path_factory.mktemp("restore") / "a folder", JOB)):
+    for checkout in running(small_checkout(tmp_path_factory.mktemp("restore") / "a folder", JOB)):
         for name, node, vmid in GUESTS:
-            assert lab.ssh(name, "echo kept >/var/lib/kept").code == 0
-            backup = lab.ssh(node, f"vzdump {vmid} --mode snapshot --storage local --compress zstd")
+            assert checkout.ssh(name, "echo kept >/var/lib/kept").code == 0
+            backup = checkout.ssh(node, f"vzdump {vmid} --mode snapshot --storage local --compress zstd")
             assert backup.code == 0, backup.text
-            assert lab.ssh(name, "echo changed since >/var/lib/kept").code == 0
+            assert checkout.ssh(name, "echo changed since >/var/lib/kept").code == 0
         for last in (10, 11):
             entry = f'address = "192.168.10.{last}"\n'
-            lab.replace(INVENTORY, entry, entry + HEALTH)
-        yield lab
+            checkout.replace(INVENTORY, entry, entry + HEALTH)
+        yield checkout
 
 
-def copies(lab: Lab) -> dict[str, str]:
+def copies(checkout: Checkout) -> dict[str, str]:
     """Guests that are not the inventory's, and their state."""
-    return {name: guest["status"] for name, guest in lab.guests().items() if name not in ("web", "dns", "log")}
+    return {name: guest["status"] for name, guest in checkout.guests().items() if name not in ("web", "dns", "log")}
 
 
-def left(lab: Lab) -> str:
+def left(checkout: Checkout) -> str:
     """What nodes keep of copies: their notes, disks and bridges."""
     ask = "ls -A /var/lib/aether/scratch; pvesm list local-zfs | grep -E -- '-9[0-9]{3}-'; ip link show dev scr9000"
-    return lab.ssh("pve1", f"{{ {ask}; }} 2>/dev/null").text
+    return checkout.ssh("pve1", f"{{ {ask}; }} 2>/dev/null").text
 
 
 @pytest.mark.parametrize(("host", "tool", "vmid"), [("web", "qm", 110), ("dns", "pct", 111)])
-def test_a_copy_is_restored_cut_off_examined_and_removed(fleet: Lab, host: str, tool: str, vmid: int) -> None:
+def test_a_copy_is_restored_cut_off_examined_and_removed(fleet: Checkout, host: str, tool: str, vmid: int) -> None:
     before, config = boot(fleet, host), fleet.ssh("pve1", f"{tool} config {vmid}").text
     begun = int(time.time())
     restored = fleet.ops("restore", host, "--to", "scratch")
@@ -71,7 +71,7 @@ def test_a_copy_is_restored_cut_off_examined_and_removed(fleet: Lab, host: str, 
 
 
 @pytest.mark.long
-def test_a_copy_that_is_kept_is_a_copy_and_reaches_nobody(fleet: Lab) -> None:
+def test_a_copy_that_is_kept_is_a_copy_and_reaches_nobody(fleet: Checkout) -> None:
     kept = fleet.ops("restore", "web", "--to", "scratch", "--keep")
     assert kept.code == 0, kept.text
     assert copies(fleet) == {"web-scratch": "running"}
@@ -96,7 +96,7 @@ def test_a_copy_that_is_kept_is_a_copy_and_reaches_nobody(fleet: Lab) -> None:
     assert not copies(fleet) and not left(fleet)
 
 
-def test_a_check_that_fails_in_the_copy_is_named_and_the_copy_goes(fleet: Lab) -> None:
+def test_a_check_that_fails_in_the_copy_is_named_and_the_copy_goes(fleet: Checkout) -> None:
     noted = fleet.ssh("pve1", "cat /var/lib/aether/restored/web").text
     fleet.replace(INVENTORY, '{ command = "test -e /var/lib/kept" }', '{ command = "test -e /var/lib/lost", timeout = 1 }')
     failed = fleet.ops("restore", "web", "--to", "scratch")
@@ -112,7 +112,7 @@ def test_a_check_that_fails_in_the_copy_is_named_and_the_copy_goes(fleet: Lab) -
     [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL],
     ids=lambda number: number.name,
 )
-def test_an_end_in_the_middle_leaves_no_copy(fleet: Lab, number: signal.Signals) -> None:
+def test_an_end_in_the_middle_leaves_no_copy(fleet: Checkout, number: signal.Signals) -> None:
     """By Ctrl-C and a pipeline's end at once; after a kill, by the next run."""
     fleet.replace(INVENTORY, '{ command = "test -e /var/lib/kept" }', '{ command = "test -e /var/lib/lost", timeout = 100 }')
     begun = fleet.start(fleet.python, "-m", "ops", "--stack", "sim", "restore", "web", "--to", "scratch")
@@ -128,7 +128,7 @@ def test_an_end_in_the_middle_leaves_no_copy(fleet: Lab, number: signal.Signals)
     assert not copies(fleet) and not left(fleet)
 
 
-def test_one_at_a_time_on_a_node(fleet: Lab) -> None:
+def test_one_at_a_time_on_a_node(fleet: Checkout) -> None:
     holds = fleet.start(
         "ssh", "-F", ".aether/ssh/sim/config", "pve1", "exec 9>>/run/lock/aether-scratch; flock 9; echo held; cat"
     )
@@ -141,7 +141,7 @@ def test_one_at_a_time_on_a_node(fleet: Lab) -> None:
     assert not copies(fleet)
 
 
-def test_what_cannot_be_restored_is_refused_before_anything_is_made(fleet: Lab) -> None:
+def test_what_cannot_be_restored_is_refused_before_anything_is_made(fleet: Checkout) -> None:
     for arguments, said in (
         (("log", "--to", "scratch"), "log has no backup on pve1, pve2, and no restic repository"),
         (("wbe", "--to", "scratch"), "'wbe' is no guest of inventory/homelab.toml"),
@@ -159,14 +159,14 @@ def test_what_cannot_be_restored_is_refused_before_anything_is_made(fleet: Lab) 
 
 
 @pytest.mark.long
-def test_all_goes_through_every_host_that_has_a_backup(fleet: Lab) -> None:
+def test_all_goes_through_every_host_that_has_a_backup(fleet: Checkout) -> None:
     every = fleet.ops("restore", "--all")
     assert every.code == 0, every.text
     assert "2 of 2 restored, and good" in every.text and "log: restore test" not in every.text, every.text
     assert not copies(fleet) and not left(fleet)
 
 
-def test_copies_elsewhere_are_whole_the_owners_alone_and_few(fleet: Lab, tmp_path: Path) -> None:
+def test_copies_elsewhere_are_whole_the_owners_alone_and_few(fleet: Checkout, tmp_path: Path) -> None:
     key, place = tmp_path / "owner.txt", tmp_path / "a drive"
     tools = fleet.path / ".aether/engine/bin"
     subprocess.run([tools / "age-keygen", "-o", key], check=True, capture_output=True)

@@ -9,9 +9,9 @@ from tests.system import tour
 
 @pytest.mark.long
 def test_the_page_is_what_the_commands_print(tmp_path: Path) -> None:
-    lab = tour.make(tmp_path / "a tour")
+    checkout = tour.make(tmp_path / "a tour")
     try:
-        walked = "\n".join(tour.walk(lab)) + "\n"
+        walked = "\n".join(tour.walk(checkout)) + "\n"
     finally:
-        lab.close()
+        checkout.close()
     assert walked == tour.PAGE.read_text()

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from bench.fleet import public_key
-from tests.system.lab import REPOSITORY, Lab, Result, kill_group, wait_until
-from tests.system.small import atomic, small_lab
+from tests.system.checkout import REPOSITORY, Checkout, Result, kill_group, wait_until
+from tests.system.small import atomic, small_checkout
 
 PAGE = REPOSITORY / "docs/tour.md"
 FIRST, SECOND = (f"sha256:{digit * 64}" for digit in "12")
@@ -207,26 +207,26 @@ is done, and the end says which is which. Mended, the same command goes on from 
 )
 
 
-def make(path: Path) -> Lab:
+def make(path: Path) -> Checkout:
     """The tour's fleet, not deployed: the small one with checks of health that have to go on holding, and two hosts more."""
-    lab = small_lab(path, _MORE, {"ansible/files.yml": _PLAY})
+    checkout = small_checkout(path, _MORE, {"ansible/files.yml": _PLAY})
     inventory = path / "inventory/homelab.toml"
     text = inventory.read_text().replace("settle = 0", "settle = 2")
     for name in ("web", "dns"):
         text = text.replace(f'description = "{name}"\n', f'description = "{name}"\nhealth = [{{ unit = "{name}.service" }}]\n')
     inventory.write_text(text)
-    return lab
+    return checkout
 
 
-def walk(lab: Lab) -> Iterator[str]:
+def walk(checkout: Checkout) -> Iterator[str]:
     """The page's text, line by line, as the commands are run. Raises AssertionError with what a command printed."""
     yield from _HEAD.splitlines()
     for number, step in enumerate(STEPS, 1):
         yield from ("", f"## {number}. {step.title}", "", *step.text.splitlines(), "", "```console")
         for command in step.commands:
             yield f"$ {command.line}"
-            with _beside(lab, command.beside):
-                result = lab.run("bash", "-c", command.line, timeout=600)
+            with _beside(checkout, command.beside):
+                result = checkout.run("bash", "-c", command.line, timeout=600)
             assert result.code == command.code, f"{command.line}: {result.code}\n{result.text}"
             yield from _shown(command, result)
         yield "```"
@@ -264,24 +264,24 @@ def _timeless(line: str) -> str:
 
 
 @contextmanager
-def _beside(lab: Lab, what: Literal["", "at work", "killed"]) -> Iterator[None]:
+def _beside(checkout: Checkout, what: Literal["", "at work", "killed"]) -> Iterator[None]:
     """Another operator's `up`, which waits for a host that does not answer, at work or killed when this is entered."""
     if not what:
         yield
         return
-    path = lab.path / "ansible/files.yml"
+    path = checkout.path / "ansible/files.yml"
     path.write_text(path.read_text() + f"# {what}\n")
-    lab.fault("files", "unreachable")
-    locks = lab.path / ".aether/state/.pulumi/locks"
-    process = lab.start("./aether", "up")
+    checkout.fault("files", "unreachable")
+    locks = checkout.path / ".aether/state/.pulumi/locks"
+    process = checkout.start("./aether", "up")
     try:
         wait_until("the other operator is at work", lambda: any(locks.rglob("*.json")), 120)
         if what == "killed":
             kill_group(process)
-            lab.clear_faults()
+            checkout.clear_faults()
         yield
     finally:
-        lab.clear_faults()
+        checkout.clear_faults()
         if what == "at work":
             process.communicate(timeout=300)
 
@@ -289,14 +289,14 @@ def _beside(lab: Lab, what: Literal["", "at work", "killed"]) -> Iterator[None]:
 def main() -> None:
     """Write the page."""
     with TemporaryDirectory() as folder:
-        lab = make(Path(folder) / "tour")
+        checkout = make(Path(folder) / "tour")
         try:
             lines = []
-            for line in walk(lab):
+            for line in walk(checkout):
                 print(line, flush=True)
                 lines.append(line)
         finally:
-            lab.close()
+            checkout.close()
     PAGE.write_text("\n".join(lines) + "\n")
 
 

@@ -15,8 +15,8 @@ import pytest
 from bench import path, resources, tofu
 from bench.bare import renamed
 from bench.fleet import Fleet
-from bench.lab import REPOSITORY, changes, expect_unchanged
 from bench.measure import BenchError, Report, Timed, interleaved, timed
+from bench.stack import REPOSITORY, changes, expect_unchanged
 from inventory.load import load
 from ops.stack import Stack
 

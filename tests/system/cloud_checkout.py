@@ -1,4 +1,4 @@
-"""The simulated AWS, GitHub and registry of a lab, looked at from their side."""
+"""The simulated AWS, GitHub and registry of a checkout, looked at from their side."""
 
 import json
 import re
@@ -7,29 +7,29 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from tests.system.lab import Lab, Result
+from tests.system.checkout import Checkout, Result
 
 
-class CloudLab:
-    """A lab that runs the cloud's stack."""
+class CloudCheckout:
+    """A checkout that runs the cloud's stack."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.simulator = lab.path / ".aether/sim"
+    def __init__(self, checkout: Checkout) -> None:
+        self.checkout = checkout
+        self.simulator = checkout.path / ".aether/sim"
 
     def up(self, *arguments: str) -> Result:
-        return self.lab.up(*arguments)
+        return self.checkout.up(*arguments)
 
     def fault(self, target: str, name: str, *, off: bool = False) -> None:
-        self.lab.fault(target, name, off=off)
+        self.checkout.fault(target, name, off=off)
 
     def faults(self) -> set[str]:
         """Targets of the faults that are on."""
-        return set(json.loads(self.lab.sim("status", "--json").text)["faults"])
+        return set(json.loads(self.checkout.sim("status", "--json").text)["faults"])
 
     def change(self, file: str, pattern: str, text: str) -> None:
-        """Put TEXT in place of what PATTERN matches in a file of the lab, everywhere."""
-        path = self.lab.path / file
+        """Put TEXT in place of what PATTERN matches in a file of the checkout, everywhere."""
+        path = self.checkout.path / file
         changed, count = re.subn(pattern, text, path.read_text())
         assert count, (file, pattern)
         path.write_text(changed)
@@ -85,19 +85,21 @@ class CloudLab:
 
     def resource(self, kind: str, name: str) -> dict[str, Any]:
         """One resource of the state, by the end of its type and its name."""
-        return next(item for item in self.lab.resources() if item["type"].endswith(kind) and item["urn"].endswith(f"::{name}"))
+        return next(
+            item for item in self.checkout.resources() if item["type"].endswith(kind) and item["urn"].endswith(f"::{name}")
+        )
 
     def images(self) -> dict[str, str]:
         """The stack's output: image to reference by digest."""
-        stack = next(item for item in self.lab.resources() if item["type"] == "pulumi:pulumi:Stack")
+        stack = next(item for item in self.checkout.resources() if item["type"] == "pulumi:pulumi:Stack")
         found: dict[str, str] = stack["outputs"]["images"]
         return found
 
     def sops(self, file: str, key: str, value: str) -> None:
         """Write a new value into one of the stack's sops files."""
         path = self.simulator / "secrets" / file
-        done = self.lab.run(
-            str(self.lab.path / ".aether/engine/bin/sops"),
+        done = self.checkout.run(
+            str(self.checkout.path / ".aether/engine/bin/sops"),
             "set",
             str(path),
             f'["{key}"]',

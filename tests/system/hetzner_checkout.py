@@ -16,7 +16,7 @@ import yaml
 
 from bench.fleet import public_key, site
 from tests.system import small
-from tests.system.lab import REPOSITORY, Lab
+from tests.system.checkout import REPOSITORY, Checkout
 
 HOST = "outpost"
 INVENTORY = f"""\
@@ -42,17 +42,17 @@ settle = 0
 
 
 class Project:
-    """The lab, and the API as its owner's token sees it.
+    """The checkout, and the API as its owner's token sees it.
 
     PREFIX is of the settings that say where it is: a provider of another name may stand before it.
     """
 
-    def __init__(self, lab: Lab, prefix: str = "hcloud") -> None:
-        self.lab = lab
+    def __init__(self, checkout: Checkout, prefix: str = "hcloud") -> None:
+        self.checkout = checkout
         self.prefix = prefix
 
     def settings(self) -> dict[str, str]:
-        document = yaml.safe_load((self.lab.path / f".aether/sim/Pulumi.{self.lab.stack}.yaml").read_text())
+        document = yaml.safe_load((self.checkout.path / f".aether/sim/Pulumi.{self.checkout.stack}.yaml").read_text())
         found: dict[str, str] = document["config"]
         return found
 
@@ -69,7 +69,7 @@ class Project:
         return server
 
     def edit(self, old: str, new: str) -> None:
-        self.lab.replace("inventory/hetzner.toml", old, new)
+        self.checkout.replace("inventory/hetzner.toml", old, new)
 
 
 def _environment_with_sdk(folder: Path) -> None:
@@ -98,16 +98,18 @@ def needs_the_plugin() -> None:
 
 
 @contextmanager
-def lab_of(path: Path, stack: str, files: dict[str, str]) -> Iterator[Lab]:
+def checkout_of(path: Path, stack: str, files: dict[str, str]) -> Iterator[Checkout]:
     """A checkout with FILES whose STACK is servers; the rest of its datacentre is a few hosts."""
     # The other stacks' are not what is tried.
-    lab = Lab.make(path, {f"nix/hosts/{HOST}.nix": "{ ... }:\n{ }\n", "inventory/homelab.toml": small.inventory(), **files})
+    checkout = Checkout.make(
+        path, {f"nix/hosts/{HOST}.nix": "{ ... }:\n{ }\n", "inventory/homelab.toml": small.inventory(), **files}
+    )
     (path / "inventory/cloud.toml").unlink()
-    lab.stack = stack
+    checkout.stack = stack
     (path / ".venv").unlink()
     _environment_with_sdk(path / ".venv")
-    lab.environment["PATH"] = os.environ["PATH"]
+    checkout.environment["PATH"] = os.environ["PATH"]
     try:
-        yield lab
+        yield checkout
     finally:
-        lab.close()
+        checkout.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
-# Folders of a lab's checkout that tests change.
+# Folders of a test's checkout that tests change.
 CHANGED = ("inventory", "nix/hosts", "ansible/roles")
 
 
@@ -42,17 +42,17 @@ class Result:
 
 
 @dataclass
-class Lab:
+class Checkout:
     """A copy of the checkout in a folder of its own, with its own simulator, state and keys."""
 
     path: Path
     stack: str = "sim"
     environment: dict[str, str] = field(default_factory=dict)
     deployed: str = ""
-    """Digest of the sources that the last `up` left the lab with; empty when that is not known."""
+    """Digest of the sources that the last `up` left the checkout with; empty when that is not known."""
 
     @classmethod
-    def make(cls, path: Path, files: Mapping[str, str] | None = None) -> "Lab":
+    def make(cls, path: Path, files: Mapping[str, str] | None = None) -> "Checkout":
         """Copy the tracked and new files of the checkout; the environment and the engine are shared.
 
         FILES (path to text) take the place of the checkout's, or are added.
@@ -182,7 +182,7 @@ class Lab:
         return self.ssh(host, "readlink -f /run/current-system").text.strip()
 
     def processes(self, program: str) -> set[int]:
-        """Ids of processes whose program is PROGRAM, or below it, under the lab's .aether."""
+        """Ids of processes whose program is PROGRAM, or below it, under the checkout's .aether."""
         start = f"{self.path}/.aether/{program}".encode()
         found = set()
         for entry in Path("/proc").iterdir():
