@@ -37,7 +37,9 @@ class Bare:
         command = [BARE if word == STACK else word for word in self.stack.command("preview", "--diff")]
         place = command.index("--config-file")
         del command[place : place + 2]
-        return expect_unchanged(timed(command, cwd=self.path, env={**self.stack.environment, **(env or {})}), len(self.resources))
+        # As Pulumi comes: its language host asks pip.
+        own = {**self.stack.environment, "PYTHONPATH": "", **(env or {})}
+        return expect_unchanged(timed(command, cwd=self.path, env=own), len(self.resources))
 
     def _write_program(self, state: list[dict[str, Any]]) -> None:
         providers = {

@@ -25,6 +25,8 @@ from ops.progress import ProgressPrinter
 AETHER = REPOSITORY / ".aether"
 PAGES = REPOSITORY / "docs/errors"
 """What each exit code of a deployment means: CODE.md."""
+LANGUAGE_HOST = REPOSITORY / "ops/language_host"
+"""What the engine's language host asks Python for, and gets sooner."""
 # They stand in one simulated datacentre.
 SIMULATED = tuple(sorted(path.stem.removeprefix("Pulumi.") for path in REPOSITORY.glob("Pulumi.sim*.yaml")))
 # Stack: setting that holds while another stack is deployed, that stack, the output that shows it, the value. The homelab asks the
@@ -76,6 +78,7 @@ class Stack:
             # The SDKs are hundreds of modules: without their bytecode every run compiles them, which takes longer than a preview.
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(AETHER / "cache/python"),
+            "PYTHONPATH": _first(LANGUAGE_HOST, os.environ.get("PYTHONPATH", "")),
         }
         if (AETHER / "pulumi-home").exists():
             own["PULUMI_HOME"] = str(AETHER / "pulumi-home")
@@ -293,6 +296,11 @@ def settings_in(path: Path) -> dict[str, str]:
 
 
 _TAKE_CONFIG_FILE = ("up", "preview", "refresh", "destroy", "config")
+
+
+def _first(folder: Path, path: str) -> str:
+    """PATH with FOLDER before all else."""
+    return os.pathsep.join([str(folder), *(other for other in path.split(os.pathsep) if other and other != str(folder))])
 
 
 def _passphrase() -> Path:
