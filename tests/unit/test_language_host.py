@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,13 @@ def test_a_package_that_is_installed_from_a_folder_is_pips_to_list(tmp_path: Pat
     ours = pip(*ASKED[0], first=str(LANGUAGE_HOST), more=str(tmp_path))
     assert {"odd", "pulumi"} <= {package["name"] for package in json.loads(ours.stdout)}, ours.stderr
     assert ours.stdout == pip(*ASKED[0], first="", more=str(tmp_path)).stdout
+
+
+def test_the_one_of_another_checkout_is_passed_over(tmp_path: Path) -> None:
+    shutil.copytree(LANGUAGE_HOST, tmp_path / "ops/language_host")
+    for arguments in (*ASKED, ("--version",)):
+        ours = pip(*arguments, first=str(LANGUAGE_HOST), more=str(tmp_path / "ops/language_host"))
+        assert (ours.returncode, ours.stdout) == (0, pip(*arguments, first="").stdout), ours.stderr
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("list", "--outdated=no"), ("show", "no-such-package")])

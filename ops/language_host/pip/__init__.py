@@ -4,5 +4,6 @@ from pathlib import Path
 from pkgutil import extend_path
 
 __path__ = extend_path(__path__, __name__)
-for folder in __path__[1:2]:
-    exec((Path(folder) / "__init__.py").read_text())
+# Another checkout's may be on the path as well.
+for real in [folder for folder in map(Path, __path__) if (folder / "_internal").is_dir()][:1]:
+    exec((real / "__init__.py").read_text())

@@ -10,7 +10,6 @@ import runpy
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent.parent
 ASKED = (["list", "-v", "--format", "json"], ["list", "--format", "json"])
 
 
@@ -37,11 +36,19 @@ def listed(folders: list[str]) -> list[dict[str, str]] | None:
     return [found[name] for name in sorted(found)]
 
 
+def stands_before_pip(folder: Path) -> bool:
+    """Whether FOLDER is one like this, of whichever checkout."""
+    return (folder / "pip/__main__.py").exists() and not (folder / "pip/_internal").exists()
+
+
 def main() -> None:
     """Answer, or be pip."""
-    sys.path[:] = [folder for folder in sys.path if not folder or Path(folder).resolve() != HERE]
+    sys.path[:] = [folder for folder in sys.path if not stands_before_pip(Path(folder))]
     arguments = sys.argv[1:]
-    packages = listed(sys.path) if arguments in ASKED else None
+    try:
+        packages = listed(sys.path) if arguments in ASKED else None
+    except OSError:
+        packages = None
     if packages is None:
         for name in [name for name in sys.modules if name.partition(".")[0] == "pip"]:
             del sys.modules[name]
