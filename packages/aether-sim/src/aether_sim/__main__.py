@@ -107,13 +107,15 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
     remembered, begins = paths.state / "options.json", {**options, "sources": _sources()}
     if _running(paths) is not None:
         status = _answering(paths)
-        if status is not None:
-            same = remembered.exists() and _datacentre(json.loads(remembered.read_text())) == _datacentre(begins)
-            if same and not _has_to_rewrite(paths, status) and _follows(paths):
-                _wait_for_images(paths, arguments.stack)
-                if not arguments.quiet:
-                    print(f"simulator is running (pid {status['pid']}, {status['block']})")
-                return 0
+        known = json.loads(remembered.read_text()) if remembered.exists() else {}
+        reason = _reason_to_start_again(paths, status, known, begins)
+        if status is not None and not reason:
+            _wait_for_images(paths, arguments.stack)
+            if not arguments.quiet:
+                print(f"simulator is running (pid {status['pid']}, {status['block']})")
+            return 0
+        # As a power cut to its hosts: a deployment that follows finds that they have booted since.
+        print(f"simulator: starts over, {reason}", flush=True)
         _end(paths)
     if _locked(paths):
         # Another start (or a stop) is at work: its end is what counts.
@@ -156,9 +158,23 @@ def _start(paths: SimPaths, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _reason_to_start_again(paths: SimPaths, status: dict[str, Any] | None, known: dict[str, Any], begins: dict[str, Any]) -> str:
+    """Why a start does not leave the simulator that runs as it is; empty where it does."""
+    if status is None:
+        return "it does not answer"
+    if _datacentre(known) != _datacentre(begins):
+        changed = [name for name in begins if known.get(name) != begins[name]]
+        return f"it was started with other {', '.join(changed)}"
+    if not Path(status["stack"]).exists():
+        return f"{status['stack']} is gone"
+    if status["warnings"]:
+        return f"it could not do all of its last one: {status['warnings'][0]}"
+    return "" if _follows(paths) else "its inventory has other machines"
+
+
 def _datacentre(options: dict[str, Any]) -> dict[str, Any]:
     """What makes one datacentre another one: a stack that stands in the same is no reason to start again."""
-    return {**options, "stack": TOGETHER if options["stack"] in TOGETHER else options["stack"]}
+    return {**options, "stack": TOGETHER if options.get("stack") in TOGETHER else options.get("stack")}
 
 
 def _sources() -> str:
@@ -200,8 +216,9 @@ def _wait_for_other(paths: SimPaths, arguments: argparse.Namespace) -> int:
 
 
 def _answering(paths: SimPaths) -> dict[str, Any] | None:
+    """What a supervisor that runs says of itself. One that is busy is waited for: to end it cuts the power of its hosts."""
     try:
-        status = control.ask(paths, {"do": "status"}, timeout=10)
+        status = control.ask(paths, {"do": "status"}, timeout=START_TIMEOUT / 2)
     except (control.NotRunning, control.Failed):
         return None
     return dict(status)
@@ -213,11 +230,6 @@ def _follows(paths: SimPaths) -> bool:
         return bool(control.ask(paths, {"do": "follow"}))
     except control.Failed:
         return False
-
-
-def _has_to_rewrite(paths: SimPaths, status: dict[str, Any]) -> bool:
-    """Whether something that a start makes is missing: the stack file, or secrets that could not be written before."""
-    return not Path(status["stack"]).exists() or bool(status["warnings"])
 
 
 def _end(paths: SimPaths) -> None:

@@ -80,7 +80,8 @@ def test_a_guest_that_was_added_since_is_taken_in_and_a_machine_is_a_new_start(s
     # Its key is the same from then on.
     assert sim.cli("start", *sim.options()).code == 0 and sim.endpoints()["notes"] == endpoint
     sim.inventory.write_text(text + NEW.format(name="den", kind="nixos-metal"))
-    assert sim.cli("start", *sim.options()).code == 0
+    again = sim.cli("start", *sim.options())
+    assert again.code == 0 and "simulator: starts over, its inventory has other machines" in again.out, again.out
     assert sim.status()["pid"] != first["pid"] and "den" in sim.endpoints()
     # What cannot be read is for the program to refuse.
     pid = sim.status()["pid"]

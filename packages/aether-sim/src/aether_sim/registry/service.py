@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _FIRST = "the first build\n"
 # Seconds that crane may take to listen, on a busy machine.
 START = 120
+TRIES = 3
 
 
 class Registry:
@@ -108,10 +109,15 @@ class Registry:
                 await self._filling
 
     async def _fill(self) -> None:
-        try:
-            await asyncio.to_thread(self._first_images)
-        except (ImageError, KeysError) as error:
-            self.datacentre.warnings.append(f"the registry has no images: {error}")
+        """In more than one try: a warning has the next start cut the power of all hosts, to do better."""
+        for left in reversed(range(TRIES)):
+            try:
+                await asyncio.to_thread(self._first_images)
+                return
+            except (ImageError, KeysError) as error:
+                self.datacentre.log(f"the registry's images: {error}")
+                if not left:
+                    self.datacentre.warnings.append(f"the registry has no images: {error}")
 
     async def _serve(self) -> None:
         (self.directory / "blobs").mkdir(parents=True, exist_ok=True)
