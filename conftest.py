@@ -15,7 +15,7 @@ for name in ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "ARGS"):
 # Files whose tests share a deployed homelab, in their order: a process makes it, and runs them all. Two of them, because their
 # tests mostly wait. To deploy one takes minutes: each is deployed once, by a test that proves something by it (`newcomer`).
 HOMELABS = {
-    "homelab: hosts": ("migration", "activation", "atomic", "router"),
+    "homelab: hosts": ("migration", "activation", "router"),
     "homelab: cluster": ("provisioning_faults", "both_stacks", "homelab"),
 }
 HOMELAB = {f"tests/system/test_{name}.py": group for group, names in HOMELABS.items() for name in names}

@@ -1,17 +1,24 @@
 """Fedora Atomic hosts: from stock to a signed digest, and back when the new image is red or unsigned."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from tests.system.checkout import Checkout
+from tests.system.small import atomic, grown, small_checkout
 
-FIRST, SECOND = ("sha256:" + digit * 64 for digit in "ab")
-HOST = '[hosts.workstation]\nkind = "atomic"\n'
+pytestmark = pytest.mark.in_order("each begins with the image that the one before it left")
+
+FIRST, SECOND, THIRD, FOURTH = ("sha256:" + digit * 64 for digit in "abcd")
+IMAGE = "ghcr.io/example/aether-kinoite"
+FACTS = (f'image = "{IMAGE}"', 'health = [{ unit = "sshd.service" }]')
 
 
-def pin(checkout: Checkout, digest: str) -> None:
-    checkout.replace("inventory/homelab.toml", HOST, f'{HOST}digest = "{digest}"\n')
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """The small fleet, and a workstation that nobody gave an image yet."""
+    yield from grown(small_checkout(tmp_path_factory.mktemp("atomic"), atomic("workstation", 20, *FACTS)))
 
 
 def booted(checkout: Checkout) -> dict[str, str]:
@@ -21,55 +28,54 @@ def booted(checkout: Checkout) -> dict[str, str]:
     return found
 
 
-def test_from_stock_to_a_signed_digest_and_then_nothing_to_do(settled: Checkout) -> None:
-    assert "signed" not in booted(settled).get("container-image-reference", "")
-    pin(settled, FIRST)
-    up = settled.up()
+def test_from_stock_to_a_signed_digest_and_then_nothing_to_do(fleet: Checkout) -> None:
+    assert "signed" not in booted(fleet).get("container-image-reference", "")
+    fleet.replace("inventory/homelab.toml", FACTS[0], f'{FACTS[0]}\ndigest = "{FIRST}"')
+    up = fleet.up()
     assert up.code == 0, up.text
-    now = booted(settled)
+    now = booted(fleet)
     assert now["container-image-reference-digest"] == FIRST
-    assert now["container-image-reference"].startswith("ostree-image-signed:docker://ghcr.io/example/aether-kinoite-nvidia")
+    assert now["container-image-reference"].startswith(f"ostree-image-signed:docker://{IMAGE}")
     # The first boot of the image is unverified, because the image brings the key; it is not where the host ends.
     steps = [line for line in up.text.splitlines() if "workstation: rebases to" in line]
     assert ["ostree-unverified-registry" in steps[0], "ostree-image-signed" in steps[-1]] == [True, True], steps
-    assert set(settled.preview().changes()) == {"unchanged"}
+    assert set(fleet.preview().changes()) == {"unchanged"}
 
 
-def test_a_host_that_roams_is_away_and_catches_up(settled: Checkout) -> None:
+def test_a_host_that_roams_is_away_and_catches_up(fleet: Checkout) -> None:
     """It is no failure that it does not answer, and what it missed comes with the first run that finds it."""
-    settled.replace("inventory/homelab.toml", HOST, f"{HOST}roams = true\n")
-    pin(settled, FIRST)
-    settled.fault("workstation", "unreachable")
-    up = settled.up()
+    fleet.replace("inventory/homelab.toml", FACTS[0], f"roams = true\n{FACTS[0]}")
+    fleet.replace("inventory/homelab.toml", FIRST, SECOND)
+    fleet.fault("workstation", "unreachable")
+    up = fleet.up()
     assert up.code == 0, up.text
     assert "workstation is away: its changes wait for the first run that finds it." in up.text
-    (row,) = [line for line in settled.ops("status").text.splitlines() if line.startswith("workstation ")]
+    (row,) = [line for line in fleet.ops("status").text.splitlines() if line.startswith("workstation ")]
     assert " away " in row, row
-    settled.clear_faults()
-    back = settled.up()
+    fleet.clear_faults()
+    back = fleet.up()
     assert back.code == 0, back.text
-    assert booted(settled)["container-image-reference-digest"] == FIRST
-    assert set(settled.preview().changes()) == {"unchanged"}
+    assert booted(fleet)["container-image-reference-digest"] == SECOND
+    assert set(fleet.preview().changes()) == {"unchanged"}
 
 
 @pytest.mark.fault
 @pytest.mark.parametrize(
-    ("fault", "says"),
+    ("fault", "before", "after", "says"),
     [
-        ("greenboot-red", "workstation: greenboot"),
-        ("bad-signature", "workstation: the image's signature was not accepted; the host stays on"),
+        ("greenboot-red", SECOND, THIRD, "workstation: greenboot"),
+        ("bad-signature", THIRD, FOURTH, "workstation: the image's signature was not accepted; the host stays on"),
     ],
 )
-def test_a_bad_image_leaves_the_host_on_the_one_before(settled: Checkout, fault: str, says: str) -> None:
-    pin(settled, FIRST)
-    assert settled.up().code == 0
-    settled.replace("inventory/homelab.toml", FIRST, SECOND)
-    settled.fault("workstation", fault)
-    up = settled.up()
+def test_a_bad_image_leaves_the_host_on_the_one_before(fleet: Checkout, fault: str, before: str, after: str, says: str) -> None:
+    assert booted(fleet)["container-image-reference-digest"] == before
+    fleet.replace("inventory/homelab.toml", before, after)
+    fleet.fault("workstation", fault)
+    up = fleet.up()
     assert up.code != 0
     assert says in up.text, up.text
-    assert booted(settled)["container-image-reference-digest"] == FIRST
-    settled.clear_faults()
-    healed = settled.up()
+    assert booted(fleet)["container-image-reference-digest"] == before
+    fleet.clear_faults()
+    healed = fleet.up()
     assert healed.code == 0, healed.text
-    assert booted(settled)["container-image-reference-digest"] == SECOND
+    assert booted(fleet)["container-image-reference-digest"] == after
