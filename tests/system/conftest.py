@@ -9,8 +9,8 @@ from tests.system.checkout import CHANGED, REPOSITORY, Checkout
 
 @pytest.fixture(scope="session")
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """A homelab in a folder whose name has a space, for the test that deploys it in its own way: the first of its group in LABS
-    (conftest.py). Nothing is deployed, unless other groups ran in this process before.
+    """A homelab in a folder whose name has a space, for the test that deploys it in its own way: the first of its group
+    (HOMELABS of conftest.py). Nothing is deployed, unless other groups ran in this process before.
     """
     if not (REPOSITORY / ".aether/engine/bin/pulumi").exists():
         pytest.skip("the engine is not there; make it with: ./aether engine ensure")
@@ -30,8 +30,8 @@ def checkout(newcomer: Checkout) -> Checkout:
 
 
 @pytest.fixture
-def settled(checkout: Checkout) -> Iterator[Checkout]:
-    """The checkout, with faults off and facts and roles put back afterwards, and deployed unless the test did that itself.
+def restored(checkout: Checkout) -> Iterator[Checkout]:
+    """The checkout, with faults off and facts and roles put back afterwards. They are not deployed: the next test's `up` does it.
 
     A host's Nix file stays as the test left it when that is what the host runs.
     """
@@ -45,6 +45,18 @@ def settled(checkout: Checkout) -> Iterator[Checkout]:
             not path.exists() or path.read_bytes() != content
         ):
             path.write_bytes(content)
+
+
+@pytest.fixture
+def settling(checkout: Checkout) -> Iterator[None]:
+    """Whatever the test leaves is deployed after it, unless it did that itself."""
+    yield
     if checkout.deployed != checkout.sources():
         result = checkout.up()
         assert result.code == 0, result.text[-4000:]
+
+
+@pytest.fixture
+def settled(settling: None, restored: Checkout) -> Checkout:
+    """The checkout, restored and deployed afterwards."""
+    return restored

@@ -14,26 +14,26 @@ COCKPIT = "[hosts.cockpit]\n"
 
 
 @pytest.fixture
-def cockpit(settled: Checkout) -> Iterator[tuple[Checkout, str]]:
+def cockpit(restored: Checkout) -> Iterator[tuple[Checkout, str]]:
     """The checkout, and what cockpit runs; an activation of it that nobody confirms reverts after five seconds."""
-    settled.replace("inventory/homelab.toml", COCKPIT, f"{COCKPIT}confirm_timeout = 5\n")
-    up = settled.up()
+    restored.replace("inventory/homelab.toml", COCKPIT, f"{COCKPIT}confirm_timeout = 5\n")
+    up = restored.up()
     assert up.code == 0, up.text
-    yield settled, settled.system("cockpit")
+    yield restored, restored.system("cockpit")
 
 
-def test_a_failing_health_check_reverts_that_host_and_nobody_else(settled: Checkout) -> None:
-    before = {host: settled.system(host) for host in ("media", "monitoring")}
-    settled.touch("media", "bad")
-    settled.touch("monitoring", "good")
-    settled.fault("media", "health")
-    up = settled.up()
+def test_a_failing_health_check_reverts_that_host_and_nobody_else(restored: Checkout) -> None:
+    before = {host: restored.system(host) for host in ("media", "monitoring")}
+    restored.touch("media", "bad")
+    restored.touch("monitoring", "good")
+    restored.fault("media", "health")
+    up = restored.up()
     assert up.code != 0
     assert re.search(r"media: (activation failed|not healthy after activation).*back on generation \d+", up.text), up.text
-    assert settled.system("media") == before["media"]
-    assert settled.ssh("media", "readlink -f /nix/var/nix/profiles/system").text.strip() == before["media"]
+    assert restored.system("media") == before["media"]
+    assert restored.ssh("media", "readlink -f /nix/var/nix/profiles/system").text.strip() == before["media"]
     assert "monitoring: committed as generation" in up.text
-    assert settled.system("monitoring") != before["monitoring"]
+    assert restored.system("monitoring") != before["monitoring"]
 
 
 def test_ssh_lost_after_activation_reverts_within_the_window(cockpit: tuple[Checkout, str]) -> None:
@@ -92,46 +92,46 @@ def test_two_operators_at_once_are_told_of_each_other(cockpit: tuple[Checkout, s
         ("unreachable", r"cockpit: cockpit does not answer on SSH at 127\.\S+"),
     ],
 )
-def test_a_host_that_cannot_be_deployed_is_untouched(settled: Checkout, fault: str, says: str) -> None:
-    before = settled.system("cockpit")
-    settled.touch("cockpit", f"with {fault}")
-    settled.fault("cockpit", fault)
-    up = settled.up()
+def test_a_host_that_cannot_be_deployed_is_untouched(restored: Checkout, fault: str, says: str) -> None:
+    before = restored.system("cockpit")
+    restored.touch("cockpit", f"with {fault}")
+    restored.fault("cockpit", fault)
+    up = restored.up()
     assert up.code != 0
     assert re.search(says, up.text), up.text
     if fault == "disk-full":
         assert "No space left on device" in up.text
-    settled.clear_faults()
-    assert settled.system("cockpit") == before
+    restored.clear_faults()
+    assert restored.system("cockpit") == before
 
 
-def test_a_new_kernel_that_does_not_boot_falls_back(settled: Checkout) -> None:
-    before = settled.system("cockpit")
-    settled.replace("inventory/homelab.toml", COCKPIT, f'{COCKPIT}reboot = "auto"\n')
-    settled.touch("cockpit", "with another kernel")
-    path = settled.path / "nix/hosts/niobe/cockpit.nix"
+def test_a_new_kernel_that_does_not_boot_falls_back(restored: Checkout) -> None:
+    before = restored.system("cockpit")
+    restored.replace("inventory/homelab.toml", COCKPIT, f'{COCKPIT}reboot = "auto"\n')
+    restored.touch("cockpit", "with another kernel")
+    path = restored.path / "nix/hosts/niobe/cockpit.nix"
     path.write_text(path.read_text() + '# a kernel of its own:\n  boot.kernelParams = [ "other" ];\n')
-    settled.fault("cockpit", "no-boot")
-    up = settled.up()
+    restored.fault("cockpit", "no-boot")
+    up = restored.up()
     assert up.code != 0
     assert re.search(r"cockpit: came back on \S+ instead of \S+: the boot loader fell back", up.text), up.text
-    assert settled.system("cockpit") == before
-    assert settled.ssh("cockpit", "readlink -f /nix/var/nix/profiles/system").text.strip() == before
+    assert restored.system("cockpit") == before
+    assert restored.ssh("cockpit", "readlink -f /nix/var/nix/profiles/system").text.strip() == before
 
 
-def test_a_failed_canary_stops_the_roll_out(settled: Checkout) -> None:
-    before = {host: settled.system(host) for host in ("cockpit", "monitoring", "media")}
-    settled.replace("inventory/homelab.toml", 'strategy = "all"', 'strategy = "canary"\ncanary = "cockpit"')
+def test_a_failed_canary_stops_the_roll_out(restored: Checkout) -> None:
+    before = {host: restored.system(host) for host in ("cockpit", "monitoring", "media")}
+    restored.replace("inventory/homelab.toml", 'strategy = "all"', 'strategy = "canary"\ncanary = "cockpit"')
     for host in before:
-        settled.touch(host, "rolled out")
-    settled.fault("cockpit", "health")
-    up = settled.up()
+        restored.touch(host, "rolled out")
+    restored.fault("cockpit", "health")
+    up = restored.up()
     assert up.code != 0
-    assert {host: settled.system(host) for host in before} == before
-    settled.clear_faults()
-    healed = settled.up()
+    assert {host: restored.system(host) for host in before} == before
+    restored.clear_faults()
+    healed = restored.up()
     assert healed.code == 0, healed.text
-    assert all(settled.system(host) != system for host, system in before.items())
+    assert all(restored.system(host) != system for host, system in before.items())
 
 
 def test_drift_is_found_and_repaired_on_that_host_alone(settled: Checkout) -> None:
