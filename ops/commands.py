@@ -40,6 +40,8 @@ def up(stack: Stack, arguments: list[str]) -> int:
     passed = [*_read_back(stack, options.passed), *options.passed, *later]
     silent = _leave_out(stack, passed)
     steps = agreement.agree_to_up(stack, agreement.Agreement.of(options), passed, out.print)
+    if steps is None:
+        _try_in_part(stack, passed)
     with recorded(stack, "up"):
         stack.run_with_progress(
             _progress_printer(stack, steps),
@@ -72,6 +74,16 @@ def up(stack: Stack, arguments: list[str]) -> int:
     for line in unordered:
         out.print(f"Not done: {line}", markup=False)
     return 1 if unordered or (silent and silent.down) else 0
+
+
+def _try_in_part(stack: Stack, passed: list[str]) -> None:
+    """Preview an `up` of a part of the stack that nobody has looked at: one that the engine gives up in its midst can leave a
+    state that it refuses from then on.
+    """
+    from ops.review import IN_PART, preview_steps
+
+    if IN_PART.intersection(passed):
+        preview_steps(stack, *passed)
 
 
 def _leave_orders(stack: Stack, silent: unreachable.Silent, words: list[str]) -> list[str]:

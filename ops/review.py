@@ -68,9 +68,27 @@ def evaluation(stack: Stack, base: str) -> str:
     return "\n".join(lines)
 
 
+# Options of the engine that name a part of the stack.
+IN_PART = {"-t", "--target", "--exclude"}
+
+
 def preview_steps(stack: Stack, *arguments: str) -> list[dict[str, Any]]:
-    """Steps of `pulumi preview --json`, of what stays too."""
-    shown = stack.output("preview", "--json", "--show-replacement-steps", "--show-sames", *arguments)
+    """Steps of `pulumi preview --json`, of what stays too.
+
+    Raises:
+        OpsError: the engine cannot; also not a part of the stack, where a change that waits orders the rest otherwise.
+    """
+    try:
+        shown = stack.output("preview", "--json", "--show-replacement-steps", "--show-sames", *arguments)
+    except OpsError as error:
+        # It keeps the rest as the state has it, with what it waited for, and then meets that a second time.
+        if IN_PART.intersection(arguments) and "Duplicate resource URN" in str(error):
+            raise OpsError(
+                "A change that is not deployed yet has hosts wait for others than before: until it is, no part of the stack can "
+                "be deployed by itself. Nothing was changed. Fix: take the change back, or deploy it with all the rest, once "
+                f"that answers: ./aether --stack {stack.name} up"
+            ) from None
+        raise
     return list(json.loads(_json(shown)).get("steps", []))
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import signal
 import subprocess
 import time
@@ -138,7 +139,7 @@ class Stack:
                 f"\nInterrupted.\n{printer.reached()}\nA host that was in the middle goes back by itself, within a minute. "
                 "The state has what was done: run the same command again, and it goes on there."
             )
-        if code and (reason := secrets_provider.explain(self.name, said)):
+        if code and (reason := secrets_provider.explain(self.name, said) or self._out_of_order(said)):
             raise OpsError(reason)
         if code:
             looked_up = explained(code for code in printer.codes() if (PAGES / f"{code}.md").exists())
@@ -174,6 +175,18 @@ class Stack:
             said = result.stderr.strip() or result.stdout.strip()
             raise OpsError(secrets_provider.explain(self.name, said) or said)
         return result.stdout
+
+    def _out_of_order(self, said: str) -> str:
+        """What the engine's words about a state that it refuses mean, and the way out; empty where it said something else."""
+        if "snapshot integrity error" not in said:
+            return ""
+        own = {} if not self.simulated else self.environment()
+        names = [name for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE") if name in own]
+        command = [*(f"{name}={shlex.quote(own[name])}" for name in names), "pulumi", "state", "repair", "--stack", self.name]
+        return (
+            "The state has resources before those that they depend on, and the engine refuses it. "
+            f"Fix: . ops/env.sh, then: {' '.join(command)}   After that: make preview"
+        )
 
     def exists(self) -> bool:
         if self.simulated:

@@ -108,3 +108,11 @@ def test_settings_are_read_as_yaml(tmp_path: Path) -> None:
     assert settings_in(file) == {"phase": "3", "secrets": "my secrets", "detectDrift": "true"}
     file.write_text("")
     assert settings_in(file) == {}
+
+
+def test_a_state_that_the_engine_refuses_is_told_how_to_be_repaired() -> None:
+    said = "error: The Pulumi CLI encountered a snapshot integrity error. This is a bug!"
+    real, simulated = Stack("homelab")._out_of_order(said), Stack("sim")._out_of_order(said)
+    assert "Fix: . ops/env.sh, then: pulumi state repair --stack homelab " in real
+    assert "PULUMI_BACKEND_URL='file://" in simulated and "pulumi state repair --stack sim " in simulated
+    assert Stack("sim")._out_of_order("error: something else") == ""

@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from components.requests import DeployRequest
-from ops.review import reboots, render, summary
+from ops.review import preview_steps, reboots, render, summary
+from ops.stack import OpsError, Stack
+
+TWICE = "error: Duplicate resource URN 'urn:pulumi:sim::aether::aether:ansible:Playbook$command:local:Command::oracle'"
 
 
 def step(op: str, kind: str, name: str, **more: Any) -> dict[str, Any]:
@@ -201,3 +204,24 @@ def test_a_program_is_told_what_changes_and_what_is_lost() -> None:
     assert list(found["inside"]) == ["gateway"] and "caddy" in found["inside"]["gateway"][0]
     assert found["losses"] == [{"name": "media", "what": "virtual machine", "how": "replace"}]
     json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--target", "**::media"], "no part of the stack can be deployed by itself. Nothing was changed. Fix: "),
+        (["--exclude", "**::media"], "./aether --stack homelab up"),
+        ([], "Duplicate resource URN"),
+    ],
+)
+def test_a_part_that_the_engine_cannot_take_by_itself_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
+) -> None:
+    def refuse(*_: str) -> str:
+        raise OpsError(TWICE)
+
+    monkeypatch.setattr(Stack, "output", refuse)
+    with pytest.raises(OpsError) as refused:
+        preview_steps(Stack("homelab"), *arguments)
+    assert says in str(refused.value)
+    assert ("Duplicate" in str(refused.value)) is (not arguments)
