@@ -121,6 +121,28 @@ def test_a_private_package_of_the_simulated_registry_is_denied_and_another_is_no
     loop.close()
 
 
+def test_two_that_were_copied_from_one_place_take_two_ports() -> None:
+    """Each wants the port that the first one had, and has it before it serves."""
+
+    async def play() -> None:
+        first = Gate("127.0.0.1", 0)
+        second = Gate("127.0.0.1", first.port)
+        assert second.port != first.port
+        await asyncio.gather(first.open("http://127.0.0.1:1"), second.open("http://127.0.0.1:1"))
+        await first.close()
+        third = Gate("127.0.0.1", first.port)
+        assert third.port == first.port, "free again"
+        with pytest.raises(OSError, match="was taken by another program"):
+            await first.open("http://127.0.0.1:1")
+        await first.close()
+        await second.close()
+        await third.close()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(play())
+    loop.close()
+
+
 async def _registry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")

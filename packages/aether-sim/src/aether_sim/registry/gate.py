@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterable
 
 import aiohttp
@@ -13,11 +14,32 @@ _LOGGED_IN = "logged-in"
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
 
 
-class Gate:
-    """A reverse proxy on HOST:PORT. `private` are packages (OWNER/NAME) that nobody gets without a login."""
+def _listening(host: str, port: int) -> socket.socket | None:
+    """A socket that listens there; None where the port is taken. Without listening, a second one could be bound beside it."""
+    found = socket.socket()
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind((host, port))
+        found.listen(128)
+    except OSError:
+        found.close()
+        return None
+    return found
 
-    def __init__(self, host: str, port: int) -> None:
-        self.host, self.port = host, port
+
+class Gate:
+    """A reverse proxy on HOST. `private` are packages (OWNER/NAME) that nobody gets without a login.
+
+    Its port is the one that is WANTED where that is free, and taken at once: another one that was copied from the same place
+    wants it, too.
+    """
+
+    def __init__(self, host: str, wanted: int) -> None:
+        self.host = host
+        self._socket: socket.socket | None = _listening(host, wanted) or _listening(host, 0)
+        if self._socket is None:
+            raise OSError(f"no free port on {host}")
+        self.port = int(self._socket.getsockname()[1])
         self.private: set[str] = set()
         self.behind = ""
         self._runner: web.AppRunner | None = None
@@ -33,7 +55,11 @@ class Gate:
         app.router.add_route("*", "/{path:.*}", self._pass)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self.host, self.port, reuse_address=True).start()
+        if self._socket is None and (listening := _listening(self.host, self.port)):
+            self._socket = listening
+        if self._socket is None:
+            raise OSError(f"port {self.port} of {self.host} was taken by another program while nothing listened on it")
+        await web.SockSite(self._runner, self._socket).start()
 
     async def close(self) -> None:
         """Stop listening."""
@@ -41,7 +67,9 @@ class Gate:
             await self._runner.cleanup()
         if self._client is not None:
             await self._client.close()
-        self._runner = self._client = None
+        if self._socket is not None:
+            self._socket.close()
+        self._runner = self._client = self._socket = None
 
     async def _token(self, request: web.Request) -> web.Response:
         """GHCR gives a token for a public package without a login, and denies one for a private."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
-import socket
+import re
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,26 +52,17 @@ class Registry:
         # crane keeps manifests in memory alone: what is published again at each start, with the same digests.
         last = self.directory / "last.json"
         self._last: dict[str, str] = json.loads(last.read_text()) if last.exists() else {}
-        self.port = self._port()
-        self.gate = Gate("127.0.0.1", self.port)
+        # That of the last time where it is free.
+        kept = self.directory / "port"
+        self.gate = Gate("127.0.0.1", int(kept.read_text()) if kept.exists() else 0)
+        self.port = self.gate.port
+        write_atomic(kept, str(self.port).encode())
         # A workflow is logged in: what is private to others is not to it.
         auth = {"auth": base64.b64encode(b"workflow:token").decode()}
         write_atomic(self.login / "config.json", json.dumps({"auths": {f"127.0.0.1:{self.port}": auth}}).encode())
         self._child: asyncio.subprocess.Process | None = None
         self._filling: asyncio.Task[None] | None = None
         self._without_own = False
-
-    def _port(self) -> int:
-        """The port of last time when it is free."""
-        kept = self.directory / "port"
-        for port in (int(kept.read_text()) if kept.exists() else 0, 0):
-            with contextlib.suppress(OSError), socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind(("127.0.0.1", port))
-                found = int(probe.getsockname()[1])
-                write_atomic(kept, str(found).encode())
-                return found
-        raise OSError("no free port on 127.0.0.1")
 
     @property
     def usable(self) -> bool:
@@ -92,11 +82,13 @@ class Registry:
         """Serve, with the images signed."""
         if not self.usable:
             self.datacentre.warnings.append("the registry needs crane and sops. Fix: make setup, then start again")
+            await self.gate.close()
             return
         try:
             await self._serve()
         except ImageError as error:
             self.datacentre.warnings.append(f"the registry has no images: {error}")
+            await self.gate.close()
             return
         self._filling = asyncio.create_task(self._fill())
 
@@ -121,30 +113,17 @@ class Registry:
 
     async def _serve(self) -> None:
         (self.directory / "blobs").mkdir(parents=True, exist_ok=True)
-        inner = _free_port()
-        with (self.directory / "registry.log").open("ab") as log:
-            self._child = await asyncio.create_subprocess_exec(
-                str(self.tools / "crane"),
-                "registry",
-                "serve",
-                "--address",
-                f"127.0.0.1:{inner}",
-                "--disk",
-                str(self.directory / "blobs"),
-                stdout=log,
-                stderr=log,
-            )
+        log = self.directory / "registry.log"
+        # It takes a port that is free, and says which.
+        command = [str(self.tools / "crane"), "registry", "serve", "--address", "127.0.0.1:0", "--disk"]
+        with log.open("wb") as file:
+            self._child = await asyncio.create_subprocess_exec(*command, str(self.directory / "blobs"), stdout=file, stderr=file)
         deadline = time.monotonic() + START
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", inner)
-                writer.close()
-                break
-            except OSError:
-                if self._child.returncode is not None or time.monotonic() > deadline:
-                    raise ImageError(f"crane serves no registry; see {self.directory / 'registry.log'}") from None
+        while not (said := re.search(r"serving on port (\d+)", log.read_text())):
+            if self._child.returncode is not None or time.monotonic() > deadline:
+                raise ImageError(f"crane serves no registry; see {log}")
             await asyncio.sleep(0.05)
-        await self.gate.open(f"http://127.0.0.1:{inner}")
+        await self.gate.open(f"http://127.0.0.1:{said[1]}")
 
     def _first_images(self) -> None:
         """crane keeps manifests in memory alone: the images are made at each start, with the same digests."""
@@ -225,12 +204,6 @@ class Registry:
         real = images.push(self.tools, f"{self.reference(image)}:first", f"{image}\n{_FIRST}")
         self.signer.sign(f"{self.reference(image)}@{real}")
         images.borrow_signature(self.tools, self.reference(image), real, digest)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def create(datacentre: Datacentre) -> Registry:
