@@ -12,7 +12,8 @@ import yaml
 
 from bench.fleet import Fleet
 from bench.measure import BenchError, Timed, timed
-from bench.stack import REPOSITORY, STACK, BenchStack
+from bench.stack import STACK, BenchStack
+from inventory.files import REPOSITORY
 
 RIVAL = REPOSITORY / "bench/rival"
 

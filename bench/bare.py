@@ -1,4 +1,4 @@
-"""A bare Pulumi program with the resources of a stack's stack, and the same state."""
+"""A bare Pulumi program with the resources of the stack that is measured, and the same state."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import yaml
 
 from bench.measure import timed
 from bench.resources import Declared, declared, plain, without_defaults
-from bench.stack import REPOSITORY, STACK, BenchStack, expect_unchanged
+from bench.stack import STACK, BenchStack, expect_unchanged
+from inventory.files import REPOSITORY
 
 PROJECT, BARE = "aether-bare", "bare"
 _ROOT = f"urn:pulumi:{BARE}::{PROJECT}::"
@@ -19,7 +20,9 @@ _STACK_URN = f"{_ROOT}pulumi:pulumi:Stack::{PROJECT}-{BARE}"
 
 
 class Bare:
-    """Stack `bare`. Its state is the stack's with other names: a preview does not look at the world, so nothing is made twice."""
+    """Stack `bare`, with the state of the measured one under other names: a preview does not look at the world, so nothing is
+    made twice.
+    """
 
     def __init__(self, stack: BenchStack) -> None:
         self.stack = stack
@@ -78,7 +81,7 @@ class Bare:
         (self.path / "Pulumi.yaml").write_text(yaml.safe_dump({"name": PROJECT, "runtime": runtime}))
 
     def _import_state(self) -> None:
-        """Initialise the stack with the stack's state under the names of this program."""
+        """Initialise it with the state of the measured one, under the names of this program."""
         stack = self.stack
         env, here = stack.environment, self.path
         timed(["pulumi", "stack", "init", BARE, "--no-select", "--non-interactive"], cwd=here, env=env)

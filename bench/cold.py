@@ -10,7 +10,7 @@ import time
 from bench.gate import adopting, cpu_seconds
 from bench.measure import BenchError, Report
 from bench.settings import Run
-from bench.stack import REPOSITORY
+from inventory.files import REPOSITORY
 
 MINUTES, CPU_MINUTES = 9, 14
 # What keeps something between two first starts, each by the variable that moves it.

@@ -14,9 +14,11 @@ from pathlib import Path
 
 from bench.bare import Bare
 from bench.fleet import Fleet
-from bench.measure import BenchError, Report, children_cpu, timed
+from bench.measure import Report, children_cpu, timed
+from bench.probing import before_first_resource
 from bench.settings import Run
-from bench.stack import INVENTORY, REPOSITORY, BenchStack, expect_unchanged
+from bench.stack import INVENTORY, BenchStack, expect_unchanged
+from inventory.files import REPOSITORY
 
 MACHINES = 8
 # Each ratio as it was when somebody last looked (`python -m bench cpu` prints them), and how many times that is let pass.
@@ -74,23 +76,20 @@ def deployed(run: Run) -> BenchStack:
 
 def ratios(stack: BenchStack) -> dict[str, float]:
     """Each figure."""
-    sides = _sides(stack)
-    return {"program": _program(stack, sides), "sources": _sources(stack), "preview": _preview(sides)}
+    both = sides(stack)
+    return {"program": program(stack, both), "sources": _sources(stack), "preview": _preview(both)}
 
 
-def program(stack: BenchStack) -> float:
-    """The figure of that name alone."""
-    return _program(stack, _sides(stack))
-
-
-def _sides(stack: BenchStack) -> Sides:
+def sides(stack: BenchStack) -> Sides:
     """What makes a preview of ours, and of the bare program, with more in its environment."""
     bare = Bare(stack)
     return {"ours": lambda more: expect_unchanged(stack.preview(more), len(bare.resources)), "bare": bare.preview}
 
 
-def _program(stack: BenchStack, sides: Sides) -> float:
-    return _ratio([_calls(stack.path / f".aether/probe-{side}", preview) for side, preview in sides.items()])
+def program(stack: BenchStack, both: Sides) -> float:
+    """The figure of that name."""
+    files = {side: stack.path / f".aether/probe-{side}" for side in both}
+    return _ratio([before_first_resource(files[side], preview, count=True).calls for side, preview in both.items()])
 
 
 def _sources(stack: BenchStack) -> float:
@@ -98,11 +97,11 @@ def _sources(stack: BenchStack) -> float:
     return _ratio(list(map(int, hashed.text.split())))
 
 
-def _preview(sides: Sides) -> float:
+def _preview(both: Sides) -> float:
     """Sides take turns, twice or, while their ratio is more than it may be, up to ROUNDS times."""
-    seconds = dict.fromkeys(sides, 0.0)
+    seconds = dict.fromkeys(both, 0.0)
     for number in range(ROUNDS):
-        for side, preview in list(sides.items())[:: 1 if number % 2 else -1]:
+        for side, preview in list(both.items())[:: 1 if number % 2 else -1]:
             before = children_cpu()
             preview({})
             seconds[side] += children_cpu() - before
@@ -111,15 +110,6 @@ def _preview(sides: Sides) -> float:
     return _ratio(list(seconds.values()))
 
 
-def _calls(probe: Path, preview: Callable[[dict[str, str]], object]) -> int:
-    """Calls of the program before its first resource."""
-    probe.unlink(missing_ok=True)
-    preview({"PYTHONPATH": str(REPOSITORY / "bench/probe"), "AETHER_BENCH_PROBE": str(probe), "AETHER_BENCH_CALLS": "1"})
-    if not probe.exists():
-        raise BenchError("the program registered no resource that the probe saw")
-    return int(probe.read_text().split()[2])
-
-
-def _ratio(sides: Sequence[float]) -> float:
-    ours, bare = sides
+def _ratio(both: Sequence[float]) -> float:
+    ours, bare = both
     return round(ours / bare, 3)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.measure import BenchError, Report
-from bench.stack import REPOSITORY
 from components.nixos.desired import EvaluationError, desired_closures
 from components.nixos.source_closure import entry_file
+from inventory.files import REPOSITORY
 from inventory.load import load
 from inventory.models import NixosHost
 from nix.tools import evaluate

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.measure import BenchError, Report
 from bench.settings import Run
-from bench.stack import REPOSITORY
+from inventory.files import REPOSITORY
 
 SETUP = ("ops/setup.py", "--stack", "sim", "--tests", "--group", "sim", "--group", "ansible", "--group", "test")
 # From linux/prctl.h.

@@ -7,8 +7,9 @@ import time
 
 from bench import path
 from bench.measure import BenchError, Report, Timed
+from bench.probing import before_first_resource
 from bench.settings import Run
-from bench.stack import REPOSITORY, BenchStack, changes
+from bench.stack import BenchStack, changes
 from ops.events import Event, EventLog
 
 NAME = "homelab"
@@ -73,13 +74,9 @@ def measure_program(run: Run, report: Report) -> None:
     probe = stack.path / ".aether/probe"
     samples, computed = [], []
     for _ in range(run.runs):
-        probe.unlink(missing_ok=True)
-        stack.preview({"PYTHONPATH": str(REPOSITORY / "bench/probe"), "AETHER_BENCH_PROBE": str(probe)})
-        if not probe.exists():
-            raise BenchError("the program registered no resource that the probe saw")
-        wall, cpu, _ = map(float, probe.read_text().split())
-        samples.append(wall)
-        computed.append(cpu)
+        begun = before_first_resource(probe, stack.preview)
+        samples.append(begun.seconds)
+        computed.append(begun.computed)
     report.seconds(
         "program_seconds_before_first_resource", statistics.median(samples), "since Python's start (target: under 1 s)"
     )

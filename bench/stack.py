@@ -15,8 +15,9 @@ import yaml
 
 from bench.fleet import Fleet
 from bench.measure import BenchError, Timed, timed
+from bench.repository import copied
+from inventory.files import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 STACK = "sim"
 INVENTORY = "inventory/homelab.toml"
 # What a guest and its host would do answers at once: the program, the engine and the state are what is left to measure.
@@ -44,34 +45,18 @@ class BenchStack:
     def __init__(self, path: Path, fleet: Fleet | None = None) -> None:
         self.path, self.fleet = path, fleet
         self.light = False
-        self._copy()
-        if fleet is not None:
-            for name, text in {INVENTORY: fleet.inventory(), **fleet.files()}.items():
-                (path / name).parent.mkdir(parents=True, exist_ok=True)
-                (path / name).write_text(text)
+        copied(path, {INVENTORY: fleet.inventory(), **fleet.files()} if fleet else None)
+        # The Python environment and the engine are shared.
+        (path / ".aether").mkdir()
+        (path / ".venv").symlink_to(REPOSITORY / ".venv")
+        for shared in ("engine", "pulumi-home"):
+            (path / ".aether" / shared).symlink_to((REPOSITORY / ".aether" / shared).resolve())
         # What a flake and the bootstrap see are tracked files.
         for words in (["init", "-q"], ["add", "--all"]):
             subprocess.run(["git", *words], cwd=path, check=True, capture_output=True)
         self._environment: dict[str, str] = {}
         self._options: list[str] = []
         self._up: list[str] = []
-
-    def _copy(self) -> None:
-        """Tracked and new files; the Python environment and the engine are shared."""
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            check=True,
-        )
-        for name in listed.stdout.decode().split("\0"):
-            if name and (REPOSITORY / name).is_file():
-                (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(REPOSITORY / name, self.path / name)
-        (self.path / ".aether").mkdir()
-        (self.path / ".venv").symlink_to(REPOSITORY / ".venv")
-        for shared in ("engine", "pulumi-home"):
-            (self.path / ".aether" / shared).symlink_to((REPOSITORY / ".aether" / shared).resolve())
 
     def lighten(self) -> None:
         """Have guests with agents and nothing else, before `begin`: whatever is asked of them answers at once."""

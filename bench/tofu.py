@@ -1,4 +1,4 @@
-"""OpenTofu with the same Proxmox provider and the same resources as a stack's stack."""
+"""OpenTofu with the same Proxmox provider and the same resources as the stack that is measured."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 from bench.measure import BenchError, Timed, timed
 from bench.resources import Declared, snake
 from bench.stack import BenchStack
+from inventory.files import REPOSITORY
 
 PROVIDER_VERSION = "0.111.1"
 _SOURCE = "registry.opentofu.org/bpg/proxmox"
@@ -103,8 +104,6 @@ def program(name: str) -> Path:
     Raises:
         BenchError: it was not built.
     """
-    from bench.stack import REPOSITORY
-
     found = shutil.which(name, path=os.pathsep.join([str(REPOSITORY / ".aether/engine/bin"), os.environ.get("PATH", "")]))
     if found is None:
         raise BenchError(f"{name} is not there. Fix: ./aether engine ensure --only bench")

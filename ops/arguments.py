@@ -4,6 +4,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any
 
+# Options of the engine's that name a part of the stack: what is deployed, or either that or what is not.
+TARGETS = {"-t", "--target"}
+IN_PART = {*TARGETS, "--exclude"}
 # Options of the engine's that commands take and pass on: flags, metavar (None: no value), help, commands.
 _ALL = ("up", "preview", "refresh", "down")
 _CHANGES = ("up", "preview")

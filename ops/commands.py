@@ -14,7 +14,7 @@ from pathlib import Path
 
 from inventory.files import REPOSITORY
 from ops import agreement, plan, tasks, unreachable, waves
-from ops.arguments import engine_parser, nothing, parser
+from ops.arguments import IN_PART, TARGETS, engine_parser, nothing, parser
 from ops.events import Event, steps_of
 from ops.fleet import inventory_of, out
 from ops.guests import followed
@@ -80,7 +80,7 @@ def _try_in_part(stack: Stack, passed: list[str]) -> None:
     """Preview an `up` of a part of the stack that nobody has looked at: one that the engine gives up in its midst can leave a
     state that it refuses from then on.
     """
-    from ops.review import IN_PART, preview_steps
+    from ops.review import preview_steps
 
     if IN_PART.intersection(passed):
         preview_steps(stack, *passed)
@@ -105,7 +105,7 @@ def _leave_out(stack: Stack, passed: list[str]) -> unreachable.Silent | None:
     """What does not answer, said; adds to PASSED what leaves it out. None where targets are named: the engine takes no exclusions
     beside those.
     """
-    if {"-t", "--target"} & set(passed):
+    if TARGETS & set(passed):
         return None
     inventory = inventory_of(stack)
     silent = unreachable.silent(stack, inventory)

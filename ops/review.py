@@ -10,6 +10,7 @@ from inventory.files import REPOSITORY
 from inventory.models import CloudVm
 from inventory.policies import Judge, PolicyError, Subject, load_policies
 from ops import plan
+from ops.arguments import IN_PART
 from ops.changed import changed_hosts
 from ops.contents import content_differences
 from ops.costs import cost_table, prices
@@ -66,10 +67,6 @@ def evaluation(stack: Stack, base: str) -> str:
         marks = {"mandatory": "**", "advisory": ""}
         lines += ["### Policies", "", *(f"- {marks[each.level]}{each}{marks[each.level]}" for each in broken), ""]
     return "\n".join(lines)
-
-
-# Options of the engine that name a part of the stack.
-IN_PART = {"-t", "--target", "--exclude"}
 
 
 def preview_steps(stack: Stack, *arguments: str) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import json
 
 from inventory.problems import did_you_mean
 from ops import unreachable
-from ops.arguments import parser
+from ops.arguments import TARGETS, parser
 from ops.fleet import inventory_of, out
 from ops.stack import OpsError, Stack
 from stacks.rollout import Wave
@@ -49,7 +49,7 @@ def up_to(stack: Stack, wave: str | None, passed: list[str]) -> list[str]:
         file, hint = inventory_of(stack).path, "" if len(names) > 1 else ', or strategy = "waves" below [rollout]'
         listed = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
         raise OpsError(f"{file}: there is no wave '{wave}'{did_you_mean(wave, names)}. Fix: write --wave {listed}{hint}")
-    if {"-t", "--target"} & set(passed):
+    if TARGETS & set(passed):
         raise OpsError("--wave and --target both say what is deployed. Fix: leave one of them out")
     later = [host for item in found[names.index(wave) + 1 :] for host in item.hosts]
     return unreachable.left_out(unreachable.homes_of(later)) if later else []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.checkout import REPOSITORY
+from inventory.files import REPOSITORY
 
 from .conftest import ask, host_report
 from .workloads import settings

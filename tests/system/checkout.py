@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
+from bench.repository import copied
+from inventory.files import REPOSITORY
+
 # Folders of a test's checkout that tests change.
 CHANGED = ("inventory", "nix/hosts", "ansible/roles")
 
@@ -57,20 +59,7 @@ class Checkout:
 
         FILES (path to text) take the place of the checkout's, or are added.
         """
-        listed = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            check=True,
-        )
-        for name in listed.stdout.decode().split("\0"):
-            source = REPOSITORY / name
-            if name and source.is_file():
-                (path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, path / name)
-        for name, text in (files or {}).items():
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            (path / name).write_text(text)
+        copied(path, files)
         subprocess.run(["git", "init", "-q"], cwd=path, check=True)
         share(path)
         # What goes to hosts is what git knows.

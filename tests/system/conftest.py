@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.checkout import CHANGED, REPOSITORY, Checkout
+from inventory.files import REPOSITORY
+from tests.system.checkout import CHANGED, Checkout
 
 
 @pytest.fixture(scope="session")

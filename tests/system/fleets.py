@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from inventory.files import REPOSITORY
 from inventory.keys import new_ssh_key
-from tests.system.checkout import REPOSITORY, Checkout, Result
+from tests.system.checkout import Checkout, Result
 
 WHO = {
     "GIT_AUTHOR_NAME": "Ada",

@@ -15,8 +15,9 @@ import pytest
 import yaml
 
 from bench.fleet import public_key, site
+from inventory.files import REPOSITORY
 from tests.system import small
-from tests.system.checkout import REPOSITORY, Checkout
+from tests.system.checkout import Checkout
 
 HOST = "outpost"
 INVENTORY = f"""\

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from bench.fleet import public_key, site
+from inventory.files import REPOSITORY
 from tests.system import saved
-from tests.system.checkout import REPOSITORY, Checkout
+from tests.system.checkout import Checkout
 
 NODE_PLAYBOOK = "small-node.yml"
 # The simulator's nodes are as they are installed: this is what makes them take guests.

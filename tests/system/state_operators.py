@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.system.checkout import REPOSITORY, Result, wait_until
+from inventory.files import REPOSITORY
+from tests.system.checkout import Result, wait_until
 from tests.system.state_servers import Backend
 
 # `up` stops in the program, with the stack locked, while the file that AETHER_HOLD names is there.

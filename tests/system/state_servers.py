@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from inventory.files import REPOSITORY
 from tests.ports import free_port
-from tests.system.checkout import REPOSITORY, wait_until
+from tests.system.checkout import wait_until
 
 # S3 keys of the test's own server.
 ACCESS, SECRET = "operator", "not-a-secret-of-anybody"

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from aether_sim.hosts.firstboot import public_line, random_host_key
+from inventory.files import REPOSITORY
 from tests.system import disk_images
-from tests.system.checkout import REPOSITORY, Checkout, Result
+from tests.system.checkout import Checkout, Result
 from tests.system.cloud_checkout import CloudCheckout
 
 INVENTORY = "inventory/cloud.toml"

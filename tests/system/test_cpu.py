@@ -7,7 +7,8 @@ import pytest
 
 from bench import cpu
 from bench.settings import Run
-from bench.stack import REPOSITORY, BenchStack
+from bench.stack import BenchStack
+from inventory.files import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,6 @@ def test_what_became_slower_is_seen(machines: BenchStack) -> None:
     # A quarter of the calls that it makes.
     file.write_text(text.replace('"""\n', '"""\nsum(number for number in range(250_000))\n', 1))
     try:
-        assert set(slower({"program": cpu.program(machines)})) == {"program"}
+        assert set(slower({"program": cpu.program(machines, cpu.sides(machines))})) == {"program"}
     finally:
         file.write_text(text)

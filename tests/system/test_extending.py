@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.checkout import REPOSITORY
+from inventory.files import REPOSITORY
 from tests.system.hetzner_checkout import HOST, INVENTORY, Project, checkout_of, needs_the_plugin
 
 pytestmark = pytest.mark.in_order("the provider's server is made once, changed, and destroyed last")

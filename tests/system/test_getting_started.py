@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from inventory.files import REPOSITORY
 from tests.system import fleets
-from tests.system.checkout import REPOSITORY, Checkout, Result, share
+from tests.system.checkout import Checkout, Result, share
 
 PAGE = REPOSITORY / "docs/getting-started.md"
 # What a shell remembers from one block to the next.

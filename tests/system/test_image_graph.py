@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.checkout import REPOSITORY, Checkout
+from inventory.files import REPOSITORY
+from tests.system.checkout import Checkout
 from tests.system.small import atomic, running, small_checkout
 
 pytestmark = [

@@ -16,7 +16,8 @@ from aether_engine.toolchain import environment
 from aether_sim.registry import images
 from aether_sim.registry.images import Signer
 from components.github.trust import KEY, policy_files
-from tests.system.checkout import REPOSITORY, wait_until
+from inventory.files import REPOSITORY
+from tests.system.checkout import wait_until
 
 TOOLS = REPOSITORY / ".aether/engine/bin"
 pytestmark = pytest.mark.skipif(not (TOOLS / "cosign").exists(), reason="cosign is not there: ./aether engine ensure")

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from inventory.files import REPOSITORY
 from ops import plan
-from tests.system.checkout import REPOSITORY, Checkout
+from tests.system.checkout import Checkout
 from tests.system.kept_state import FOLDER, restored
 
 KEPT = sorted(FOLDER.glob("*.json.gz"))

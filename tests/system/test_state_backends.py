@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from inventory.files import REPOSITORY
 from ops import locks, secrets_provider
-from tests.system.checkout import REPOSITORY, kill_group
+from tests.system.checkout import kill_group
 from tests.system.state_operators import WORD, Operator
 from tests.system.state_servers import Backend, files, postgres, s3
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from inventory.files import REPOSITORY
 from ops import secrets_provider
-from tests.system.checkout import REPOSITORY
 from tests.system.openbao import OpenBao
 from tests.system.state_operators import WORD, Operator
 from tests.system.state_servers import Backend, files

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 from bench.fleet import public_key
-from tests.system.checkout import REPOSITORY, Checkout, Result, kill_group, wait_until
+from inventory.files import REPOSITORY
+from tests.system.checkout import Checkout, Result, kill_group, wait_until
 from tests.system.small import atomic, small_checkout
 
 PAGE = REPOSITORY / "docs/tour.md"

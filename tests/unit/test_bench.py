@@ -16,7 +16,8 @@ from bench import path, resources, tofu
 from bench.bare import renamed
 from bench.fleet import Fleet
 from bench.measure import BenchError, Report, Timed, interleaved, timed
-from bench.stack import REPOSITORY, changes, expect_unchanged
+from bench.stack import changes, expect_unchanged
+from inventory.files import REPOSITORY
 from inventory.load import load
 from ops.stack import Stack
 

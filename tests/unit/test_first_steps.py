@@ -3,13 +3,13 @@
 import hashlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from bench.repository import copied
 from ops import setup
 from ops.__main__ import COMMANDS, command_of
 from ops.stack import OpsError, Stack
@@ -37,13 +37,7 @@ def as_nobody(*command: str, cwd: Path, env: dict[str, str] | None = None) -> su
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A fresh clone: what git knows, nothing that was made."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, check=True
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (REPOSITORY / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, tmp_path / name)
+    copied(tmp_path)
     return tmp_path
 
 

@@ -55,8 +55,7 @@ class Gate:
         app.router.add_route("*", "/{path:.*}", self._pass)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        if self._socket is None and (listening := _listening(self.host, self.port)):
-            self._socket = listening
+        self._socket = self._socket or _listening(self.host, self.port)
         if self._socket is None:
             raise OSError(f"port {self.port} of {self.host} was taken by another program while nothing listened on it")
         await web.SockSite(self._runner, self._socket).start()
